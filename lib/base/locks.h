@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * base/locks.h - every lock of Holdfast in one ordered list.
+ *
+ * A thread takes locks downward only: while it holds one, it may take only locks that stand further
+ * down. A struct that is shared between threads names its lock here.
+ *
+ *   rank  lock                         guards
+ *   10    serve_server.lock            the list of sessions, parked and active; per-auditor counts
+ *   20    audit_writer.lock            the queue of events that await the committing thread
+ *   30    db_pool.lock                 the idle database connections
+ *   40    auth_client.lock             the cache of reachable gate sockets
+ */
+#pragma once
+
+enum lock_rank {
+    LOCK_SERVE_SERVER = 10,
+    LOCK_AUDIT_WRITER = 20,
+    LOCK_DB_POOL = 30,
+    LOCK_AUTH_CLIENT = 40,
+};
