@@ -166,8 +166,8 @@ $(B)/lib/$1.a: $(call objects,$(wildcard lib/$1/*.c)) \
                $(if $(filter db,$1),$(patsubst $(GEN)/%.c,$(B)/obj/gen/%.o,$(GEN_C))) \
                $(wildcard lib/$1)
 	$$(call say,AR,$$@)
-	@mkdir -p $$(@D) && rm -f $$@
-	$$(Q)$$(AR) rcs $$@ $$(filter %.o,$$^)
+	@mkdir -p $$(@D)
+	$$(Q)rm -f $$@.new && $$(AR) rcs $$@.new $$(filter %.o,$$^) && mv $$@.new $$@
 ifneq (,$(filter db,$(CLOSURE_$1)))
 $(call objects,$(wildcard lib/$1/*.c tests/unit/$1/*.c tests/fuzz/$1_*.c)): | $(GEN_H)
 endif
@@ -269,10 +269,13 @@ bench: ## measure against Dovecot, release build
 	@$(MAKE) --no-print-directory VARIANT=release bin
 	HOLDFAST_BIN=$(abspath $(BUILD)/release/bin) $(PYTHON) tests/bench/run.py
 
+SHELL_FILES = .ci/run $(wildcard ops/*.sh ops/*/*.sh tests/*/*.sh)
+
 lint: lint-source lint-symbols ## layers, forbidden calls, exit, SPDX, sizes, names
 
 lint-source: ## the part of lint that needs no compiler
 	@$(PYTHON) tests/lint/source.py
+	@! command -v shellcheck >/dev/null || shellcheck -f gcc $(SHELL_FILES)
 
 lint-symbols: $(ARCHIVES) ## no library calls exit or abort
 	@tests/lint/symbols.sh $(ARCHIVES)

@@ -14,7 +14,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { CUTS_EACH = 512 };
+enum {
+    CUTS_EACH = 512
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -16,7 +16,7 @@ for binary in "$@"; do
     # shellcheck disable=SC2046 # two numbers, or nothing when the binary died
     set -- $(sed -n 's/^counts: \([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log" | tail -n 1)
     ok=${1:-$(grep -c '^\[       OK \]' "$log")}
-    bad=${2:-1}
+    bad=${2:-$(($(grep -c '^\[  ERROR   \] ---' "$log") + 1))}
     if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
         bad=1 # all tests passed and then something else failed: a leak, for one
     fi

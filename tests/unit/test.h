@@ -15,6 +15,7 @@
  */
 #pragma once
 #include "base/bytes.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -58,5 +59,4 @@ void test_check_str(const char *file, int line, const char *text, const char *go
     test_check_i64(__FILE__, __LINE__, #got " == " #want, (int64_t)(got), (int64_t)(want))
 #define CHECK_BYTES(got, want)                                                                     \
     test_check_bytes(__FILE__, __LINE__, #got " == " #want, (got), (want))
-#define CHECK_STR(got, want)                                                                       \
-    test_check_str(__FILE__, __LINE__, #got " == " #want, (got), (want))
+#define CHECK_STR(got, want) test_check_str(__FILE__, __LINE__, #got " == " #want, (got), (want))

@@ -5,12 +5,15 @@
  * The last line on standard output is "counts: N passed, N failed", which run.sh adds up.
  */
 #include "test.h"
+
+/* cmocka.h needs the others above it. */
+// clang-format off
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-/* cmocka needs the four headers above it. */
 #include <cmocka.h>
+// clang-format on
 
 static struct test_case *first_test;
 static struct test_case **next_link = &first_test;

@@ -1,0 +1,117 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# install-deps.sh [run|test|full] - installs the Debian packages that are missing.
+#
+# The packages are those in the tables of ops/dependencies.md, up to the group named. Nothing is
+# fetched or asked when all are there. No service that a package brings is started, and
+# PostgreSQL's packages create no cluster: both are refused only while this script runs.
+# HOLDFAST_NO_INSTALL=1 only says what is missing.
+set -eu
+
+group=${1:-run}
+list=$(dirname "$0")/dependencies.md
+policy=/usr/sbin/policy-rc.d
+cluster_conf=/etc/postgresql-common/createcluster.d/zz-holdfast-install.conf
+made_policy=
+made_cluster_conf=
+
+case $group in
+run) groups='run' ;;
+test) groups='run test' ;;
+full) groups='run test full' ;;
+*)
+    echo "usage: $0 [run|test|full]" >&2
+    exit 2
+    ;;
+esac
+
+# One line for each package wanted; a line holds the names it may have.
+wanted() {
+    for g in $groups; do
+        sed -n "s/^| *\([^|]*[^| ]\) *| *$g *|.*/\1/p" "$list"
+    done | sed 's/ or / /g'
+}
+
+is_installed() {
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+missing() {
+    wanted | while read -r names; do
+        found=
+        for name in $names; do
+            if is_installed "$name"; then
+                found=1
+            fi
+        done
+        [ -n "$found" ] || echo "$names"
+    done
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+apt_get() {
+    as_root env DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1 NEEDRESTART_MODE=l \
+        apt-get -q -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@"
+}
+
+restore() {
+    [ -z "$made_policy" ] || as_root rm -f "$policy"
+    [ -z "$made_cluster_conf" ] || as_root rm -f "$cluster_conf"
+}
+
+refuse_services() {
+    if [ ! -e "$policy" ]; then
+        made_policy=1
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+    fi
+}
+
+refuse_cluster() {
+    made_cluster_conf=1
+    as_root mkdir -p "$(dirname "$cluster_conf")"
+    echo 'create_main_cluster = false' | as_root tee "$cluster_conf" >/dev/null
+}
+
+# The first of the names that apt can install; the first name when none is, for a clear error.
+choose() {
+    for name in "$@"; do
+        if apt-cache policy "$name" | grep -q '^ *Candidate: *[^( ]'; then
+            echo "$name"
+            return
+        fi
+    done
+    echo "$1"
+}
+
+names=$(missing)
+[ -n "$names" ] || exit 0
+echo "missing packages:" "$(echo "$names" | tr '\n' ' ')"
+if [ -n "${HOLDFAST_NO_INSTALL:-}" ]; then
+    exit 1
+fi
+if ! command -v apt-get >/dev/null; then
+    echo "not a Debian system: install what corresponds to $list" >&2
+    exit 1
+fi
+
+trap restore EXIT
+trap 'exit 1' HUP INT TERM
+
+apt_get update
+packages=$(echo "$names" | while read -r one; do
+    # shellcheck disable=SC2086 # the names are words
+    choose $one
+done)
+refuse_services
+refuse_cluster
+# shellcheck disable=SC2086 # the packages are words
+apt_get install -y --no-install-recommends $packages
