@@ -58,11 +58,11 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wswitch-enum -Wstrict-pr
 FLAGS_debug    := -Og -g
 FLAGS_release  := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
                   -fstack-clash-protection -fPIE
-FLAGS_asan     := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+FLAGS_asan     := -DHOLDFAST_SANITIZED -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
                   -fno-sanitize-recover=all
-FLAGS_tsan     := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+FLAGS_tsan     := -DHOLDFAST_SANITIZED -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 FLAGS_coverage := -O0 -g --coverage
-FLAGS_fuzz     := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+FLAGS_fuzz     := -DHOLDFAST_SANITIZED -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
                   -fno-sanitize-recover=all
 
 LINK_release   := -pie -Wl,-z,relro,-z,now

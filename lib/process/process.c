@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "process/process.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/fd.h"
+
+enum {
+    STATEMENT_TIMEOUT_MS = 60000, /* no statement of ours needs longer; a hung server is noticed */
+    CONNECT_RETRY_MS = 200,
+};
+
+/* The descriptor that a variable names, or -1. The variable is removed: it is not for children. */
+static int take_descriptor(const char *variable)
+{
+    const char *value = getenv(variable);
+    struct bytes text = bytes_of_text(value == NULL ? "" : value);
+    uint32_t number;
+    int fd = -1;
+
+    if (scan_u32(&text, &number) && text.len == 0 && number <= 1023)
+        fd = (int)number;
+    (void)unsetenv(variable);
+    return fd;
+}
+
+static bool read_password(struct secret **out, struct err *err)
+{
+    CLEANUP(fd_close) int fd = take_descriptor("HOLDFAST_PASSWORD_FD");
+    uint8_t octets[256];
+    size_t len = 0;
+    bool is_made;
+
+    if (fd < 0)
+        return true;
+    while (len < sizeof octets) {
+        ssize_t got = read(fd, octets + len, sizeof octets - len);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_errno(err, "read the database password from descriptor %d", fd);
+        if (got == 0)
+            break;
+        len += (size_t)got;
+    }
+    is_made = secret_create(bytes_of(octets, len), out, err);
+    secret_wipe(octets, sizeof octets);
+    return is_made;
+}
+
+static bool take_signals(int *stop_fd, struct err *err)
+{
+    sigset_t stops;
+
+    (void)sigemptyset(&stops);
+    (void)sigaddset(&stops, SIGTERM);
+    (void)sigaddset(&stops, SIGINT);
+    if (sigprocmask(SIG_BLOCK, &stops, NULL) != 0)
+        return err_errno(err, "block signals");
+    *stop_fd = signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (*stop_fd < 0)
+        return err_errno(err, "signal descriptor");
+    (void)signal(SIGPIPE, SIG_IGN);
+    return true;
+}
+
+static bool parse_arguments(int argc, char **argv, const char **conf_path, struct err *err)
+{
+    int option;
+
+    opterr = 0;
+    while ((option = getopt(argc, argv, "c:")) != -1) {
+        if (option != 'c')
+            return err_fail(err, ERR_SYNTAX, "usage: %s [-c FILE]", argv[0]);
+        *conf_path = optarg;
+    }
+    if (optind < argc)
+        return err_fail(err, ERR_SYNTAX, "usage: %s [-c FILE]; unknown argument '%s'", argv[0],
+                        argv[optind]);
+    return true;
+}
+
+bool process_start(int argc, char **argv, const char *name, const char *role, struct process *out,
+                   struct err *err)
+{
+    CLEANUP(process_end) struct process process = { .role = role, .stop_fd = -1 };
+    const char *conf_path = NULL;
+    pid_t parent = getppid();
+
+    /* Secrets live in these processes: no core file, no ptrace by others of the same user. */
+#ifndef HOLDFAST_SANITIZED
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) != 0)
+        return err_errno(err, "ask for the end of holdfastd to be told");
+    if (getppid() != parent)
+        return err_fail(err, ERR_RETRY, "holdfastd has ended meanwhile");
+    if (!take_signals(&process.stop_fd, err) ||
+        !parse_arguments(argc, argv, &conf_path, err) || !read_password(&process.db_password, err) ||
+        !conf_load(conf_path, &process.conf, err))
+        return false;
+    if (!conf_find_runtime_dir(process.conf, &process.runtime, err))
+        return err_wrap(err, "holdfast-%s is started by holdfastd", name);
+    process.log = (struct log){
+        .fd = STDERR_FILENO,
+        .level = process.conf->holdfast.log_level,
+        .process = name,
+    };
+    *out = process;
+    process = (struct process){ .stop_fd = -1 };
+    return true;
+}
+
+void process_end(struct process *process)
+{
+    conf_free(&process->conf);
+    secret_free(&process->db_password);
+    fd_close(&process->stop_fd);
+}
+
+struct db_target process_db_target(const struct process *process)
+{
+    const char *url = process->conf->database.url;
+    bool is_private = url[0] == '\0';
+
+    return (struct db_target){
+        .url = is_private ? NULL : url,
+        .socket_dir = is_private ? process->runtime.dir : NULL,
+        .database = is_private ? "holdfast" : NULL,
+        .role = process->role,
+        .password = process->db_password,
+        .application_name = process->log.process,
+        .statement_timeout_ms = STATEMENT_TIMEOUT_MS,
+    };
+}
+
+bool process_connect(const struct process *process, int64_t timeout_ms, struct db **out,
+                     struct err *err)
+{
+    struct db_target target = process_db_target(process);
+    struct deadline deadline = deadline_after_ms(timeout_ms);
+
+    while (!db_connect(&target, out, err)) {
+        if (err->code != ERR_RETRY || deadline_has_passed(deadline))
+            return err_wrap(err, "connect to the database");
+        if (process_wait(process, CONNECT_RETRY_MS))
+            return err_fail(err, ERR_RETRY, "asked to stop before the database answered");
+        err_clear(err);
+    }
+    return true;
+}
+
+void process_ready(void)
+{
+    int fd = take_descriptor("HOLDFAST_READY_FD");
+    struct err unheard = { 0 };
+
+    if (fd < 0)
+        return;
+    if (!fd_write_all(fd, BYTES("ready\n"), &unheard))
+        err_clear(&unheard); /* nobody listens any more: then nobody needs to know */
+    fd_close(&fd);
+}
+
+bool process_must_stop(const struct process *process)
+{
+    return process_wait(process, 0);
+}
+
+bool process_wait(const struct process *process, int64_t ms)
+{
+    struct pollfd stop = { .fd = process->stop_fd, .events = POLLIN };
+    struct deadline deadline = deadline_after_ms(ms);
+
+    for (;;) {
+        int ready = poll(&stop, 1, deadline_poll_ms(deadline));
+
+        if (ready > 0)
+            return true;
+        if (ready == 0 || deadline_has_passed(deadline))
+            return false;
+    }
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * process/process.h - how a Holdfast process starts, says that it is ready, and ends.
+ *
+ * Every process but the CLI is started by holdfastd (or by a service manager) with fork and exec:
+ *
+ *   arguments                   -c FILE               as everywhere (conf/)
+ *   HOLDFAST_PASSWORD_FD=N      its database password is read from descriptor N up to end of file,
+ *                               which is then closed; without it libpq's own means apply (peer,
+ *                               certificate, passfile)
+ *   HOLDFAST_READY_FD=N         it writes "ready\n" to N and closes it once it serves
+ *   SIGTERM, SIGINT             it finishes what it has begun, within PROCESS_STOP_MS, and exits 0
+ *   descriptor 2                its log
+ *
+ * A process whose holdfastd has died is told so by SIGTERM (PR_SET_PDEATHSIG).
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "conf/conf.h"
+#include "conf/runtime.h"
+#include "db/db.h"
+
+enum { PROCESS_STOP_MS = 5000 };
+
+struct process {
+    struct conf *conf;
+    struct log log;
+    struct secret *db_password; /* NULL: none was handed down */
+    const char *role;           /* "holdfast_ingest", … */
+    struct conf_runtime runtime; /* the private folder of sockets */
+    int stop_fd;                /* readable once the process shall end: belongs into every poll */
+};
+
+/*
+ * Reads the settings, takes the password, blocks SIGTERM and SIGINT in favour of stop_fd, ignores
+ * SIGPIPE, makes the process undumpable. To be called before the first thread.
+ * name: "ingest", …; role: its database role.
+ */
+MUST_USE bool process_start(int argc, char **argv, const char *name, const char *role,
+                            struct process *out, struct err *err);
+void process_end(struct process *process);
+
+/* The database of this process: its role, its password, read-write. Borrows from *process. */
+struct db_target process_db_target(const struct process *process);
+
+/* Connects, waiting up to timeout_ms for a server that is not up yet (ERR_RETRY until then). */
+MUST_USE bool process_connect(const struct process *process, int64_t timeout_ms, struct db **out,
+                              struct err *err);
+
+/* Tells holdfastd. Call once, when requests will be answered. */
+void process_ready(void);
+
+bool process_must_stop(const struct process *process);
+
+/* Waits until asked to stop or until ms have passed; true: stop. */
+bool process_wait(const struct process *process, int64_t ms);
