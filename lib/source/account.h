@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source/account.h - accounts as the operator manages them: add, list, change, pause, remove.
+ *
+ * For the CLI, on a connection of the owner's role; each call is one transaction. Texts given in are
+ * borrowed for the call; rows live in the caller's arena. Times are microseconds since 1970 UTC,
+ * 0 where nothing happened yet. One connection, one thread.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/secret.h"
+#include "source/run.h"
+
+struct crypto_key;
+struct db;
+
+enum source_tls {
+    SOURCE_TLS_IMPLICIT, /* from the first octet, 993 */
+    SOURCE_TLS_STARTTLS, /* mandatory before anything is sent, 143 */
+    SOURCE_TLS_NONE,     /* loopback only */
+};
+
+enum {
+    SOURCE_ACCOUNTS_MAX = 100000, /* rows of one list: the arena's ceiling counts before it */
+    SOURCE_EVERY_SECONDS = 300,   /* when the operator does not say */
+};
+
+struct source_account_settings {
+    struct bytes name; /* UTF-8, 1 … LIMIT_ACCOUNT_NAME_BYTES, no "/" and no control character */
+    struct bytes host; /* name or address, without brackets */
+    uint16_t port;
+    struct bytes login;
+    enum source_tls tls;
+    struct bytes tls_ca;         /* PEM, trusted instead of the system's store; empty: that store */
+    const struct bytes *include; /* patterns on archive paths, "*" and "%"; none: everything */
+    size_t include_count;
+    const struct bytes *exclude; /* stronger than include */
+    size_t exclude_count;
+    int32_t every_seconds; /* > 0 */
+};
+
+/*
+ * Adds the account, its secret sealed under the master key, and its sync job (due at once).
+ *
+ * ERR_DENIED: the name is taken. ERR_SYNTAX: the name or a text is not acceptable, the text says why.
+ */
+MUST_USE bool source_add_account(struct db *db, const struct source_account_settings *account,
+                                 const struct crypto_key *master, const struct secret *password,
+                                 int64_t *account_id, struct err *err);
+
+enum { /* what source_edit_account changes */
+    SOURCE_EDIT_NAME = 1,
+    SOURCE_EDIT_HOST = 2, /* host and port */
+    SOURCE_EDIT_LOGIN = 4,
+    SOURCE_EDIT_TLS = 8,
+    SOURCE_EDIT_TLS_CA = 16,
+    SOURCE_EDIT_INCLUDE = 32,
+    SOURCE_EDIT_EXCLUDE = 64,
+    SOURCE_EDIT_EVERY = 128,
+    SOURCE_EDIT_URL = SOURCE_EDIT_HOST | SOURCE_EDIT_LOGIN | SOURCE_EDIT_TLS,
+};
+
+/* Changes the members of `account` named in edit; password: NULL, or the new one (then master is
+ * needed). The account becomes due again, its back-off forgotten. ERR_ABSENT, ERR_DENIED, ERR_SYNTAX. */
+MUST_USE bool source_edit_account(struct db *db, int64_t account_id, uint32_t edit,
+                                  const struct source_account_settings *account,
+                                  const struct crypto_key *master, const struct secret *password,
+                                  struct err *err);
+
+/* ERR_ABSENT: no account of this name; the text names it and says how to list them. Also finds
+ * removed ones: their mail stays, and so does the name. */
+MUST_USE bool source_find_account(struct db *db, struct bytes name, int64_t *account_id,
+                                  struct err *err);
+
+/* A paused account keeps its place and is never due. Both may be said twice. */
+MUST_USE bool source_pause_account(struct db *db, int64_t account_id, struct err *err);
+MUST_USE bool source_resume_account(struct db *db, int64_t account_id, struct err *err);
+
+/* Ends ingestion for good and forgets the secret. Mail, placements and the name stay. */
+MUST_USE bool source_remove_account(struct db *db, int64_t account_id, struct err *err);
+
+struct source_account {
+    int64_t account_id;
+    struct source_account_settings settings;
+    struct bytes kind; /* "imap", "journal", "import" */
+    bool is_paused;
+    bool has_secret;
+    int64_t created_usec, removed_usec;
+    uint64_t mailboxes; /* archived, \Noselect names not counted */
+    uint64_t messages, octets;
+    uint64_t pending;       /* UIDs seen at the source and not archived yet */
+    uint64_t gone;          /* UIDs that vanished before they could be fetched */
+    int64_t enumerated_usec; /* when the mailbox that waits longest was last enumerated; 0: never */
+    int64_t longest_gap_usec;
+    struct source_run run; /* of its sync job */
+};
+
+struct source_account_list {
+    const struct source_account *rows; /* by name */
+    size_t count;
+};
+
+/* removed accounts: only when asked for. */
+MUST_USE bool source_list_accounts(struct db *db, bool with_removed, struct arena *arena,
+                                   struct source_account_list *out, struct err *err);
+MUST_USE bool source_show_account(struct db *db, int64_t account_id, struct arena *arena,
+                                  struct source_account *out, struct err *err);
+
+/* One mailbox of an account, for `account show`, `reconcile` and `status`. */
+struct source_mailbox_facts {
+    int64_t mailbox_id;
+    struct bytes path; /* UTF-8 */
+    bool is_noselect;
+    int64_t gone_usec; /* no longer listed at the source since; 0: listed */
+    uint64_t messages, octets;
+    int32_t epoch;         /* 0: never selected */
+    uint32_t uidvalidity;  /* of the source; 0: it gives none */
+    uint64_t exists;       /* at the source, at the last enumeration */
+    uint64_t stored, pending, gone, skipped; /* UIDs of this epoch */
+    uint64_t stored_gone;  /* of stored: no longer at the source */
+    int64_t enumerated_usec, longest_gap_usec;
+};
+
+struct source_mailbox_facts_list {
+    const struct source_mailbox_facts *rows; /* by path */
+    size_t count;
+};
+
+MUST_USE bool source_list_mailbox_facts(struct db *db, int64_t account_id, struct arena *arena,
+                                        struct source_mailbox_facts_list *out, struct err *err);
+
+/* UIDs that are not archived yet, for `holdfast failures`. account_id 0: of every account. */
+struct source_failure {
+    int64_t account_id, mailbox_id;
+    struct bytes account_name, path;
+    int32_t epoch;
+    uint32_t uid;
+    int32_t attempts;
+    struct bytes error; /* of the last attempt; empty: none was made */
+    int64_t first_seen_usec, next_try_usec;
+};
+
+struct source_failure_list {
+    const struct source_failure *rows;
+    size_t count;
+};
+
+/* At most max of them, those waiting longest first. */
+MUST_USE bool source_list_failures(struct db *db, int64_t account_id, size_t max,
+                                   struct arena *arena, struct source_failure_list *out,
+                                   struct err *err);
+
+/* Makes every pending UID due now; affected: how many. Runs are requested with source_request_run. */
+MUST_USE bool source_retry_failures(struct db *db, int64_t account_id, uint64_t *affected,
+                                    struct err *err);

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source/lease.h - a job as its worker holds it: claim, renew, finish; the account; the secret.
+ *
+ *   DUE --source_claim_job--> HELD --source_renew, every commit--> HELD --source_finish--> DUE later
+ *   HELD --time-out--> DUE: another worker claims it with a higher fence, and whatever the first one
+ *   still tries to commit fails with ERR_ABSENT ("lease lost"): it rolls back and drops the work.
+ *
+ * For holdfast-ingest, on a connection of its role. One connection, one thread.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/secret.h"
+#include "source/account.h"
+#include "source/progress.h"
+#include "source/run.h"
+
+struct db;
+
+enum {
+    SOURCE_LEASE_SECONDS = 60
+}; /* renewed by every commit, and by source_renew in between */
+
+struct source_lease {
+    int64_t job_id;
+    int64_t fence;
+    int64_t account_id;
+    int64_t mailbox_id; /* 0: of the whole account */
+    enum source_job_kind kind;
+};
+
+/* owner: who claims, for the operator ("ingest 4711"). *has_one false: nothing is due. */
+MUST_USE bool source_claim_job(struct db *db, struct bytes owner, struct source_lease *out,
+                               bool *has_one, struct err *err);
+
+/* Prolongs the lease; progress: NULL leaves it as it is. ERR_ABSENT: lease lost. */
+MUST_USE bool source_renew(struct db *db, const struct source_lease *lease,
+                           const struct source_progress *progress, struct err *err);
+
+struct source_outcome {
+    enum err_code code; /* ERR_NONE: complete */
+    const char *text;   /* one line: which account, what failed, what to do */
+    int64_t next_in_seconds; /* when it is due again; -1: not before somebody asks */
+};
+
+/* Gives the job back. ERR_ABSENT: lease lost. */
+MUST_USE bool source_finish(struct db *db, const struct source_lease *lease,
+                            const struct source_outcome *outcome,
+                            const struct source_progress *progress, struct err *err);
+
+/* What the worker needs of the account and of the job. */
+struct source_work {
+    struct source_account_settings account;
+    bool is_paused, is_removed;
+    int32_t attempts; /* failed runs since the last good one */
+};
+MUST_USE bool source_load_work(struct db *db, const struct source_lease *lease,
+                               struct arena *arena, struct source_work *out, struct err *err);
+
+/*
+ * The password of the claimed account, from holdfast-gate at this socket. ERR_DENIED: the gate knows
+ * no such lease. ERR_RETRY: nobody answers there.
+ */
+MUST_USE bool source_get_secret(const char *gate_socket, const struct source_lease *lease,
+                                struct secret **out, struct err *err);
+
+/* What binds a sealed secret to its account (crypto/seal.h): "account 7 secret". */
+enum {
+    SOURCE_AAD_BYTES = 48
+};
+struct bytes source_secret_aad(int64_t account_id, char text[SOURCE_AAD_BYTES]);

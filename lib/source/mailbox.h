@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source/mailbox.h - mailboxes of an account, their source epochs, and what became of each UID.
+ *
+ * What changes something is one transaction under the lease (its first statement is renew_job) and
+ * fails with ERR_ABSENT when the lease is lost. That octets arrived is not told here: the vault
+ * makes a UID 'stored' in the transaction that makes its octets durable.
+ *
+ *   (a UID nobody enumerated) --source_announce--> pending --vault commit--> stored
+ *                                                  pending --source_mark_gone--> gone
+ *                                                  pending --source_mark_failed--> pending, later
+ *   stored --source_mark_gone--> stored, with gone_at set
+ *
+ * For holdfast-ingest. One connection, one thread.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/err.h"
+#include "source/lease.h"
+
+struct db;
+
+/* ---- mailboxes ---- */
+
+struct source_listed {
+    struct bytes wire_name; /* as LIST gave it */
+    struct bytes path;      /* imap_path_from_source */
+    uint8_t delimiter;      /* 0: NIL */
+    bool is_noselect;
+    struct bytes special_use; /* "\Sent"; empty: none */
+};
+
+struct source_epoch {
+    int32_t number;       /* our own counter, from 1; 0: the mailbox was never selected */
+    uint32_t uidvalidity; /* 0: the source gives none */
+    uint64_t uidnext;     /* every UID below it was enumerated */
+    uint64_t highestmodseq;
+    uint64_t exists;         /* at the last enumeration */
+    int64_t enumerated_usec; /* 0: never to the end */
+};
+
+struct source_mailbox {
+    int64_t mailbox_id;
+    struct bytes wire_name, path;
+    bool is_noselect;
+    bool is_gone;
+    struct source_epoch epoch; /* the open one */
+    uint64_t pending;          /* UIDs of it that are not archived */
+    uint64_t pending_due;      /* of those: whose next try is due */
+};
+
+struct source_mailbox_list {
+    const struct source_mailbox *rows; /* by path */
+    size_t count;
+};
+
+/*
+ * After a complete LIST: makes mailboxes that are new, marks those that are listed no more (their
+ * mail stays), brings back those that are again, and gives all that are listed, in the arena.
+ * Paths in `listed` are distinct.
+ */
+MUST_USE bool source_save_mailboxes(struct db *db, const struct source_lease *lease,
+                                    const struct source_listed *listed, size_t count,
+                                    struct arena *arena, struct source_mailbox_list *out,
+                                    struct err *err);
+
+/* ---- epochs ---- */
+
+/* Closes the open epoch of the mailbox, if there is one, and opens the next. */
+MUST_USE bool source_open_epoch(struct db *db, const struct source_lease *lease,
+                                int64_t mailbox_id, uint32_t uidvalidity,
+                                struct source_epoch *out, struct err *err);
+
+struct source_enumeration {
+    uint64_t uidnext; /* over every UID that was enumerated */
+    uint64_t exists;
+    uint64_t highestmodseq; /* 0: none */
+};
+
+/* Records that the whole mailbox was enumerated; keeps enumerated_at and longest_gap. */
+MUST_USE bool source_finish_enumeration(struct db *db, const struct source_lease *lease,
+                                        int64_t mailbox_id, int32_t epoch,
+                                        const struct source_enumeration *enumeration,
+                                        struct err *err);
+
+/* The same for mailboxes that the source proved to be unchanged since their last enumeration. */
+MUST_USE bool source_finish_unchanged(struct db *db, const struct source_lease *lease,
+                                      const int64_t *mailbox_ids, size_t count, struct err *err);
+
+/* ---- UIDs ---- */
+
+enum source_uid_state {
+    SOURCE_UID_STORED,
+    SOURCE_UID_PENDING,
+    SOURCE_UID_GONE,
+    SOURCE_UID_SKIPPED,
+};
+
+struct source_known {
+    uint32_t uid;
+    enum source_uid_state state;
+    uint8_t flags;         /* IMAP_FLAG_*, of the placement */
+    bool is_gone;          /* no longer at the source, as far as we know */
+    bool is_due;           /* pending: may be tried now */
+    int32_t attempts;      /* pending */
+    uint32_t placement_uid; /* stored */
+    struct bytes keywords; /* bitmap of the placement: keyword n is bit n % 8 of octet n / 8 */
+    int64_t internal_usec; /* INTERNALDATE of the placement */
+};
+
+struct source_window {
+    const struct source_known *rows; /* ascending UIDs */
+    size_t count;
+};
+
+/* All that is known of the UIDs first … last of an epoch, at most LIMIT_ENUMERATE_UIDS wide. */
+MUST_USE bool source_load_window(struct db *db, const struct source_lease *lease,
+                                 int64_t mailbox_id, int32_t epoch, uint32_t first, uint32_t last,
+                                 struct arena *arena, struct source_window *out, struct err *err);
+
+/* Pending UIDs of the epoch that are due, ascending, over `after`, at most max. */
+MUST_USE bool source_load_pending(struct db *db, const struct source_lease *lease,
+                                  int64_t mailbox_id, int32_t epoch, uint32_t after, size_t max,
+                                  struct arena *arena, const uint32_t **uids, size_t *count,
+                                  struct err *err);
+
+/* Records newly enumerated UIDs as pending, before anything is fetched. Known ones stay as they are. */
+MUST_USE bool source_announce(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
+                              int32_t epoch, const uint32_t *uids, size_t count,
+                              const struct source_progress *progress, struct err *err);
+
+/* These are proved to be at the source no more (or, again: is_gone false). Only source_uid rows; the
+ * placements of stored ones are the vault's (vault_record_changes). */
+MUST_USE bool source_mark_gone(struct db *db, const struct source_lease *lease,
+                               int64_t mailbox_id, int32_t epoch, const uint32_t *uids,
+                               size_t count, bool is_gone, struct err *err);
+
+struct source_uid_failure {
+    uint32_t uid;
+    struct bytes error; /* one line, no content of the message */
+    int64_t retry_in_seconds;
+};
+
+MUST_USE bool source_mark_failed(struct db *db, const struct source_lease *lease,
+                                 int64_t mailbox_id, int32_t epoch,
+                                 const struct source_uid_failure *failures, size_t count,
+                                 struct err *err);
