@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vault/write.h - the one way in: mailboxes, messages and their changes, as ingest finds them.
+ *
+ * A writer borrows one connection and works for one account under one job's fence: every
+ * transaction first renews the job, and when somebody else holds it meanwhile nothing is written and
+ * the call fails with ERR_DENIED "lease lost". One thread at a time.
+ *
+ *     vault_open_writer(db, &lease, &writer, err)
+ *     vault_open_mailbox(writer, &found, &mailbox_id, err)
+ *     vault_begin_batch(writer, mailbox_id, epoch, err)
+ *       for each FETCH answer:
+ *         vault_begin_message(writer, literal.size_bytes, err)
+ *         vault_write_message(writer, octets, err) …
+ *         vault_end_message(writer, &arrival, err)          or vault_abort_message(writer)
+ *         if (vault_batch_is_full(writer)) vault_commit_batch(writer, &counts, err)
+ *     vault_commit_batch(writer, &counts, err)
+ *
+ *     CLOSED --vault_begin_batch--> FILLING --vault_begin_message--> IN_MESSAGE
+ *     IN_MESSAGE --vault_end_message, vault_abort_message--> FILLING
+ *     FILLING --vault_commit_batch--> FILLING (empty)
+ *     any --vault_begin_batch--> FILLING: what was not committed is forgotten
+ *
+ * Exactly once: what became of a source UID is decided in the transaction that stores it. A UID that
+ * is already stored never gets a second placement, so after a crash, or an ERR_RETRY whose outcome
+ * is unknown, the caller simply fetches and commits again (vault/README.md 2).
+ *
+ * Memory: a batch (LIMIT_BATCH_BYTES) and about 4 MiB, whatever the size of a message.
+ */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "vault/flag.h"
+
+struct db;
+struct vault_writer;
+
+struct vault_lease {
+    int64_t account_id;
+    int64_t job_id;
+    int64_t fence;
+    int64_t lease_ms; /* every transaction prolongs the job by this much */
+};
+
+MUST_USE bool vault_open_writer(struct db *db, const struct vault_lease *lease,
+                                struct vault_writer **out, struct err *err);
+
+/* Rolls back what is open. */
+void vault_close_writer(struct vault_writer **writer);
+
+/* ---- mailboxes ----------------------------------------------------------------------------- */
+
+/* A mailbox as the source lists it. */
+struct vault_listed {
+    struct bytes source_name; /* as on the wire */
+    struct bytes delimiter;   /* empty: NIL */
+    struct bytes path;        /* UTF-8, "/" between levels (imap_path_from_source); identifies it */
+    struct bytes special_use; /* "\Sent"; empty: none */
+    bool is_noselect;
+};
+
+/*
+ * Finds or creates each by its path, in one transaction; one that was gone is there again. mailbox_ids
+ * gets `count` numbers, in the order given. Does not wait for other transactions once all exist
+ * and nothing about them changed.
+ */
+MUST_USE bool vault_open_mailboxes(struct vault_writer *writer, const struct vault_listed *listed,
+                                   size_t count, int64_t *mailbox_ids, struct err *err);
+
+MUST_USE bool vault_open_mailbox(struct vault_writer *writer, const struct vault_listed *listed,
+                                 int64_t *mailbox_id, struct err *err);
+
+/* After a complete LIST: every other mailbox of the account is marked gone. Nothing is deleted.
+ * newly_gone: NULL, or set to how many there were. */
+MUST_USE bool vault_mark_unlisted(struct vault_writer *writer, const int64_t *listed_ids,
+                                  size_t count, uint64_t *newly_gone, struct err *err);
+
+/* ---- messages ------------------------------------------------------------------------------ */
+
+/* What the source said about a message, beside its octets. All borrowed for the call. */
+struct vault_arrival {
+    uint32_t source_uid;
+    int64_t internal_usec; /* INTERNALDATE */
+    int16_t internal_zone; /* its zone, minutes east of UTC */
+    uint8_t flags;         /* VAULT_FLAG_* */
+    const struct bytes *keywords; /* UTF-8, distinct without regard to case; not \Recent */
+    size_t keyword_count;
+};
+
+struct vault_counts {
+    uint64_t messages;     /* messages that were given and committed */
+    uint64_t placed;       /* new placements */
+    uint64_t new_messages; /* of them, octets that the account did not have */
+    uint64_t matched;      /* found again in a new source epoch: no new placement */
+    uint64_t repeated;     /* source UIDs that were stored before: nothing was done */
+    uint64_t new_octets;   /* sum of sizes of new_messages */
+    uint64_t stored_octets; /* of their frames */
+};
+
+/* epoch: of source_epoch, whose row must exist. Rows of source_uid may exist ("pending") or not. */
+MUST_USE bool vault_begin_batch(struct vault_writer *writer, int64_t mailbox_id, int32_t epoch,
+                                struct err *err);
+
+/*
+ * announced_bytes: size of the literal. When it does not fit the batch, the messages before it are
+ * committed first; over LIMIT_BATCH_BYTES it gets a transaction of its own, open until
+ * vault_end_message, which commits it. ERR_LIMIT: over LIMIT_MESSAGE_BYTES; the batch stays.
+ */
+MUST_USE bool vault_begin_message(struct vault_writer *writer, uint64_t announced_bytes,
+                                  struct err *err);
+
+/* ERR_LIMIT: more than announced. After a failure call vault_abort_message. */
+MUST_USE bool vault_write_message(struct vault_writer *writer, struct bytes octets,
+                                  struct err *err);
+
+/*
+ * ERR_SYNTAX: fewer octets than announced, or an arrival that cannot be stored (UID 0, keyword with
+ * NUL or not UTF-8, zone over a day): the message is forgotten, the batch stays.
+ * ERR_LIMIT: a keyword over LIMIT_KEYWORD_BYTES or more than LIMIT_KEYWORDS_PER_MAILBOX: likewise.
+ */
+MUST_USE bool vault_end_message(struct vault_writer *writer, const struct vault_arrival *arrival,
+                                struct err *err);
+
+/* Forgets the message that was begun; earlier ones of the batch stay. Nothing when none was begun. */
+void vault_abort_message(struct vault_writer *writer);
+
+bool vault_batch_is_full(const struct vault_writer *writer);
+
+/* Messages that await vault_commit_batch. */
+size_t vault_batch_messages(const struct vault_writer *writer);
+
+/*
+ * Commits; nothing when the batch is empty. counts: of everything committed since the previous
+ * successful call (or vault_begin_batch), also by vault_begin_message and vault_end_message.
+ * Failure: nothing of it is in the archive (after ERR_RETRY perhaps all of it), and the batch is kept:
+ * call again after db_reset_if_broken, or drop it with vault_begin_batch.
+ */
+MUST_USE bool vault_commit_batch(struct vault_writer *writer, struct vault_counts *counts,
+                                 struct err *err);
+
+/* ---- changes at the source ------------------------------------------------------------------ */
+
+/* What the source says now about a message that is archived. */
+struct vault_change {
+    uint32_t uid;  /* of the archive: placement.uid, source_uid.placement_uid */
+    bool is_gone;  /* vanished; flags and keywords are not read then, those last seen stay */
+    uint8_t flags; /* VAULT_FLAG_* */
+    const struct bytes *keywords;
+    size_t keyword_count;
+};
+
+enum { VAULT_CHANGES_MAX = 10000 }; /* a call: one transaction that holds the mailbox row */
+
+/*
+ * One transaction. Those that change nothing leave no trace, so a caller may give all flags of a
+ * mailbox; an unknown UID is passed over. changed: NULL, or set to how many did change.
+ * ERR_LIMIT: more than VAULT_CHANGES_MAX; keywords as in vault_end_message.
+ */
+MUST_USE bool vault_record_changes(struct vault_writer *writer, int64_t mailbox_id,
+                                   const struct vault_change *changes, size_t count,
+                                   uint64_t *changed, struct err *err);
