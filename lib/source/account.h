@@ -91,8 +91,7 @@ struct source_account {
     int64_t created_usec, removed_usec;
     uint64_t mailboxes; /* archived, \Noselect names not counted */
     uint64_t messages, octets;
-    uint64_t pending;       /* UIDs seen at the source and not archived yet */
-    uint64_t gone;          /* UIDs that vanished before they could be fetched */
+    uint64_t pending;        /* UIDs seen at the source and not archived yet */
     int64_t enumerated_usec; /* when the mailbox that waits longest was last enumerated; 0: never */
     int64_t longest_gap_usec;
     struct source_run run; /* of its sync job */

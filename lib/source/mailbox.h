@@ -29,6 +29,7 @@ struct source_listed {
     struct bytes path;      /* imap_path_from_source */
     uint8_t delimiter;      /* 0: NIL */
     bool is_noselect;
+    bool is_skipped;          /* by include and exclude: not made; not gone if it was made before */
     struct bytes special_use; /* "\Sent"; empty: none */
 };
 
@@ -52,13 +53,13 @@ struct source_mailbox {
 };
 
 struct source_mailbox_list {
-    const struct source_mailbox *rows; /* by path */
+    const struct source_mailbox *rows; /* INBOX first, then by path */
     size_t count;
 };
 
 /*
  * After a complete LIST: makes mailboxes that are new, marks those that are listed no more (their
- * mail stays), brings back those that are again, and gives all that are listed, in the arena.
+ * mail stays), brings back those that are again, and gives all that are listed and not skipped.
  * Paths in `listed` are distinct.
  */
 MUST_USE bool source_save_mailboxes(struct db *db, const struct source_lease *lease,
@@ -68,7 +69,8 @@ MUST_USE bool source_save_mailboxes(struct db *db, const struct source_lease *le
 
 /* ---- epochs ---- */
 
-/* Closes the open epoch of the mailbox, if there is one, and opens the next. */
+/* Closes the open epoch of the mailbox, if there is one, and opens the next. UIDs that were pending in
+ * the closed one can be asked for no more: they become 'gone', with that as their error. */
 MUST_USE bool source_open_epoch(struct db *db, const struct source_lease *lease,
                                 int64_t mailbox_id, uint32_t uidvalidity,
                                 struct source_epoch *out, struct err *err);
@@ -140,7 +142,7 @@ MUST_USE bool source_mark_gone(struct db *db, const struct source_lease *lease,
 struct source_uid_failure {
     uint32_t uid;
     struct bytes error; /* one line, no content of the message */
-    int64_t retry_in_seconds;
+    int64_t retry_in_seconds; /* doubled for each attempt before, at most a day */
 };
 
 MUST_USE bool source_mark_failed(struct db *db, const struct source_lease *lease,
