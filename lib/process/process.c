@@ -97,6 +97,10 @@ bool process_start(int argc, char **argv, const char *name, const char *role, st
     CLEANUP(process_end) struct process process = { .role = role, .stop_fd = -1 };
     const char *conf_path = NULL;
     pid_t parent = getppid();
+    char process_name[16]; /* of the kernel, which would show a descriptor's number */
+
+    (void)snprintf(process_name, sizeof process_name, "holdfast-%s", name);
+    (void)prctl(PR_SET_NAME, process_name, 0, 0, 0);
 
     /* Secrets live in these processes: no core file, no ptrace by others of the same user. */
 #ifndef HOLDFAST_SANITIZED

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Temporary folders that unprivileged services can enter, free ports, waiting with a deadline."""
+import os
+import pathlib
+import shutil
+import socket
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared"
+
+
+class Place:
+    """A folder of its own directly under the system's temporary folder: pytest's own is mode 0700
+    under root, and the services drop their rights. Kept when the test failed."""
+
+    def __init__(self, name):
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix=f"holdfast-test-{name[:24]}-"))
+        self.path.chmod(0o755)
+
+    def remove(self):
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(condition, seconds, what):
+    """Polls until condition() is true; never sleeps for luck."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds} s in vain: {what}")
+        time.sleep(0.02)
+
+
+def accepts_connections(port, host="127.0.0.1"):
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+def children_of(pid):
+    """Process ids of all descendants, with their names."""
+    parents = {}
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            stat = pathlib.Path(f"/proc/{entry}/stat").read_text()
+        except OSError:
+            continue
+        name, rest = stat[stat.index("(") + 1 : stat.rindex(")")], stat[stat.rindex(")") + 2 :]
+        parents[int(entry)] = (int(rest.split()[1]), name)
+    found, frontier = {}, {pid}
+    while frontier:
+        frontier = {p for p, (parent, _) in parents.items() if parent in frontier}
+        found.update({p: parents[p][1] for p in frontier})
+    return found
+
+
+def peak_kib(pid):
+    """VmHWM of a process, KiB."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1])
+    raise AssertionError(f"no VmHWM for process {pid}")

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the integration tests. What a failed test leaves behind is kept and named."""
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from harness.dovecot import Dovecot  # noqa: E402
+from harness.holdfast import Holdfast  # noqa: E402
+from harness.place import Place  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: not in `make test`, only in `make test-full`")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if outcome.get_result().failed:
+        item.session.stash.setdefault(FAILED, set()).add(item.nodeid.split("[")[0].split("::")[0])
+
+
+FAILED = pytest.StashKey()
+
+
+def keep_or_remove(request, place):
+    failed = request.session.stash.get(FAILED, set())
+    if request.node.nodeid.split("[")[0].split("::")[0] in failed:
+        print(f"\nkept for you: {place.path}")
+    else:
+        place.remove()
+
+
+@pytest.fixture
+def place(request):
+    made = Place(request.node.name)
+    yield made.path
+    keep_or_remove(request, made)
+
+
+@pytest.fixture(scope="module")
+def module_place(request):
+    made = Place(pathlib.Path(request.node.name).stem)
+    yield made.path
+    keep_or_remove(request, made)
+
+
+@pytest.fixture
+def new_dovecot(place):
+    """Starts Dovecots on request; all end with the test."""
+    made = []
+
+    def start(**settings):
+        made.append(Dovecot(place / f"source{len(made)}" if made else place, **settings).start())
+        return made[-1]
+
+    yield start
+    for dovecot in made:
+        dovecot.stop()
+
+
+@pytest.fixture
+def new_holdfast(place):
+    """Makes installations on request, not yet started; all end with the test."""
+    made = []
+
+    def make(**settings):
+        folder = place / f"holdfast{len(made)}"
+        folder.mkdir()
+        folder.chmod(0o755)
+        made.append(Holdfast(folder, **settings))
+        return made[-1]
+
+    yield make
+    for holdfast in made:
+        holdfast.stop()
