@@ -23,28 +23,33 @@ struct conf_address {
     uint16_t port;
 };
 
-enum { CONF_ADDRESSES_MAX = 16 };
+enum {
+    CONF_ADDRESSES_MAX = 16
+};
 
 struct conf_addresses {
     size_t count; /* 0: off */
     struct conf_address at[CONF_ADDRESSES_MAX];
 };
 
-enum conf_flags { CONF_FLAGS_SOURCE, CONF_FLAGS_SEEN };
+enum conf_flags {
+    CONF_FLAGS_SOURCE,
+    CONF_FLAGS_SEEN
+};
 
 /* Texts are never NULL; "" means not set. They belong to the struct conf. Paths are absolute. */
 struct conf {
     const char *file; /* "" when no file was read */
 
     struct {
-        const char *data_dir;     /* absolute, without trailing slash */
-        const char *user;         /* whom to become when started by root */
+        const char *data_dir; /* absolute, without trailing slash */
+        const char *user;     /* whom to become when started by root */
         enum log_level log_level;
     } holdfast;
 
     struct {
-        const char *url;          /* "": holdfastd runs its own cluster in data_dir */
-        const char *read_url;     /* "": as url */
+        const char *url;      /* "": holdfastd runs its own cluster in data_dir */
+        const char *read_url; /* "": as url */
     } database;
 
     struct {
@@ -57,12 +62,12 @@ struct conf {
         const char *tls_cert;             /* "": a self-signed one in data_dir */
         const char *tls_key;
         enum conf_flags flags;
-        uint64_t slice_messages;          /* year views beyond so many; 0: never */
+        uint64_t slice_messages; /* year views beyond so many; 0: never */
         uint32_t active_threads;
     } imapd;
 
     struct {
-        const char *url;          /* "": packs lie in data_dir */
+        const char *url; /* "": packs lie in data_dir */
         bool encryption;
         uint64_t seal_bytes;
     } store;

@@ -16,9 +16,9 @@
  */
 #pragma once
 
-#include <sys/types.h>
-
 #include "conf/conf.h"
+
+#include <sys/types.h>
 
 enum {
     CONF_RUNTIME_DIR_BYTES = 64,

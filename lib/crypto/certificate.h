@@ -8,7 +8,10 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-enum { CRYPTO_CERTIFICATE_NAMES_MAX = 32, CRYPTO_CERTIFICATE_DAYS = 825 };
+enum {
+    CRYPTO_CERTIFICATE_NAMES_MAX = 32,
+    CRYPTO_CERTIFICATE_DAYS = 825
+};
 
 /*
  * EC P-256, valid from an hour ago for CRYPTO_CERTIFICATE_DAYS, CN "Holdfast", with the alternative

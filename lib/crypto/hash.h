@@ -10,7 +10,9 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 
-enum { CRYPTO_SHA256_BYTES = 32 };
+enum {
+    CRYPTO_SHA256_BYTES = 32
+};
 
 struct crypto_sha256 {
     uint8_t octets[CRYPTO_SHA256_BYTES];

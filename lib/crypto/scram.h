@@ -20,7 +20,7 @@ enum {
     CRYPTO_SCRAM_MAX_ITERATIONS = 10000000, /* more would be a denial of service */
     CRYPTO_SCRAM_SALT_BYTES = 16,
     CRYPTO_SCRAM_SALT_MAX_BYTES = 64,
-    CRYPTO_SCRAM_TEXT_BYTES = 256,          /* room for any verifier as text */
+    CRYPTO_SCRAM_TEXT_BYTES = 256, /* room for any verifier as text */
 };
 
 struct crypto_scram {

@@ -12,7 +12,10 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-enum { CRYPTO_PUBLIC_KEY_BYTES = 32, CRYPTO_SIGNATURE_BYTES = 64 };
+enum {
+    CRYPTO_PUBLIC_KEY_BYTES = 32,
+    CRYPTO_SIGNATURE_BYTES = 64
+};
 
 struct crypto_public_key {
     uint8_t octets[CRYPTO_PUBLIC_KEY_BYTES];

@@ -6,10 +6,12 @@
 
 #include "net/stream.h"
 
-enum { NET_CONNECT_DEFAULT_MS = 15000 };
+enum {
+    NET_CONNECT_DEFAULT_MS = 15000
+};
 
 struct net_target {
-    const char *host;           /* name or address literal, without brackets */
+    const char *host; /* name or address literal, without brackets */
     uint16_t port;
     int64_t connect_ms;         /* for each address of the host; 0: NET_CONNECT_DEFAULT_MS */
     struct net_options options; /* of the stream */
@@ -20,7 +22,8 @@ struct net_target {
  * the text says which: the name cannot be resolved, refused, time-out, unreachable. The resolver's
  * own wait is bounded by resolv.conf, not by connect_ms.
  */
-MUST_USE bool net_connect(const struct net_target *target, struct net_stream **out, struct err *err);
+MUST_USE bool net_connect(const struct net_target *target, struct net_stream **out,
+                          struct err *err);
 
 /* ERR_ABSENT: no such socket. ERR_RETRY: nobody listens on it. */
 MUST_USE bool net_connect_unix(const char *path, const struct net_options *options,
@@ -32,7 +35,9 @@ MUST_USE bool net_connect_unix(const char *path, const struct net_options *optio
  *
  * ERR_DENIED: a port that needs privilege; ERR_RETRY: in use; the text names host and port.
  */
-enum { NET_LISTEN_MAX = 8 }; /* sockets of one address setting */
+enum {
+    NET_LISTEN_MAX = 8
+}; /* sockets of one address setting */
 MUST_USE bool net_listen(const char *host, uint16_t port, int fds[NET_LISTEN_MAX], size_t *count,
                          struct err *err);
 

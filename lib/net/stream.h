@@ -45,8 +45,9 @@ void net_close(struct net_stream **stream);
 void net_shutdown(struct net_stream *stream);
 
 void net_set_stall(struct net_stream *stream, int64_t stall_ms);
-void net_set_deadline(struct net_stream *stream, struct deadline deadline); /* of all waits in all */
-void net_set_max_read(struct net_stream *stream, size_t max_read_bytes);    /* after login: more */
+void net_set_deadline(struct net_stream *stream,
+                      struct deadline deadline);                         /* of all waits in all */
+void net_set_max_read(struct net_stream *stream, size_t max_read_bytes); /* after login: more */
 
 /* ---- reading ---- */
 
@@ -67,7 +68,8 @@ MUST_USE bool net_fill(struct net_stream *stream, struct err *err);
 MUST_USE bool net_read_some(struct net_stream *stream, void *ptr, size_t size, size_t *got,
                             struct err *err);
 
-bool net_has_ended(const struct net_stream *stream); /* the peer closed; the buffer may hold octets */
+bool net_has_ended(
+    const struct net_stream *stream); /* the peer closed; the buffer may hold octets */
 
 /* ---- writing ---- */
 

@@ -48,15 +48,19 @@ MUST_USE bool net_handshake(struct net_stream *stream, struct err *err); /* wait
 bool net_is_encrypted(const struct net_stream *stream); /* TLS, handshake over */
 
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384", "plain" without TLS; borrowed text copied into text. */
-enum { NET_TLS_TEXT_BYTES = 96 };
+enum {
+    NET_TLS_TEXT_BYTES = 96
+};
 void net_describe_tls(const struct net_stream *stream, char text[NET_TLS_TEXT_BYTES]);
 
 /* Channel binding for SCRAM-*-PLUS. The exporter (RFC 9266) is 32 octets. */
 enum net_binding {
-    NET_BINDING_EXPORTER,   /* "tls-exporter", RFC 9266; also under TLS 1.2 with extended secret */
-    NET_BINDING_END_POINT,  /* "tls-server-end-point", RFC 5929 §4: hash of the certificate */
+    NET_BINDING_EXPORTER,  /* "tls-exporter", RFC 9266; also under TLS 1.2 with extended secret */
+    NET_BINDING_END_POINT, /* "tls-server-end-point", RFC 5929 §4: hash of the certificate */
 };
-enum { NET_BINDING_MAX_BYTES = 64 };
+enum {
+    NET_BINDING_MAX_BYTES = 64
+};
 
 /* ERR_ABSENT: the stream has no TLS, or this binding is not defined for it. */
 MUST_USE bool net_get_channel_binding(const struct net_stream *stream, enum net_binding kind,

@@ -15,9 +15,14 @@
 
 #include "net/stream.h"
 
-enum { NET_TRACE_LINE_BYTES = 1024 };
+enum {
+    NET_TRACE_LINE_BYTES = 1024
+};
 
-enum net_side { NET_SIDE_CLIENT, NET_SIDE_SERVER }; /* which one we are */
+enum net_side {
+    NET_SIDE_CLIENT,
+    NET_SIDE_SERVER
+}; /* which one we are */
 
 /* fd: borrowed, must stay open as long as the stream. label: shown in each line, a session number.
  * Failure to write the trace is ignored. */

@@ -16,9 +16,16 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-enum net_security { NET_SECURITY_TLS, NET_SECURITY_STARTTLS, NET_SECURITY_NONE };
+enum net_security {
+    NET_SECURITY_TLS,
+    NET_SECURITY_STARTTLS,
+    NET_SECURITY_NONE
+};
 
-enum { NET_URL_USER_BYTES = 256, NET_URL_HOST_BYTES = 256 };
+enum {
+    NET_URL_USER_BYTES = 256,
+    NET_URL_HOST_BYTES = 256
+};
 
 struct net_url {
     enum net_security security;
