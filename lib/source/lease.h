@@ -4,7 +4,7 @@
  *
  *   DUE --source_claim_job--> HELD --source_renew, every commit--> HELD --source_finish--> DUE later
  *   HELD --time-out--> DUE: another worker claims it with a higher fence, and whatever the first one
- *   still tries to commit fails with ERR_ABSENT ("lease lost"): it rolls back and drops the work.
+ *   still tries to commit fails with ERR_DENIED ("lease lost"): it rolls back and drops the work.
  *
  * For holdfast-ingest, on a connection of its role. One connection, one thread.
  */
@@ -36,7 +36,7 @@ struct source_lease {
 MUST_USE bool source_claim_job(struct db *db, struct bytes owner, struct source_lease *out,
                                bool *has_one, struct err *err);
 
-/* Prolongs the lease; progress: NULL leaves it as it is. ERR_ABSENT: lease lost. */
+/* Prolongs the lease; progress: NULL leaves it as it is. ERR_DENIED: lease lost. */
 MUST_USE bool source_renew(struct db *db, const struct source_lease *lease,
                            const struct source_progress *progress, struct err *err);
 
@@ -46,7 +46,7 @@ struct source_outcome {
     int64_t next_in_seconds; /* when it is due again; -1: not before somebody asks */
 };
 
-/* Gives the job back. ERR_ABSENT: lease lost. */
+/* Gives the job back. ERR_DENIED: lease lost. */
 MUST_USE bool source_finish(struct db *db, const struct source_lease *lease,
                             const struct source_outcome *outcome,
                             const struct source_progress *progress, struct err *err);

@@ -3,7 +3,7 @@
  * source/mailbox.h - mailboxes of an account, their source epochs, and what became of each UID.
  *
  * What changes something is one transaction under the lease (its first statement is renew_job) and
- * fails with ERR_ABSENT when the lease is lost. That octets arrived is not told here: the vault
+ * fails with ERR_DENIED when the lease is lost. That octets arrived is not told here: the vault
  * makes a UID 'stored' in the transaction that makes its octets durable.
  *
  *   (a UID nobody enumerated) --source_announce--> pending --vault commit--> stored
@@ -23,15 +23,6 @@
 struct db;
 
 /* ---- mailboxes ---- */
-
-struct source_listed {
-    struct bytes wire_name; /* as LIST gave it */
-    struct bytes path;      /* imap_path_from_source */
-    uint8_t delimiter;      /* 0: NIL */
-    bool is_noselect;
-    bool is_skipped;          /* by include and exclude: not made; not gone if it was made before */
-    struct bytes special_use; /* "\Sent"; empty: none */
-};
 
 struct source_epoch {
     int32_t number;       /* our own counter, from 1; 0: the mailbox was never selected */
@@ -57,15 +48,19 @@ struct source_mailbox_list {
     size_t count;
 };
 
-/*
- * After a complete LIST: makes mailboxes that are new, marks those that are listed no more (their
- * mail stays), brings back those that are again, and gives all that are listed and not skipped.
- * Paths in `listed` are distinct.
- */
-MUST_USE bool source_save_mailboxes(struct db *db, const struct source_lease *lease,
-                                    const struct source_listed *listed, size_t count,
+/* All mailboxes of the account, also those that are gone; the vault makes and marks them. */
+MUST_USE bool source_load_mailboxes(struct db *db, const struct source_lease *lease,
                                     struct arena *arena, struct source_mailbox_list *out,
                                     struct err *err);
+
+/* Names of the mailbox's keywords by number; empty where a number is not in use. */
+struct source_keywords {
+    const struct bytes *names;
+    size_t count;
+};
+MUST_USE bool source_load_keywords(struct db *db, const struct source_lease *lease,
+                                   int64_t mailbox_id, struct arena *arena,
+                                   struct source_keywords *out, struct err *err);
 
 /* ---- epochs ---- */
 
