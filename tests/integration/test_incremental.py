@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A second run fetches what is new and nothing else, records what changed, and alters nothing."""
+import re
+
+import pytest
+
+from harness import mail
+
+
+@pytest.fixture
+def installed(new_dovecot, new_holdfast):
+    dovecot = new_dovecot()
+    for i, message in enumerate(mail.generate(40)):
+        dovecot.deliver("alice", message, flags="S" if i % 2 else "")
+    for message in mail.generate(10, seed=2):
+        dovecot.deliver("alice", message, "Projects/Old.one")
+    holdfast = new_holdfast().start()
+    holdfast.add_account(dovecot, "alice")
+    holdfast.run("sync", "alice")
+    return dovecot, holdfast
+
+
+def counts(holdfast):
+    return holdfast.sql("SELECT count(*), count(gone_at), count(DISTINCT message_id) "
+                        "FROM placement")[0]
+
+
+def test_a_second_sync_fetches_nothing_and_says_so(installed):
+    dovecot, holdfast = installed
+    before = counts(holdfast)
+    said = holdfast.run("sync", "alice").stdout
+    assert "nothing new" in said
+    assert counts(holdfast) == before == (50, 0, 50)
+
+
+def test_new_mail_flag_changes_and_expunges_are_recorded(installed):
+    dovecot, holdfast = installed
+    for message in mail.generate(3, seed=3):
+        dovecot.deliver("alice", message)
+    client = dovecot.client("alice")
+    client.select("INBOX")
+    client.uid("STORE", "2,4", "+FLAGS", r"(\Flagged project-x)")
+    client.uid("STORE", "6:7", "+FLAGS", r"(\Deleted)")
+    client.expunge()
+    client.logout()
+    said = holdfast.run("sync", "alice").stdout
+    assert re.search(r"\b3 new message", said), said
+    assert counts(holdfast) == (53, 2, 53)
+
+    archive = holdfast_client(holdfast)
+    archive.select("Accounts/alice/INBOX", readonly=True)
+    _, flags = archive.uid("FETCH", "2,4,6,7", "(FLAGS)")
+    text = b" ".join(flags)
+    assert text.count(b"\\Flagged") == 2 and text.count(b"project-x") == 2
+    assert text.count(b"$GoneAtSource") == 2
+    assert holdfast.sql("SELECT count(*) FROM flag_event WHERE is_gone")[0][0] == 2
+    assert holdfast.sql("SELECT count(*) FROM flag_event WHERE NOT is_gone")[0][0] == 2
+    assert "nothing new" in holdfast.run("sync", "alice").stdout
+
+
+def holdfast_client(holdfast):
+    holdfast.add_auditor()
+    return holdfast.client()
+
+
+def test_ingestion_leaves_the_source_as_it_was(installed):
+    dovecot, holdfast = installed
+    dovecot.deliver("alice", next(mail.generate(1, seed=9)), flags="")
+    files = dovecot.mail_files("alice")
+    client = dovecot.client("alice")
+    state = [client.status("INBOX", "(MESSAGES UNSEEN UIDNEXT UIDVALIDITY)")]
+    client.select("INBOX", readonly=True)
+    state.append(client.fetch("1:*", "(UID FLAGS)"))
+    holdfast.run("sync", "alice")
+    holdfast.run("sync", "alice")
+    client.noop()
+    assert dovecot.mail_files("alice") == files
+    assert state == [client.status("INBOX", "(MESSAGES UNSEEN UIDNEXT UIDVALIDITY)"),
+                     client.fetch("1:*", "(UID FLAGS)")]
+
+
+def test_a_uidvalidity_change_loses_nothing_and_stores_nothing_twice(installed):
+    dovecot, holdfast = installed
+    before = holdfast.sql("SELECT count(*) FROM message")[0]
+    dovecot.stop()
+    for path in dovecot.maildir("alice").glob("dovecot*"):
+        path.unlink()
+    dovecot.start()
+    client = dovecot.client("alice")
+    client.select("INBOX", readonly=True)
+    dovecot.deliver("alice", next(mail.generate(1, seed=4)))
+    holdfast.run("sync", "alice")
+    epochs = holdfast.sql("SELECT count(*) FROM source_epoch e JOIN mailbox m "
+                          "USING (account_id, mailbox_id) WHERE m.path = 'INBOX'")[0][0]
+    assert epochs == 2
+    assert holdfast.sql("SELECT count(*) FROM message")[0][0] == before[0] + 1
+    messages, gone, _ = counts(holdfast)
+    assert (messages, gone) == (51, 0)
+
+
+def test_copies_in_several_mailboxes_are_stored_once_and_listed_in_each(new_dovecot, new_holdfast):
+    dovecot = new_dovecot()
+    message = next(mail.generate(1))
+    for mailbox in ("INBOX", "INBOX", "Copies"):
+        dovecot.deliver("alice", message, mailbox)
+    holdfast = new_holdfast().start()
+    holdfast.add_account(dovecot, "alice")
+    holdfast.run("sync", "alice")
+    assert counts(holdfast) == (3, 0, 1)
+
+
+def test_excluded_mailboxes_are_left_alone(new_dovecot, new_holdfast):
+    dovecot = new_dovecot()
+    for mailbox in ("INBOX", "Junk", "Projects/One", "Projects/Two"):
+        dovecot.deliver("alice", next(mail.generate(1, seed=len(mailbox))), mailbox)
+    holdfast = new_holdfast().start()
+    holdfast.add_account(dovecot, "alice", "--exclude", "Junk", "--exclude", "Projects/T*")
+    holdfast.run("sync", "alice")
+    paths = [p for p, in holdfast.sql("SELECT path FROM mailbox WHERE messages > 0 ORDER BY path")]
+    assert paths == ["INBOX", "Projects/One"]
+
+
+def test_mail_that_arrives_through_starttls_and_literal_names(new_dovecot, new_holdfast):
+    dovecot = new_dovecot(separator=".", mechanisms="plain")
+    dovecot.deliver("alice", next(mail.generate(1)), "Gru\u0308n")
+    dovecot.deliver("alice", next(mail.generate(1, seed=2)))
+    holdfast = new_holdfast().start()
+    holdfast.add_account(dovecot, "alice", scheme="imap")
+    holdfast.run("sync", "alice")
+    assert counts(holdfast)[0] == 2

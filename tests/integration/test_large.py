@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memory does not grow with the message: 64 MiB here, 1 GiB in `make test-full`, release build."""
+import hashlib
+import re
+
+import pytest
+
+from harness import mail
+from harness.place import children_of, peak_kib
+from harness.wire import Wire
+
+LIMIT_KIB = 64 * 1024
+PARTIAL = 64 * 1024
+PIPELINED = 16
+
+
+def literal_hash(wire, tag):
+    """Reads until the tagged line; the hash over all literals in order, without keeping them."""
+    digest, size = hashlib.sha256(), 0
+    while True:
+        line = wire.file.readline()
+        assert line, "connection lost"
+        if line.startswith(tag):
+            assert b" OK " in line, line
+            return digest.hexdigest(), size
+        literal = re.search(rb"\{(\d+)\}\r\n$", line)
+        left = int(literal[1]) if literal else 0
+        size += left
+        while left:
+            octets = wire.file.read(min(left, 1 << 20))
+            assert octets, "connection lost"
+            digest.update(octets)
+            left -= len(octets)
+
+
+def whole(wire):
+    wire.send(b"big UID FETCH 1 (BODY.PEEK[])\r\n")
+    return literal_hash(wire, b"big ")
+
+
+def in_partials(wire, size):
+    """Pipelined 64 KiB partials, answered in order."""
+    digest, total = hashlib.sha256(), 0
+    starts = list(range(0, size, PARTIAL))
+    for at in range(0, len(starts), PIPELINED):
+        group = starts[at : at + PIPELINED]
+        wire.send(b"".join(b"p UID FETCH 1 (BODY.PEEK[]<%d.%d>)\r\n" % (start, PARTIAL)
+                           for start in group))
+        for _ in group:
+            tagged, untagged = wire.until("p")
+            assert b" OK " in tagged, tagged
+            fetch = next(u for u in untagged if b"FETCH" in u)
+            start = fetch.index(b"\r\n") + 2
+            octets = fetch[start : start + int(re.search(rb"\{(\d+)\}", fetch)[1])]
+            digest.update(octets)
+            total += len(octets)
+    return digest.hexdigest(), total
+
+
+@pytest.mark.parametrize("mebibytes", [64, pytest.param(1024, marks=pytest.mark.slow)])
+def test_a_large_message_passes_in_constant_memory(new_dovecot, new_holdfast, mebibytes):
+    size = mebibytes << 20
+    dovecot = new_dovecot()
+    message = mail.large_message(size)
+    assert len(message) == size
+    want = hashlib.sha256(message).hexdigest()
+    dovecot.deliver("alice", message, flags="S")
+    for small in mail.generate(5):
+        dovecot.deliver("alice", small)
+    del message
+    holdfast = new_holdfast(variant="release").start()
+    holdfast.add_account(dovecot, "alice")
+    holdfast.run("sync", "alice", timeout=900)
+    holdfast.add_auditor()
+    wire = Wire("localhost", holdfast.tls_port, holdfast.tls_context(), timeout=600)
+    wire.command("LOGIN auditor audit-password")
+    tagged, _ = wire.command('EXAMINE "Accounts/alice/INBOX"')
+    assert b"READ-ONLY" in tagged
+    assert whole(wire) == (want, size)
+    assert in_partials(wire, size) == (want, size)
+    wire.close()
+    peaks = {name: peak_kib(pid) for pid, name in children_of(holdfast.process.pid).items()
+             if name.startswith("holdfast-")}
+    peaks["holdfastd"] = peak_kib(holdfast.process.pid)
+    print(f"VmHWM in KiB after {mebibytes} MiB: {peaks}")
+    assert len(peaks) >= 5
+    assert all(peak <= LIMIT_KIB for peak in peaks.values()), peaks

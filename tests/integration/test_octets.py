@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Dovecot returns and what Holdfast returns for the same message is the same, octet for octet.
+
+The strongest test here: real mail goes into a real Dovecot, is ingested over TLS, and the same FETCH
+is sent to both. No difference is allowed but those of DESIGN section 5: \\Deleted is shown as
+$SourceDeleted, and \\Recent is nobody's business in an archive.
+"""
+import re
+import ssl
+
+import pytest
+
+from harness import mail
+from harness.dovecot import Dovecot
+from harness.holdfast import Holdfast
+from harness.wire import Wire, literals
+
+SAMPLES = [("volume-cypherpunks", 400), ("volume-usrp-users", 150), ("volume-linux-clk", 300),
+           ("volume-enron-categories", 300)]
+FLAG_LETTERS = ("", "S", "RS", "F", "DS", "T", "FRS", "")
+PIECES = ("BODY.PEEK[HEADER]", "BODY.PEEK[TEXT]",
+          "BODY.PEEK[HEADER.FIELDS (From Subject Received X-None)]",
+          "BODY.PEEK[HEADER.FIELDS.NOT (Received To)]",
+          "BODY.PEEK[]<0.100>", "BODY.PEEK[]<70.3000>", "BODY.PEEK[]<999999999.10>",
+          "BODY.PEEK[HEADER]<10.50>", "BODY.PEEK[TEXT]<3.77>",
+          "RFC822.HEADER")
+
+
+class Both:
+    """A Dovecot with mailboxes of mail, and the archive of it."""
+
+    def __init__(self, place, mailboxes):
+        self.dovecot = Dovecot(place).start()
+        for mailbox, messages in mailboxes.items():
+            for i, (_, octets) in enumerate(messages):
+                self.dovecot.deliver("alice", octets, mailbox, FLAG_LETTERS[i % len(FLAG_LETTERS)])
+        folder = place / "holdfast"
+        folder.mkdir()
+        folder.chmod(0o755)
+        self.holdfast = Holdfast(folder).start()
+        self.holdfast.add_account(self.dovecot, "alice")
+        self.synced = self.holdfast.run("sync", "alice", timeout=900)
+        self.holdfast.add_auditor()
+
+    def source(self, mailbox):
+        wire = Wire("localhost", self.dovecot.tls_port,
+                    ssl.create_default_context(cafile=str(self.dovecot.ca)))
+        wire.command("LOGIN alice pw-alice")
+        tagged, _ = wire.command(f'EXAMINE "{mailbox}"')
+        assert b" OK " in tagged, tagged
+        return wire
+
+    def archive(self, mailbox):
+        wire = Wire("localhost", self.holdfast.tls_port, self.holdfast.tls_context())
+        wire.command("LOGIN auditor audit-password")
+        tagged, _ = wire.command(f'EXAMINE "Accounts/alice/{mailbox}"')
+        assert b" OK [READ-ONLY]" in tagged, tagged
+        return wire
+
+    def close(self):
+        self.holdfast.stop()
+        self.dovecot.stop()
+
+
+def start_both(place, mailboxes):
+    both = Both(place, mailboxes)
+    return both
+
+
+def metadata(wire):
+    """{sequence number: (size, INTERNALDATE, flags)} with the two allowed differences removed."""
+    tagged, responses = wire.command("FETCH 1:* (RFC822.SIZE INTERNALDATE FLAGS)")
+    assert b" OK " in tagged, tagged
+    found = {}
+    for unit in responses:
+        fetch = re.match(rb"\* (\d+) FETCH \((.*)\)\r\n$", unit)
+        if not fetch:
+            continue
+        flags = set(re.search(rb"FLAGS \(([^)]*)\)", fetch[2])[1].split()) - {b"\\Recent"}
+        flags = {b"$SourceDeleted" if f == b"\\Deleted" else f for f in flags}
+        found[int(fetch[1])] = (re.search(rb"RFC822\.SIZE (\d+)", fetch[2])[1],
+                                re.search(rb'INTERNALDATE ("[^"]*")', fetch[2])[1], flags)
+    return found
+
+
+def fetched(wire, sequence, item):
+    """{sequence number: (the item's name as answered, its octets)} for one FETCH item."""
+    tagged, responses = wire.command(f"FETCH {sequence} ({item})")
+    assert b" OK " in tagged, (item, tagged)
+    found = {}
+    for unit in responses:
+        fetch = re.match(rb"\* (\d+) FETCH \((.*?) (\{\d+\}\r\n|\"|NIL)", unit, re.DOTALL)
+        if not fetch:
+            continue
+        octets = literals(unit)
+        if not octets:
+            octets = [re.search(rb'"((?:[^"\\]|\\.)*)"\)', unit)[1]] if fetch[3] == b'"' else [b""]
+        found[int(fetch[1])] = (fetch[2].upper(), octets[0])
+    return found
+
+
+def compare(both, mailbox, pieces=PIECES, pieces_of=None):
+    source, archive = both.source(mailbox), both.archive(mailbox)
+    try:
+        want, got = metadata(source), metadata(archive)
+        assert got == want
+        count = len(want)
+        differences = []
+        for first in range(1, count + 1, 100):
+            sequence = f"{first}:{min(count, first + 99)}"
+            for item in ("BODY.PEEK[]",) + tuple(pieces if not pieces_of or first <= pieces_of else ()):
+                mine, theirs = fetched(archive, sequence, item), fetched(source, sequence, item)
+                assert theirs.keys() == mine.keys(), (item, sequence)
+                differences += [(number, item) for number in theirs
+                                if mine[number] != theirs[number]]
+        assert not differences, f"{len(differences)} differences: {differences[:20]}"
+        return count
+    finally:
+        source.close()
+        archive.close()
+
+
+@pytest.fixture(scope="module")
+def both(module_place):
+    mailboxes = {"Spamassassin": mail.corpus("volume-spamassassin"), "Hard": mail.corpus("hard")}
+    for name, sample in SAMPLES:
+        mailboxes[name] = mail.corpus(name, sample)
+    made = start_both(module_place, mailboxes)
+    yield made
+    made.close()
+
+
+def test_all_of_spamassassin_is_equal(both):
+    assert compare(both, "Spamassassin", pieces_of=1000) > 6000
+
+
+def test_all_of_the_difficult_mail_is_equal_in_every_piece(both):
+    assert compare(both, "Hard") > 1900
+
+
+@pytest.mark.parametrize("name", [name for name, _ in SAMPLES])
+def test_samples_of_the_rest_are_equal(both, name):
+    assert compare(both, name, pieces_of=200) >= 100
+
+
+def test_generated_mail_is_equal_without_any_corpus(place):
+    made = start_both(place, {"INBOX": [("", m) for m in mail.generate(60)],
+                              "Odd": [("", b"no header at all"), ("", b""), ("", b"\r\n"),
+                                      ("", b"A: b"), ("", b"A: b\n\nx\0y\n"), ("", b"\n\nbody"),
+                                      ("", b"Subject: a\n b\n\tc\nsubject: d\n\nlast line no end")]})
+    try:
+        assert compare(made, "INBOX") == 60
+        assert compare(made, "Odd") == 7
+    finally:
+        made.close()
+
+
+def test_corpus_messages_are_stored_once_however_often_they_are_placed(both):
+    messages, placements = both.holdfast.sql("SELECT (SELECT count(*) FROM message), "
+                                             "(SELECT count(*) FROM placement)")[0]
+    distinct, = both.holdfast.sql("SELECT count(DISTINCT message_id) FROM placement")[0]
+    assert messages == distinct
+    assert placements > messages  # the corpora hold exact duplicates
+
+
+def test_spooled_frames_and_an_end_of_archive_are_a_tarball(both, module_place):
+    import hashlib
+    import subprocess
+    import tarfile
+    rows = both.holdfast.sql("SELECT s.octets FROM frame f JOIN spool s USING (account_id, frame_id) "
+                             "ORDER BY f.run_id, f.ordinal")
+    end = subprocess.run(["zstd", "-c"], input=bytes(1024), capture_output=True, check=True).stdout
+    path = module_place / "frames.tar.zst"
+    path.write_bytes(b"".join(bytes(octets) for octets, in rows) + end)
+    checked = subprocess.run(["zstd", "-t", "-q", str(path)], capture_output=True, text=True)
+    assert checked.returncode == 0 and not checked.stderr, checked.stderr
+    folder = module_place / "unpacked"
+    folder.mkdir()
+    unpacked = subprocess.run(["tar", "--zstd", "-xf", str(path), "-C", str(folder)],
+                              capture_output=True, text=True)
+    assert unpacked.returncode == 0 and not unpacked.stderr, unpacked.stderr
+    files = list(folder.iterdir())
+    assert len(files) == both.holdfast.sql("SELECT count(*) FROM message")[0][0]
+    for file in files:
+        assert hashlib.sha256(file.read_bytes()).hexdigest() + ".eml" == file.name
+    with tarfile.open(fileobj=subprocess.Popen(["zstd", "-dc", str(path)],
+                                               stdout=subprocess.PIPE).stdout, mode="r|") as tar:
+        member = tar.next()
+        assert (member.mode, member.uid, member.gid, member.mtime) == (0o444, 0, 0, 0)
