@@ -8,6 +8,8 @@ BEGIN {
     failed = 0
     print "/* Made from schema/ by lib/db/migrations.awk. */"
     print "#include \"db/internal.h\"\n"
+    if (ARGC < 2) # no migration yet: do not wait for standard input
+        exit
 }
 
 function complain(text)
@@ -34,8 +36,7 @@ FNR == 1 {
 }
 {
     sub(/\r$/, "")
-    gsub(/\\/, "\\\\")
-    gsub(/"/, "\\\"")
+    gsub(/[\\"]/, "\\\\&")
     gsub(/\t/, "\\t")
     print "    \"" $0 "\\n\","
 }

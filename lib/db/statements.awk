@@ -80,11 +80,10 @@ FNR == 1 { inside = 0 }
 
 function c_string(s,    n, i, lines, result)
 {
-    gsub(/\\/, "\\\\", s)
-    gsub(/"/, "\\\"", s)
+    gsub(/[\\"]/, "\\\\&", s)
     n = split(s, lines, "\n")
     for (i = 1; i <= n; i++)
-        result = result "\n      \"" lines[i] (i < n ? " " : "") "\""
+        result = result "\n      \"" lines[i] (i < n ? "\\n" : "") "\""
     return result
 }
 

@@ -2,7 +2,8 @@
 --
 -- What any connection needs. To add a statement: a block "-- name:", "-- args:", SQL, in the file of
 -- its topic. Types of args: boolean smallint integer bigint text bytea timestamptz date, each
--- also with []. Columns of a result need these types too (cast others: inet::text).
+-- also with []. Other types are cast in the SQL: $1::text::inet, $1::text[]::jsonb[],
+-- $1::bigint * interval '1 microsecond'; and out: host(remote), lsn::text. A column of jsonb may stay.
 
 -- name: session_begin_read_committed
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
@@ -19,17 +20,11 @@ BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE;
 -- name: session_commit
 COMMIT;
 
--- name: session_rollback
-ROLLBACK;
-
 -- name: session_savepoint
 SAVEPOINT nested;
 
 -- name: session_savepoint_release
 RELEASE SAVEPOINT nested;
-
--- name: session_savepoint_undo
-ROLLBACK TO SAVEPOINT nested;
 
 -- The reader's token, for the row-level policies; ends with the transaction.
 -- name: session_set_token

@@ -1,0 +1,168 @@
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- Accounts as the operator manages them, and runs as he asks for them (source/account.h, run.h).
+
+-- name: source_account_insert
+-- args: host text, port integer, login text, tls text, tls_ca text, include text[], exclude text[], every_seconds integer
+INSERT INTO account (host, port, login, tls, tls_ca, include, exclude, every_seconds)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+RETURNING account_id;
+
+-- name: source_name_insert
+-- args: account_id bigint, name text
+INSERT INTO account_name (account_id, name) VALUES ($1, $2);
+
+-- name: source_secret_save
+-- args: account_id bigint, sealed bytea, key_id bigint
+INSERT INTO account_secret (account_id, kind, sealed, key_id)
+VALUES ($1, 'password', $2, $3)
+    ON CONFLICT (account_id) DO UPDATE
+   SET kind = EXCLUDED.kind, sealed = EXCLUDED.sealed, key_id = EXCLUDED.key_id,
+       updated_at = now();
+
+-- name: source_secret_delete
+-- args: account_id bigint
+DELETE FROM account_secret WHERE account_id = $1;
+
+-- name: source_job_insert
+-- args: account_id bigint
+INSERT INTO job (account_id, kind) VALUES ($1, 'sync');
+
+-- NULL leaves a column as it is; tls_ca, which may be NULL itself, has a flag.
+-- name: source_account_update
+-- args: account_id bigint, host text, port integer, login text, tls text, set_tls_ca boolean, tls_ca text, include text[], exclude text[], every_seconds integer
+UPDATE account
+   SET host = coalesce($2, host), port = coalesce($3, port), login = coalesce($4, login),
+       tls = coalesce($5, tls), tls_ca = CASE WHEN $6 THEN $7 ELSE tls_ca END,
+       include = coalesce($8, include), exclude = coalesce($9, exclude),
+       every_seconds = coalesce($10, every_seconds)
+ WHERE account_id = $1 AND removed_at IS NULL;
+
+-- name: source_name_update
+-- args: account_id bigint, name text
+UPDATE account_name SET name = $2 WHERE account_id = $1;
+
+-- name: source_account_find
+-- args: name text
+SELECT account_id FROM account_name WHERE name = $1;
+
+-- name: source_account_state
+-- args: account_id bigint
+SELECT is_paused, removed_at IS NOT NULL FROM account WHERE account_id = $1 FOR UPDATE;
+
+-- name: source_account_set_paused
+-- args: account_id bigint, is_paused boolean
+UPDATE account SET is_paused = $2 WHERE account_id = $1 AND removed_at IS NULL;
+
+-- name: source_account_set_removed
+-- args: account_id bigint
+UPDATE account SET removed_at = coalesce(removed_at, now()) WHERE account_id = $1;
+
+-- Takes the jobs away from whoever holds them: the fence makes their next commit fail.
+-- name: source_job_stop
+-- args: account_id bigint, why text
+UPDATE job
+   SET is_active = false, fence = fence + 1,
+       finished_at = CASE WHEN lease_owner IS NULL THEN finished_at ELSE clock_timestamp() END,
+       outcome = CASE WHEN lease_owner IS NULL THEN outcome ELSE 'DENIED' END,
+       outcome_text = CASE WHEN lease_owner IS NULL THEN outcome_text ELSE $2 END,
+       lease_owner = NULL
+ WHERE account_id = $1;
+
+-- Makes the sync job due; a run that is going on ends first, for the request is younger.
+-- name: source_job_start
+-- args: account_id bigint, forget_failures boolean
+UPDATE job
+   SET is_active = true, requested_at = clock_timestamp(),
+       attempts = CASE WHEN $2 THEN 0 ELSE attempts END,
+       due_at = CASE WHEN lease_owner IS NULL THEN least(due_at, now()) ELSE due_at END
+ WHERE account_id = $1 AND kind = 'sync';
+
+-- name: source_job_request
+-- args: account_id bigint, kind text
+INSERT INTO job (account_id, kind, requested_at)
+VALUES ($1, $2, clock_timestamp())
+    ON CONFLICT (account_id, kind, coalesce(mailbox_id, 0)) DO UPDATE
+   SET is_active = true, requested_at = clock_timestamp(),
+       due_at = CASE WHEN job.lease_owner IS NULL THEN least(job.due_at, now())
+                     ELSE job.due_at END
+RETURNING job_id, requested_at;
+
+-- name: source_job_watch
+-- args: job_id bigint, requested_at timestamptz
+SELECT job_id, is_active, lease_owner IS NOT NULL AND due_at > now(),
+       lease_owner IS NULL AND started_at >= $2 AND finished_at >= started_at,
+       due_at, attempts, requested_at, started_at, finished_at, outcome, outcome_text,
+       progress::text
+  FROM job
+ WHERE job_id = $1;
+
+-- name: source_account_list
+-- args: account_id bigint, with_removed boolean
+SELECT a.account_id, n.name, a.kind, a.host, a.port, a.login, a.tls, a.tls_ca, a.include, a.exclude,
+       a.every_seconds, a.is_paused,
+       EXISTS (SELECT FROM account_secret s WHERE s.account_id = a.account_id),
+       a.created_at, a.removed_at,
+       m.mailboxes, m.messages, m.octets, p.pending, e.enumerated_at, e.longest_gap_usec,
+       coalesce(j.job_id, 0), coalesce(j.is_active, false),
+       coalesce(j.lease_owner IS NOT NULL AND j.due_at > now(), false), false,
+       j.due_at, coalesce(j.attempts, 0), j.requested_at, j.started_at, j.finished_at, j.outcome,
+       j.outcome_text, coalesce(j.progress, '{}')::text
+  FROM account a
+  JOIN account_name n ON n.account_id = a.account_id
+  LEFT JOIN job j ON j.account_id = a.account_id AND j.kind = 'sync' AND j.mailbox_id IS NULL
+ CROSS JOIN LATERAL (
+       SELECT count(*) FILTER (WHERE NOT b.is_noselect) AS mailboxes,
+              coalesce(sum(b.messages), 0)::bigint AS messages,
+              coalesce(sum(b.octets), 0)::bigint AS octets
+         FROM mailbox b WHERE b.account_id = a.account_id) m
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS pending FROM source_uid u
+        WHERE u.account_id = a.account_id AND u.state = 'pending') p
+ CROSS JOIN LATERAL (
+       SELECT CASE WHEN bool_and(o.enumerated_at IS NOT NULL) THEN min(o.enumerated_at) END
+                  AS enumerated_at,
+              coalesce(max(extract(epoch FROM o.longest_gap)) * 1000000, 0)::bigint
+                  AS longest_gap_usec
+         FROM source_epoch o
+         JOIN mailbox b ON b.account_id = o.account_id AND b.mailbox_id = o.mailbox_id
+        WHERE o.account_id = a.account_id AND o.closed_at IS NULL AND b.gone_at IS NULL) e
+ WHERE ($1 = 0 OR a.account_id = $1) AND ($2 OR a.removed_at IS NULL)
+ ORDER BY n.name COLLATE "C";
+
+-- name: source_facts_list
+-- args: account_id bigint
+SELECT b.mailbox_id, b.path, b.is_noselect, b.gone_at, b.messages, b.octets,
+       coalesce(e.epoch, 0), coalesce(e.uidvalidity, 0), coalesce(e.messages, 0),
+       u.stored, u.pending, u.gone, u.skipped, u.stored_gone, e.enumerated_at,
+       (coalesce(extract(epoch FROM e.longest_gap), 0) * 1000000)::bigint
+  FROM mailbox b
+  LEFT JOIN source_epoch e
+         ON e.account_id = b.account_id AND e.mailbox_id = b.mailbox_id AND e.closed_at IS NULL
+ CROSS JOIN LATERAL (
+       SELECT count(*) FILTER (WHERE s.state = 'stored') AS stored,
+              count(*) FILTER (WHERE s.state = 'pending') AS pending,
+              count(*) FILTER (WHERE s.state = 'gone') AS gone,
+              count(*) FILTER (WHERE s.state = 'skipped') AS skipped,
+              count(*) FILTER (WHERE s.state = 'stored' AND s.gone_at IS NOT NULL) AS stored_gone
+         FROM source_uid s
+        WHERE s.account_id = b.account_id AND s.mailbox_id = b.mailbox_id
+          AND s.epoch = e.epoch) u
+ WHERE b.account_id = $1
+ ORDER BY b.path COLLATE "C";
+
+-- name: source_failure_list
+-- args: account_id bigint, max bigint
+SELECT u.account_id, u.mailbox_id, n.name, b.path, u.epoch, u.uid, u.attempts,
+       coalesce(u.error, ''), u.first_seen_at, u.next_try_at
+  FROM source_uid u
+  JOIN mailbox b ON b.account_id = u.account_id AND b.mailbox_id = u.mailbox_id
+  JOIN account_name n ON n.account_id = u.account_id
+ WHERE u.state = 'pending' AND ($1 = 0 OR u.account_id = $1)
+ ORDER BY u.first_seen_at, u.account_id, u.mailbox_id, u.uid
+ LIMIT $2;
+
+-- name: source_failure_retry
+-- args: account_id bigint
+UPDATE source_uid SET next_try_at = NULL
+ WHERE state = 'pending' AND next_try_at > now() AND ($1 = 0 OR account_id = $1);

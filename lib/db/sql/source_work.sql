@@ -1,0 +1,188 @@
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- Jobs as holdfast-ingest holds them, epochs, and what became of each UID (source/lease.h, mailbox.h).
+-- Whatever changes something runs behind source_renew in the same transaction.
+
+-- name: source_claim
+-- args: owner text, kinds text[], lease_seconds bigint
+SELECT job_id, account_id, coalesce(mailbox_id, 0), kind, fence
+  FROM claim_job($1, $2, $3 * interval '1 second');
+
+-- name: source_renew
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text
+SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb);
+
+-- A paused or removed account is not due again, whatever the worker thinks.
+-- name: source_finish
+-- args: job_id bigint, fence bigint, next_in_seconds bigint, outcome text, outcome_text text, progress text
+SELECT finish_job($1, $2,
+                  CASE WHEN EXISTS (SELECT FROM job j JOIN account a USING (account_id)
+                                     WHERE j.job_id = $1 AND j.kind = 'sync'
+                                       AND (a.is_paused OR a.removed_at IS NOT NULL)) THEN NULL
+                       ELSE $3 * interval '1 second' END,
+                  $4, $5, $6::jsonb);
+
+-- name: source_work
+-- args: job_id bigint, fence bigint
+SELECT n.name, a.host, a.port, a.login, a.tls, a.tls_ca, a.include, a.exclude, a.every_seconds,
+       a.is_paused, a.removed_at IS NOT NULL, j.attempts
+  FROM job j
+  JOIN account a ON a.account_id = j.account_id
+  JOIN account_name n ON n.account_id = j.account_id
+ WHERE j.job_id = $1 AND j.fence = $2;
+
+-- name: source_mailboxes
+-- args: account_id bigint
+SELECT b.mailbox_id, b.source_name, b.path, b.is_noselect, b.gone_at IS NOT NULL,
+       coalesce(e.epoch, 0), coalesce(e.uidvalidity, 0), coalesce(e.uidnext, 1),
+       coalesce(e.highestmodseq, 0), coalesce(e.messages, 0), e.enumerated_at,
+       coalesce(p.pending, 0), coalesce(p.due, 0)
+  FROM mailbox b
+  LEFT JOIN source_epoch e
+         ON e.account_id = b.account_id AND e.mailbox_id = b.mailbox_id AND e.closed_at IS NULL
+  LEFT JOIN (SELECT u.mailbox_id, u.epoch, count(*) AS pending,
+                    count(*) FILTER (WHERE u.next_try_at IS NULL OR u.next_try_at <= now()) AS due
+               FROM source_uid u
+              WHERE u.account_id = $1 AND u.state = 'pending'
+              GROUP BY u.mailbox_id, u.epoch) p
+         ON p.mailbox_id = e.mailbox_id AND p.epoch = e.epoch
+ WHERE b.account_id = $1
+ ORDER BY b.path <> 'INBOX', b.path COLLATE "C";
+
+-- name: source_keywords
+-- args: account_id bigint, mailbox_id bigint
+SELECT number, name FROM mailbox_keyword WHERE account_id = $1 AND mailbox_id = $2 ORDER BY number;
+
+-- Each write of a unit of its own is one statement: the fence (renew_job) is its first part, and what
+-- follows happens only while the lease is held. It gives is_held.
+
+-- UIDs that were pending in the epoch that ends can be asked for no more.
+-- name: source_epoch_open
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, uidvalidity bigint, error text
+WITH held AS MATERIALIZED (
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held
+), closed AS (
+    UPDATE source_epoch e SET closed_at = now() FROM held
+     WHERE is_held AND e.account_id = $5 AND e.mailbox_id = $6 AND e.closed_at IS NULL
+), abandoned AS (
+    UPDATE source_uid u SET state = 'gone', gone_at = now(), error = $8, next_try_at = NULL FROM held
+     WHERE is_held AND u.account_id = $5 AND u.mailbox_id = $6 AND u.state = 'pending'
+), opened AS (
+    INSERT INTO source_epoch (account_id, mailbox_id, epoch, uidvalidity)
+    SELECT $5, $6, 1 + coalesce((SELECT max(e.epoch) FROM source_epoch e
+                                  WHERE e.account_id = $5 AND e.mailbox_id = $6), 0), $7
+      FROM held WHERE is_held
+    RETURNING epoch
+)
+SELECT is_held, coalesce((SELECT epoch FROM opened), 0) FROM held;
+
+-- The gap before the first enumeration of an epoch is counted from the last one of the epoch before.
+-- name: source_epoch_enumerated
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, uidnext bigint, messages bigint, highestmodseq bigint
+WITH held AS MATERIALIZED (
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held
+), done AS (
+    UPDATE source_epoch e
+       SET uidnext = greatest(e.uidnext, $8), messages = $9, highestmodseq = $10,
+           longest_gap = greatest(e.longest_gap, now() - coalesce(e.enumerated_at,
+               (SELECT max(b.enumerated_at) FROM source_epoch b
+                 WHERE b.account_id = $5 AND b.mailbox_id = $6 AND b.epoch < $7), now())),
+           enumerated_at = now()
+      FROM held
+     WHERE is_held AND e.account_id = $5 AND e.mailbox_id = $6 AND e.epoch = $7
+)
+SELECT is_held FROM held;
+
+-- name: source_epoch_unchanged
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_ids bigint[]
+WITH held AS MATERIALIZED (
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held
+), done AS (
+    UPDATE source_epoch e
+       SET longest_gap = greatest(e.longest_gap, now() - e.enumerated_at), enumerated_at = now()
+      FROM held
+     WHERE is_held AND e.account_id = $5 AND e.mailbox_id = ANY ($6) AND e.closed_at IS NULL
+       AND e.enumerated_at IS NOT NULL
+)
+SELECT is_held FROM held;
+
+-- name: source_window
+-- args: account_id bigint, mailbox_id bigint, epoch integer, first bigint, last bigint
+SELECT u.uid, u.state, u.gone_at IS NOT NULL, u.next_try_at IS NULL OR u.next_try_at <= now(),
+       u.attempts, u.placement_uid, p.flags, p.keywords, p.internal_at
+  FROM source_uid u
+  LEFT JOIN placement p
+         ON p.account_id = u.account_id AND p.mailbox_id = u.mailbox_id AND p.uid = u.placement_uid
+ WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = $3 AND u.uid BETWEEN $4 AND $5
+ ORDER BY u.uid;
+
+-- name: source_pending
+-- args: account_id bigint, mailbox_id bigint, epoch integer, after bigint, max bigint
+SELECT uid FROM source_uid
+ WHERE account_id = $1 AND mailbox_id = $2 AND epoch = $3 AND uid > $4 AND state = 'pending'
+   AND (next_try_at IS NULL OR next_try_at <= now())
+ ORDER BY uid LIMIT $5;
+
+-- Placements of the mailbox that are not known to be gone and that no UID of this epoch stands for.
+-- name: source_orphans
+-- args: account_id bigint, mailbox_id bigint, epoch integer, after bigint, max bigint
+SELECT p.uid FROM placement p
+ WHERE p.account_id = $1 AND p.mailbox_id = $2 AND p.uid > $4 AND p.gone_at IS NULL
+   AND NOT EXISTS (SELECT FROM source_uid u
+                    WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = $3
+                      AND u.placement_uid = p.uid)
+ ORDER BY p.uid LIMIT $5;
+
+-- name: source_uid_announce
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, uids bigint[]
+WITH held AS MATERIALIZED (
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held
+), done AS (
+    INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state)
+    SELECT $5, $6, $7, uid, 'pending' FROM held, unnest($8) AS uid WHERE is_held
+        ON CONFLICT DO NOTHING
+)
+SELECT is_held FROM held;
+
+-- name: source_uid_gone
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, uids bigint[]
+WITH held AS MATERIALIZED (
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held
+), done AS (
+    UPDATE source_uid u
+       SET gone_at = coalesce(u.gone_at, now()), next_try_at = NULL,
+           state = CASE u.state WHEN 'pending' THEN 'gone' ELSE u.state END
+      FROM held
+     WHERE is_held AND u.account_id = $5 AND u.mailbox_id = $6 AND u.epoch = $7
+       AND u.uid = ANY ($8)
+)
+SELECT is_held FROM held;
+
+-- name: source_uid_back
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, uids bigint[]
+WITH held AS MATERIALIZED (
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held
+), done AS (
+    UPDATE source_uid u
+       SET gone_at = NULL, state = CASE u.state WHEN 'gone' THEN 'pending' ELSE u.state END
+      FROM held
+     WHERE is_held AND u.account_id = $5 AND u.mailbox_id = $6 AND u.epoch = $7
+       AND u.uid = ANY ($8)
+)
+SELECT is_held FROM held;
+
+-- The wait doubles with each attempt, up to a day.
+-- name: source_uid_failed
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, uids bigint[], errors text[], retry_seconds bigint[]
+WITH held AS MATERIALIZED (
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held
+), done AS (
+    UPDATE source_uid u
+       SET attempts = u.attempts + 1, error = f.error,
+           next_try_at = now() + least(f.seconds * power(2, least(u.attempts, 16)), 86400)
+                                 * interval '1 second'
+      FROM held, unnest($8, $9, $10) AS f (uid, error, seconds)
+     WHERE is_held AND u.account_id = $5 AND u.mailbox_id = $6 AND u.epoch = $7
+       AND u.uid = f.uid AND u.state = 'pending'
+)
+SELECT is_held FROM held;
