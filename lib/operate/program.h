@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * operate/program.h - Holdfast's other programs, found beside the one that runs.
+ *
+ * They may lie in a folder that the archive's user cannot enter (a clone under root's home), so they
+ * are opened before operate_settle and started by descriptor.
+ */
+#pragma once
+
+#include "base/err.h"
+
+enum operate_program {
+    OPERATE_HOLDFASTD,
+    OPERATE_GATE,
+    OPERATE_KEEPER,
+    OPERATE_INGEST,
+    OPERATE_IMAPD,
+};
+enum { OPERATE_PROGRAM_COUNT = OPERATE_IMAPD + 1 };
+
+struct operate_programs {
+    int fds[OPERATE_PROGRAM_COUNT]; /* O_PATH, close-on-exec; -1: not asked for */
+};
+
+#define OPERATE_NO_PROGRAMS ((struct operate_programs){ { -1, -1, -1, -1, -1 } })
+
+/* Opens those whose bit (1u << program) is in wanted. ERR_ABSENT names the file that is missing. */
+MUST_USE bool operate_open_programs(unsigned wanted, struct operate_programs *out, struct err *err);
+void operate_close_programs(struct operate_programs *programs);
+
+/* "holdfast-gate" */
+const char *operate_program_name(enum operate_program program);
+
+/* Becomes the program, in a child after fork. Returns only when it could not, errno then says why. */
+void operate_exec(const struct operate_programs *programs, enum operate_program program,
+                  char *const argv[]);
