@@ -123,6 +123,14 @@ MUST_USE bool source_load_pending(struct db *db, const struct source_lease *leas
                                   struct arena *arena, const uint32_t **uids, size_t *count,
                                   struct err *err);
 
+/* Archive UIDs of the mailbox's placements that are not known to be gone and that no UID of this epoch
+ * stands for: after a complete epoch that is not the first, these vanished at the source. Ascending,
+ * over `after`, at most max. */
+MUST_USE bool source_load_orphans(struct db *db, const struct source_lease *lease,
+                                  int64_t mailbox_id, int32_t epoch, uint32_t after, size_t max,
+                                  struct arena *arena, const uint32_t **uids, size_t *count,
+                                  struct err *err);
+
 /* Records newly enumerated UIDs as pending, before anything is fetched. Known ones stay as they are. */
 MUST_USE bool source_announce(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
                               int32_t epoch, const uint32_t *uids, size_t count,

@@ -69,14 +69,15 @@ UPDATE job
        lease_owner = NULL
  WHERE account_id = $1;
 
--- Makes the sync job due; a run that is going on ends first, for the request is younger.
--- name: source_job_start
--- args: account_id bigint, forget_failures boolean
-UPDATE job
-   SET is_active = true, requested_at = clock_timestamp(),
-       attempts = CASE WHEN $2 THEN 0 ELSE attempts END,
-       due_at = CASE WHEN lease_owner IS NULL THEN least(due_at, now()) ELSE due_at END
- WHERE account_id = $1 AND kind = 'sync';
+-- Makes the sync job due, its back-off forgotten; a run that is going on ends first and another follows.
+-- name: source_job_start_unless_paused
+-- args: account_id bigint
+UPDATE job j
+   SET is_active = true, requested_at = clock_timestamp(), attempts = 0,
+       due_at = CASE WHEN j.lease_owner IS NULL THEN least(j.due_at, now()) ELSE j.due_at END
+  FROM account a
+ WHERE j.account_id = $1 AND j.kind = 'sync' AND a.account_id = $1 AND NOT a.is_paused
+   AND a.removed_at IS NULL;
 
 -- name: source_job_request
 -- args: account_id bigint, kind text

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "source/account.h"
+
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include "crypto/seal.h"
+#include "db/db.h"
+#include "source/internal.h"
+
+enum {
+    PATTERN_BYTES = LIMIT_MAILBOX_NAME_BYTES,
+    PATTERNS_MAX = 200,
+    LOGIN_BYTES = 1024,
+    HOST_BYTES = 255,
+    CA_BYTES = 256 << 10,
+};
+
+static struct bytes tls_name(enum source_tls tls)
+{
+    switch (tls) {
+    case SOURCE_TLS_IMPLICIT:
+        return BYTES("implicit");
+    case SOURCE_TLS_STARTTLS:
+        return BYTES("starttls");
+    case SOURCE_TLS_NONE:
+        return BYTES("none");
+    }
+    UNREACHABLE();
+}
+
+static bool has_control(struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] < 0x20 || text.ptr[i] == 0x7f)
+            return true;
+    return false;
+}
+
+static bool check_name(struct bytes name, struct err *err)
+{
+    if (name.len == 0 || name.len > LIMIT_ACCOUNT_NAME_BYTES)
+        return err_fail(err, ERR_SYNTAX, "account name: 1 to %u octets expected",
+                        LIMIT_ACCOUNT_NAME_BYTES);
+    if (has_control(name) || bytes_find_byte(name, '/') >= 0 || name.ptr[0] == '-')
+        return err_fail(err, ERR_SYNTAX,
+                        "account name: no \"/\", no control character and no \"-\" at the start");
+    return true;
+}
+
+static bool check_patterns(const struct bytes *patterns, size_t count, struct err *err)
+{
+    if (count > PATTERNS_MAX)
+        return err_fail(err, ERR_SYNTAX, "%zu patterns, at most %d accepted", count, PATTERNS_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (patterns[i].len == 0 || patterns[i].len > PATTERN_BYTES || has_control(patterns[i]))
+            return err_fail(err, ERR_SYNTAX, "pattern %zu is empty, over-long or holds a control",
+                            i + 1);
+    return true;
+}
+
+static bool check_host(const struct source_account_settings *account, struct err *err)
+{
+    if (account->host.len == 0 || account->host.len > HOST_BYTES || has_control(account->host) ||
+        account->port == 0)
+        return err_fail(err, ERR_SYNTAX, "host name of 1 to %d octets and a port expected",
+                        HOST_BYTES);
+    return true;
+}
+
+/* edit: which members count. */
+static bool check_settings(const struct source_account_settings *account, uint32_t edit,
+                           struct err *err)
+{
+    if ((edit & SOURCE_EDIT_NAME) != 0 && !check_name(account->name, err))
+        return false;
+    if ((edit & SOURCE_EDIT_HOST) != 0 && !check_host(account, err))
+        return false;
+    if ((edit & SOURCE_EDIT_LOGIN) != 0 &&
+        (account->login.len == 0 || account->login.len > LOGIN_BYTES || has_control(account->login)))
+        return err_fail(err, ERR_SYNTAX, "login: 1 to %d octets without controls expected",
+                        LOGIN_BYTES);
+    if ((edit & SOURCE_EDIT_TLS_CA) != 0 && account->tls_ca.len > CA_BYTES)
+        return err_fail(err, ERR_SYNTAX, "CA file over %d octets", CA_BYTES);
+    if ((edit & SOURCE_EDIT_INCLUDE) != 0 &&
+        !check_patterns(account->include, account->include_count, err))
+        return err_wrap(err, "include");
+    if ((edit & SOURCE_EDIT_EXCLUDE) != 0 &&
+        !check_patterns(account->exclude, account->exclude_count, err))
+        return err_wrap(err, "exclude");
+    if ((edit & SOURCE_EDIT_EVERY) != 0 && account->every_seconds <= 0)
+        return err_fail(err, ERR_SYNTAX, "the interval must be over 0 seconds");
+    return true;
+}
+
+static bool save_secret(struct db *db, int64_t account_id, const struct crypto_key *master,
+                        const struct secret *password, struct err *err)
+{
+    CLEANUP(buf_free) struct buf sealed = buf_create(SECRET_MAX_BYTES + CRYPTO_SEAL_OVERHEAD_BYTES);
+    char text[SOURCE_AAD_BYTES];
+    struct bytes octets;
+
+    return crypto_seal(master, source_secret_aad(account_id, text), secret_bytes(password), &sealed,
+                       err) &&
+           buf_done(&sealed, &octets, err) &&
+           db_run_ok(db, DB_SOURCE_SECRET_SAVE,
+                     DB_ARGS(DB_I64(account_id), DB_BYTEA(octets),
+                             DB_I64(crypto_get_key_id(master))),
+                     err);
+}
+
+/* A name that is taken is the one failure that the operator can understand and mend. */
+static bool name_failed(struct db *db, struct bytes name, struct err *err)
+{
+    if (strcmp(db_sqlstate(db), "23505") == 0)
+        return err_fail(err, ERR_DENIED, "account name \"%.*s\" is taken", (int)name.len,
+                        (const char *)name.ptr);
+    return false;
+}
+
+static bool insert_account(struct db *db, const struct source_account_settings *account,
+                           int64_t *account_id, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+
+    if (!db_run_one(db, DB_SOURCE_ACCOUNT_INSERT,
+                    DB_ARGS(DB_TEXT(account->host), DB_I32(account->port), DB_TEXT(account->login),
+                            DB_TEXT(tls_name(account->tls)),
+                            db_null_unless(account->tls_ca.len > 0, DB_TEXT(account->tls_ca)),
+                            DB_TEXTS(account->include, account->include_count),
+                            DB_TEXTS(account->exclude, account->exclude_count),
+                            DB_I32(account->every_seconds)),
+                    &row, err))
+        return false;
+    *account_id = db_i64(row, 0, 0);
+    return true;
+}
+
+bool source_add_account(struct db *db, const struct source_account_settings *account,
+                        const struct crypto_key *master, const struct secret *password,
+                        int64_t *account_id, struct err *err)
+{
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+    int64_t id;
+
+    if (!check_settings(account, UINT32_MAX, err) ||
+        !db_begin(db, DB_READ_COMMITTED, &tx, err) || !insert_account(db, account, &id, err))
+        return false;
+    if (!db_run_ok(db, DB_SOURCE_NAME_INSERT, DB_ARGS(DB_I64(id), DB_TEXT(account->name)), err))
+        return name_failed(db, account->name, err);
+    if (!save_secret(db, id, master, password, err) ||
+        !db_run_ok(db, DB_SOURCE_JOB_INSERT, DB_ARGS(DB_I64(id)), err) || !db_commit(&tx, err))
+        return false;
+    *account_id = id;
+    return true;
+}
+
+static bool update_account(struct db *db, int64_t account_id, uint32_t edit,
+                           const struct source_account_settings *account, struct err *err)
+{
+    uint64_t affected;
+
+    if (!db_run_count(
+            db, DB_SOURCE_ACCOUNT_UPDATE,
+            DB_ARGS(DB_I64(account_id),
+                    db_null_unless((edit & SOURCE_EDIT_HOST) != 0, DB_TEXT(account->host)),
+                    db_null_unless((edit & SOURCE_EDIT_HOST) != 0, DB_I32(account->port)),
+                    db_null_unless((edit & SOURCE_EDIT_LOGIN) != 0, DB_TEXT(account->login)),
+                    db_null_unless((edit & SOURCE_EDIT_TLS) != 0, DB_TEXT(tls_name(account->tls))),
+                    DB_BOOL((edit & SOURCE_EDIT_TLS_CA) != 0),
+                    db_null_unless(account->tls_ca.len > 0, DB_TEXT(account->tls_ca)),
+                    db_null_unless((edit & SOURCE_EDIT_INCLUDE) != 0,
+                                   DB_TEXTS(account->include, account->include_count)),
+                    db_null_unless((edit & SOURCE_EDIT_EXCLUDE) != 0,
+                                   DB_TEXTS(account->exclude, account->exclude_count)),
+                    db_null_unless((edit & SOURCE_EDIT_EVERY) != 0,
+                                   DB_I32(account->every_seconds))),
+            &affected, err))
+        return false;
+    if (affected == 0)
+        return err_fail(err, ERR_ABSENT, "no such account, or it was removed");
+    return true;
+}
+
+bool source_edit_account(struct db *db, int64_t account_id, uint32_t edit,
+                         const struct source_account_settings *account,
+                         const struct crypto_key *master, const struct secret *password,
+                         struct err *err)
+{
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+
+    if (!check_settings(account, edit, err) || !db_begin(db, DB_READ_COMMITTED, &tx, err) ||
+        !update_account(db, account_id, edit, account, err))
+        return false;
+    if ((edit & SOURCE_EDIT_NAME) != 0 &&
+        !db_run_ok(db, DB_SOURCE_NAME_UPDATE, DB_ARGS(DB_I64(account_id), DB_TEXT(account->name)),
+                   err))
+        return name_failed(db, account->name, err);
+    if (password != NULL && !save_secret(db, account_id, master, password, err))
+        return false;
+    return db_run_ok(db, DB_SOURCE_JOB_START_UNLESS_PAUSED, DB_ARGS(DB_I64(account_id)), err) &&
+           db_commit(&tx, err);
+}
+
+bool source_find_account(struct db *db, struct bytes name, int64_t *account_id, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+
+    if (!db_run(db, DB_SOURCE_ACCOUNT_FIND, DB_ARGS(DB_TEXT(name)), &row, err))
+        return false;
+    if (db_rows(row) == 0)
+        return err_fail(err, ERR_ABSENT, "no account \"%.*s\": see holdfast account list",
+                        (int)name.len, (const char *)name.ptr);
+    *account_id = db_i64(row, 0, 0);
+    return true;
+}
+
+bool source_pause_account(struct db *db, int64_t account_id, struct err *err)
+{
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+
+    return db_begin(db, DB_READ_COMMITTED, &tx, err) &&
+           db_run_ok(db, DB_SOURCE_ACCOUNT_SET_PAUSED,
+                     DB_ARGS(DB_I64(account_id), DB_BOOL(true)), err) &&
+           db_run_ok(db, DB_SOURCE_JOB_STOP,
+                     DB_ARGS(DB_I64(account_id), DB_TEXT(BYTES("stopped: the account was paused"))),
+                     err) &&
+           db_commit(&tx, err);
+}
+
+bool source_resume_account(struct db *db, int64_t account_id, struct err *err)
+{
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+    uint64_t affected;
+
+    if (!db_begin(db, DB_READ_COMMITTED, &tx, err) ||
+        !db_run_count(db, DB_SOURCE_ACCOUNT_SET_PAUSED,
+                      DB_ARGS(DB_I64(account_id), DB_BOOL(false)), &affected, err))
+        return false;
+    if (affected == 0)
+        return err_fail(err, ERR_ABSENT, "no such account, or it was removed");
+    return db_run_ok(db, DB_SOURCE_JOB_START_UNLESS_PAUSED, DB_ARGS(DB_I64(account_id)), err) &&
+           db_commit(&tx, err);
+}
+
+bool source_remove_account(struct db *db, int64_t account_id, struct err *err)
+{
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+    uint64_t affected;
+
+    if (!db_begin(db, DB_READ_COMMITTED, &tx, err) ||
+        !db_run_count(db, DB_SOURCE_ACCOUNT_SET_REMOVED, DB_ARGS(DB_I64(account_id)), &affected,
+                      err))
+        return false;
+    if (affected == 0)
+        return err_fail(err, ERR_ABSENT, "no such account");
+    return db_run_ok(db, DB_SOURCE_SECRET_DELETE, DB_ARGS(DB_I64(account_id)), err) &&
+           db_run_ok(db, DB_SOURCE_JOB_STOP,
+                     DB_ARGS(DB_I64(account_id), DB_TEXT(BYTES("stopped: the account was removed"))),
+                     err) &&
+           db_commit(&tx, err);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source/internal.h - what the files of source share.
+ */
+#pragma once
+
+#include "db/db.h"
+#include "source/lease.h"
+#include "source/run.h"
+
+/* Copies a column into the arena; NULL gives no octets. */
+MUST_USE bool source_copy_column(const struct db_result *rows, size_t row, size_t col,
+                                 struct arena *arena, struct bytes *out, struct err *err);
+
+/* A time column; 0 for NULL. */
+int64_t source_time(const struct db_result *rows, size_t row, size_t col);
+
+/* The 12 columns of a run, from `col` on (source.sql: source_job_watch). */
+enum {
+    SOURCE_RUN_COLUMNS = 12
+};
+MUST_USE bool source_read_run(const struct db_result *rows, size_t row, size_t col,
+                              struct arena *arena, struct source_run *out, struct err *err);
+
+/* Host, port, login, tls, tls_ca, include, exclude, every_seconds: the 8 columns from `col` on. */
+MUST_USE bool source_read_settings(const struct db_result *rows, size_t row, size_t col,
+                                   struct arena *arena, struct source_account_settings *out,
+                                   struct err *err);
+
+struct bytes source_job_kind_name(enum source_job_kind kind);
+
+/* Runs a statement whose first column says whether the lease is held. ERR_DENIED: it is not.
+ * out: NULL, or the row. */
+MUST_USE bool source_run_leased(struct db *db, const struct source_lease *lease,
+                                enum db_statement statement, struct db_args args,
+                                struct db_result **out, struct err *err);
+
+/* The first four arguments of such a statement. progress: text, or NULL. */
+#define SOURCE_LEASE_ARGS(lease)                                                                   \
+    DB_I64((lease)->job_id), DB_I64((lease)->fence), DB_I64(SOURCE_LEASE_SECONDS)

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "source/lease.h"
+
+#include <stdio.h>
+
+#include "db/db.h"
+#include "gate/client.h"
+#include "source/internal.h"
+
+enum {
+    PROGRESS_BYTES = 2048
+};
+
+bool source_claim_job(struct db *db, struct bytes owner, struct source_lease *out, bool *has_one,
+                      struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+    const struct bytes kinds[] = { BYTES_INIT("sync"), BYTES_INIT("test") };
+
+    if (!db_run(db, DB_SOURCE_CLAIM,
+                DB_ARGS(DB_TEXT(owner), DB_TEXTS(kinds, ARRAY_LEN(kinds)),
+                        DB_I64(SOURCE_LEASE_SECONDS)),
+                &row, err))
+        return false;
+    *has_one = db_rows(row) > 0;
+    if (*has_one)
+        *out = (struct source_lease){
+            .job_id = db_i64(row, 0, 0),
+            .account_id = db_i64(row, 0, 1),
+            .mailbox_id = db_i64(row, 0, 2),
+            .kind = bytes_equal(db_bytes(row, 0, 3), BYTES("test")) ? SOURCE_JOB_TEST
+                                                                    : SOURCE_JOB_SYNC,
+            .fence = db_i64(row, 0, 4),
+        };
+    return true;
+}
+
+bool source_run_leased(struct db *db, const struct source_lease *lease,
+                       enum db_statement statement, struct db_args args, struct db_result **out,
+                       struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+
+    if (!db_run_one(db, statement, args, &row, err))
+        return err_wrap(err, "job %jd", (intmax_t)lease->job_id);
+    if (!db_bool(row, 0, 0))
+        return err_fail(err, ERR_DENIED, "job %jd: lease lost", (intmax_t)lease->job_id);
+    if (out != NULL) {
+        *out = row;
+        row = NULL;
+    }
+    return true;
+}
+
+/* As a parameter; borrows from buf. */
+static struct db_value progress_value(const struct source_progress *progress, struct buf *buf)
+{
+    if (progress == NULL)
+        return DB_NULL;
+    source_write_progress(buf, progress);
+    return DB_TEXT(buf_bytes(buf));
+}
+
+bool source_renew(struct db *db, const struct source_lease *lease,
+                  const struct source_progress *progress, struct err *err)
+{
+    CLEANUP(buf_free) struct buf json = buf_create(PROGRESS_BYTES);
+
+    return source_run_leased(
+        db, lease, DB_SOURCE_RENEW,
+        DB_ARGS(SOURCE_LEASE_ARGS(lease), progress_value(progress, &json)), NULL, err);
+}
+
+bool source_finish(struct db *db, const struct source_lease *lease,
+                   const struct source_outcome *outcome, const struct source_progress *progress,
+                   struct err *err)
+{
+    CLEANUP(buf_free) struct buf json = buf_create(PROGRESS_BYTES);
+
+    return source_run_leased(
+        db, lease, DB_SOURCE_FINISH,
+        DB_ARGS(DB_I64(lease->job_id), DB_I64(lease->fence),
+                db_null_unless(outcome->next_in_seconds >= 0, DB_I64(outcome->next_in_seconds)),
+                DB_TEXT(bytes_of_text(err_code_name(outcome->code))),
+                DB_TEXT(bytes_of_text(outcome->text)), progress_value(progress, &json)),
+        NULL, err);
+}
+
+bool source_load_work(struct db *db, const struct source_lease *lease, struct arena *arena,
+                      struct source_work *out, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+    struct source_work work = { 0 };
+
+    if (!db_run(db, DB_SOURCE_WORK, DB_ARGS(DB_I64(lease->job_id), DB_I64(lease->fence)), &row,
+                err))
+        return false;
+    if (db_rows(row) == 0)
+        return err_fail(err, ERR_DENIED, "job %jd: lease lost", (intmax_t)lease->job_id);
+    work.is_paused = db_bool(row, 0, 9);
+    work.is_removed = db_bool(row, 0, 10);
+    work.attempts = db_i32(row, 0, 11);
+    if (!source_copy_column(row, 0, 0, arena, &work.account.name, err) ||
+        !source_read_settings(row, 0, 1, arena, &work.account, err))
+        return false;
+    *out = work;
+    return true;
+}
+
+bool source_get_secret(const char *gate_socket, const struct source_lease *lease,
+                       struct secret **out, struct err *err)
+{
+    CLEANUP(gate_wipe) struct gate_datagram store = { 0 };
+    struct gate_request request = {
+        .kind = GATE_SOURCE_SECRET,
+        .source_secret = { .job_id = lease->job_id, .fence = lease->fence },
+    };
+    struct gate_reply reply;
+
+    if (!gate_call(gate_socket, &request, &store, &reply, NULL, deadline_after_ms(GATE_CALL_MS),
+                   err) ||
+        !gate_check_done(&reply, err))
+        return err_wrap(err, "secret of job %jd", (intmax_t)lease->job_id);
+    return secret_create(reply.secret.octets, out, err);
+}
+
+struct bytes source_secret_aad(int64_t account_id, char text[SOURCE_AAD_BYTES])
+{
+    int len = snprintf(text, SOURCE_AAD_BYTES, "account %jd secret", (intmax_t)account_id);
+
+    return bytes_of(text, (size_t)len);
+}
