@@ -182,10 +182,13 @@ static bool connect_again(PGconn *pg, char sqlstate[6], struct err *err)
                     "connect to the database: %s", text);
 }
 
-static void ignore_notice(void *context, const PGresult *result)
+/* Between two statements also the server's last words come as a notice; all others say nothing. */
+static void hear_notice(void *context, const PGresult *result)
 {
-    (void)context;
-    (void)result;
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+    if (severity != NULL && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0))
+        ((struct db *)context)->is_lost = true;
 }
 
 static bool open_connection(struct db *db, struct err *err)
@@ -199,7 +202,7 @@ static bool open_connection(struct db *db, struct err *err)
         return err_fail(err, ERR_SYSTEM, "connect to the database: no memory");
     if (PQstatus(db->pg) != CONNECTION_OK && !connect_again(db->pg, db->sqlstate, err))
         return false;
-    (void)PQsetNoticeReceiver(db->pg, ignore_notice, NULL);
+    (void)PQsetNoticeReceiver(db->pg, hear_notice, db);
     if (PQserverVersion(db->pg) < 150000)
         return err_fail(err, ERR_DENIED, "PostgreSQL 15 or later is needed, the server is %d.%d",
                         PQserverVersion(db->pg) / 10000, PQserverVersion(db->pg) % 10000);
@@ -265,8 +268,11 @@ bool db_looks_alive(struct db *db)
     if (db_is_broken(db))
         return false;
     /* Between two statements only the end of the connection or a notice can arrive. */
-    if (poll(&waiting, 1, 0) > 0 && PQconsumeInput(db->pg) == 0)
-        db->is_lost = true;
+    while (!db_is_broken(db) && poll(&waiting, 1, 0) > 0) {
+        if (PQconsumeInput(db->pg) == 0)
+            db->is_lost = true;
+        (void)PQisBusy(db->pg); /* reads what has arrived */
+    }
     return !db_is_broken(db);
 }
 

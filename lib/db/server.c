@@ -38,18 +38,23 @@ static bool scan_line(struct bytes *in, struct bytes *line)
     return true;
 }
 
-/* True: it is a living process whose working folder is the cluster (PostgreSQL goes there). */
-static bool is_server_of(const struct db_cluster *cluster, pid_t pid)
+enum owner { OWNER_NOBODY, OWNER_SERVER, OWNER_OTHER };
+
+/* Whose process id that is. PostgreSQL makes the cluster its working folder; without /proc every
+ * living process counts as the server. */
+static enum owner owner_of(const struct db_cluster *cluster, pid_t pid)
 {
     char link[64], folder[CLUSTER_PATH_BYTES];
     ssize_t len;
 
+    if (kill(pid, 0) != 0)
+        return errno == EPERM ? OWNER_OTHER : OWNER_NOBODY; /* the server has our user */
     (void)snprintf(link, sizeof link, "/proc/%d/cwd", (int)pid);
     len = readlink(link, folder, sizeof folder - 1);
     if (len < 0)
-        return false;
+        return OWNER_SERVER;
     folder[len] = '\0';
-    return strcmp(folder, cluster->files) == 0;
+    return strcmp(folder, cluster->files) == 0 ? OWNER_SERVER : OWNER_OTHER;
 }
 
 static void read_pid_file(const struct bytes file, struct postmaster *out)
@@ -82,10 +87,17 @@ static void find_postmaster(const struct db_cluster *cluster, struct postmaster 
         !file_read(path, 4000, &file, &ignored))
         return;
     read_pid_file(buf_bytes(&file), out);
-    if (out->pid == 0 || is_server_of(cluster, out->pid))
+    if (out->pid == 0)
         return;
-    if (kill(out->pid, 0) == 0 || errno == EPERM)
+    switch (owner_of(cluster, out->pid)) {
+    case OWNER_SERVER:
+        return;
+    case OWNER_OTHER:
         (void)unlink(path);
+        break;
+    case OWNER_NOBODY: /* PostgreSQL sees by itself that the file is stale */
+        break;
+    }
     out->pid = 0;
 }
 
