@@ -51,8 +51,8 @@ static enum owner owner_of(const struct db_cluster *cluster, pid_t pid)
         return errno == EPERM ? OWNER_OTHER : OWNER_NOBODY; /* the server has our user */
     (void)snprintf(link, sizeof link, "/proc/%d/cwd", (int)pid);
     len = readlink(link, folder, sizeof folder - 1);
-    if (len < 0)
-        return OWNER_SERVER;
+    if (len < 0) /* one that has ended but was not waited for has no folder */
+        return access("/proc/self", F_OK) == 0 ? OWNER_NOBODY : OWNER_SERVER;
     folder[len] = '\0';
     return strcmp(folder, cluster->files) == 0 ? OWNER_SERVER : OWNER_OTHER;
 }
