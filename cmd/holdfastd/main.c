@@ -38,7 +38,8 @@ static const char help[] =
     "\n"
     "  -c FILE         settings; else $HOLDFAST_CONFIG, else " CONF_DEFAULT_FILE "\n"
     "  --workers N     how many holdfast-ingest, instead of [ingest] workers\n"
-    "  --ready-fd N    write the line to this descriptor and close it, instead of standard output\n"
+    "  --ready-fd N    write the line to this descriptor and close it, instead of standard output;\n"
+    "                  or \"failed CODE TEXT\"\n"
     "  --services LIST only these: database,gate,keeper,ingest,imapd (what `holdfast sync` uses; the\n"
     "                  database is always one of them)\n";
 
@@ -153,6 +154,15 @@ static bool run(const struct options *options, struct err *err)
         err);
 }
 
+/* Who gave us a descriptor of its own (holdfast sync) tells the operator in its own words. */
+static void report(const struct options *options, const struct err *err)
+{
+    if (options->ready_fd <= STDERR_FILENO)
+        (void)fprintf(stderr, "holdfastd: %s\n", err->text);
+    else
+        (void)dprintf(options->ready_fd, "failed %s %s\n", err_code_name(err->code), err->text);
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -168,7 +178,7 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     if (!run(&options, &err)) {
-        (void)fprintf(stderr, "holdfastd: %s\n", err.text);
+        report(&options, &err);
         return err_exit_status(err.code);
     }
     return EXIT_SUCCESS;
