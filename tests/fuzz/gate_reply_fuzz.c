@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What gate_read_reply accepts it can write again as the same octets, and every field is inside
+ * its limit; what it refuses it leaves alone.
+ */
+#include <assert.h>
+
+#include "gate/message.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct gate_datagram again;
+    struct gate_reply reply = { .logged_in = { .session_id = -1 } };
+    struct err err = { 0 };
+
+    if (!gate_read_reply(bytes_of(data, size), &reply, &err)) {
+        assert(err.code == ERR_SYNTAX || err.code == ERR_LIMIT);
+        assert(reply.kind == 0 && reply.logged_in.session_id == -1);
+        return 0;
+    }
+    assert(gate_write_reply(&reply, &again, &err));
+    assert(bytes_equal(gate_datagram_bytes(&again), bytes_of(data, size)));
+    return 0;
+}
