@@ -62,7 +62,7 @@ struct conf {
         const char *tls_cert;             /* "": a self-signed one in data_dir */
         const char *tls_key;
         enum conf_flags flags;
-        uint64_t slice_messages; /* year views beyond so many; 0: never */
+        uint32_t slice_messages; /* year views beyond so many; 0: never */
         uint32_t active_threads;
     } imapd;
 

@@ -47,7 +47,7 @@ bool net_create_tls_client(const char *ca_file, struct net_tls **out, struct err
 {
     CLEANUP(net_free_tls) struct net_tls *tls = NULL;
 
-    if (ca_file != NULL && access(ca_file, R_OK) != 0)
+    if (ca_file != NULL && euidaccess(ca_file, R_OK) != 0)
         return err_errno(err, "CA file %s", ca_file);
     if (!create_context(TLS_client_method(), &tls, err))
         return false;
@@ -69,9 +69,9 @@ bool net_create_tls_client(const char *ca_file, struct net_tls **out, struct err
 
 static bool load_pair(SSL_CTX *ctx, const char *cert_file, const char *key_file, struct err *err)
 {
-    if (access(cert_file, R_OK) != 0)
+    if (euidaccess(cert_file, R_OK) != 0)
         return err_errno(err, "TLS certificate %s", cert_file);
-    if (access(key_file, R_OK) != 0)
+    if (euidaccess(key_file, R_OK) != 0)
         return err_errno(err, "TLS key %s", key_file);
     if (SSL_CTX_use_certificate_chain_file(ctx, cert_file) != 1)
         return err_fail(err, ERR_SYNTAX, "TLS certificate %s is not a PEM certificate (%s)",
