@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * holdfast/cli.h - what the commands of `holdfast` share. One thread.
+ *
+ * A command goes through these steps, so that it works the same for root and for others:
+ *
+ *   1. read its arguments (usage errors end here) and the files they name, as who called it
+ *   2. cli_settle     read the settings, become the archive's user
+ *   3. cli_open       reach the database, starting services for the duration where none run
+ *   4. do it, append an audit event, say what was done
+ */
+#pragma once
+
+#include <getopt.h>
+#include <limits.h>
+
+#include <jansson.h>
+
+#include "audit/event.h"
+#include "base/arena.h"
+#include "base/secret.h"
+#include "operate/session.h"
+
+enum {
+    EXIT_USAGE = 2,
+    CLI_ARENA_BYTES = 256 << 20, /* rows of one listing */
+    CLI_CA_MAX_BYTES = 1 << 20,
+    CLI_LIST_MAX = 64,           /* repeatable options */
+};
+
+struct cli;
+
+/* One command. To add one: its row in main.c and its function below. */
+struct cli_command {
+    const char *group; /* "account"; NULL: a command of one word */
+    const char *name;
+    const char *arguments;
+    const char *summary;
+    const char *details; /* options, one a line; may be "" */
+    int (*run)(struct cli *cli, int argc, char **argv); /* argv[0] is the name; the exit status */
+};
+
+struct cli {
+    const struct cli_command *command;
+    const char *conf_path; /* -c, or NULL */
+    struct conf *conf;
+    struct operate_programs programs;
+    char settings_path[PATH_MAX];
+    int settings_fd;
+    struct operate_session session;
+    struct arena *arena;
+    bool has_begun_options;
+    struct err err;
+};
+
+/* ---- steps (context.c) ---- */
+
+MUST_USE bool cli_settle(struct cli *cli);
+MUST_USE bool cli_open(struct cli *cli, unsigned services);
+
+/* cli_settle, then cli_open with the database alone. */
+MUST_USE bool cli_open_database(struct cli *cli);
+
+/* One audit event about an account (0: none). */
+MUST_USE bool cli_audit(struct cli *cli, enum audit_kind kind, int64_t account_id,
+                        const struct audit_field *fields);
+
+/* Says cli->err on standard error; the exit status that belongs to it. */
+int cli_fail(const struct cli *cli);
+
+/* Says what is wrong with the arguments; EXIT_USAGE. */
+int cli_usage(const struct cli *cli, const char *format, ...) PRINTF(2, 3);
+int cli_help(const struct cli *cli);
+
+/* ---- arguments (input.c); failures set cli->err as ERR_SYNTAX or what reading gave ---- */
+
+/*
+ * Options of a command beside --help: `known` ends with a zero row, values from 256 on. Gives the
+ * next one, -1 after the last, CLI_STOP when the command must end with *exit_status (--help, usage).
+ */
+enum { CLI_STOP = -2, CLI_HELP = 255 };
+int cli_next_option(struct cli *cli, int argc, char **argv, const struct option *known,
+                    int *exit_status);
+
+/* The one operand, or the usage. NULL: *exit_status is set. */
+const char *cli_take_name(struct cli *cli, int argc, char **argv, const char *what,
+                          int *exit_status);
+
+/* First line of a file, of standard input ("-"; asked for without echo on a terminal), or of what a
+ * shell command prints. */
+MUST_USE bool cli_read_password(struct cli *cli, const char *path, struct secret **out);
+MUST_USE bool cli_run_password_command(struct cli *cli, const char *command, struct secret **out);
+
+MUST_USE bool cli_read_duration(struct cli *cli, const char *text, int32_t *seconds); /* 5m, 2h */
+/* "2026-12-31": the end of that day in UTC. */
+MUST_USE bool cli_read_date(struct cli *cli, const char *text, int64_t *end_usec);
+
+struct cli_list {
+    struct bytes items[CLI_LIST_MAX];
+    size_t count;
+};
+MUST_USE bool cli_add_item(struct cli *cli, struct cli_list *list, const char *text);
+
+/* ---- output (output.c) ---- */
+
+enum { CLI_TEXT_BYTES = 40 };
+const char *cli_write_size(uint64_t bytes, char text[CLI_TEXT_BYTES]);  /* "1.2 MB" */
+const char *cli_write_time(int64_t usec, char text[CLI_TEXT_BYTES]);    /* "2026-11-22 22:17", "-" */
+const char *cli_write_span(int64_t seconds, char text[CLI_TEXT_BYTES]); /* "5m" */
+
+/* Prints octets as text that cannot steer a terminal. */
+void cli_print_text(struct bytes text);
+
+/* A table: header, then cells from left to right; printed with columns as wide as needed. */
+struct cli_table;
+struct cli_table *cli_create_table(struct cli *cli, const char *const *header, size_t columns);
+void cli_add_cell(struct cli_table *table, struct bytes text);
+void cli_add_text(struct cli_table *table, const char *text);
+void cli_add_number(struct cli_table *table, uint64_t number);
+void cli_print_table(struct cli_table *table);
+
+/* JSON values; a text that is not UTF-8 becomes null. Times: RFC 3339, null for 0. */
+json_t *cli_json_text(struct bytes text);
+json_t *cli_json_time(int64_t usec);
+int cli_print_json(struct cli *cli, json_t *value); /* takes value; exit status */
+
+/* ---- following runs (follow.c) ---- */
+
+struct cli_run {
+    struct bytes name;
+    int64_t account_id;
+};
+
+/*
+ * Asks for a run of each (a test, or a sync), follows them to their ends with progress, and prints
+ * one line for each. The exit status: 0 all complete, 130 interrupted, else 1 or 3.
+ */
+int cli_follow(struct cli *cli, const struct cli_run *runs, size_t count, bool is_test);
+
+/* ---- accounts, for account list and status (account.c) ---- */
+
+struct source_account_list;
+json_t *cli_json_accounts(struct cli *cli, const struct source_account_list *accounts);
+void cli_print_accounts(struct cli *cli, const struct source_account_list *accounts);
+
+/* ---- the commands ---- */
+
+int cmd_init(struct cli *cli, int argc, char **argv);
+int cmd_account_add(struct cli *cli, int argc, char **argv);
+int cmd_account_list(struct cli *cli, int argc, char **argv);
+int cmd_account_show(struct cli *cli, int argc, char **argv);
+int cmd_account_test(struct cli *cli, int argc, char **argv);
+int cmd_account_edit(struct cli *cli, int argc, char **argv);
+int cmd_account_pause(struct cli *cli, int argc, char **argv);
+int cmd_account_resume(struct cli *cli, int argc, char **argv);
+int cmd_account_remove(struct cli *cli, int argc, char **argv);
+int cmd_sync(struct cli *cli, int argc, char **argv);
+int cmd_status(struct cli *cli, int argc, char **argv);
+int cmd_auditor_add(struct cli *cli, int argc, char **argv);
+int cmd_auditor_passwd(struct cli *cli, int argc, char **argv);
+int cmd_auditor_list(struct cli *cli, int argc, char **argv);
+int cmd_auditor_show(struct cli *cli, int argc, char **argv);
+int cmd_auditor_grant(struct cli *cli, int argc, char **argv);
+int cmd_auditor_revoke(struct cli *cli, int argc, char **argv);
+int cmd_show(struct cli *cli, int argc, char **argv);

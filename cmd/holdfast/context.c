@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "audit/append.h"
+#include "base/fd.h"
+#include "holdfast/cli.h"
+#include "operate/user.h"
+
+bool cli_settle(struct cli *cli)
+{
+    /* First what perhaps only root may read. */
+    return conf_load(cli->conf_path, &cli->conf, &cli->err) &&
+           operate_keep_settings(cli->conf, cli->settings_path, &cli->settings_fd, &cli->err) &&
+           operate_open_programs(1u << OPERATE_HOLDFASTD, &cli->programs, &cli->err) &&
+           operate_settle(cli->conf, false, &cli->err);
+}
+
+bool cli_open(struct cli *cli, unsigned services)
+{
+    struct operate_session_request request = {
+        .conf = cli->conf,
+        .conf_path = cli->settings_path,
+        .programs = &cli->programs,
+        .services = services,
+    };
+
+    return operate_open_session(&request, &cli->session, &cli->err);
+}
+
+bool cli_open_database(struct cli *cli)
+{
+    return cli_settle(cli) && cli_open(cli, OPERATE_SERVICE_DATABASE);
+}
+
+bool cli_audit(struct cli *cli, enum audit_kind kind, int64_t account_id,
+               const struct audit_field *fields)
+{
+    struct audit_event event = { .kind = kind, .account_id = account_id, .fields = fields };
+
+    if (!audit_append_one(cli->session.db, &event, &cli->err))
+        return err_wrap(&cli->err, "audit");
+    return true;
+}
+
+int cli_fail(const struct cli *cli)
+{
+    (void)fflush(stdout);
+    (void)fprintf(stderr, "holdfast: %s\n", cli->err.text);
+    return err_exit_status(cli->err.code);
+}
+
+int cli_usage(const struct cli *cli, const char *format, ...)
+{
+    const struct cli_command *c = cli->command;
+    va_list args;
+
+    (void)fprintf(stderr, "holdfast %s%s%s: ", c->group == NULL ? "" : c->group,
+                  c->group == NULL ? "" : " ", c->name);
+    va_start(args, format);
+    (void)vfprintf(stderr, format, args);
+    va_end(args);
+    (void)fprintf(stderr, "\nusage: holdfast %s%s%s %s\n", c->group == NULL ? "" : c->group,
+                  c->group == NULL ? "" : " ", c->name, c->arguments);
+    return EXIT_USAGE;
+}

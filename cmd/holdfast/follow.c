@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Asking for runs and following them: one updating line on a terminal, else a line now and then, and
+ * one line for each account at its end.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "holdfast/cli.h"
+#include "source/progress.h"
+#include "source/run.h"
+
+enum {
+    LOOK_MS = 200,
+    LINE_MS = 10000,         /* between two plain lines */
+    EXIT_INTERRUPTED = 130,
+    WATCH_ARENA_BYTES = 1 << 20,
+    STATUS_LINE_COLUMNS = 78,
+};
+
+struct follow {
+    struct cli *cli;
+    const struct cli_run *runs;
+    struct source_request *requests;
+    bool *is_done;
+    size_t count, left;
+    bool is_test;
+    bool is_terminal;
+    bool has_line; /* an updating line stands on the terminal */
+    int status;
+    struct arena *arena;
+    struct deadline next_line;
+};
+
+static void clear_line(struct follow *f)
+{
+    if (f->has_line)
+        (void)fputs("\r\033[K", stdout);
+    f->has_line = false;
+}
+
+static const char *plural(uint64_t number)
+{
+    return number == 1 ? "" : "s";
+}
+
+/* ---- how a run ended ------------------------------------------------------------------------------- */
+
+static void print_sync(const struct source_progress *p)
+{
+    char size[CLI_TEXT_BYTES];
+
+    if (p->fetched == 0 && p->flag_changes == 0 && p->gone == 0) {
+        (void)fputs("complete, nothing new", stdout);
+    } else {
+        (void)printf("complete, %ju mailbox%s", (uintmax_t)p->mailboxes,
+                     p->mailboxes == 1 ? "" : "es");
+        if (p->fetched > 0)
+            (void)printf(", %ju new message%s (%s)", (uintmax_t)p->fetched, plural(p->fetched),
+                         cli_write_size(p->bytes, size));
+        if (p->flag_changes > 0)
+            (void)printf(", %ju flag change%s", (uintmax_t)p->flag_changes,
+                         plural(p->flag_changes));
+        if (p->gone > 0)
+            (void)printf(", %ju gone at source", (uintmax_t)p->gone);
+    }
+    if (p->skipped > 0)
+        (void)printf(" (%ju mailbox%s left out by rule)", (uintmax_t)p->skipped,
+                     p->skipped == 1 ? "" : "es");
+}
+
+static void print_test(const struct source_progress *p)
+{
+    (void)printf("login works; %ju message%s in %ju mailbox%s would be archived",
+                 (uintmax_t)p->messages, plural(p->messages), (uintmax_t)p->mailboxes,
+                 p->mailboxes == 1 ? "" : "es");
+    if (p->skipped > 0)
+        (void)printf(", %ju left out by rule", (uintmax_t)p->skipped);
+}
+
+static void print_end(struct follow *f, size_t index, const struct source_run *run)
+{
+    struct source_progress progress = { 0 };
+    struct err unreadable = { 0 };
+    int status = err_exit_status(run->outcome);
+
+    (void)source_read_progress(run->progress, &progress, &unreadable);
+    clear_line(f);
+    cli_print_text(f->runs[index].name);
+    (void)fputs(": ", stdout);
+    if (run->outcome != ERR_NONE) {
+        if (!f->is_test && progress.fetched > 0)
+            (void)printf("not complete (%ju new messages so far): ", (uintmax_t)progress.fetched);
+        else if (!f->is_test)
+            (void)fputs("not complete: ", stdout);
+        cli_print_text(run->outcome_text);
+    } else if (f->is_test) {
+        print_test(&progress);
+    } else {
+        print_sync(&progress);
+    }
+    (void)fputc('\n', stdout);
+    (void)fflush(stdout);
+    /* What must be put right comes before what may be tried again. */
+    if (status == 1 || f->status == 0)
+        f->status = status;
+}
+
+/* ---- on the way -------------------------------------------------------------------------------------- */
+
+static void print_progress(struct follow *f, struct bytes name, const struct source_run *run)
+{
+    struct source_progress p = { 0 };
+    struct err unreadable = { 0 };
+    char size[CLI_TEXT_BYTES];
+    char line[256];
+    int len;
+
+    if (!f->is_terminal && !deadline_has_passed(f->next_line))
+        return;
+    f->next_line = deadline_after_ms(f->is_terminal ? 0 : LINE_MS);
+    (void)source_read_progress(run->progress, &p, &unreadable);
+    len = snprintf(line, sizeof line, "%.*s: ", (int)(name.len > 40 ? 40 : name.len),
+                   (const char *)name.ptr);
+    if (!run->is_running)
+        (void)snprintf(line + len, sizeof line - (size_t)len, "waiting for a worker");
+    else if (p.mailboxes == 0)
+        (void)snprintf(line + len, sizeof line - (size_t)len, "connecting");
+    else
+        (void)snprintf(line + len, sizeof line - (size_t)len,
+                       "mailbox %ju of %ju, %ju of %ju messages, %s",
+                       (uintmax_t)p.mailboxes_done + (p.mailboxes_done < p.mailboxes ? 1 : 0),
+                       (uintmax_t)p.mailboxes, (uintmax_t)p.fetched, (uintmax_t)p.messages,
+                       cli_write_size(p.bytes, size));
+    if (f->is_terminal) {
+        clear_line(f);
+        cli_print_text(bytes_slice(bytes_of_text(line), 0, STATUS_LINE_COLUMNS));
+        f->has_line = true;
+    } else {
+        cli_print_text(bytes_of_text(line));
+        (void)fputc('\n', stdout);
+    }
+    (void)fflush(stdout);
+}
+
+/* Looks at every run once. */
+static bool look(struct follow *f)
+{
+    struct err *err = &f->cli->err;
+    bool has_shown = false;
+
+    for (size_t i = 0; i < f->count; i++) {
+        struct source_run run;
+
+        if (f->is_done[i])
+            continue;
+        arena_reset(f->arena);
+        if (!source_watch_run(f->cli->session.db, &f->requests[i], f->arena, &run, err))
+            return false;
+        if (run.is_finished) {
+            f->is_done[i] = true;
+            f->left--;
+            print_end(f, i, &run);
+        } else if (!has_shown && (run.is_running || f->left == 1)) {
+            has_shown = true;
+            print_progress(f, f->runs[i].name, &run);
+        }
+    }
+    return true;
+}
+
+/* True: the next look; false: ended by a signal or an error (*is_interrupted). */
+static bool wait_a_little(struct follow *f, int signal_fd, bool *is_interrupted)
+{
+    struct pollfd polls[2] = {
+        { .fd = signal_fd, .events = POLLIN },
+        { .fd = f->cli->session.holdfastd_fd, .events = POLLIN },
+    };
+
+    if (poll(polls, 2, LOOK_MS) < 0 && errno != EINTR)
+        return err_errno(&f->cli->err, "wait");
+    *is_interrupted = polls[0].revents != 0;
+    if (*is_interrupted)
+        return false;
+    if (polls[1].revents != 0)
+        return err_fail(&f->cli->err, ERR_RETRY,
+                        "the services ended meanwhile: see holdfast.log in the data directory");
+    return true;
+}
+
+static bool request_all(struct follow *f)
+{
+    enum source_job_kind kind = f->is_test ? SOURCE_JOB_TEST : SOURCE_JOB_SYNC;
+
+    for (size_t i = 0; i < f->count; i++) {
+        if (!source_request_run(f->cli->session.db, f->runs[i].account_id, kind, &f->requests[i],
+                                &f->cli->err))
+            return false;
+    }
+    return true;
+}
+
+static int follow(struct follow *f, int signal_fd)
+{
+    bool is_interrupted = false;
+
+    f->left = f->count;
+    if (!request_all(f))
+        return cli_fail(f->cli);
+    for (;;) {
+        if (!look(f))
+            break;
+        if (f->left == 0)
+            return f->status;
+        if (!wait_a_little(f, signal_fd, &is_interrupted))
+            break;
+    }
+    clear_line(f);
+    if (!is_interrupted)
+        return cli_fail(f->cli);
+    (void)fprintf(stderr, "holdfast: interrupted; %s\n",
+                  f->cli->session.holdfastd_pid != 0
+                      ? "what is archived stays, the rest follows with the next sync"
+                      : "holdfastd goes on by itself");
+    return EXIT_INTERRUPTED;
+}
+
+int cli_follow(struct cli *cli, const struct cli_run *runs, size_t count, bool is_test)
+{
+    CLEANUP(arena_free) struct arena *arena = arena_create(WATCH_ARENA_BYTES);
+    CLEANUP(fd_close) int signal_fd = -1;
+    struct follow f = {
+        .cli = cli,
+        .runs = runs,
+        .requests = arena_new_array(cli->arena, struct source_request, count),
+        .is_done = arena_new_array(cli->arena, bool, count),
+        .count = count,
+        .is_test = is_test,
+        .is_terminal = isatty(STDOUT_FILENO) == 1,
+        .arena = arena,
+        .next_line = deadline_after_ms(LINE_MS),
+    };
+    sigset_t stops, before;
+    int status;
+
+    (void)sigemptyset(&stops);
+    (void)sigaddset(&stops, SIGINT);
+    (void)sigaddset(&stops, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &stops, &before);
+    signal_fd = signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signal_fd < 0) {
+        (void)err_errno(&cli->err, "signal descriptor");
+        return cli_fail(cli);
+    }
+    status = follow(&f, signal_fd);
+    if (status != EXIT_INTERRUPTED)
+        (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    return status;
+}

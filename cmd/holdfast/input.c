@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "holdfast/cli.h"
+
+enum { OPTIONS_MAX = 24 };
+
+int cli_next_option(struct cli *cli, int argc, char **argv, const struct option *known,
+                    int *exit_status)
+{
+    struct option all[OPTIONS_MAX] = { { 0 } };
+    size_t count = 0;
+    int option;
+
+    while (known[count].name != NULL) {
+        assert(count + 2 < OPTIONS_MAX);
+        all[count] = known[count];
+        count++;
+    }
+    all[count] = (struct option){ "help", no_argument, NULL, CLI_HELP };
+    opterr = 0;
+    if (!cli->has_begun_options) {
+        cli->has_begun_options = true;
+        optind = 0; /* begins anew: main has read others before */
+    }
+    option = getopt_long(argc, argv, ":", all, NULL);
+    if (option == CLI_HELP) {
+        *exit_status = cli_help(cli);
+        return CLI_STOP;
+    }
+    if (option == '?' || option == ':') {
+        *exit_status = cli_usage(cli, option == ':' ? "%s needs a value" : "unknown option '%s'",
+                                 argv[optind - 1]);
+        return CLI_STOP;
+    }
+    return option;
+}
+
+const char *cli_take_name(struct cli *cli, int argc, char **argv, const char *what,
+                          int *exit_status)
+{
+    if (optind >= argc) {
+        *exit_status = cli_usage(cli, "%s is missing", what);
+        return NULL;
+    }
+    if (optind + 1 < argc) {
+        *exit_status = cli_usage(cli, "one %s, please: '%s' is too much", what, argv[optind + 1]);
+        return NULL;
+    }
+    return argv[optind];
+}
+
+/* ---- passwords ------------------------------------------------------------------------------------ */
+
+/* The first line of what is read, without its end. octets: wiped by the caller. */
+static bool read_line(int fd, uint8_t octets[SECRET_MAX_BYTES], size_t *out, struct err *err)
+{
+    size_t len = 0;
+
+    while (len < SECRET_MAX_BYTES && memchr(octets, '\n', len) == NULL) {
+        ssize_t got = read(fd, octets + len, SECRET_MAX_BYTES - len);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_errno(err, "read the password");
+        if (got == 0)
+            break;
+        len += (size_t)got;
+    }
+    if (memchr(octets, '\n', len) != NULL)
+        len = (size_t)((const uint8_t *)memchr(octets, '\n', len) - octets);
+    else if (len == SECRET_MAX_BYTES)
+        return err_fail(err, ERR_LIMIT, "the password is longer than %d bytes", SECRET_MAX_BYTES);
+    if (len > 0 && octets[len - 1] == '\r')
+        len--;
+    if (len == 0)
+        return err_fail(err, ERR_SYNTAX, "the password is empty");
+    *out = len;
+    return true;
+}
+
+static bool read_password(int fd, struct secret **out, struct err *err)
+{
+    uint8_t octets[SECRET_MAX_BYTES];
+    size_t len;
+    bool is_read = read_line(fd, octets, &len, err) &&
+                   secret_create(bytes_of(octets, len), out, err);
+
+    secret_wipe(octets, sizeof octets);
+    return is_read;
+}
+
+/* From a terminal without echo. */
+static bool ask_password(struct secret **out, struct err *err)
+{
+    struct termios before, quiet;
+    bool is_read;
+
+    if (tcgetattr(STDIN_FILENO, &before) != 0)
+        return read_password(STDIN_FILENO, out, err);
+    quiet = before;
+    quiet.c_lflag &= ~(tcflag_t)ECHO;
+    (void)fputs("Password: ", stderr);
+    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+    is_read = read_password(STDIN_FILENO, out, err);
+    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+    (void)fputc('\n', stderr);
+    return is_read;
+}
+
+bool cli_read_password(struct cli *cli, const char *path, struct secret **out)
+{
+    CLEANUP(fd_close) int fd = -1;
+
+    if (strcmp(path, "-") == 0)
+        return ask_password(out, &cli->err);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_errno(&cli->err, "password file %s", path);
+    if (!read_password(fd, out, &cli->err))
+        return err_wrap(&cli->err, "password file %s", path);
+    return true;
+}
+
+bool cli_run_password_command(struct cli *cli, const char *command, struct secret **out)
+{
+    CLEANUP(fd_close) int reader = -1;
+    int ends[2];
+    int status = 0;
+    bool is_read;
+    pid_t pid;
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return err_errno(&cli->err, "pipe");
+    reader = ends[0];
+    pid = fork();
+    if (pid == 0) {
+        (void)dup2(ends[1], STDOUT_FILENO);
+        (void)execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    fd_close(&ends[1]);
+    if (pid < 0)
+        return err_errno(&cli->err, "run the password command");
+    is_read = read_password(reader, out, &cli->err);
+    fd_close(&reader);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    /* One that had more to say than the first line was cut off. */
+    if (is_read && WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE)
+        return true;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        if (is_read)
+            secret_free(out);
+        return err_fail(&cli->err, ERR_SYNTAX, "the password command failed (%s %d)",
+                        WIFEXITED(status) ? "exit status" : "signal",
+                        WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+    }
+    return is_read || err_wrap(&cli->err, "password command");
+}
+
+/* ---- values ----------------------------------------------------------------------------------------- */
+
+bool cli_read_duration(struct cli *cli, const char *text, int32_t *seconds)
+{
+    struct bytes rest = bytes_of_text(text);
+    uint32_t number;
+    uint32_t unit = 1;
+
+    if (scan_u32(&rest, &number)) {
+        if (scan_byte(&rest, 'd'))
+            unit = 86400;
+        else if (scan_byte(&rest, 'h'))
+            unit = 3600;
+        else if (scan_byte(&rest, 'm'))
+            unit = 60;
+        else if (rest.len > 0 && !scan_byte(&rest, 's'))
+            unit = 0;
+        if (rest.len == 0 && unit != 0 && number > 0 && number <= 366u * 86400u / unit) {
+            *seconds = (int32_t)(number * unit);
+            return true;
+        }
+    }
+    return err_fail(&cli->err, ERR_SYNTAX,
+                    "'%s' is no interval: give one of 1s to 366d, as 30s, 5m, 2h, 1d", text);
+}
+
+bool cli_read_date(struct cli *cli, const char *text, int64_t *end_usec)
+{
+    struct bytes rest = bytes_of_text(text);
+    struct civil civil = { 0 };
+    uint32_t year = 0;
+
+    if (!scan_digits(&rest, 4, &year) || !scan_byte(&rest, '-') ||
+        !scan_digits(&rest, 2, &civil.month) || !scan_byte(&rest, '-') ||
+        !scan_digits(&rest, 2, &civil.day) || rest.len > 0)
+        return err_fail(&cli->err, ERR_SYNTAX, "'%s' is no date: give it as 2026-12-31", text);
+    civil.year = (int32_t)year;
+    if (!civil_is_valid(&civil))
+        return err_fail(&cli->err, ERR_SYNTAX, "'%s': there is no such day", text);
+    *end_usec = civil_to_usec(&civil) + INT64_C(86400) * 1000000;
+    if (*end_usec <= clock_now_usec())
+        return err_fail(&cli->err, ERR_SYNTAX, "'%s' has passed", text);
+    return true;
+}
+
+bool cli_add_item(struct cli *cli, struct cli_list *list, const char *text)
+{
+    if (list->count == CLI_LIST_MAX)
+        return err_fail(&cli->err, ERR_LIMIT, "more than %d values for one option", CLI_LIST_MAX);
+    list->items[list->count++] = bytes_of_text(text);
+    return true;
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * holdfast - the operator's command line: finds the command, runs it, says how it ended.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "base/fd.h"
+#include "holdfast/cli.h"
+
+#define ACCOUNT_OPTIONS                                                                     \
+    "  --password-file F      the password is the first line of F; \"-\": of standard input\n" \
+    "  --password-command C   the password is the first line that the shell command C prints;\n" \
+    "                         it is run once, now\n"                                       \
+    "  --tls-ca F             trust the certificates in F (PEM) instead of the system's\n"   \
+    "  --include P            archive only mailboxes that match P (\"*\" any, \"%\" within a level);\n" \
+    "                         may be repeated\n"                                           \
+    "  --exclude P            leave these out, even if included; may be repeated\n"          \
+    "  --every T              look for new mail every 30s, 5m, 2h, 1d (5m)\n"
+
+// clang-format off
+static const struct cli_command commands[] = {
+    { NULL, "init", "", "make or upgrade everything; safe to repeat", "", cmd_init },
+    { "account", "add", "NAME --url URL (--password-file F | --password-command C) [options]",
+      "archive another mail account, and test it",
+      "  --url URL              imaps://USER@HOST[:PORT]/, imap:// (STARTTLS), or imap+plain:// (loopback)\n"
+      ACCOUNT_OPTIONS
+      "  --no-test              do not log in now\n"
+      "An account that fails its test is kept: correct it with `holdfast account edit`, or remove it.\n",
+      cmd_account_add },
+    { "account", "list", "[--all] [--json]", "all accounts",
+      "  --all                  removed ones too\n", cmd_account_list },
+    { "account", "show", "NAME [--json]", "one account and its mailboxes", "", cmd_account_show },
+    { "account", "test", "NAME", "log in and count what would be archived", "", cmd_account_test },
+    { "account", "edit", "NAME [options]", "change an account; what is not named stays",
+      "  --name N               rename it\n"
+      "  --url URL              where it is\n"
+      ACCOUNT_OPTIONS
+      "  --system-ca            trust the system's certificates again\n"
+      "  --no-include, --no-exclude   forget the patterns\n", cmd_account_edit },
+    { "account", "pause", "NAME", "stop looking for mail until resumed", "", cmd_account_pause },
+    { "account", "resume", "NAME", "go on after pause", "", cmd_account_resume },
+    { "account", "remove", "NAME", "stop for good and forget the password; mail stays", "",
+      cmd_account_remove },
+    { NULL, "sync", "[NAME...]", "ingest now and follow it; exit 0 only if complete",
+      "Starts the workers (and the private PostgreSQL) for its duration when no holdfastd runs.\n",
+      cmd_sync },
+    { NULL, "status", "[--json]", "what runs and how far each account is", "", cmd_status },
+    { "auditor", "add", "NAME --password-file F [--expires DATE] [--from CIDR]...",
+      "let somebody log in to read",
+      "  --password-file F      the password is the first line of F; \"-\": of standard input\n"
+      "  --expires DATE         the last day (UTC) on which the login works, 2026-12-31\n"
+      "  --from CIDR            only from this network; may be repeated\n", cmd_auditor_add },
+    { "auditor", "passwd", "NAME --password-file F", "set another password, end the sessions", "",
+      cmd_auditor_passwd },
+    { "auditor", "list", "[--json]", "all auditors", "", cmd_auditor_list },
+    { "auditor", "show", "NAME [--json]", "one auditor and what is granted", "", cmd_auditor_show },
+    { "auditor", "grant", "NAME (--account A... | --all)", "let the auditor read accounts",
+      "  --account A            this account; may be repeated\n"
+      "  --all                  every account, also those to come\n", cmd_auditor_grant },
+    { "auditor", "revoke", "NAME [--account A... | --all]", "take it back; without option, everything",
+      "", cmd_auditor_revoke },
+    { NULL, "show", "ID [--raw]", "one message",
+      "ID is the SHA-256 of the message in hex (8 digits or more of its front), or\n"
+      "ACCOUNT/PATH;UID=N. The octets go to standard output, after a few lines about the message and\n"
+      "made harmless for a terminal.\n"
+      "  --raw                  the octets alone, exactly\n", cmd_show },
+};
+// clang-format on
+
+static void print_command(FILE *out, const struct cli_command *command)
+{
+    char name[128];
+
+    (void)snprintf(name, sizeof name, "%s%s%s", command->group == NULL ? "" : command->group,
+                   command->group == NULL ? "" : " ", command->name);
+    (void)fprintf(out, "  %-16s %s\n", name, command->summary);
+}
+
+static int print_help(FILE *out)
+{
+    (void)fputs("usage: holdfast [-c FILE] COMMAND [ARGUMENTS]\n\n", out);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        print_command(out, &commands[i]);
+    (void)fputs("\n`holdfast COMMAND --help` says more. -c FILE: settings; else $HOLDFAST_CONFIG, "
+                "else " CONF_DEFAULT_FILE ".\n"
+                "Exit status: 0 done; 1 something is wrong with the archive or the source; 2 usage; "
+                "3 temporary, try again.\n",
+                out);
+    return out == stdout ? EXIT_SUCCESS : EXIT_USAGE;
+}
+
+int cli_help(const struct cli *cli)
+{
+    const struct cli_command *c = cli->command;
+
+    (void)printf("usage: holdfast %s%s%s %s\n\n%s.\n%s", c->group == NULL ? "" : c->group,
+                 c->group == NULL ? "" : " ", c->name, c->arguments, c->summary, c->details);
+    return EXIT_SUCCESS;
+}
+
+/* All commands of a group, after a wrong or missing second word. */
+static int list_group(const char *group, const char *word, FILE *out)
+{
+    if (word != NULL)
+        (void)fprintf(out, "holdfast: unknown command '%s %s'; there is:\n", group, word);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (commands[i].group != NULL && strcmp(commands[i].group, group) == 0)
+            print_command(out, &commands[i]);
+    }
+    return out == stdout ? EXIT_SUCCESS : EXIT_USAGE;
+}
+
+static bool is_group(const char *word)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (commands[i].group != NULL && strcmp(commands[i].group, word) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* words: from the first word on. *used: how many words name the command. */
+static const struct cli_command *find_command(int count, char **words, int *used)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        const struct cli_command *c = &commands[i];
+
+        if (c->group == NULL && strcmp(c->name, words[0]) == 0) {
+            *used = 1;
+            return c;
+        }
+        if (c->group != NULL && count > 1 && strcmp(c->group, words[0]) == 0 &&
+            strcmp(c->name, words[1]) == 0) {
+            *used = 2;
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static int run_command(struct cli *cli, int count, char **words)
+{
+    int used;
+    int status;
+
+    cli->command = find_command(count, words, &used);
+    if (cli->command == NULL && is_group(words[0])) {
+        bool wants_help = count > 1 && strcmp(words[1], "--help") == 0;
+
+        return list_group(words[0], wants_help || count == 1 ? NULL : words[1],
+                          wants_help ? stdout : stderr);
+    }
+    if (cli->command == NULL) {
+        (void)fprintf(stderr, "holdfast: unknown command '%s': see holdfast help\n", words[0]);
+        return EXIT_USAGE;
+    }
+    cli->arena = arena_create(CLI_ARENA_BYTES);
+    status = cli->command->run(cli, count - used + 1, words + used - 1);
+    operate_close_session(&cli->session);
+    operate_close_programs(&cli->programs);
+    fd_close(&cli->settings_fd);
+    conf_free(&cli->conf);
+    arena_free(&cli->arena);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option known[] = {
+        { "help", no_argument, NULL, CLI_HELP },
+        { NULL, 0, NULL, 0 },
+    };
+    struct cli cli = {
+        .programs = OPERATE_NO_PROGRAMS,
+        .settings_fd = -1,
+        .session = OPERATE_NO_SESSION,
+    };
+    int option;
+    int status;
+
+    (void)prctl(PR_SET_NAME, "holdfast", 0, 0, 0);
+    while ((option = getopt_long(argc, argv, "+c:h", known, NULL)) != -1) {
+        if (option == 'c')
+            cli.conf_path = optarg;
+        else
+            return print_help(option == CLI_HELP || option == 'h' ? stdout : stderr);
+    }
+    argc -= optind;
+    argv += optind;
+    if (argc == 0)
+        return print_help(stderr);
+    if (strcmp(argv[0], "help") == 0 && argc == 1)
+        return print_help(stdout);
+    if (strcmp(argv[0], "help") == 0) {
+        argv[argc] = (char *)(uintptr_t) "--help"; /* argv ends with NULL: that place is free */
+        argc--;
+        memmove(argv, argv + 1, (size_t)(argc + 1) * sizeof *argv);
+        argc++;
+    }
+    status = run_command(&cli, argc, argv);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        (void)fprintf(stderr, "holdfast: standard output could not be written\n");
+        return status == EXIT_SUCCESS ? EXIT_FAILURE : status;
+    }
+    return status;
+}

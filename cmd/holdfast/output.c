@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "holdfast/cli.h"
+
+enum { COLUMNS_MAX = 12 };
+
+/* ---- values ------------------------------------------------------------------------------------- */
+
+const char *cli_write_size(uint64_t bytes, char text[CLI_TEXT_BYTES])
+{
+    static const char *const units[] = { "bytes", "kB", "MB", "GB", "TB", "PB", "EB" };
+    size_t unit = 0;
+    uint64_t tenths = bytes;
+
+    if (bytes < 1000) {
+        (void)snprintf(text, CLI_TEXT_BYTES, "%ju bytes", (uintmax_t)bytes);
+        return text;
+    }
+    for (tenths = bytes / 100, unit = 1; tenths >= 10000; tenths /= 1000)
+        unit++;
+    (void)snprintf(text, CLI_TEXT_BYTES, "%ju.%ju %s", (uintmax_t)(tenths / 10),
+                   (uintmax_t)(tenths % 10), units[unit]);
+    return text;
+}
+
+const char *cli_write_time(int64_t usec, char text[CLI_TEXT_BYTES])
+{
+    char full[CLOCK_TEXT_BYTES];
+
+    if (usec == 0)
+        return "-";
+    if (usec == INT64_MAX)
+        return "never";
+    clock_format_rfc3339(usec, full);
+    full[10] = ' ';
+    (void)snprintf(text, CLI_TEXT_BYTES, "%.16s", full);
+    return text;
+}
+
+const char *cli_write_span(int64_t seconds, char text[CLI_TEXT_BYTES])
+{
+    static const struct {
+        int64_t seconds;
+        char letter;
+    } units[] = { { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' } };
+
+    for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+        if (seconds % units[i].seconds == 0 && seconds >= units[i].seconds) {
+            (void)snprintf(text, CLI_TEXT_BYTES, "%jd%c", (intmax_t)(seconds / units[i].seconds),
+                           units[i].letter);
+            return text;
+        }
+    }
+    return "0s";
+}
+
+void cli_print_text(struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.ptr[i];
+        bool is_c1 = c >= 0x80 && c < 0xa0 && (i == 0 || text.ptr[i - 1] == 0xc2);
+
+        (void)putchar((c < 0x20 && c != '\t' && c != '\n') || c == 0x7f || is_c1 ? '?' : c);
+    }
+}
+
+/* ---- tables --------------------------------------------------------------------------------------- */
+
+/* Cells are kept in the command's arena until printed: widths are known at the end only. */
+struct cell {
+    struct bytes text;
+    struct cell *next;
+};
+
+struct cli_table {
+    struct arena *arena;
+    size_t columns;
+    size_t widths[COLUMNS_MAX];
+    bool is_number[COLUMNS_MAX];
+    size_t count;
+    struct cell *first, *last;
+};
+
+/* Characters, more or less: UTF-8 octets that begin one. */
+static size_t width_of(struct bytes text)
+{
+    size_t width = 0;
+
+    for (size_t i = 0; i < text.len; i++)
+        width += (text.ptr[i] & 0xc0) != 0x80 ? 1 : 0;
+    return width;
+}
+
+struct cli_table *cli_create_table(struct cli *cli, const char *const *header, size_t columns)
+{
+    struct cli_table *table = arena_new(cli->arena, struct cli_table);
+
+    assert(columns <= COLUMNS_MAX);
+    table->arena = cli->arena;
+    table->columns = columns;
+    for (size_t i = 0; i < columns; i++)
+        cli_add_text(table, header[i]);
+    return table;
+}
+
+void cli_add_cell(struct cli_table *table, struct bytes text)
+{
+    struct cell *cell = arena_new(table->arena, struct cell);
+    size_t column = table->count++ % table->columns;
+
+    *cell = (struct cell){ .text = text };
+    if (table->last == NULL)
+        table->first = cell;
+    else
+        table->last->next = cell;
+    table->last = cell;
+    if (width_of(text) > table->widths[column])
+        table->widths[column] = width_of(text);
+}
+
+void cli_add_text(struct cli_table *table, const char *text)
+{
+    cli_add_cell(table, bytes_of_text(arena_text(table->arena, text)));
+}
+
+void cli_add_number(struct cli_table *table, uint64_t number)
+{
+    char text[24];
+
+    table->is_number[table->count % table->columns] = true;
+    (void)snprintf(text, sizeof text, "%ju", (uintmax_t)number);
+    cli_add_text(table, text);
+}
+
+void cli_print_table(struct cli_table *table)
+{
+    size_t index = 0;
+
+    assert(table->count % table->columns == 0);
+    for (const struct cell *cell = table->first; cell != NULL; cell = cell->next, index++) {
+        size_t column = index % table->columns;
+        bool is_last = column + 1 == table->columns;
+        int gap = (int)(table->widths[column] - width_of(cell->text));
+
+        if (table->is_number[column])
+            (void)printf("%*s", gap, "");
+        cli_print_text(cell->text);
+        if (!table->is_number[column] && !is_last)
+            (void)printf("%*s", gap, "");
+        (void)fputs(is_last ? "\n" : "  ", stdout);
+    }
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------------- */
+
+json_t *cli_json_text(struct bytes text)
+{
+    json_t *value = json_stringn((const char *)text.ptr, text.len);
+
+    return value != NULL ? value : json_null();
+}
+
+json_t *cli_json_time(int64_t usec)
+{
+    char text[CLOCK_TEXT_BYTES];
+
+    if (usec == 0 || usec == INT64_MAX)
+        return json_null();
+    clock_format_rfc3339(usec, text);
+    return json_string(text);
+}
+
+int cli_print_json(struct cli *cli, json_t *value)
+{
+    char *text = value == NULL ? NULL : json_dumps(value, JSON_INDENT(2));
+
+    json_decref(value);
+    if (text == NULL) {
+        (void)err_fail(&cli->err, ERR_SYSTEM, "out of memory for JSON");
+        return cli_fail(cli);
+    }
+    (void)puts(text);
+    free(text);
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * holdfast sync, status.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "holdfast/cli.h"
+#include "source/account.h"
+
+static const struct option no_options[] = { { NULL, 0, NULL, 0 } };
+
+/* The accounts named, or all that are neither paused nor removed. */
+static bool choose_accounts(struct cli *cli, int count, char **names, struct cli_run **out,
+                            size_t *out_count)
+{
+    struct source_account_list all;
+    struct cli_run *runs;
+    size_t chosen = 0;
+
+    if (count > 0) {
+        runs = arena_new_array(cli->arena, struct cli_run, (size_t)count);
+        for (; chosen < (size_t)count; chosen++) {
+            runs[chosen].name = bytes_of_text(names[chosen]);
+            if (!source_find_account(cli->session.db, runs[chosen].name, &runs[chosen].account_id,
+                                     &cli->err))
+                return false;
+        }
+        *out = runs;
+        *out_count = chosen;
+        return true;
+    }
+    if (!source_list_accounts(cli->session.db, false, cli->arena, &all, &cli->err))
+        return false;
+    runs = arena_new_array(cli->arena, struct cli_run, all.count + 1);
+    for (size_t i = 0; i < all.count; i++) {
+        if (all.rows[i].is_paused) {
+            cli_print_text(all.rows[i].settings.name);
+            (void)puts(": paused, left out");
+            continue;
+        }
+        runs[chosen++] = (struct cli_run){ .name = all.rows[i].settings.name,
+                                           .account_id = all.rows[i].account_id };
+    }
+    *out = runs;
+    *out_count = chosen;
+    return true;
+}
+
+int cmd_sync(struct cli *cli, int argc, char **argv)
+{
+    struct cli_run *runs;
+    size_t count;
+    int status;
+
+    if (cli_next_option(cli, argc, argv, no_options, &status) == CLI_STOP)
+        return status;
+    if (!cli_settle(cli) ||
+        !cli_open(cli, OPERATE_SERVICE_GATE | OPERATE_SERVICE_KEEPER | OPERATE_SERVICE_INGEST) ||
+        !choose_accounts(cli, argc - optind, argv + optind, &runs, &count))
+        return cli_fail(cli);
+    if (count == 0) {
+        (void)puts("No accounts to sync: holdfast account add --help");
+        return EXIT_SUCCESS;
+    }
+    return cli_follow(cli, runs, count, false);
+}
+
+/* ---- status ------------------------------------------------------------------------------------------ */
+
+struct totals {
+    uint64_t messages, octets, pending;
+};
+
+static struct totals add_up(const struct source_account_list *accounts)
+{
+    struct totals totals = { 0 };
+
+    for (size_t i = 0; i < accounts->count; i++) {
+        totals.messages += accounts->rows[i].messages;
+        totals.octets += accounts->rows[i].octets;
+        totals.pending += accounts->rows[i].pending;
+    }
+    return totals;
+}
+
+static int print_json_status(struct cli *cli, const struct operate_holder *holder,
+                             const struct source_account_list *accounts)
+{
+    struct totals totals = add_up(accounts);
+    char services[OPERATE_SERVICES_TEXT_BYTES];
+
+    operate_write_services(holder->services, services);
+    return cli_print_json(
+        cli, json_pack("{s:s, s:{s:b, s:i, s:s}, s:{s:I, s:I, s:I}, s:o}", "data_dir",
+                       cli->conf->holdfast.data_dir, "holdfastd", "running", holder->is_running,
+                       "pid", holder->pid, "services", services, "archived", "messages",
+                       (json_int_t)totals.messages, "octets", (json_int_t)totals.octets, "pending",
+                       (json_int_t)totals.pending, "accounts", cli_json_accounts(cli, accounts)));
+}
+
+int cmd_status(struct cli *cli, int argc, char **argv)
+{
+    enum { JSON = 256 };
+    static const struct option known[] = {
+        { "json", no_argument, NULL, JSON },
+        { NULL, 0, NULL, 0 },
+    };
+    struct source_account_list accounts;
+    struct operate_holder holder;
+    struct totals totals;
+    char size[CLI_TEXT_BYTES], services[OPERATE_SERVICES_TEXT_BYTES];
+    bool is_json = false;
+    int status, option;
+
+    while ((option = cli_next_option(cli, argc, argv, known, &status)) != -1) {
+        if (option == CLI_STOP)
+            return status;
+        is_json = true;
+    }
+    if (optind < argc)
+        return cli_usage(cli, "'%s' is too much", argv[optind]);
+    /* Before the session, which may start one for its own use. */
+    if (!cli_settle(cli) ||
+        !operate_find_holder(cli->conf->holdfast.data_dir, &holder, &cli->err) ||
+        !cli_open(cli, OPERATE_SERVICE_DATABASE) ||
+        !source_list_accounts(cli->session.db, true, cli->arena, &accounts, &cli->err))
+        return cli_fail(cli);
+    if (is_json)
+        return print_json_status(cli, &holder, &accounts);
+
+    totals = add_up(&accounts);
+    operate_write_services(holder.services, services);
+    if (holder.is_running)
+        (void)printf("holdfastd:  process %d (%s)\n", holder.pid, services);
+    else
+        (void)puts("holdfastd:  does not run");
+    (void)printf("data:       %s\narchived:   %ju messages, ", cli->conf->holdfast.data_dir,
+                 (uintmax_t)totals.messages);
+    (void)printf("%s; %ju pending\n\n", cli_write_size(totals.octets, size),
+                 (uintmax_t)totals.pending);
+    if (accounts.count == 0)
+        (void)puts("No accounts yet: holdfast account add --help");
+    else
+        cli_print_accounts(cli, &accounts);
+    return EXIT_SUCCESS;
+}
