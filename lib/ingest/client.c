@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ingest/client.h"
+
+#include <poll.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/secret.h"
+#include "imap/write.h"
+
+enum {
+    COMMAND_BYTES = 64 << 10,
+    FILL_BYTES = 64 << 10,
+    ARENA_BYTES = 4 << 20,       /* values of one response: lines are at most 1 MB */
+    KEPT_LITERAL_BYTES = 64 << 10, /* names; a longer literal that is no message is dropped */
+    LOGOUT_MS = 1000,
+    PASSWORD_ROOM_BYTES = 8 << 10,
+};
+
+struct ingest_client {
+    struct net_stream *stream;
+    struct imap_receiver *receiver;
+    struct arena *arena; /* of the current event */
+    struct buf command;  /* may hold a password: wiped when sent */
+    uint64_t tag;        /* of the last command begun */
+    struct ingest_client_options options;
+    struct deadline next_beat;
+    size_t lent; /* octets at the front of the stream's buffer that the caller still looks at */
+    uint32_t capabilities;
+    bool knows_capabilities;
+    bool was_stopped;
+    bool is_logging_out;
+    uint64_t odd_responses;
+};
+
+bool ingest_open_client(struct net_stream **stream, const struct ingest_client_options *options,
+                        struct ingest_client **out, struct err *err)
+{
+    struct ingest_client *client = calloc(1, sizeof *client);
+
+    if (client == NULL) {
+        net_close(stream);
+        return err_errno(err, "connection to a source");
+    }
+    *client = (struct ingest_client){
+        .stream = *stream,
+        .receiver = imap_receiver_create(LIMIT_RESPONSE_LINE_BYTES),
+        .arena = arena_create(ARENA_BYTES),
+        .command = buf_create(COMMAND_BYTES),
+        .options = *options,
+        .next_beat = deadline_after_ms(INGEST_BEAT_MS),
+    };
+    if (client->options.stall_ms == 0)
+        client->options.stall_ms = NET_STALL_DEFAULT_MS;
+    (void)buf_reserve(&client->command, PASSWORD_ROOM_BYTES); /* so that no copy is left behind */
+    *stream = NULL;
+    *out = client;
+    return true;
+}
+
+void ingest_close_client(struct ingest_client **client)
+{
+    if (*client == NULL)
+        return;
+    if ((*client)->command.ptr != NULL)
+        secret_wipe((*client)->command.ptr, (*client)->command.cap);
+    buf_free(&(*client)->command);
+    imap_receiver_free(&(*client)->receiver);
+    arena_free(&(*client)->arena);
+    net_close(&(*client)->stream);
+    free(*client);
+    *client = NULL;
+}
+
+struct net_stream *ingest_stream(const struct ingest_client *client)
+{
+    return client->stream;
+}
+
+bool ingest_was_stopped(const struct ingest_client *client)
+{
+    return client->was_stopped;
+}
+
+uint64_t ingest_odd_responses(const struct ingest_client *client)
+{
+    return client->odd_responses;
+}
+
+void ingest_count_odd(struct ingest_client *client)
+{
+    client->odd_responses++;
+}
+
+/* ---- capabilities ---- */
+
+static const struct {
+    struct bytes word;
+    uint32_t bit;
+} capability_words[] = {
+    { BYTES_INIT("STARTTLS"), INGEST_STARTTLS },
+    { BYTES_INIT("LOGINDISABLED"), INGEST_LOGINDISABLED },
+    { BYTES_INIT("AUTH=PLAIN"), INGEST_AUTH_PLAIN },
+    { BYTES_INIT("SASL-IR"), INGEST_SASL_IR },
+    { BYTES_INIT("LITERAL+"), INGEST_LITERAL_PLUS },
+    { BYTES_INIT("LITERAL-"), INGEST_LITERAL_MINUS },
+    { BYTES_INIT("LIST-STATUS"), INGEST_LIST_STATUS },
+    { BYTES_INIT("CONDSTORE"), INGEST_CONDSTORE },
+    { BYTES_INIT("QRESYNC"), INGEST_CONDSTORE }, /* RFC 7162: implies it */
+    { BYTES_INIT("SPECIAL-USE"), INGEST_SPECIAL_USE },
+};
+
+uint32_t ingest_capabilities(const struct ingest_client *client)
+{
+    return client->capabilities;
+}
+
+bool ingest_knows_capabilities(const struct ingest_client *client)
+{
+    return client->knows_capabilities;
+}
+
+void ingest_set_capabilities(struct ingest_client *client, const struct imap_words *words)
+{
+    client->capabilities = 0;
+    for (size_t i = 0; i < ARRAY_LEN(capability_words); i++)
+        if (imap_words_have(words, capability_words[i].word))
+            client->capabilities |= capability_words[i].bit;
+    client->knows_capabilities = true;
+}
+
+void ingest_forget_capabilities(struct ingest_client *client)
+{
+    client->capabilities = 0;
+    client->knows_capabilities = false;
+}
+
+static void note_capabilities(struct ingest_client *client, const struct imap_response *response)
+{
+    if (response->kind == IMAP_RESPONSE_CAPABILITY)
+        ingest_set_capabilities(client, &response->words);
+    else if (response->kind == IMAP_RESPONSE_STATUS &&
+             response->status.code == IMAP_CODE_CAPABILITY)
+        ingest_set_capabilities(client, &response->status.words);
+}
+
+/* ---- waiting ---- */
+
+static bool beat(struct ingest_client *client, struct err *err)
+{
+    if (client->options.beat == NULL || !deadline_has_passed(client->next_beat))
+        return true;
+    client->next_beat = deadline_after_ms(INGEST_BEAT_MS);
+    return client->options.beat(client->options.context, err);
+}
+
+/* Until the socket is ready, it is time to beat, or somebody asked to stop. */
+static bool wait_ready(struct ingest_client *client, enum net_progress progress,
+                       struct deadline stall, struct err *err)
+{
+    struct pollfd fds[2] = {
+        { .fd = net_fd(client->stream),
+          .events = progress == NET_WANT_WRITE ? POLLOUT : POLLIN },
+        { .fd = client->options.stop_fd, .events = POLLIN },
+    };
+    struct deadline until = stall;
+
+    if (client->options.beat != NULL)
+        until = deadline_earlier(stall, client->next_beat);
+    if (poll(fds, 2, deadline_poll_ms(until)) > 0 && (fds[1].revents & POLLIN) != 0) {
+        client->was_stopped = true;
+        return err_fail(err, ERR_RETRY, "asked to stop");
+    }
+    if (deadline_has_passed(stall) && (fds[0].revents & (POLLIN | POLLOUT | POLLHUP)) == 0)
+        return err_fail(err, ERR_RETRY, "time-out: the source was silent for %jd s",
+                        (intmax_t)(client->options.stall_ms / 1000));
+    return beat(client, err);
+}
+
+/* Waits for at least one octet more. */
+static bool fill(struct ingest_client *client, struct err *err)
+{
+    struct deadline stall = deadline_after_ms(client->options.stall_ms);
+
+    for (;;) {
+        enum net_progress progress = net_try_fill(client->stream, FILL_BYTES, err);
+
+        switch (progress) {
+        case NET_DONE:
+            return beat(client, err);
+        case NET_WANT_READ:
+        case NET_WANT_WRITE:
+            if (!wait_ready(client, progress, stall, err))
+                return false;
+            break;
+        case NET_ENDED:
+            return err_fail(err, ERR_RETRY, "the source closed the connection");
+        case NET_FAILED:
+            return false;
+        }
+    }
+}
+
+/* ---- commands ---- */
+
+void ingest_begin_command(struct ingest_client *client, const char *text)
+{
+    buf_reset(&client->command, COMMAND_BYTES);
+    client->tag++;
+    buf_text(&client->command, "h");
+    buf_u64(&client->command, client->tag);
+    buf_text(&client->command, " ");
+    buf_text(&client->command, text);
+}
+
+void ingest_begin_line(struct ingest_client *client)
+{
+    buf_reset(&client->command, COMMAND_BYTES);
+}
+
+void ingest_add_text(struct ingest_client *client, const char *text)
+{
+    buf_text(&client->command, text);
+}
+
+void ingest_add_bytes(struct ingest_client *client, struct bytes octets)
+{
+    buf_append(&client->command, octets);
+}
+
+static bool flush_command(struct ingest_client *client, struct err *err)
+{
+    struct bytes octets;
+    bool is_sent = buf_done(&client->command, &octets, err) &&
+                   net_write(client->stream, octets, err) && net_flush(client->stream, err);
+
+    if (client->command.ptr != NULL)
+        secret_wipe(client->command.ptr, client->command.len);
+    buf_reset(&client->command, COMMAND_BYTES);
+    return is_sent;
+}
+
+static bool may_send_at_once(const struct ingest_client *client, size_t size)
+{
+    return (client->capabilities & INGEST_LITERAL_PLUS) != 0 ||
+           ((client->capabilities & INGEST_LITERAL_MINUS) != 0 && size <= 4096);
+}
+
+bool ingest_add_string(struct ingest_client *client, struct bytes value, struct err *err)
+{
+    struct ingest_reply reply;
+
+    if (imap_try_write_inline(&client->command, value))
+        return true;
+    buf_text(&client->command, "{");
+    buf_u64(&client->command, value.len);
+    if (may_send_at_once(client, value.len)) {
+        buf_text(&client->command, "+}\r\n");
+    } else {
+        buf_text(&client->command, "}\r\n");
+        if (!flush_command(client, err) || !ingest_await_continuation(client, &reply, err))
+            return false;
+    }
+    buf_append(&client->command, value);
+    return true;
+}
+
+bool ingest_send_command(struct ingest_client *client, struct ingest_tag *tag, struct err *err)
+{
+    buf_text(&client->command, "\r\n");
+    tag->number = client->tag;
+    return flush_command(client, err);
+}
+
+/* ---- responses ---- */
+
+/* A literal that is neither message octets nor of a size that a name has. */
+static bool drop_literal(struct ingest_client *client, struct err *err)
+{
+    struct bytes octets;
+
+    do {
+        if (!ingest_read_body(client, &octets, err))
+            return false;
+    } while (octets.len > 0);
+    client->odd_responses++;
+    return true;
+}
+
+bool ingest_read_body(struct ingest_client *client, struct bytes *out, struct err *err)
+{
+    struct bytes in;
+
+    net_consume(client->stream, client->lent);
+    client->lent = 0;
+    *out = (struct bytes){ NULL, 0 };
+    if (imap_receiver_left(client->receiver) == 0)
+        return true;
+    if (net_peek(client->stream).len == 0 && !fill(client, err))
+        return false;
+    in = net_peek(client->stream);
+    *out = imap_receive_octets(client->receiver, &in);
+    client->lent = out->len;
+    return true;
+}
+
+static enum imap_received_kind receive(struct ingest_client *client, struct err *err)
+{
+    struct bytes in = net_peek(client->stream);
+    size_t had = in.len;
+    enum imap_received_kind kind = imap_receive(client->receiver, &in, err);
+
+    net_consume(client->stream, had - in.len);
+    return kind;
+}
+
+/* True: a body begins, and *out says of what. */
+static bool begin_body(struct ingest_client *client, struct ingest_event *out)
+{
+    struct imap_received received = imap_received(client->receiver);
+
+    if (!imap_peek_fetch(&received, client->arena, &out->body_of))
+        return false;
+    out->kind = INGEST_EVENT_BODY;
+    out->body_bytes = imap_receiver_literal(client->receiver).size_bytes;
+    imap_receiver_stream(client->receiver);
+    return true;
+}
+
+static bool keep_or_drop(struct ingest_client *client, struct err *err)
+{
+    if (imap_receiver_literal(client->receiver).size_bytes <= KEPT_LITERAL_BYTES) {
+        imap_receiver_keep(client->receiver);
+        return true;
+    }
+    imap_receiver_stream(client->receiver);
+    return drop_literal(client, err);
+}
+
+/* False: the response is of no use, go on to the next. */
+static bool parse(struct ingest_client *client, struct ingest_event *out)
+{
+    struct imap_received received = imap_received(client->receiver);
+    struct err ignored = { 0 };
+
+    arena_reset(client->arena);
+    if (!imap_parse_response(&received, client->arena, &out->response, &ignored)) {
+        client->odd_responses++;
+        return false;
+    }
+    out->kind = INGEST_EVENT_RESPONSE;
+    note_capabilities(client, &out->response);
+    return true;
+}
+
+static bool is_bye(const struct imap_response *response)
+{
+    return response->kind == IMAP_RESPONSE_STATUS && response->tag.len == 0 &&
+           response->status.condition == IMAP_BYE;
+}
+
+static bool fail_bye(const struct imap_response *response, struct err *err)
+{
+    struct ingest_reply reply;
+
+    ingest_take_reply(&response->status, &reply);
+    return err_fail(err, ERR_RETRY, "the source ended the connection: BYE %s", reply.text);
+}
+
+bool ingest_next_event(struct ingest_client *client, struct ingest_event *out, struct err *err)
+{
+    arena_reset(client->arena);
+    net_consume(client->stream, client->lent);
+    client->lent = 0;
+    for (;;) {
+        switch (receive(client, err)) {
+        case IMAP_RECEIVED_MORE:
+            if (!fill(client, err))
+                return false;
+            break;
+        case IMAP_RECEIVED_LITERAL:
+            if (begin_body(client, out))
+                return true;
+            if (!keep_or_drop(client, err))
+                return false;
+            break;
+        case IMAP_RECEIVED_RESPONSE:
+            if (!parse(client, out))
+                break;
+            if (is_bye(&out->response) && !client->is_logging_out)
+                return fail_bye(&out->response, err);
+            return true;
+        case IMAP_RECEIVED_FAILED:
+            return false;
+        }
+    }
+}
+
+void ingest_take_reply(const struct imap_status_response *status, struct ingest_reply *out)
+{
+    CLEANUP(buf_free) struct buf text = buf_create(INGEST_REPLY_TEXT_BYTES * 8);
+    struct bytes all;
+
+    if (status->code_name.len > 0) {
+        buf_text(&text, "[");
+        buf_append(&text, bytes_slice(status->code_name, 0, 64));
+        buf_text(&text, "] ");
+    }
+    buf_append(&text, bytes_slice(status->text, 0, INGEST_REPLY_TEXT_BYTES));
+    all = buf_bytes(&text);
+    if (all.len > sizeof out->text - 1)
+        all.len = sizeof out->text - 1;
+    out->condition = status->condition;
+    out->code = status->code;
+    out->number = status->number;
+    for (size_t i = 0; i < all.len; i++)
+        out->text[i] = (char)(all.ptr[i] >= 0x20 && all.ptr[i] < 0x7f ? all.ptr[i] : '?');
+    out->text[all.len] = '\0';
+}
+
+bool ingest_event_ends(const struct ingest_event *event, struct ingest_tag tag)
+{
+    struct bytes in;
+    uint64_t number;
+
+    if (event->kind != INGEST_EVENT_RESPONSE || event->response.kind != IMAP_RESPONSE_STATUS)
+        return false;
+    in = event->response.tag;
+    return scan_byte(&in, 'h') && scan_u64(&in, &number) && in.len == 0 && number == tag.number;
+}
+
+bool ingest_finish_command(struct ingest_client *client, struct ingest_tag tag,
+                           ingest_take_fn *take, void *context, struct ingest_reply *reply,
+                           struct err *err)
+{
+    struct ingest_event event;
+
+    for (;;) {
+        if (!ingest_next_event(client, &event, err))
+            return false;
+        if (event.kind == INGEST_EVENT_BODY) {
+            if (!drop_literal(client, err))
+                return false;
+            continue;
+        }
+        if (ingest_event_ends(&event, tag)) {
+            ingest_take_reply(&event.response.status, reply);
+            return true;
+        }
+        if (event.response.tag.len > 0)
+            client->odd_responses++;
+        else if (take != NULL && !take(context, &event.response, err))
+            return false;
+    }
+}
+
+bool ingest_await_continuation(struct ingest_client *client, struct ingest_reply *reply,
+                               struct err *err)
+{
+    struct ingest_event event;
+
+    for (;;) {
+        if (!ingest_next_event(client, &event, err))
+            return false;
+        if (event.kind == INGEST_EVENT_BODY) {
+            if (!drop_literal(client, err))
+                return false;
+            continue;
+        }
+        if (event.response.kind == IMAP_RESPONSE_CONTINUATION)
+            return true;
+        if (ingest_event_ends(&event, (struct ingest_tag){ client->tag })) {
+            ingest_take_reply(&event.response.status, reply);
+            return err_fail(err, ERR_DENIED, "refused: %s", reply->text);
+        }
+    }
+}
+
+bool ingest_read_greeting(struct ingest_client *client, struct ingest_reply *out, struct err *err)
+{
+    struct ingest_event event;
+    uint64_t odd = client->odd_responses;
+
+    if (!ingest_next_event(client, &event, err))
+        return client->odd_responses > odd && err->code == ERR_RETRY && !client->was_stopped
+                   ? err_fail(err, ERR_SYNTAX, "the peer does not speak IMAP")
+                   : false;
+    if (client->odd_responses > odd || event.kind != INGEST_EVENT_RESPONSE ||
+        event.response.kind != IMAP_RESPONSE_STATUS || event.response.tag.len > 0)
+        return err_fail(err, ERR_SYNTAX, "the peer does not speak IMAP");
+    ingest_take_reply(&event.response.status, out);
+    return true;
+}
+
+void ingest_log_out(struct ingest_client *client)
+{
+    struct ingest_reply reply;
+    struct ingest_tag tag;
+    struct err ignored = { 0 };
+
+    client->is_logging_out = true;
+    client->options.stall_ms = LOGOUT_MS;
+    client->options.beat = NULL;
+    net_set_stall(client->stream, LOGOUT_MS);
+    ingest_begin_command(client, "LOGOUT");
+    if (!ingest_send_command(client, &tag, &ignored) ||
+        !ingest_finish_command(client, tag, NULL, NULL, &reply, &ignored))
+        err_clear(&ignored); /* the connection is closed either way */
+}

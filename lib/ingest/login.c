@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ingest/login.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/fd.h"
+#include "net/connect.h"
+#include "net/tls.h"
+#include "net/url.h"
+#include "source/lease.h"
+
+enum {
+    HOST_BYTES = 256,
+    PLAIN_TEXT_BYTES = 8 << 10,
+};
+
+struct login {
+    const struct source_account_settings *account;
+    const struct secret *password;
+    struct ingest_client *client;
+    char host[HOST_BYTES];
+};
+
+/* ---- what a refusal means ---- */
+
+/* Lower case; found anywhere in the text. Providers: reference of failures, ingest/README. */
+static const struct bytes passing_words[] = {
+    BYTES_INIT("throttl"),        BYTES_INIT("too many"),     BYTES_INIT("try again"),
+    BYTES_INIT("temporar"),       BYTES_INIT("unavailable"),  BYTES_INIT("rate limit"),
+    BYTES_INIT("bandwidth"),      BYTES_INIT("overloaded"),   BYTES_INIT("maximum number of connections"),
+    BYTES_INIT("not connected"),  BYTES_INIT("backoff"),      BYTES_INIT("timed out"),
+    BYTES_INIT("server error"),   BYTES_INIT("internal error"),
+};
+
+static bool speaks_of_passing(const char *text)
+{
+    uint8_t lower[INGEST_REPLY_TEXT_BYTES];
+    size_t len = strnlen(text, sizeof lower);
+
+    for (size_t i = 0; i < len; i++)
+        lower[i] = ascii_lower((uint8_t)text[i]);
+    for (size_t i = 0; i < ARRAY_LEN(passing_words); i++)
+        if (bytes_find(bytes_of(lower, len), passing_words[i]) >= 0)
+            return true;
+    return false;
+}
+
+enum err_code ingest_classify_reply(const struct ingest_reply *reply, enum err_code otherwise)
+{
+    switch (reply->code) {
+    case IMAP_CODE_UNAVAILABLE:
+    case IMAP_CODE_LIMIT:
+    case IMAP_CODE_THROTTLED:
+    case IMAP_CODE_INUSE:
+    case IMAP_CODE_OVERQUOTA:
+    case IMAP_CODE_SERVERBUG:
+        return ERR_RETRY;
+    case IMAP_CODE_AUTHENTICATIONFAILED:
+    case IMAP_CODE_AUTHORIZATIONFAILED:
+    case IMAP_CODE_EXPIRED:
+    case IMAP_CODE_PRIVACYREQUIRED:
+    case IMAP_CODE_CONTACTADMIN:
+    case IMAP_CODE_NOPERM:
+        return ERR_DENIED;
+    case IMAP_CODE_NONE:
+    case IMAP_CODE_OTHER:
+    case IMAP_CODE_ALERT:
+    case IMAP_CODE_ALREADYEXISTS:
+    case IMAP_CODE_CAPABILITY:
+    case IMAP_CODE_CLOSED:
+    case IMAP_CODE_EXPUNGEISSUED:
+    case IMAP_CODE_HIGHESTMODSEQ:
+    case IMAP_CODE_MAILBOXID:
+    case IMAP_CODE_NOMODSEQ:
+    case IMAP_CODE_NONEXISTENT:
+    case IMAP_CODE_PERMANENTFLAGS:
+    case IMAP_CODE_READ_ONLY:
+    case IMAP_CODE_READ_WRITE:
+    case IMAP_CODE_TRYCREATE:
+    case IMAP_CODE_UIDNEXT:
+    case IMAP_CODE_UIDVALIDITY:
+    case IMAP_CODE_UIDNOTSTICKY:
+    case IMAP_CODE_UNSEEN:
+        return speaks_of_passing(reply->text) ? ERR_RETRY : otherwise;
+    }
+    UNREACHABLE();
+}
+
+/* ---- TLS ---- */
+
+/* The PEM text of the account as a file without a name, which is how OpenSSL takes it. */
+static bool make_ca_file(struct bytes pem, int *fd, char path[64], struct err *err)
+{
+    CLEANUP(fd_close) int made = memfd_create("holdfast-tls-ca", MFD_CLOEXEC);
+
+    if (made < 0)
+        return err_errno(err, "CA of the account");
+    if (!fd_write_all(made, pem, err))
+        return false;
+    (void)snprintf(path, 64, "/proc/self/fd/%d", made);
+    *fd = fd_take(&made);
+    return true;
+}
+
+static bool start_tls(const struct login *login, struct net_stream *stream, struct err *err)
+{
+    CLEANUP(fd_close) int ca_fd = -1;
+    CLEANUP(net_free_tls) struct net_tls *tls = NULL;
+    char ca_path[64];
+    struct bytes ca = login->account->tls_ca;
+
+    if (ca.len > 0 && !make_ca_file(ca, &ca_fd, ca_path, err))
+        return false;
+    return net_create_tls_client(ca.len > 0 ? ca_path : NULL, &tls, err) &&
+           net_start_tls_client(stream, tls, login->host, err);
+}
+
+static bool fail_here(const struct login *login, struct err *err)
+{
+    return err_wrap(err, "%s port %u", login->host, (unsigned)login->account->port);
+}
+
+static bool ask_capabilities(struct login *login, struct err *err)
+{
+    struct ingest_reply reply;
+    struct ingest_tag tag;
+
+    if (ingest_knows_capabilities(login->client))
+        return true;
+    ingest_begin_command(login->client, "CAPABILITY");
+    if (!ingest_send_command(login->client, &tag, err) ||
+        !ingest_finish_command(login->client, tag, NULL, NULL, &reply, err))
+        return false;
+    if (reply.condition != IMAP_OK || !ingest_knows_capabilities(login->client))
+        return err_fail(err, ERR_SYNTAX, "CAPABILITY was answered %s", reply.text);
+    return true;
+}
+
+static bool upgrade(struct login *login, struct err *err)
+{
+    struct ingest_reply reply;
+    struct ingest_tag tag;
+
+    if (!ask_capabilities(login, err))
+        return false;
+    if ((ingest_capabilities(login->client) & INGEST_STARTTLS) == 0)
+        return err_fail(err, ERR_DENIED,
+                        "no STARTTLS is offered, so no password is sent: use imaps:// if the "
+                        "server has it");
+    ingest_begin_command(login->client, "STARTTLS");
+    if (!ingest_send_command(login->client, &tag, err) ||
+        !ingest_finish_command(login->client, tag, NULL, NULL, &reply, err))
+        return false;
+    if (reply.condition != IMAP_OK)
+        return err_fail(err, ingest_classify_reply(&reply, ERR_DENIED),
+                        "STARTTLS was refused, so no password is sent: %s", reply.text);
+    ingest_forget_capabilities(login->client); /* RFC 9051 §6.2.1: what was said in plain is void */
+    return start_tls(login, ingest_stream(login->client), err);
+}
+
+/* ---- login ---- */
+
+static bool fail_login(const struct login *login, const struct ingest_reply *reply,
+                       struct err *err)
+{
+    struct bytes name = login->account->name;
+    enum err_code code = ingest_classify_reply(reply, ERR_DENIED);
+
+    if (code == ERR_RETRY)
+        return err_fail(err, code, "login to %s:%u refused for now (%s): it is tried again later",
+                        login->host, (unsigned)login->account->port, reply->text);
+    return err_fail(err, code,
+                    "login to %s:%u refused (%s): check the user name and set the password with "
+                    "holdfast account edit %.*s --password-file F",
+                    login->host, (unsigned)login->account->port, reply->text, (int)name.len,
+                    (const char *)name.ptr);
+}
+
+/* reply is set when a tagged answer came. */
+static bool authenticate_plain(struct login *login, struct ingest_reply *reply, struct err *err)
+{
+    CLEANUP(buf_free) struct buf initial = buf_create(PLAIN_TEXT_BYTES);
+    struct ingest_client *client = login->client;
+    struct ingest_tag tag;
+
+    (void)buf_reserve(&initial, PLAIN_TEXT_BYTES);
+    ingest_begin_command(client, "AUTHENTICATE PLAIN");
+    if ((ingest_capabilities(client) & INGEST_SASL_IR) != 0) {
+        ingest_add_text(client, " ");
+    } else {
+        if (!ingest_send_command(client, &tag, err))
+            return false;
+        if (!ingest_await_continuation(client, reply, err)) {
+            if (err->code != ERR_DENIED)
+                return false;
+            err_clear(err); /* the answer is in *reply */
+            return true;
+        }
+        ingest_begin_line(client);
+    }
+    source_write_plain(&initial, login->account->login, login->password);
+    ingest_add_bytes(client, buf_bytes(&initial));
+    secret_wipe(initial.ptr, initial.cap);
+    return ingest_send_command(client, &tag, err) &&
+           ingest_finish_command(client, tag, NULL, NULL, reply, err);
+}
+
+static bool send_login(struct login *login, struct ingest_reply *reply, struct err *err)
+{
+    struct ingest_client *client = login->client;
+    struct ingest_tag tag;
+
+    ingest_begin_command(client, "LOGIN ");
+    if (!ingest_add_string(client, login->account->login, err))
+        return false;
+    ingest_add_text(client, " ");
+    return ingest_add_string(client, secret_bytes(login->password), err) &&
+           ingest_send_command(client, &tag, err) &&
+           ingest_finish_command(client, tag, NULL, NULL, reply, err);
+}
+
+static bool authenticate(struct login *login, struct err *err)
+{
+    uint32_t can = ingest_capabilities(login->client);
+    struct ingest_reply reply = { .condition = IMAP_BAD };
+    bool may_log_in = (can & INGEST_LOGINDISABLED) == 0;
+
+    if ((can & INGEST_AUTH_PLAIN) == 0 && !may_log_in)
+        return err_fail(err, ERR_DENIED,
+                        "%s:%u offers neither AUTHENTICATE PLAIN nor LOGIN on this connection",
+                        login->host, (unsigned)login->account->port);
+    if ((can & INGEST_AUTH_PLAIN) != 0 && !authenticate_plain(login, &reply, err))
+        return false;
+    /* BAD: the mechanism was announced but is not there. */
+    if (reply.condition == IMAP_BAD && may_log_in && !send_login(login, &reply, err))
+        return false;
+    if (reply.condition != IMAP_OK)
+        return fail_login(login, &reply, err);
+    if (reply.code != IMAP_CODE_CAPABILITY)
+        ingest_forget_capabilities(login->client); /* they may differ after login */
+    return true;
+}
+
+static bool greet(struct login *login, struct err *err)
+{
+    struct ingest_reply greeting;
+
+    if (!ingest_read_greeting(login->client, &greeting, err))
+        return fail_here(login, err);
+    if (greeting.condition == IMAP_BYE || greeting.condition == IMAP_NO ||
+        greeting.condition == IMAP_BAD)
+        return err_fail(err, ERR_RETRY, "%s:%u does not take connections now: %s", login->host,
+                        (unsigned)login->account->port, greeting.text);
+    /* A PREAUTH greeting skips STARTTLS and the proof of who we are. */
+    if (greeting.condition == IMAP_PREAUTH)
+        return err_fail(err, ERR_DENIED,
+                        "%s:%u greets with PREAUTH: not asked for a password, nobody knows whose "
+                        "mail it is",
+                        login->host, (unsigned)login->account->port);
+    return true;
+}
+
+static void take_host(struct login *login)
+{
+    struct bytes host = bytes_slice(login->account->host, 0, HOST_BYTES - 1);
+
+    memcpy(login->host, host.ptr, host.len);
+    login->host[host.len] = '\0';
+}
+
+static bool log_in(struct login *login, struct err *err)
+{
+    if (!greet(login, err))
+        return false;
+    if (login->account->tls == SOURCE_TLS_STARTTLS && !upgrade(login, err))
+        return fail_here(login, err);
+    if (!ask_capabilities(login, err))
+        return fail_here(login, err);
+    if (!authenticate(login, err))
+        return false;
+    return ask_capabilities(login, err) || fail_here(login, err);
+}
+
+bool ingest_greet_and_log_in(struct net_stream **stream,
+                             const struct source_account_settings *account,
+                             const struct secret *password,
+                             const struct ingest_client_options *options,
+                             struct ingest_client **out, struct err *err)
+{
+    CLEANUP(ingest_close_client) struct ingest_client *client = NULL;
+    struct login login = { .account = account, .password = password };
+
+    take_host(&login);
+    if (!ingest_open_client(stream, options, &client, err))
+        return false;
+    login.client = client;
+    if (!log_in(&login, err))
+        return false;
+    *out = client;
+    client = NULL;
+    return true;
+}
+
+bool ingest_log_in(const struct source_account_settings *account, const struct secret *password,
+                   const struct ingest_client_options *options, struct ingest_client **out,
+                   struct err *err)
+{
+    CLEANUP(net_close) struct net_stream *stream = NULL;
+    struct login login = { .account = account };
+    struct net_target target = { .port = account->port };
+
+    take_host(&login);
+    target.host = login.host;
+    target.options.stall_ms = options->stall_ms;
+    if (account->tls == SOURCE_TLS_NONE && !net_is_loopback_host(login.host))
+        return err_fail(err, ERR_DENIED, "%s: no password is sent without TLS, save to loopback",
+                        login.host);
+    if (!net_connect(&target, &stream, err))
+        return false;
+    if (account->tls == SOURCE_TLS_IMPLICIT && !start_tls(&login, stream, err))
+        return fail_here(&login, err);
+    return ingest_greet_and_log_in(&stream, account, password, options, out, err);
+}
