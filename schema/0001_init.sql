@@ -417,12 +417,15 @@ CREATE TABLE login_session (
     revoked_at    timestamptz
 );
 
--- Failed logins, counted per address and minute.
+-- Failed logins, counted per address and minute. remote: an IPv6 address stands for its /64, an
+-- unknown one is 0.0.0.0. auditor_id below 0: a bucket of names that no auditor has, so that a name
+-- is held back alike whether it exists or not (lib/auth/README.md).
 CREATE TABLE login_failure (
     remote     inet        NOT NULL,
     minute     timestamptz NOT NULL,
-    auditor_id bigint      NOT NULL DEFAULT 0,             -- 0: no such auditor
+    auditor_id bigint      NOT NULL DEFAULT 0,
     failures   int         NOT NULL DEFAULT 1,
+    last_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (remote, minute, auditor_id)
 );
 CREATE INDEX login_failure_auditor ON login_failure (auditor_id, minute);
