@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "imap/command_framer.h"
 
-#include <stdlib.h>
-
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/secret.h"
 #include "imap/internal.h"
 #include "imap/token.h"
+
+#include <stdlib.h>
 
 /*
  *   BEGIN --feed--> LINE --header--> DECIDE --accept--> LITERAL --all octets--> LINE
@@ -29,7 +29,9 @@ enum state {
     CLOSED,
 };
 
-enum { TAIL_BYTES = 64 }; /* longest literal header that is recognised in a dropped line */
+enum {
+    TAIL_BYTES = 64
+}; /* longest literal header that is recognised in a dropped line */
 
 struct imap_framer {
     enum state state;
@@ -160,8 +162,8 @@ static void read_head(struct imap_framer *framer)
         framer->name[i] = ascii_upper(name.ptr[i]);
     framer->name_len = name.len;
     name = bytes_of(framer->name, framer->name_len);
-    framer->holds_secret = bytes_equal(name, BYTES("LOGIN")) ||
-                           bytes_equal(name, BYTES("AUTHENTICATE"));
+    framer->holds_secret =
+        bytes_equal(name, BYTES("LOGIN")) || bytes_equal(name, BYTES("AUTHENTICATE"));
 }
 
 /* Takes the octets of a line up to and with its LF. */

@@ -59,7 +59,7 @@ static bool scan_zone(struct bytes *in, int16_t *out)
         return false;
     *out = (int16_t)(hours * 60 + minutes);
     if (is_west)
-        *out = (int16_t)-*out;
+        *out = (int16_t) - *out;
     return true;
 }
 

@@ -9,8 +9,10 @@ static const struct {
     struct bytes name;
     uint8_t flag;
 } system_flags[] = {
-    { BYTES_INIT("\\Answered"), IMAP_FLAG_ANSWERED }, { BYTES_INIT("\\Flagged"), IMAP_FLAG_FLAGGED },
-    { BYTES_INIT("\\Deleted"), IMAP_FLAG_DELETED },   { BYTES_INIT("\\Seen"), IMAP_FLAG_SEEN },
+    { BYTES_INIT("\\Answered"), IMAP_FLAG_ANSWERED },
+    { BYTES_INIT("\\Flagged"), IMAP_FLAG_FLAGGED },
+    { BYTES_INIT("\\Deleted"), IMAP_FLAG_DELETED },
+    { BYTES_INIT("\\Seen"), IMAP_FLAG_SEEN },
     { BYTES_INIT("\\Draft"), IMAP_FLAG_DRAFT },
 };
 

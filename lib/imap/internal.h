@@ -53,6 +53,7 @@ struct response_reader {
     const struct imap_received *received;
     struct arena *arena;
     struct err *err;
+    bool is_peeking; /* the text ends in a literal header whose octets have not come yet */
 };
 
 /* A string as it came: in memory, or streamed by the caller. */

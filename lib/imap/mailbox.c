@@ -4,7 +4,9 @@
 #include "imap/internal.h"
 #include "imap/write.h"
 
-enum { DECODED_ROOM = 4 }; /* a path has at most so many octets per octet of its wire name */
+enum {
+    DECODED_ROOM = 4
+}; /* a path has at most so many octets per octet of its wire name */
 
 static bool is_control(uint8_t c)
 {
@@ -55,8 +57,8 @@ static void append_component(struct bytes wire, bool is_first, struct buf *out)
 {
     CLEANUP(buf_free) struct buf decoded = buf_create(wire.len * DECODED_ROOM);
     struct err ignored;
-    bool is_decoded = imap_decode_utf7(wire, &decoded, &ignored) &&
-                      !has_control(buf_bytes(&decoded));
+    bool is_decoded =
+        imap_decode_utf7(wire, &decoded, &ignored) && !has_control(buf_bytes(&decoded));
     struct bytes from = is_decoded ? buf_bytes(&decoded) : wire;
 
     if (is_first && bytes_equal_nocase(from, BYTES("INBOX")))

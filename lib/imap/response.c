@@ -113,7 +113,7 @@ static bool parse_untagged(struct response_reader *r, struct imap_response *out)
 bool imap_parse_response(const struct imap_received *received, struct arena *arena,
                          struct imap_response *out, struct err *err)
 {
-    struct response_reader r = { received->text, received, arena, err };
+    struct response_reader r = { received->text, received, arena, err, false };
     struct imap_response response = { 0 };
 
     if (scan_byte(&r.in, '+')) {
@@ -138,7 +138,7 @@ bool imap_peek_fetch(const struct imap_received *received, struct arena *arena,
                      struct imap_fetch_response *out)
 {
     struct err ignored;
-    struct response_reader r = { received->text, received, arena, &ignored };
+    struct response_reader r = { received->text, received, arena, &ignored, true };
     struct imap_fetch_response fetch = { 0 };
     bool is_pending_body = false;
 

@@ -125,12 +125,11 @@ static bool take_flags(struct response_reader *r, struct imap_fetch_response *ou
 static bool is_body(struct bytes name)
 {
     return bytes_equal_nocase(name, BYTES("BODY[]")) ||
-           bytes_equal_nocase(name, BYTES("BINARY[]")) ||
-           bytes_equal_nocase(name, BYTES("RFC822"));
+           bytes_equal_nocase(name, BYTES("BINARY[]")) || bytes_equal_nocase(name, BYTES("RFC822"));
 }
 
-static bool take_item(struct response_reader *r, struct bytes name,
-                      struct imap_fetch_response *out, bool *is_pending)
+static bool take_item(struct response_reader *r, struct bytes name, struct imap_fetch_response *out,
+                      bool *is_pending)
 {
     if (is_body(name))
         return take_body(r, out, is_pending);

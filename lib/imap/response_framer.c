@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "imap/response_framer.h"
 
-#include <stdlib.h>
-
 #include "base/buf.h"
 #include "imap/internal.h"
+
+#include <stdlib.h>
 
 /*
  *   BEGIN --> LINE --header--> DECIDE --keep--> KEEP --all octets--> LINE
  *                              DECIDE --stream--> STREAM --all octets--> LINE
  *             LINE --line end--> BEGIN (RESPONSE)
  */
-enum state { BEGIN, LINE, DECIDE, KEEP, STREAM, FAILED };
+enum state {
+    BEGIN,
+    LINE,
+    DECIDE,
+    KEEP,
+    STREAM,
+    FAILED
+};
 
 struct imap_receiver {
     enum state state;
     struct buf text;
-    size_t line_start;    /* of the current line within text */
+    size_t line_start;      /* of the current line within text */
     bool may_hold_literals; /* decided at the end of the first line */
     bool is_first_line;
     struct imap_literal literal;
@@ -136,8 +143,8 @@ enum imap_received_kind imap_receive(struct imap_receiver *receiver, struct byte
     if (receiver->state == BEGIN && in->len > 0)
         begin(receiver);
     while (kind == IMAP_RECEIVED_MORE && in->len > 0)
-        kind = receiver->state == KEEP ? feed_kept(receiver, in, err)
-                                       : feed_line(receiver, in, err);
+        kind =
+            receiver->state == KEEP ? feed_kept(receiver, in, err) : feed_line(receiver, in, err);
     if (kind == IMAP_RECEIVED_LITERAL && receiver->streamed_count == IMAP_STREAMED_MAX)
         return fail(receiver, err, ERR_LIMIT, "too many literals in one response");
     return kind;

@@ -3,7 +3,9 @@
 #include "base/limits.h"
 #include "imap/internal.h"
 
-enum { NAMESPACES_MAX = 100 };
+enum {
+    NAMESPACES_MAX = 100
+};
 
 static const struct {
     struct bytes name;

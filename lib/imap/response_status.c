@@ -3,7 +3,13 @@
 #include "imap/internal.h"
 
 /* What stands behind the name of a code. */
-enum code_argument { NOTHING, NUMBER, WORDS, FLAGS, ID };
+enum code_argument {
+    NOTHING,
+    NUMBER,
+    WORDS,
+    FLAGS,
+    ID
+};
 
 static const struct {
     struct bytes name;
@@ -120,7 +126,7 @@ static void read_code(struct response_reader *outer, struct bytes inside,
                       struct imap_status_response *out)
 {
     struct err ignored;
-    struct response_reader r = { inside, outer->received, outer->arena, &ignored };
+    struct response_reader r = { inside, outer->received, outer->arena, &ignored, false };
 
     out->code = IMAP_CODE_OTHER;
     out->code_name = imap_take_word(&r);

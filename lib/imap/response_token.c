@@ -55,7 +55,7 @@ static bool take_literal(struct response_reader *r, struct response_string *out)
         out->is_streamed = true;
         return streamed->size_bytes == lit.size_bytes || imap_fail_response(r, "literal");
     }
-    if (r->in.len == 0 && lit.size_bytes > 0) {
+    if (r->in.len == 0 && (lit.size_bytes > 0 || r->is_peeking)) {
         out->is_pending = true;
         return true;
     }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "imap/set.h"
 
-#include <stdlib.h>
-
 #include "imap/internal.h"
 #include "imap/token.h"
+
+#include <stdlib.h>
 
 /* Room for every range there can be: each but the first follows a comma. */
 static size_t count_ranges(struct bytes in)

@@ -165,8 +165,8 @@ bool imap_read_string(struct bytes *in, struct arena *arena, struct bytes *out, 
     }
     if (lit.size_bytes > rest.len || !scan_octets(&rest, (size_t)lit.size_bytes, &octets))
         return err_fail(err, ERR_SYNTAX, "literal cut short");
-    if (!lit.may_hold_nul && bytes_find_byte(octets, '\0') >= 0)
-        return err_fail(err, ERR_SYNTAX, "NUL in literal");
+    if (lit.may_hold_nul || bytes_find_byte(octets, '\0') >= 0)
+        return err_fail(err, ERR_SYNTAX, "NUL or literal8 where text is expected");
     *in = rest;
     *out = octets;
     return true;
@@ -175,10 +175,7 @@ bool imap_read_string(struct bytes *in, struct arena *arena, struct bytes *out, 
 static bool read_string_or_run(struct bytes *in, struct arena *arena, bool (*is_member)(uint8_t c),
                                struct bytes *out, struct err *err)
 {
-    if (in->len > 0 && is_member(in->ptr[0]) && in->ptr[0] != '~')
-        return read_run(in, is_member, "string", out, err);
-    /* "~" begins an atom as well as a literal8. */
-    if (in->len > 0 && in->ptr[0] == '~' && (in->len == 1 || in->ptr[1] != '{'))
+    if (in->len > 0 && is_member(in->ptr[0]))
         return read_run(in, is_member, "string", out, err);
     return imap_read_string(in, arena, out, err);
 }

@@ -22,12 +22,12 @@ MUST_USE bool imap_read_tag(struct bytes *in, struct bytes *out, struct err *err
 MUST_USE bool imap_read_atom(struct bytes *in, struct bytes *out, struct err *err);
 MUST_USE bool imap_read_space(struct bytes *in, struct err *err); /* exactly one SP */
 
-/* "…": only \" and \\ are escapes; no CR, LF or NUL. 8-bit octets are passed through; the server's
- * grammar refuses them (imap/README 5), a client must live with them. */
+/* "…": only \" and \\ are escapes; no CR, LF or NUL. 8-bit octets are passed through, as Dovecot
+ * does it: clients send UTF-8 passwords and search texts so (imap/README 5). */
 MUST_USE bool imap_read_quoted(struct bytes *in, struct arena *arena, struct bytes *out,
                                struct err *err);
 
-/* Quoted or literal (also literal8). */
+/* Quoted or literal, without NUL (no literal8: no argument that we read may be one). */
 MUST_USE bool imap_read_string(struct bytes *in, struct arena *arena, struct bytes *out,
                                struct err *err);
 MUST_USE bool imap_read_astring(struct bytes *in, struct arena *arena, struct bytes *out,

@@ -3,7 +3,8 @@
 #include "imap/internal.h"
 #include "imap/mailbox.h"
 
-static const uint8_t digits[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
+static const uint8_t digits[64] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
 
 bool imap_scan_utf8(struct bytes *in, uint32_t *out)
 {

@@ -29,7 +29,8 @@ size_t mime_header_size(struct bytes message);
 
 struct mime_field {
     struct bytes octets; /* all lines of the field with their line ends */
-    struct bytes name;   /* without blanks before the colon; empty when the line has no colon */
+    struct bytes name;   /* without blanks before the colon; empty when the first line has no colon
+                            or begins with a blank */
     struct bytes value;  /* behind the colon, folding and last line end included */
 };
 
@@ -51,16 +52,21 @@ struct mime_selection {
 };
 
 /*
- * Walks over the octets of the answer, in order, without copying: each call gives the next piece,
- * false at the end. The last piece is always an empty line. *at starts as { 0 }; header must stay
- * the same.
+ * Walks over the octets of the answer, in their order, without copying: each call gives the next
+ * piece, false at the end. header: a whole header; what stands behind its empty line is not looked
+ * at.
+ *
+ * HEADER.FIELDS ends with an empty line CRLF, whatever the header holds, and a last field without a
+ * line end gets one. HEADER.FIELDS.NOT is the header less the named fields: it ends with the
+ * header's own empty line, and with none when there is none.
  */
-struct mime_selection_at {
-    size_t offset; /* private */
-    bool is_done;  /* private */
+struct mime_selection_at { /* starts as { 0 }; all private */
+    size_t offset;
+    bool lacks_line_end;
+    bool is_done;
 };
 MUST_USE bool mime_next_selected(struct bytes header, const struct mime_selection *selection,
                                  struct mime_selection_at *at, struct bytes *out);
 
-/* The sum of all those pieces. */
+/* The sum of all those pieces: what the literal announces. */
 uint64_t mime_selected_bytes(struct bytes header, const struct mime_selection *selection);
