@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * holdfast-imapd - the read-only IMAP endpoint (lib/serve), as database role holdfast_reader.
+ *
+ * Holds the TLS key, database connections that can only read and append to the audit, and the tokens
+ * of the auditors that are logged in; nothing else.
+ */
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "audit/writer.h"
+#include "auth/client.h"
+#include "db/migrate.h"
+#include "db/pool.h"
+#include "net/tls.h"
+#include "operate/install.h"
+#include "process/process.h"
+#include "serve/server.h"
+
+enum {
+    READ_CONNECTIONS = 16, /* borrowed for a batch each, so a few serve many sessions */
+    CHECK_CONNECTIONS = 4, /* does the login still hold: must not wait behind long searches */
+    START_MS = 60000,
+};
+
+struct imapd {
+    struct process process;
+    struct net_tls *tls;
+    struct db_pool *readers;
+    struct db_pool *primary;
+    struct auth_client gate;
+    struct audit_writer *audit;
+    struct serve_server *server;
+};
+
+static bool load_certificate(struct imapd *imapd, struct err *err)
+{
+    const struct conf *conf = imapd->process.conf;
+    char cert[PATH_MAX];
+    char key[PATH_MAX];
+
+    if (conf->imapd.tls_cert[0] != '\0')
+        return net_create_tls_server(conf->imapd.tls_cert, conf->imapd.tls_key, &imapd->tls, err);
+    return operate_get_path(conf, OPERATE_CERTIFICATE_FILE, cert, err) &&
+           operate_get_path(conf, OPERATE_TLS_KEY_FILE, key, err) &&
+           net_create_tls_server(cert, key, &imapd->tls, err);
+}
+
+/* A session is a descriptor; 10,000 of them are promised (DESIGN 11). */
+static void allow_descriptors(const struct log *log)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max < SERVE_SESSIONS_MAX)
+        log_warn(log, "few descriptors allowed", F_U64("limit", limit.rlim_max),
+                 F_U64("sessions", SERVE_SESSIONS_MAX));
+}
+
+static bool check_database(struct imapd *imapd, struct err *err)
+{
+    CLEANUP(db_close) struct db *db = NULL;
+
+    return process_connect(&imapd->process, START_MS, &db, err) && db_check_schema(db, err);
+}
+
+static bool wire_up(struct imapd *imapd, struct err *err)
+{
+    const struct conf *conf = imapd->process.conf;
+    struct db_target target = process_db_target(&imapd->process);
+    uint32_t active = conf->imapd.active_threads;
+    struct serve_settings settings = {
+        .log = &imapd->process.log,
+        .listen = &conf->imapd.listen,
+        .listen_tls = &conf->imapd.listen_tls,
+        .shows_all_seen = conf->imapd.flags == CONF_FLAGS_SEEN,
+        .active_threads = active,
+        .stop_fd = imapd->process.stop_fd,
+        .auth = &imapd->gate,
+    };
+
+    if (!load_certificate(imapd, err) || !check_database(imapd, err) ||
+        !db_pool_create(&target, active < READ_CONNECTIONS ? active : READ_CONNECTIONS,
+                        &imapd->readers, err) ||
+        !db_pool_create(&target, CHECK_CONNECTIONS, &imapd->primary, err) ||
+        !auth_init_client(imapd->process.runtime.dir, &imapd->gate, err) ||
+        !audit_create_writer(&target, &imapd->process.log, &imapd->audit, err))
+        return false;
+    settings.tls = imapd->tls;
+    settings.pool = imapd->readers;
+    settings.primary = imapd->primary;
+    settings.audit = imapd->audit;
+    return serve_create(&settings, &imapd->server, err);
+}
+
+static void take_down(struct imapd *imapd)
+{
+    serve_free(&imapd->server);
+    audit_free_writer(&imapd->audit);
+    db_pool_free(&imapd->primary);
+    db_pool_free(&imapd->readers);
+    net_free_tls(&imapd->tls);
+    process_end(&imapd->process);
+}
+
+int main(int argc, char **argv)
+{
+    struct imapd imapd = { .process = { .stop_fd = -1 } };
+    struct log early = { .fd = STDERR_FILENO, .level = LOG_INFO, .process = "imapd" };
+    struct err err = { 0 };
+
+    if (!process_start(argc, argv, "imapd", "holdfast_reader", &imapd.process, &err)) {
+        log_error(&early, "cannot start", F_ERR(&err));
+        return err_exit_status(err.code);
+    }
+    allow_descriptors(&imapd.process.log);
+    if (!wire_up(&imapd, &err)) {
+        log_error(&imapd.process.log, "cannot start", F_ERR(&err));
+        take_down(&imapd);
+        return err_exit_status(err.code);
+    }
+    log_info(&imapd.process.log, "serving", F_U64("port", serve_get_port(imapd.server, false)),
+             F_U64("tls_port", serve_get_port(imapd.server, true)));
+    process_ready();
+    if (!serve_run(imapd.server, &err)) {
+        log_error(&imapd.process.log, "stopped", F_ERR(&err));
+        _exit(err_exit_status(err.code)); /* threads still use what take_down would free */
+    }
+    take_down(&imapd);
+    return EXIT_SUCCESS;
+}
