@@ -4,6 +4,11 @@
  */
 #include "db/cluster.h"
 
+#include "base/fd.h"
+#include "base/sys.h"
+#include "db/cluster_internal.h"
+#include "db/internal.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,14 +21,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/fd.h"
-#include "base/sys.h"
-#include "db/cluster_internal.h"
-#include "db/internal.h"
-
-#define LOCK_MS          120000 /* another process may be in the middle of initdb */
-#define SOCKET_DIR_BYTES 90     /* sun_path holds 107 octets; "/.s.PGSQL.5432.lock" must fit */
-#define PASSWORD_BYTES   24     /* of randomness; written as 48 hexadecimal digits */
+#define LOCK_MS 120000      /* another process may be in the middle of initdb */
+#define SOCKET_DIR_BYTES 90 /* sun_path holds 107 octets; "/.s.PGSQL.5432.lock" must fit */
+#define PASSWORD_BYTES 24   /* of randomness; written as 48 hexadecimal digits */
 
 /* Nothing that the server logs may quote mail: errors of statements go to the client alone. */
 static const char settings_text[] =
@@ -53,9 +53,8 @@ static const char settings_text[] =
 
 static const char include_text[] = "\n# Holdfast\ninclude 'holdfast.conf'\n";
 
-static const char hba_text[] =
-    "# Holdfast: the Unix socket only, passwords only.\n"
-    "local all all scram-sha-256\n";
+static const char hba_text[] = "# Holdfast: the Unix socket only, passwords only.\n"
+                               "local all all scram-sha-256\n";
 
 /* ---- paths and the lock -------------------------------------------------------------------- */
 
@@ -106,8 +105,7 @@ static bool password_path(const char *data_dir, enum db_role role, char out[CLUS
     return db_join_path(out, data_dir, name, err);
 }
 
-bool db_read_password(const char *data_dir, enum db_role role, struct secret **out,
-                      struct err *err)
+bool db_read_password(const char *data_dir, enum db_role role, struct secret **out, struct err *err)
 {
     CLEANUP(buf_free) struct buf file = buf_create(256);
     char path[CLUSTER_PATH_BYTES];
@@ -190,12 +188,15 @@ static bool is_without_sync(const struct db_cluster *cluster)
 static bool run_initdb(const struct db_cluster *cluster, const char *dir, struct err *err)
 {
     CLEANUP(buf_free) struct buf output = buf_create(16u << 10);
-    char program[CLUSTER_PATH_BYTES], pwfile[CLUSTER_PATH_BYTES], pwfile_arg[CLUSTER_PATH_BYTES + 16];
+    char program[CLUSTER_PATH_BYTES], pwfile[CLUSTER_PATH_BYTES];
+    char pwfile_arg[CLUSTER_PATH_BYTES + 16];
+    // clang-format off
     const char *const argv[] = {
         program, "-D", dir, "-U", db_role_name(DB_ROLE_OWNER), "-A", "scram-sha-256", pwfile_arg,
         "-E", "UTF8", "--locale=C.UTF-8", "--data-checksums", "--no-instructions",
         is_without_sync(cluster) ? "--no-sync" : NULL, NULL,
     };
+    // clang-format on
     struct bytes said;
     int status;
 
@@ -331,8 +332,7 @@ bool db_cluster_open(const struct db_cluster_settings *settings, struct db_clust
     if (cluster == NULL)
         return err_fail(err, ERR_SYSTEM, "no memory");
     cluster->pid = -1;
-    if (!copy_settings(cluster, settings, err) ||
-        !open_files(cluster, settings->program_dir, err))
+    if (!copy_settings(cluster, settings, err) || !open_files(cluster, settings->program_dir, err))
         return false;
     *out = cluster;
     cluster = NULL; /* the caller's now */

@@ -23,20 +23,21 @@
 #define DB_CLUSTER_DATABASE "holdfast"
 
 struct db_cluster_settings {
-    const char *data_dir;      /* made if absent, mode 0700 */
-    const char *runtime_dir;   /* made if absent, mode 0700; at most 90 bytes (socket names are short) */
-    const char *program_dir;   /* folder of initdb and postgres; NULL: db_find_programs */
-    const char *const *extra;  /* NULL, or further "name=value" settings for this run, ended by NULL */
+    const char *data_dir;     /* made if absent, mode 0700 */
+    const char *runtime_dir;  /* made if absent, mode 0700; at most 90 bytes (sockets' limit) */
+    const char *program_dir;  /* folder of initdb and postgres; NULL: db_find_programs */
+    const char *const *extra; /* further settings "name=value" for this run, then NULL; or NULL */
 };
 
 struct db_cluster;
 
 /*
- * The newest PostgreSQL (15 or later) with initdb and postgres: what `pg_config --bindir` says, then
- * /usr/lib/postgresql/<n>/bin, /usr/pgsql-<n>/bin, and the PATH. ERR_ABSENT: none; the text says
- * which package to install.
+ * The newest PostgreSQL (15 or later) with initdb and postgres: /usr/lib/postgresql/<n>/bin,
+ * /usr/pgsql-<n>/bin, then the PATH. ERR_ABSENT: none; the text says which package to install.
  */
-enum { DB_PROGRAM_DIR_BYTES = 512 };
+enum {
+    DB_PROGRAM_DIR_BYTES = 512
+};
 MUST_USE bool db_find_programs(char out[DB_PROGRAM_DIR_BYTES], struct err *err);
 
 /*

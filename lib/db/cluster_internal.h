@@ -5,12 +5,15 @@
  */
 #pragma once
 
+#include "db/cluster.h"
+
 #include <limits.h>
 #include <sys/types.h>
 
-#include "db/cluster.h"
-
-enum { CLUSTER_PATH_BYTES = PATH_MAX, CLUSTER_EXTRA_MAX = 16 };
+enum {
+    CLUSTER_PATH_BYTES = PATH_MAX,
+    CLUSTER_EXTRA_MAX = 16
+};
 
 struct db_cluster {
     char data_dir[CLUSTER_PATH_BYTES];    /* absolute */

@@ -2,11 +2,11 @@
 /*
  * db/connect.c - making, losing and making again a connection.
  */
+#include "db/internal.h"
+
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "db/internal.h"
 
 #define SCRATCH_MAX_BYTES ((size_t)300 << 20) /* above what db_encode accepts */
 
@@ -37,7 +37,8 @@ static bool copy_text(const char *from, const char **out, struct err *err)
 
 bool db_copy_target(const struct db_target *from, struct db_target *out, struct err *err)
 {
-    CLEANUP(db_free_target) struct db_target copy = {
+    CLEANUP(db_free_target)
+    struct db_target copy = {
         .statement_timeout_ms = from->statement_timeout_ms,
         .connect_timeout_ms = from->connect_timeout_ms,
     };
@@ -59,7 +60,9 @@ bool db_copy_target(const struct db_target *from, struct db_target *out, struct 
 
 /* ---- connecting ---------------------------------------------------------------------------- */
 
-enum { PARAMS_MAX = 20 };
+enum {
+    PARAMS_MAX = 20
+};
 
 struct params {
     const char *keys[PARAMS_MAX + 1];

@@ -34,10 +34,10 @@
 
 /* Where and as whom. All borrowed for the call; what stays with a connection is copied. */
 struct db_target {
-    const char *url;         /* libpq URL or "key=value …"; several hosts allowed; or NULL and: */
-    const char *socket_dir;  /* folder of the server's Unix socket */
-    const char *database;    /* overrides the URL's when not NULL */
-    const char *role;        /* overrides the URL's when not NULL */
+    const char *url;        /* libpq URL or "key=value …"; several hosts allowed; or NULL and: */
+    const char *socket_dir; /* folder of the server's Unix socket */
+    const char *database;   /* overrides the URL's when not NULL */
+    const char *role;       /* overrides the URL's when not NULL */
     const struct secret *password; /* NULL: the URL's, or none */
     const char *application_name;  /* seen in pg_stat_activity */
     uint32_t statement_timeout_ms; /* 0: none. The client gives up 30 s later (connection broken) */
@@ -157,7 +157,9 @@ void db_pipeline_cancel(struct db *db);
 
 /* ---- notifications (a hint only; correctness comes from polling) ---------------------------- */
 
-enum { DB_NOTICE_PAYLOAD_BYTES = 256 };
+enum {
+    DB_NOTICE_PAYLOAD_BYTES = 256
+};
 
 struct db_notice {
     char channel[64];

@@ -6,34 +6,35 @@
  * an array is: dimensions, has-nulls flag, item type, then length and lower bound, then every item
  * behind its length (-1: NULL).
  */
+#include "base/checked.h"
 #include "db/internal.h"
 
 #include <endian.h>
 #include <limits.h>
 
-#include "base/checked.h"
-
 /* 1970-01-01 to 2000-01-01. */
 #define EPOCH_DAYS INT64_C(10957)
 #define EPOCH_USEC (EPOCH_DAYS * INT64_C(86400000000))
 
-#define ENCODED_MAX_BYTES ((size_t)256 << 20) /* the server takes 1 GiB; ours are batches of 8 MiB */
+/* The server takes 1 GiB; ours are batches of 8 MiB. */
+#define ENCODED_MAX_BYTES ((size_t)256 << 20)
 
 /* OIDs are fixed for all versions (src/include/catalog/pg_type.dat). */
 static const struct {
     Oid scalar, array;
-    size_t wire_bytes;   /* of a scalar; 0: as long as its octets */
-    size_t item_bytes;   /* of one item of a C array */
+    size_t wire_bytes; /* of a scalar; 0: as long as its octets */
 } types[] = {
-    [DB_TYPE_NULL] = { 0, 0, 0, 0 },
-    [DB_TYPE_BOOL] = { 16, 1000, 1, sizeof(bool) },
-    [DB_TYPE_I16] = { 21, 1005, 2, sizeof(int16_t) },
-    [DB_TYPE_I32] = { 23, 1007, 4, sizeof(int32_t) },
-    [DB_TYPE_I64] = { 20, 1016, 8, sizeof(int64_t) },
-    [DB_TYPE_TEXT] = { 25, 1009, 0, sizeof(struct bytes) },
-    [DB_TYPE_BYTEA] = { 17, 1001, 0, sizeof(struct bytes) },
-    [DB_TYPE_TIME] = { 1184, 1185, 8, sizeof(int64_t) },
-    [DB_TYPE_DATE] = { 1082, 1182, 4, sizeof(int64_t) },
+    // clang-format off
+    [DB_TYPE_NULL]  = { 0,    0,    0 },
+    [DB_TYPE_BOOL]  = { 16,   1000, 1 },
+    [DB_TYPE_I16]   = { 21,   1005, 2 },
+    [DB_TYPE_I32]   = { 23,   1007, 4 },
+    [DB_TYPE_I64]   = { 20,   1016, 8 },
+    [DB_TYPE_TEXT]  = { 25,   1009, 0 },
+    [DB_TYPE_BYTEA] = { 17,   1001, 0 },
+    [DB_TYPE_TIME]  = { 1184, 1185, 8 },
+    [DB_TYPE_DATE]  = { 1082, 1182, 4 },
+    // clang-format on
 };
 
 Oid db_oid(enum db_type type, bool is_array)

@@ -24,16 +24,16 @@ static const struct {
     { "3D000", ERR_ABSENT },
     { "40", ERR_RETRY }, /* serialization failure, deadlock, recovery conflict */
     { "42501", ERR_DENIED },
-    { "53", ERR_SYSTEM },    /* disk full, out of memory */
-    { "53300", ERR_RETRY },  /* too many connections */
-    { "54", ERR_LIMIT },     /* program limits */
-    { "55P03", ERR_RETRY },  /* lock not available */
-    { "57014", ERR_RETRY },  /* statement time-out */
-    { "57P01", ERR_RETRY },  /* server or backend stops */
-    { "57P02", ERR_RETRY },  /* another backend crashed */
-    { "57P03", ERR_RETRY },  /* server starts or stops */
-    { "57P05", ERR_RETRY },  /* idle session */
-    { "58", ERR_SYSTEM },    /* I/O error */
+    { "53", ERR_SYSTEM },     /* disk full, out of memory */
+    { "53300", ERR_RETRY },   /* too many connections */
+    { "54", ERR_LIMIT },      /* program limits */
+    { "55P03", ERR_RETRY },   /* lock not available */
+    { "57014", ERR_RETRY },   /* statement time-out */
+    { "57P01", ERR_RETRY },   /* server or backend stops */
+    { "57P02", ERR_RETRY },   /* another backend crashed */
+    { "57P03", ERR_RETRY },   /* server starts or stops */
+    { "57P05", ERR_RETRY },   /* idle session */
+    { "58", ERR_SYSTEM },     /* I/O error */
     { "XX001", ERR_CORRUPT }, /* damaged data page */
     { "XX002", ERR_CORRUPT }, /* damaged index */
 };

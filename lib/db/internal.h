@@ -4,11 +4,11 @@
  */
 #pragma once
 
-#include <libpq-fe.h>
-
 #include "base/buf.h"
 #include "db/db.h"
 #include "db/migrate.h"
+
+#include <libpq-fe.h>
 
 /* ---- statements.awk ------------------------------------------------------------------------ */
 
@@ -28,10 +28,17 @@ extern const struct db_statement_text db_statement_texts[DB_STATEMENT_COUNT];
 
 /* ---- the connection (connect.c) ------------------------------------------------------------ */
 
-enum { DB_QUEUE_MAX = 4096 }; /* statements in one pipeline */
+enum {
+    DB_QUEUE_MAX = 4096
+}; /* statements in one pipeline */
 
 /* What one message of a pipeline was, in the order in which answers come. */
-enum db_queue_kind { DB_QUEUED_PREPARE, DB_QUEUED_RUN, DB_QUEUED_BEGIN, DB_QUEUED_COMMIT };
+enum db_queue_kind {
+    DB_QUEUED_PREPARE,
+    DB_QUEUED_RUN,
+    DB_QUEUED_BEGIN,
+    DB_QUEUED_COMMIT
+};
 
 struct db_queue_entry {
     enum db_queue_kind kind;
@@ -52,7 +59,7 @@ struct db {
     bool has_queued_commit;
     struct db_queue_entry *queue; /* owned; grows to DB_QUEUE_MAX */
     size_t queue_len, queue_cap;
-    size_t queue_runs;          /* of kind DB_QUEUED_RUN */
+    size_t queue_runs; /* of kind DB_QUEUED_RUN */
     size_t unflushed_bytes;
 };
 
@@ -98,7 +105,9 @@ bool db_fail_lost(struct db *db, const char *what, struct err *err);
 
 /* ---- parameters (encode.c) and results (result.c) ------------------------------------------ */
 
-enum { DB_ARGS_MAX = 64 };
+enum {
+    DB_ARGS_MAX = 64
+};
 
 struct db_encoded {
     Oid types[DB_ARGS_MAX];

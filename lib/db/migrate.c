@@ -4,9 +4,9 @@
  */
 #include "db/migrate.h"
 
-#include <stdio.h>
-
 #include "db/internal.h"
+
+#include <stdio.h>
 
 #define MIGRATION_MAX_BYTES ((size_t)4 << 20)
 
@@ -32,7 +32,8 @@ const char *db_role_nickname(enum db_role role)
     return roles[role].nickname;
 }
 
-/* ALTER ROLE takes no parameters; the verifier is quoted by libpq. */
+/* ALTER ROLE takes no parameters; the verifier is quoted by libpq. A role may always change its own
+ * settings (PostgreSQL has no right that forbids it), so those are taken back here. */
 bool db_set_password(struct db *owner, enum db_role role, const struct secret *password,
                      struct err *err)
 {
@@ -49,8 +50,8 @@ bool db_set_password(struct db *owner, enum db_role role, const struct secret *p
     if (quoted == NULL) {
         err_fail(err, ERR_SYSTEM, "password of %s: no verifier", roles[role].name);
     } else {
-        (void)snprintf(sql, sizeof sql, "ALTER ROLE %s LOGIN PASSWORD %s", roles[role].name,
-                       quoted);
+        (void)snprintf(sql, sizeof sql, "ALTER ROLE %s LOGIN PASSWORD %s; ALTER ROLE %s RESET ALL",
+                       roles[role].name, quoted, roles[role].name);
         is_ok = db_run_script(owner, "set password", sql, err) ||
                 err_wrap(err, "role %s", roles[role].name);
         secret_wipe(sql, sizeof sql);
@@ -62,12 +63,11 @@ bool db_set_password(struct db *owner, enum db_role role, const struct secret *p
 
 /* ---- versions ------------------------------------------------------------------------------ */
 
-static const char bootstrap[] =
-    "CREATE SCHEMA IF NOT EXISTS holdfast;"
-    "CREATE TABLE IF NOT EXISTS holdfast.schema_version ("
-    " version integer PRIMARY KEY,"
-    " name text NOT NULL,"
-    " applied_at timestamptz NOT NULL DEFAULT now())";
+static const char bootstrap[] = "CREATE SCHEMA IF NOT EXISTS holdfast;"
+                                "CREATE TABLE IF NOT EXISTS holdfast.schema_version ("
+                                " version integer PRIMARY KEY,"
+                                " name text NOT NULL,"
+                                " applied_at timestamptz NOT NULL DEFAULT now())";
 
 static bool ask_number(struct db *db, const char *sql, int32_t *out, struct err *err)
 {

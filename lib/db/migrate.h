@@ -41,12 +41,21 @@ MUST_USE bool db_migrate_list(struct db *owner, struct db_migration_list list, i
 MUST_USE bool db_check_schema(struct db *db, struct err *err);
 
 /* The roles of the processes, made by 0001: holdfast_ingest, _keeper, _gate, _reader. */
-enum db_role { DB_ROLE_OWNER, DB_ROLE_INGEST, DB_ROLE_KEEPER, DB_ROLE_GATE, DB_ROLE_READER };
-enum { DB_ROLE_COUNT = DB_ROLE_READER + 1 };
+enum db_role {
+    DB_ROLE_OWNER,
+    DB_ROLE_INGEST,
+    DB_ROLE_KEEPER,
+    DB_ROLE_GATE,
+    DB_ROLE_READER
+};
+enum {
+    DB_ROLE_COUNT = DB_ROLE_READER + 1
+};
 
-const char *db_role_name(enum db_role role);      /* "holdfast_ingest" */
-const char *db_role_nickname(enum db_role role);  /* "ingest" */
+const char *db_role_name(enum db_role role);     /* "holdfast_ingest" */
+const char *db_role_nickname(enum db_role role); /* "ingest" */
 
-/* Gives the role LOGIN and this password; only its SCRAM verifier reaches the server. */
+/* Gives the role LOGIN and this password (only its SCRAM verifier reaches the server), and takes back
+ * settings that it may have given itself. */
 MUST_USE bool db_set_password(struct db *owner, enum db_role role, const struct secret *password,
                               struct err *err);

@@ -2,16 +2,17 @@
 /*
  * db/notice.c - LISTEN and what it brings. A hint only: notices are lost with the connection.
  */
-#include <stdio.h>
-
 #include "db/internal.h"
+
+#include <stdio.h>
 
 bool db_listen(struct db *db, const char *channel, struct err *err)
 {
     char sql[96];
 
-    assert(strlen(channel) < 64 && strspn(channel, "abcdefghijklmnopqrstuvwxyz0123456789_") ==
-                                       strlen(channel) && "channel: a plain name of ours");
+    assert(strlen(channel) < 64 &&
+           strspn(channel, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(channel) &&
+           "channel: a plain name of ours");
     (void)snprintf(sql, sizeof sql, "LISTEN %s", channel);
     return db_run_script(db, "listen", sql, err);
 }

@@ -7,9 +7,9 @@
  *
  *   OPEN: db->queue lists what was sent, in the order in which answers will come.
  */
-#include <stdlib.h>
-
 #include "db/internal.h"
+
+#include <stdlib.h>
 
 /* Beyond this the server is given a chance to take what libpq has gathered. */
 #define FLUSH_BYTES ((size_t)256 << 10)

@@ -4,12 +4,12 @@
  */
 #include "db/pool.h"
 
+#include "base/locks.h"
+#include "db/internal.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
-
-#include "base/locks.h"
-#include "db/internal.h"
 
 struct db_pool {
     struct db_target target; /* owned; constant */

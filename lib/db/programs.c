@@ -2,18 +2,21 @@
 /*
  * db/programs.c - where initdb and postgres are.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "db/cluster.h"
 #include "db/cluster_internal.h"
 #include "db/internal.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 /* Where packages put them; Debian and Red Hat keep one folder for each major version. */
 static const char *const places[] = { "/usr/lib/postgresql/%u/bin", "/usr/pgsql-%u/bin" };
 
-enum { MAJOR_MIN = 15, MAJOR_MAX = 40 };
+enum {
+    MAJOR_MIN = 15,
+    MAJOR_MAX = 40
+};
 
 static bool has_programs(const char *dir)
 {

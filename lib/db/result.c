@@ -4,15 +4,17 @@
  */
 #include "db/result.h"
 
+#include "db/internal.h"
+
 #include <endian.h>
 #include <stdlib.h>
-
-#include "db/internal.h"
 
 #define EPOCH_DAYS INT64_C(10957)
 #define EPOCH_USEC (EPOCH_DAYS * INT64_C(86400000000))
 
-enum { OID_JSONB = 3802 };
+enum {
+    OID_JSONB = 3802
+};
 
 /* "char", name, text, json, xml, varchar, char(n), void; bytea stands with them in db_bytes. */
 static const Oid octet_types[] = { 17, 18, 19, 25, 114, 142, 1042, 1043, 2278, OID_JSONB };

@@ -19,21 +19,28 @@ struct db_result;
 void db_result_free(struct db_result **result);
 
 size_t db_rows(const struct db_result *result);
-uint64_t db_affected(const struct db_result *result); /* by INSERT, UPDATE, DELETE; rows of SELECT */
+
+/* By INSERT, UPDATE, DELETE; the rows of a SELECT. */
+uint64_t db_affected(const struct db_result *result);
 
 bool db_is_null(const struct db_result *result, size_t row, size_t col);
 bool db_bool(const struct db_result *result, size_t row, size_t col);
 int16_t db_i16(const struct db_result *result, size_t row, size_t col);
 int32_t db_i32(const struct db_result *result, size_t row, size_t col);
 int64_t db_i64(const struct db_result *result, size_t row, size_t col);
-int64_t db_time_usec(const struct db_result *result, size_t row, size_t col); /* 1970; INT64_MAX: infinity */
+
+/* Microseconds since 1970 UTC (INT64_MAX: 'infinity'); days since 1970. */
+int64_t db_time_usec(const struct db_result *result, size_t row, size_t col);
 int64_t db_date_days(const struct db_result *result, size_t row, size_t col);
-struct bytes db_bytes(const struct db_result *result, size_t row, size_t col); /* NULL: { NULL, 0 } */
+
+/* { NULL, 0 } when NULL. */
+struct bytes db_bytes(const struct db_result *result, size_t row, size_t col);
 
 /*
- * Arrays, one-dimensional, copied into the arena. NULL gives no items; of the arrays of numbers no item may
- * be NULL, an item of db_bytes_array that is has ptr NULL (its octets are borrowed from the result).
- * db_i64_array reads smallint[], integer[] and bigint[]. ERR_LIMIT: over the arena's ceiling.
+ * Arrays, copied into the arena. NULL gives no items. db_i64_array reads smallint[], integer[] and
+ * bigint[]; an item of db_bytes_array that is NULL has ptr NULL, the octets of the others are borrowed
+ * from the result. ERR_LIMIT: over the arena's ceiling. ERR_CORRUPT: more than one dimension, or a
+ * NULL among numbers.
  */
 MUST_USE bool db_i64_array(const struct db_result *result, size_t row, size_t col,
                            struct arena *arena, const int64_t **out, size_t *count,

@@ -4,10 +4,10 @@
  *
  * libpq is used in its non-blocking mode, so that every wait is ours and has a deadline.
  */
+#include "db/internal.h"
+
 #include <errno.h>
 #include <poll.h>
-
-#include "db/internal.h"
 
 #define GRACE_MS 30000 /* what a server may need beyond statement_timeout to say so */
 
@@ -68,8 +68,7 @@ static bool is_success(const PGresult *result)
 {
     ExecStatusType status = PQresultStatus(result);
 
-    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK ||
-           status == PGRES_SINGLE_TUPLE;
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_SINGLE_TUPLE;
 }
 
 bool db_collect(struct db *db, const char *what, PGresult **out, struct err *err)
@@ -189,8 +188,8 @@ static bool run(struct db *db, enum db_statement statement, struct db_args args,
            db_send(db, statement, args, NULL, err) && db_collect(db, name, out, err);
 }
 
-bool db_run(struct db *db, enum db_statement statement, struct db_args args,
-            struct db_result **out, struct err *err)
+bool db_run(struct db *db, enum db_statement statement, struct db_args args, struct db_result **out,
+            struct err *err)
 {
     PGresult *pg = NULL;
 

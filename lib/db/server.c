@@ -6,6 +6,11 @@
  * fifth the socket folder. The process is ours only if its working folder is the cluster, since ids
  * are used again.
  */
+#include "base/fd.h"
+#include "db/cluster.h"
+#include "db/cluster_internal.h"
+#include "db/internal.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,13 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/fd.h"
-#include "db/cluster.h"
-#include "db/cluster_internal.h"
-#include "db/internal.h"
-
-#define POLL_MS  10
-#define QUIT_MS  5000 /* after SIGQUIT, before SIGKILL */
+#define POLL_MS 10
+#define QUIT_MS 5000 /* after SIGQUIT, before SIGKILL */
 
 /* ---- somebody's server --------------------------------------------------------------------- */
 
@@ -38,7 +38,11 @@ static bool scan_line(struct bytes *in, struct bytes *line)
     return true;
 }
 
-enum owner { OWNER_NOBODY, OWNER_SERVER, OWNER_OTHER };
+enum owner {
+    OWNER_NOBODY,
+    OWNER_SERVER,
+    OWNER_OTHER
+};
 
 /* Whose process id that is. PostgreSQL makes the cluster its working folder; without /proc every
  * living process counts as the server. */
@@ -263,8 +267,8 @@ static bool make_database(struct db_cluster *cluster, struct err *err)
     if (err->code != ERR_ABSENT)
         return false;
     err_clear(err);
-    return run_in_postgres(cluster,
-                           "REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC", err) &&
+    return run_in_postgres(cluster, "REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC",
+                           err) &&
            run_in_postgres(cluster, "CREATE DATABASE " DB_CLUSTER_DATABASE, err);
 }
 

@@ -2,6 +2,9 @@
 /*
  * db/spawn.c - running initdb and postgres.
  */
+#include "base/fd.h"
+#include "db/internal.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -9,13 +12,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/fd.h"
-#include "db/internal.h"
-
 /* Between fork and exec: async-signal-safe calls only. Reports errno on `report` when it returns. */
 static void become(const char *const *argv, int output, int report)
 {
-    static const int reset[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGCHLD, SIGUSR1, SIGUSR2 };
+    static const int reset[] = { SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,
+                                 SIGPIPE, SIGCHLD, SIGUSR1, SIGUSR2 };
     sigset_t none;
     int null = open("/dev/null", O_RDONLY);
     int number;

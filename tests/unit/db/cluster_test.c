@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "db/cluster.h"
-
 #include "db/test_server.h"
 
 /*
@@ -19,10 +18,10 @@ static _Noreturn void give_up(const struct sandbox *box, int line, const char *t
     _exit(1);
 }
 
-#define EXPECT(condition)                                \
-    do {                                                 \
-        if (!(condition))                                \
-            give_up(box, __LINE__, #condition, &err);    \
+#define EXPECT(condition)                                                                          \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            give_up(box, __LINE__, #condition, &err);                                              \
     } while (0)
 
 static void in_sandbox(void (*run)(struct sandbox *box))

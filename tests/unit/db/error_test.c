@@ -4,9 +4,9 @@
 
 TEST(conditions_that_pass_are_retried)
 {
-    static const char *const states[] = { "40001", "40P01", "57P01", "57P02", "57P03", "08006",
-                                          "08001", "53300", "55P03", "57014", "25006", "26000",
-                                          "0A000", "25P03" };
+    static const char *const states[] = { "40001", "40P01", "57P01", "57P02", "57P03",
+                                          "08006", "08001", "53300", "55P03", "57014",
+                                          "25006", "26000", "0A000", "25P03" };
 
     for (size_t i = 0; i < ARRAY_LEN(states); i++)
         CHECK_STR(err_code_name(db_code_of_sqlstate(states[i])), "RETRY");

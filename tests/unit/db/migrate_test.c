@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "db/migrate.h"
+#include "db/test_server.h"
 
 #include <pthread.h>
-
-#include "db/test_server.h"
 
 static const char *const make_table[] = { "CREATE TABLE holdfast.one (n int);\n",
                                           "INSERT INTO holdfast.one VALUES (1);\n", NULL };
@@ -52,8 +51,10 @@ TEST(migrations_run_in_order_once_and_are_recorded)
     CHECK_EQ_I64(to, 2);
     CHECK(db_migrate_list(db, both, &from, &to, &err));
     CHECK_EQ_I64(from, 2);
-    CHECK(db_run_assembled(db, "SELECT version, name, applied_at <= now() FROM schema_version "
-                               "ORDER BY version", DB_NO_ARGS, &rows, &err));
+    CHECK(db_run_assembled(db,
+                           "SELECT version, name, applied_at <= now() FROM schema_version "
+                           "ORDER BY version",
+                           DB_NO_ARGS, &rows, &err));
     CHECK_EQ_U64(db_rows(rows), 2);
     CHECK_EQ_I64(db_i32(rows, 1, 0), 2);
     CHECK_BYTES(db_bytes(rows, 1, 1), BYTES("add"));

@@ -143,8 +143,8 @@ TEST(more_octets_than_both_sockets_hold_do_not_make_both_sides_wait)
     memset(octets, 'x', 1 << 20);
     CHECK(db_pipeline_begin(db, &err));
     for (size_t i = 0; i < 40; i++) /* each answer is as long as its question */
-        CHECK(db_queue(db, DB_SESSION_SET_TOKEN, DB_ARGS(DB_TEXT(bytes_of(octets, 1 << 20))),
-                       &err));
+        CHECK(
+            db_queue(db, DB_SESSION_SET_TOKEN, DB_ARGS(DB_TEXT(bytes_of(octets, 1 << 20))), &err));
     CHECK(db_pipeline_end(db, results, 40, &err));
     CHECK_EQ_U64(db_bytes(results[39], 0, 0).len, 1 << 20);
     free_results(results, 40);

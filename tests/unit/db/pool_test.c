@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "db/pool.h"
+#include "db/test_server.h"
 
 #include <pthread.h>
-
-#include "db/test_server.h"
 
 static struct db_pool *make_pool(size_t max)
 {

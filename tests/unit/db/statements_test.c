@@ -5,7 +5,9 @@
 /* Types that result.h has a getter for, and void. */
 static bool is_readable(Oid type)
 {
-    static const Oid others[] = { 18, 19, 114, 142, 1042, 1043, 2278, 3802, 1002, 1003, 1014, 1015 };
+    static const Oid others[] = {
+        18, 19, 114, 142, 1042, 1043, 2278, 3802, 1002, 1003, 1014, 1015
+    };
 
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         if (others[i] == type)

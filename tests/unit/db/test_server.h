@@ -16,6 +16,9 @@
  */
 #pragma once
 
+#include "db/cluster.h"
+#include "test.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -28,12 +31,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "db/cluster.h"
-#include "test.h"
-
 #define TEST_UNUSED __attribute__((unused))
 
-enum { TEST_NOBODY = 65534 };
+enum {
+    TEST_NOBODY = 65534
+};
 
 struct test_server {
     bool is_started, is_absent;
@@ -73,16 +75,17 @@ TEST_UNUSED static void test_make_dir(char dir[64])
 /* For a forked child: nobody's rights, if we are root. */
 TEST_UNUSED static void test_drop_root(void)
 {
-    if (geteuid() == 0 && (setgroups(0, NULL) != 0 || setgid(TEST_NOBODY) != 0 ||
-                           setuid(TEST_NOBODY) != 0))
+    if (geteuid() == 0 &&
+        (setgroups(0, NULL) != 0 || setgid(TEST_NOBODY) != 0 || setuid(TEST_NOBODY) != 0))
         _exit(99);
 }
 
 TEST_UNUSED static const char *const *test_fast_settings(void)
 {
-    static const char *const settings[] = { "fsync=off", "full_page_writes=off",
-                                            "max_wal_size=256MB", "shared_buffers=32MB",
-                                            "unix_socket_permissions=0777", NULL };
+    static const char *const settings[] = {
+        "fsync=off",           "full_page_writes=off",         "max_wal_size=256MB",
+        "shared_buffers=32MB", "unix_socket_permissions=0777", NULL
+    };
 
     return settings;
 }

@@ -48,7 +48,10 @@ TEST(the_server_reads_every_scalar_as_it_was_meant)
     check_text("bigint", DB_I64(INT64_MIN), "-9223372036854775808");
     check_text("bigint", DB_I64(INT64_MAX), "9223372036854775807");
     check_text("text", DB_TEXT(BYTES("Grüße\n")), "Grüße\n");
-    check_text("bytea", DB_BYTEA(BYTES("\0\xff" "a")), "\\x00ff61");
+    check_text("bytea",
+               DB_BYTEA(BYTES("\0\xff"
+                              "a")),
+               "\\x00ff61");
     check_text("timestamptz", DB_TIME(0), "1970-01-01 00:00:00+00");
     check_text("timestamptz", DB_TIME(-1), "1969-12-31 23:59:59.999999+00");
     check_text("timestamptz", DB_TIME(INT64_C(1000000000123456)), "2001-09-09 01:46:40.123456+00");
@@ -146,9 +149,10 @@ TEST(arrays_of_numbers_of_every_width_are_read)
 
     if (is_skipped())
         return;
-    result = echo("SELECT '{-1,2}'::smallint[], '{-3,4}'::int[], '{-5,6}'::bigint[], '{}'::bigint[],"
-                  " NULL::bigint[], '{{1,2},{3,4}}'::bigint[], '{1,NULL}'::bigint[]",
-                  DB_NO_ARGS);
+    result =
+        echo("SELECT '{-1,2}'::smallint[], '{-3,4}'::int[], '{-5,6}'::bigint[], '{}'::bigint[],"
+             " NULL::bigint[], '{{1,2},{3,4}}'::bigint[], '{1,NULL}'::bigint[]",
+             DB_NO_ARGS);
     for (size_t col = 0; col < 3; col++) {
         CHECK(db_i64_array(result, 0, col, arena, &values, &count, &err));
         CHECK_EQ_U64(count, 2);
@@ -227,8 +231,8 @@ TEST(text_that_postgresql_cannot_hold_is_a_syntax_error_without_the_value)
     CHECK(!db_run_assembled(db, "SELECT $1", DB_ARGS(DB_TEXT(BYTES("secret\0x"))), &result, &err));
     CHECK_EQ_U64(err.code, ERR_SYNTAX);
     CHECK(strstr(err.text, "secret") == NULL);
-    CHECK(!db_run_assembled(db, "SELECT $1::int", DB_ARGS(DB_TEXT(BYTES("secret"))), &result,
-                            &err));
+    CHECK(
+        !db_run_assembled(db, "SELECT $1::int", DB_ARGS(DB_TEXT(BYTES("secret"))), &result, &err));
     CHECK(strstr(err.text, "secret") == NULL);
     CHECK(!db_run_assembled(db, "SELECT $1", DB_ARGS(DB_TEXT(BYTES("\xff"))), &result, &err));
     CHECK_EQ_U64(err.code, ERR_SYNTAX);

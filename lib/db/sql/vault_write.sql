@@ -1,0 +1,159 @@
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- What ingest writes: mailboxes, messages, placements, changes (vault/write.h). Each transaction
+-- begins with vault_renew, and one that adds or changes placements then locks the mailbox row.
+
+-- The fence: false means roll back.
+-- name: vault_renew
+-- args: job_id bigint, fence bigint, lease_ms bigint
+SELECT renew_job($1, $2, $3::float8 * interval '1 millisecond', NULL);
+
+-- name: vault_mailbox_lock
+-- args: account_id bigint, mailbox_id bigint
+SELECT uidnext, highestmodseq FROM mailbox WHERE account_id = $1 AND mailbox_id = $2
+   FOR NO KEY UPDATE;
+
+-- name: vault_mailbox_grow
+-- args: account_id bigint, mailbox_id bigint, uidnext bigint, modseq bigint, messages bigint, unseen bigint, deleted bigint, octets bigint
+UPDATE mailbox
+   SET uidnext = $3, highestmodseq = $4, messages = messages + $5, unseen = unseen + $6,
+       deleted = deleted + $7, octets = octets + $8
+ WHERE account_id = $1 AND mailbox_id = $2;
+
+-- name: vault_keyword_numbers
+-- args: account_id bigint, mailbox_id bigint
+SELECT number, name FROM mailbox_keyword WHERE account_id = $1 AND mailbox_id = $2 ORDER BY number;
+
+-- name: vault_keyword_add
+-- args: account_id bigint, mailbox_id bigint, numbers integer[], names text[]
+INSERT INTO mailbox_keyword (account_id, mailbox_id, number, name)
+SELECT $1, $2, k.number, k.name FROM unnest($3, $4) AS k (number, name);
+
+-- Hashes come sorted, so that two transactions that add the same ones do not wait in a circle.
+-- name: vault_message_add
+-- args: account_id bigint, sha256 bytea[], size_bytes bigint[]
+INSERT INTO message (account_id, sha256, size_bytes)
+SELECT $1, m.sha256, m.size_bytes FROM unnest($2, $3) AS m (sha256, size_bytes)
+    ON CONFLICT (account_id, sha256) DO NOTHING
+RETURNING message_id, sha256;
+
+-- Runs after vault_message_add, so it sees what others have added meanwhile.
+-- name: vault_message_find
+-- args: account_id bigint, sha256 bytea[]
+SELECT message_id, sha256 FROM message WHERE account_id = $1 AND sha256 = ANY ($2);
+
+-- name: vault_source_uid_stored
+-- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[]
+SELECT uid FROM source_uid
+ WHERE account_id = $1 AND mailbox_id = $2 AND epoch = $3 AND uid = ANY ($4) AND state = 'stored';
+
+-- Placements of these octets and dates that no UID of this epoch stands for yet.
+-- name: vault_epoch_candidates
+-- args: account_id bigint, mailbox_id bigint, epoch integer, sha256 bytea[], internal_at timestamptz[]
+SELECT p.uid, m.message_id, p.internal_at, p.flags, p.keywords, p.is_gone
+  FROM (SELECT DISTINCT w.sha256, w.internal_at FROM unnest($4, $5) AS w (sha256, internal_at)) w
+  JOIN message m ON m.account_id = $1 AND m.sha256 = w.sha256
+ CROSS JOIN LATERAL (
+       SELECT p.uid, p.internal_at, p.flags, p.keywords, p.gone_at IS NOT NULL AS is_gone
+         FROM placement p
+        WHERE p.account_id = $1 AND p.message_id = m.message_id AND p.mailbox_id = $2
+          AND p.internal_at = w.internal_at
+          AND NOT EXISTS (SELECT FROM source_uid s
+                           WHERE s.account_id = $1 AND s.mailbox_id = $2 AND s.epoch = $3
+                             AND s.epoch > 1 AND s.placement_uid = p.uid)
+        ORDER BY p.uid LIMIT 500) p
+ ORDER BY p.uid;
+
+-- name: vault_run_next
+SELECT nextval('run_id_seq');
+
+-- name: vault_frame_add
+-- args: account_id bigint, run_id bigint, ordinal integer, raw_start bigint, raw_bytes integer, stored_bytes integer, stored_sha256 bytea, octets bytea
+WITH f AS (
+    INSERT INTO frame (account_id, run_id, ordinal, raw_start, raw_bytes, stored_bytes,
+                       stored_sha256, week)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, date_trunc('week', now())::date)
+    RETURNING frame_id, week
+)
+INSERT INTO spool (account_id, frame_id, week, octets) SELECT $1, f.frame_id, f.week, $8 FROM f;
+
+-- name: vault_locator_add
+-- args: account_id bigint, run_id bigint, message_ids bigint[], raw_offsets bigint[]
+INSERT INTO locator (account_id, message_id, run_id, raw_offset)
+SELECT $1, l.message_id, $2, l.raw_offset FROM unnest($3, $4) AS l (message_id, raw_offset);
+
+-- name: vault_placement_add
+-- args: account_id bigint, mailbox_id bigint, modseq bigint, uids bigint[], message_ids bigint[], internal_at timestamptz[], zones smallint[], days date[], flags smallint[], keywords bytea[]
+INSERT INTO placement (account_id, mailbox_id, uid, message_id, internal_at, internal_zone,
+                       internal_day, flags, keywords, modseq, appeared_modseq)
+SELECT $1, $2, p.uid, p.message_id, p.internal_at, p.zone, p.day, p.flags, p.keywords, $3, $3
+  FROM unnest($4, $5, $6, $7, $8, $9, $10)
+       AS p (uid, message_id, internal_at, zone, day, flags, keywords);
+
+-- name: vault_source_uid_store
+-- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[], placement_uids bigint[]
+INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, placement_uid)
+SELECT $1, $2, $3, s.uid, 'stored', s.placement_uid FROM unnest($4, $5) AS s (uid, placement_uid)
+    ON CONFLICT (account_id, mailbox_id, epoch, uid) DO UPDATE
+   SET state = 'stored', placement_uid = EXCLUDED.placement_uid, error = NULL, next_try_at = NULL,
+       gone_at = NULL
+ WHERE source_uid.state <> 'stored';
+
+-- name: vault_placement_states
+-- args: account_id bigint, mailbox_id bigint, uids bigint[]
+SELECT uid, flags, keywords, gone_at IS NOT NULL FROM placement
+ WHERE account_id = $1 AND mailbox_id = $2 AND uid = ANY ($3)
+ ORDER BY uid;
+
+-- The state in which a placement appeared, recorded when it changes for the first time.
+-- name: vault_flag_event_first
+-- args: account_id bigint, mailbox_id bigint, uids bigint[]
+INSERT INTO flag_event (account_id, mailbox_id, modseq, uid, at, flags, keywords, is_gone)
+SELECT account_id, mailbox_id, appeared_modseq, uid, archived_at, flags, keywords, false
+  FROM placement
+ WHERE account_id = $1 AND mailbox_id = $2 AND uid = ANY ($3) AND modseq = appeared_modseq;
+
+-- name: vault_flag_event_add
+-- args: account_id bigint, mailbox_id bigint, modseq bigint, uids bigint[], flags smallint[], keywords bytea[], is_gone boolean[]
+INSERT INTO flag_event (account_id, mailbox_id, modseq, uid, flags, keywords, is_gone)
+SELECT $1, $2, $3, c.uid, c.flags, c.keywords, c.is_gone
+  FROM unnest($4, $5, $6, $7) AS c (uid, flags, keywords, is_gone);
+
+-- name: vault_placement_change
+-- args: account_id bigint, mailbox_id bigint, modseq bigint, uids bigint[], flags smallint[], keywords bytea[], is_gone boolean[]
+UPDATE placement p
+   SET flags = c.flags, keywords = c.keywords, modseq = $3,
+       gone_at = CASE WHEN c.is_gone THEN coalesce(p.gone_at, now()) END
+  FROM unnest($4, $5, $6, $7) AS c (uid, flags, keywords, is_gone)
+ WHERE p.account_id = $1 AND p.mailbox_id = $2 AND p.uid = c.uid;
+
+---------------------------------------------------------------------------------------------------
+
+-- name: vault_listed_find
+-- args: account_id bigint, paths text[]
+SELECT mailbox_id, path, coalesce(special_use, ''), is_noselect, gone_at IS NOT NULL
+  FROM mailbox WHERE account_id = $1 AND path = ANY ($2);
+
+-- UIDVALIDITY: seconds since 1970, and over all that the account has had.
+-- name: vault_listed_add
+-- args: account_id bigint, source_names bytea[], delimiters text[], paths text[], special_uses text[], is_noselect boolean[]
+INSERT INTO mailbox (account_id, source_name, delimiter, path, special_use, is_noselect,
+                     uidvalidity)
+SELECT $1, l.source_name, l.delimiter, l.path, l.special_use, l.is_noselect,
+       greatest(extract(epoch FROM now())::bigint,
+                (SELECT max(m.uidvalidity) FROM mailbox m WHERE m.account_id = $1)) + l.position
+  FROM unnest($2, $3, $4, $5, $6) WITH ORDINALITY
+       AS l (source_name, delimiter, path, special_use, is_noselect, position)
+    ON CONFLICT (account_id, path) DO NOTHING;
+
+-- name: vault_listed_change
+-- args: account_id bigint, mailbox_ids bigint[], special_uses text[], is_noselect boolean[]
+UPDATE mailbox m
+   SET special_use = l.special_use, is_noselect = l.is_noselect, gone_at = NULL
+  FROM unnest($2, $3, $4) AS l (mailbox_id, special_use, is_noselect)
+ WHERE m.account_id = $1 AND m.mailbox_id = l.mailbox_id;
+
+-- name: vault_unlisted_mark
+-- args: account_id bigint, listed_ids bigint[]
+UPDATE mailbox SET gone_at = now()
+ WHERE account_id = $1 AND gone_at IS NULL AND mailbox_id <> ALL ($2);
