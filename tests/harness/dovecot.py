@@ -4,11 +4,9 @@ import imaplib
 import os
 import pathlib
 import pwd
-import shutil
 import signal
 import ssl
 import subprocess
-import time
 
 from . import certificates
 from .place import accepts_connections, free_port, wait_for
@@ -121,6 +119,10 @@ class Dovecot:
         self.process.send_signal(how)
         self.process.wait(timeout=20)
         self.process = None
+
+    def doveadm(self, *arguments):
+        return subprocess.run(["doveadm", "-c", str(self.dir / "dovecot.conf"), *arguments],
+                              capture_output=True, text=True)
 
     # ---- contents ------------------------------------------------------------------------------
 

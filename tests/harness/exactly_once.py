@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The promise of ingestion, checked against the source: every message once, octet for octet."""
+from .place import wait_for
+
+
+def is_complete(holdfast, messages):
+    """True once a run has ended well with everything stored. Leases of the dead end now: waiting
+    for them is not what these tests are about."""
+    holdfast.sql("UPDATE job SET due_at = now() WHERE lease_owner IS NULL "
+                 "OR started_at < now() - interval '10 s'")
+    stored, = holdfast.sql("SELECT count(*) FROM source_uid WHERE state = 'stored'")[0]
+    outcome, = holdfast.sql("SELECT outcome FROM job WHERE kind = 'sync'")[0]
+    return stored >= messages and outcome == "NONE"
+
+
+def wait_until_complete(holdfast, messages, seconds=240):
+    wait_for(lambda: is_complete(holdfast, messages), seconds, "a complete run after the last fault")
+
+
+def bodies(client):
+    _, answer = client.fetch("1:*", "(BODY.PEEK[])")
+    return sorted(part[1] for part in answer if isinstance(part, tuple))
+
+
+def check(dovecot, holdfast, mailboxes, messages):
+    """messages: how many there are at the source, all different, over these mailboxes of alice."""
+    placements, distinct = holdfast.sql("SELECT count(*), count(DISTINCT message_id) "
+                                        "FROM placement")[0]
+    assert (placements, distinct) == (messages, messages)
+    assert holdfast.sql("SELECT count(*) FROM source_uid WHERE state <> 'stored'")[0][0] == 0
+    assert holdfast.sql("SELECT count(*) FROM (SELECT FROM source_uid GROUP BY account_id, "
+                        "mailbox_id, placement_uid HAVING count(*) > 1) AS twice")[0][0] == 0
+    assert holdfast.sql("SELECT sum(messages), sum(uidnext - 1) FROM mailbox")[0] == (messages,
+                                                                                      messages)
+    holdfast.add_auditor()
+    archive, source = holdfast.client(), dovecot.client("alice")
+    for mailbox in mailboxes:
+        archive.select(f"Accounts/alice/{mailbox}", readonly=True)
+        source.select(mailbox, readonly=True)
+        assert bodies(archive) == bodies(source)
