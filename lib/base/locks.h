@@ -9,7 +9,8 @@
  *   10    serve_server.lock            the list of sessions, parked and active; per-auditor counts
  *   20    audit_writer.lock            the queue of events that await the committing thread
  *   30    db_pool.lock                 the idle database connections
- *   40    auth_client.lock             the cache of reachable gate sockets
+ *   40    auth_desk.lock               the gate: how many refusals await their audit row
+ *   50    auth_verifier.lock           the gate: turns at the KDF, hashes of last good passwords
  */
 #pragma once
 
@@ -17,5 +18,6 @@ enum lock_rank {
     LOCK_SERVE_SERVER = 10,
     LOCK_AUDIT_WRITER = 20,
     LOCK_DB_POOL = 30,
-    LOCK_AUTH_CLIENT = 40,
+    LOCK_AUTH_DESK = 40,
+    LOCK_AUTH_VERIFIER = 50,
 };
