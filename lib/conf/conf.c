@@ -124,7 +124,8 @@ static bool apply_text(struct conf *conf, struct bytes text, const char *name, s
     struct seen seen = { { 0 } };
     struct conf_line line;
 
-    (void)scan_text(&text, BYTES("\xef\xbb\xbf")); /* a byte order mark */
+    if (bytes_start_with(text, BYTES("\xef\xbb\xbf"))) /* a byte order mark */
+        text = bytes_slice(text, 3, SIZE_MAX);
     for (size_t number = 1; text.len > 0; number++)
         if (!conf_read_line(&text, &line, err) ||
             !apply_line(conf, &section, &line, number, &seen, err))
@@ -240,8 +241,7 @@ static void print_wrapped(struct buf *out, const char *help)
         buf_text(out, "# ");
         buf_append(out, bytes_slice(rest, 0, len));
         buf_byte(out, '\n');
-        rest = bytes_slice(rest, len, SIZE_MAX);
-        (void)scan_byte(&rest, ' ');
+        rest = bytes_slice(rest, len + 1, SIZE_MAX); /* without the blank */
     }
 }
 

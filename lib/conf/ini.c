@@ -57,7 +57,7 @@ bool conf_read_line(struct bytes *in, struct conf_line *out, struct err *err)
     struct bytes line = *in;
 
     if (scan_until_byte(in, '\n', &line))
-        (void)scan_byte(in, '\n');
+        *in = bytes_slice(*in, 1, SIZE_MAX);
     else
         *in = bytes_slice(*in, in->len, 0);
     line = trim(line);

@@ -350,16 +350,31 @@ static void write_masked(const char *text, struct buf *out)
     buf_append(out, bytes_slice(authority, (size_t)at, SIZE_MAX));
 }
 
+/* Quotes where reading would otherwise take blanks or quotes away. */
+static void write_text(const char *text, bool is_masked, struct buf *out)
+{
+    size_t len = strlen(text);
+    bool needs_quotes =
+        len > 0 && (strchr(" \t\"", text[0]) != NULL || strchr(" \t\"", text[len - 1]) != NULL);
+
+    buf_text(out, needs_quotes ? "\"" : "");
+    if (is_masked)
+        write_masked(text, out);
+    else
+        buf_text(out, text);
+    buf_text(out, needs_quotes ? "\"" : "");
+}
+
 void conf_write_value(const struct conf *conf, const struct conf_setting *setting, struct buf *out)
 {
     const void *field = const_field_of(conf, setting);
 
     switch (setting->type) {
     case CONF_TEXT:
-        write_masked(*(const char *const *)field, out);
+        write_text(*(const char *const *)field, true, out);
         return;
     case CONF_PATH:
-        buf_text(out, *(const char *const *)field);
+        write_text(*(const char *const *)field, false, out);
         return;
     case CONF_COUNT:
         write_number(setting, *(const uint32_t *)field, out);

@@ -137,8 +137,7 @@ bool net_read_url(struct bytes text, struct net_url *out, struct err *err)
         return err_fail(err, ERR_SYNTAX, "URL: an IPv6 address stands in brackets; " FORM);
     if (!store_host(host, url.host, err) || !scan_port(&text, scheme->port, &url.port, err))
         return false;
-    (void)scan_byte(&text, '/');
-    if (text.len > 0)
+    if (text.len > 0 && !bytes_equal(text, BYTES("/")))
         return err_fail(err, ERR_SYNTAX, "URL: unexpected text behind host and port; " FORM);
     if (url.security == NET_SECURITY_NONE && !net_is_loopback_host(url.host))
         return err_fail(err, ERR_DENIED,
