@@ -287,7 +287,7 @@ static bool begin_with_account(struct cli *cli, int argc, char **argv, unsigned 
     if (name == NULL)
         return false;
     out->name = bytes_of_text(name);
-    if (cli_settle(cli) && cli_open(cli, needed) &&
+    if (cli_settle(cli, needed) && cli_open(cli, needed) &&
         source_find_account(cli->session.db, out->name, &out->account_id, &cli->err))
         return true;
     *status = cli_fail(cli);

@@ -205,7 +205,7 @@ static int add_account(struct cli *cli, struct request *r)
 
     if (!r->is_untested)
         needed |= OPERATE_SERVICE_GATE | OPERATE_SERVICE_INGEST;
-    if (!read_files(cli, r) || !cli_settle(cli) || !cli_open(cli, needed) ||
+    if (!read_files(cli, r) || !cli_settle(cli, needed) || !cli_open(cli, needed) ||
         !load_master(cli, &master) ||
         !source_add_account(cli->session.db, &r->settings, master, r->password, &run.account_id,
                             &cli->err) ||

@@ -55,10 +55,11 @@ struct cli {
 
 /* ---- steps (context.c) ---- */
 
-MUST_USE bool cli_settle(struct cli *cli);
+/* services: what cli_open may be asked for, besides the database. */
+MUST_USE bool cli_settle(struct cli *cli, unsigned services);
 MUST_USE bool cli_open(struct cli *cli, unsigned services);
 
-/* cli_settle, then cli_open with the database alone. */
+/* Both, with the database alone. */
 MUST_USE bool cli_open_database(struct cli *cli);
 
 /* One audit event about an account (0: none). */

@@ -7,12 +7,14 @@
 #include "holdfast/cli.h"
 #include "operate/user.h"
 
-bool cli_settle(struct cli *cli)
+bool cli_settle(struct cli *cli, unsigned services)
 {
+    unsigned wanted = 1u << OPERATE_HOLDFASTD | operate_programs_of(services);
+
     /* First what perhaps only root may read. */
     return conf_load(cli->conf_path, &cli->conf, &cli->err) &&
            operate_keep_settings(cli->conf, cli->settings_path, &cli->settings_fd, &cli->err) &&
-           operate_open_programs(1u << OPERATE_HOLDFASTD, &cli->programs, &cli->err) &&
+           operate_open_programs(wanted, &cli->programs, &cli->err) &&
            operate_settle(cli->conf, false, &cli->err);
 }
 
@@ -30,7 +32,7 @@ bool cli_open(struct cli *cli, unsigned services)
 
 bool cli_open_database(struct cli *cli)
 {
-    return cli_settle(cli) && cli_open(cli, OPERATE_SERVICE_DATABASE);
+    return cli_settle(cli, OPERATE_SERVICE_DATABASE) && cli_open(cli, OPERATE_SERVICE_DATABASE);
 }
 
 bool cli_audit(struct cli *cli, enum audit_kind kind, int64_t account_id,

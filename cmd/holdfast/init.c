@@ -29,7 +29,7 @@ int cmd_init(struct cli *cli, int argc, char **argv)
         return status;
     if (optind < argc)
         return cli_usage(cli, "'%s' is too much", argv[optind]);
-    if (!cli_settle(cli) || !make_everything(cli) || !cli_open(cli, OPERATE_SERVICE_DATABASE) ||
+    if (!cli_settle(cli, OPERATE_SERVICE_DATABASE) || !make_everything(cli) || !cli_open(cli, OPERATE_SERVICE_DATABASE) ||
         !cli_audit(cli, AUDIT_INIT, 0, NULL))
         return cli_fail(cli);
     (void)printf("data directory: %s\n", cli->conf->holdfast.data_dir);

@@ -370,7 +370,7 @@ int cmd_show(struct cli *cli, int argc, char **argv)
         return status;
     if (!read_wanted(id, &wanted, &cli->err))
         return cli_usage(cli, "%s", cli->err.text);
-    if (!cli_settle(cli))
+    if (!cli_settle(cli, OPERATE_SERVICE_DATABASE))
         return cli_fail(cli);
     return show_by_child(cli, &wanted);
 }

@@ -28,6 +28,20 @@ struct operate_programs {
 MUST_USE bool operate_open_programs(unsigned wanted, struct operate_programs *out, struct err *err);
 void operate_close_programs(struct operate_programs *programs);
 
+/* The bits of the programs that these services (operate/lock.h) need. */
+unsigned operate_programs_of(unsigned services);
+
+/*
+ * A holdfast that was root hands the programs it opened to its holdfastd, which is root no more:
+ * as text ("-1,5,6,7,-1", the order of the enum), and with operate_pass_programs in the child.
+ */
+enum { OPERATE_PROGRAMS_TEXT_BYTES = 64 };
+void operate_write_programs(const struct operate_programs *programs,
+                            char text[OPERATE_PROGRAMS_TEXT_BYTES]);
+void operate_pass_programs(const struct operate_programs *programs);
+MUST_USE bool operate_adopt_programs(const char *text, struct operate_programs *out,
+                                     struct err *err);
+
 /* "holdfast-gate" */
 const char *operate_program_name(enum operate_program program);
 

@@ -81,8 +81,9 @@ static void become_holdfastd(const struct operate_session_request *request, int 
                              int log_fd, pid_t parent)
 {
     char services[OPERATE_SERVICES_TEXT_BYTES];
+    char descriptors[OPERATE_PROGRAMS_TEXT_BYTES];
     char number[16];
-    char *argv[8];
+    char *argv[10];
     size_t count = 0;
     int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
     sigset_t none;
@@ -95,6 +96,7 @@ static void become_holdfastd(const struct operate_session_request *request, int 
     (void)dup2(nowhere, STDOUT_FILENO);
     (void)dup2(log_fd, STDERR_FILENO);
     (void)fcntl(ready_fd, F_SETFD, 0);
+    operate_pass_programs(request->programs);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 
@@ -109,6 +111,9 @@ static void become_holdfastd(const struct operate_session_request *request, int 
     argv[count++] = services;
     argv[count++] = (char *)(uintptr_t) "--ready-fd";
     argv[count++] = number;
+    operate_write_programs(request->programs, descriptors);
+    argv[count++] = (char *)(uintptr_t) "--programs";
+    argv[count++] = descriptors;
     argv[count] = NULL;
     operate_exec(request->programs, OPERATE_HOLDFASTD, argv);
     (void)dprintf(ready_fd, "failed SYSTEM holdfastd could not be started (error %d)\n", errno);

@@ -30,7 +30,7 @@ struct operate_session {
 struct operate_session_request {
     const struct conf *conf;
     const char *conf_path;                   /* of operate_keep_settings */
-    const struct operate_programs *programs; /* with OPERATE_HOLDFASTD */
+    const struct operate_programs *programs; /* with OPERATE_HOLDFASTD and those of services */
     unsigned services;                       /* OPERATE_SERVICE_*; the database always */
 };
 
