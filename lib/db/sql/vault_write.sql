@@ -132,7 +132,8 @@ UPDATE placement p
 -- name: vault_listed_find
 -- args: account_id bigint, paths text[]
 SELECT mailbox_id, path, coalesce(special_use, ''), is_noselect, gone_at IS NOT NULL
-  FROM mailbox WHERE account_id = $1 AND path = ANY ($2);
+  FROM mailbox WHERE account_id = $1 AND path = ANY ($2)
+ ORDER BY path COLLATE "C";
 
 -- UIDVALIDITY: seconds since 1970, and over all that the account has had.
 -- name: vault_listed_add
