@@ -150,7 +150,7 @@ static bool read_request(struct cli *cli, int argc, char **argv, const struct op
         if (option == CLI_STOP)
             return false;
         if (!take_option(cli, r, option, optarg)) {
-            *status = cli_usage(cli, "%s", cli->err.text);
+            *status = cli_refuse(cli);
             return false;
         }
     }

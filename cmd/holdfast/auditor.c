@@ -34,7 +34,7 @@ int cmd_auditor_add(struct cli *cli, int argc, char **argv)
             file = optarg;
         else if (option == EXPIRES ? !cli_read_date(cli, optarg, &auditor.expires_at_usec)
                                    : !cli_add_item(cli, &networks, optarg))
-            return cli_usage(cli, "%s", cli->err.text);
+            return cli_refuse(cli);
     }
     name = cli_take_name(cli, argc, argv, "NAME", &status);
     if (name == NULL)
@@ -277,7 +277,7 @@ static bool read_scope(struct cli *cli, int argc, char **argv, struct scope *out
         if (option == ALL) {
             out->is_all = true;
         } else if (!cli_add_item(cli, &out->accounts, optarg)) {
-            *status = cli_usage(cli, "%s", cli->err.text);
+            *status = cli_refuse(cli);
             return false;
         }
     }

@@ -71,6 +71,8 @@ int cli_fail(const struct cli *cli);
 
 /* Says what is wrong with the arguments; EXIT_USAGE. */
 int cli_usage(const struct cli *cli, const char *format, ...) PRINTF(2, 3);
+/* Says cli->err, of a value that cannot be; EXIT_USAGE. */
+int cli_refuse(const struct cli *cli);
 int cli_help(const struct cli *cli);
 
 /* ---- arguments (input.c); failures set cli->err as ERR_SYNTAX or what reading gave ---- */

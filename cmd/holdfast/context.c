@@ -52,17 +52,30 @@ int cli_fail(const struct cli *cli)
     return err_exit_status(cli->err.code);
 }
 
+static void print_command(const struct cli_command *c, FILE *out)
+{
+    (void)fprintf(out, "holdfast %s%s%s", c->group == NULL ? "" : c->group,
+                  c->group == NULL ? "" : " ", c->name);
+}
+
+int cli_refuse(const struct cli *cli)
+{
+    print_command(cli->command, stderr);
+    (void)fprintf(stderr, ": %s\n", cli->err.text);
+    return EXIT_USAGE;
+}
+
 int cli_usage(const struct cli *cli, const char *format, ...)
 {
-    const struct cli_command *c = cli->command;
     va_list args;
 
-    (void)fprintf(stderr, "holdfast %s%s%s: ", c->group == NULL ? "" : c->group,
-                  c->group == NULL ? "" : " ", c->name);
+    print_command(cli->command, stderr);
+    (void)fputs(": ", stderr);
     va_start(args, format);
     (void)vfprintf(stderr, format, args);
     va_end(args);
-    (void)fprintf(stderr, "\nusage: holdfast %s%s%s %s\n", c->group == NULL ? "" : c->group,
-                  c->group == NULL ? "" : " ", c->name, c->arguments);
+    (void)fputs("\nusage: ", stderr);
+    print_command(cli->command, stderr);
+    (void)fprintf(stderr, " %s\n", cli->command->arguments);
     return EXIT_USAGE;
 }

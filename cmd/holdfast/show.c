@@ -369,7 +369,7 @@ int cmd_show(struct cli *cli, int argc, char **argv)
     if (id == NULL)
         return status;
     if (!read_wanted(id, &wanted, &cli->err))
-        return cli_usage(cli, "%s", cli->err.text);
+        return cli_refuse(cli);
     if (!cli_settle(cli, OPERATE_SERVICE_DATABASE))
         return cli_fail(cli);
     return show_by_child(cli, &wanted);
