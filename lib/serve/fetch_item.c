@@ -302,6 +302,7 @@ static bool write_range(struct serve_fetch *fetch, const struct serve_part *part
     if (!session->is_broken)
         log_error(session->server->settings.log, "literal broken off",
                   F_U64("session", session->id), F_I64("message", row->message_id), F_ERR(&err));
+    (void)serve_flush(session); /* what was said until here is right */
     session->is_broken = true;
     return false;
 }

@@ -155,7 +155,7 @@ static bool add_stream(struct serve_server *server, struct net_stream **stream, 
         return true;
     if (!is_tls) { /* one line that fits any socket buffer; otherwise it is lost */
         serve_say_bye(session, "UNAVAILABLE", "Too many connections");
-        (void)net_try_flush(session->stream, &(struct err){ 0 });
+        (void)!net_try_flush(session->stream, &(struct err){ 0 });
     }
     serve_free_session(&session);
     return false;

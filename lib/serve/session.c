@@ -265,14 +265,7 @@ static void finish_sasl(struct serve_session *session)
            serve_finish_authenticate(session, imap_framer_text(session->framer)));
 }
 
-static void end_command(struct serve_session *session)
-{
-    session->command_deadline = deadline_never();
-    arena_reset(session->command);
-}
-
-/* Takes what belongs to one command from what has arrived. */
-static void take_input(struct serve_session *session)
+static enum imap_frame feed(struct serve_session *session)
 {
     struct bytes in = net_peek(session->stream);
     size_t had = in.len;
@@ -280,13 +273,24 @@ static void take_input(struct serve_session *session)
                                                  : imap_framer_feed(session->framer, &in);
 
     net_consume(session->stream, had - in.len);
+    return frame;
+}
+
+/* Takes what belongs to one command from what has arrived. */
+static void take_input(struct serve_session *session)
+{
+    enum imap_frame frame = feed(session);
+
+    while (frame == IMAP_FRAME_LITERAL) { /* fed again also when nothing more has arrived */
+        consider_literal(session);
+        frame = feed(session);
+    }
     switch (frame) {
+    case IMAP_FRAME_LITERAL:
     case IMAP_FRAME_MORE:
         if (session->command_deadline.at_usec == deadline_never().at_usec)
-            session->command_deadline = deadline_after_ms(session->server->settings.limits.command_ms);
-        return;
-    case IMAP_FRAME_LITERAL:
-        consider_literal(session);
+            session->command_deadline =
+                deadline_after_ms(session->server->settings.limits.command_ms);
         return;
     case IMAP_FRAME_COMMAND:
         run_command(session);
@@ -301,7 +305,8 @@ static void take_input(struct serve_session *session)
         serve_say_bye(session, NULL, "Too much input");
         break;
     }
-    end_command(session);
+    session->command_deadline = deadline_never();
+    arena_reset(session->command);
 }
 
 /* ---- the turn --------------------------------------------------------------------------------- */
@@ -378,7 +383,7 @@ static void rest(struct serve_session *session)
     buf_free(&session->out);
     if (session->reader != NULL)
         vault_trim_reader(session->reader);
-    if (session->framer != NULL && is_between_commands)
+    if (session->framer != NULL && is_between_commands && session->state != SERVE_ENDED)
         imap_framer_shrink(session->framer);
     session->deadline = session->login.token == NULL
                             ? session->login_deadline

@@ -296,6 +296,6 @@ void serve_tell_waiting_locked(struct serve_server *server)
             continue;
         s->notice = deadline_never();
         if (net_write(s->stream, notice, &err)) /* into an empty buffer: does not wait */
-            (void)net_try_flush(s->stream, &err);
+            (void)!net_try_flush(s->stream, &err);
     }
 }
