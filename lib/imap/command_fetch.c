@@ -59,27 +59,25 @@ static bool is_item_char(uint8_t c)
     return ascii_is_alpha(c) || ascii_is_digit(c) || c == '.' || c == '-';
 }
 
+/* *wants_text: what was read ends in "."; otherwise a text may only follow when nothing was read. */
 static bool read_parts(struct bytes *in, struct arena *arena, struct imap_section *out,
-                       struct err *err)
+                       bool *wants_text, struct err *err)
 {
     uint32_t *parts = NULL;
     size_t room = 0;
 
-    if (in->len == 0 || !ascii_is_digit(in->ptr[0]))
-        return true;
-    do {
+    *wants_text = false;
+    while (in->len > 0 && ascii_is_digit(in->ptr[0])) {
         if (!imap_grow_items(arena, &parts, sizeof *parts, out->part_count, &room,
                              IMAP_SECTION_PARTS_MAX, err) ||
             !imap_read_nz_number(in, &parts[out->part_count], err))
             return false;
         out->part_count++;
         out->parts = parts;
-        if (!scan_byte(in, '.'))
+        *wants_text = scan_byte(in, '.');
+        if (!*wants_text)
             return true;
-    } while (in->len > 0 && ascii_is_digit(in->ptr[0]));
-    /* A "." was read: a text must follow. */
-    if (in->len == 0 || in->ptr[0] == ']')
-        return err_fail(err, ERR_SYNTAX, "section cut short");
+    }
     return true;
 }
 
@@ -125,10 +123,13 @@ bool imap_read_section(struct bytes *in, struct arena *arena, struct imap_sectio
 {
     struct bytes rest = *in;
     struct imap_section section = { 0 };
+    bool wants_text;
 
-    if (!read_parts(&rest, arena, &section, err))
+    if (!read_parts(&rest, arena, &section, &wants_text, err))
         return false;
-    if (rest.len > 0 && rest.ptr[0] != ']' && !read_section_text(&rest, arena, &section, err))
+    if (section.part_count == 0)
+        wants_text = rest.len > 0 && rest.ptr[0] != ']';
+    if (wants_text && !read_section_text(&rest, arena, &section, err))
         return false;
     if (!scan_byte(&rest, ']'))
         return err_fail(err, ERR_SYNTAX, "section not closed");
