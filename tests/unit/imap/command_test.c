@@ -32,9 +32,10 @@ static void check_refused(const char *const *texts, size_t count, enum err_code 
 
 TEST(names_are_read_in_any_case_and_commands_without_arguments_have_none)
 {
-    static const char *const wrong[] = { "a NOOP x", "a IDLE (", "a",       "",
-                                         " NOOP",    "a  NOOP",  "+ NOOP",  "a NO\001OP",
-                                         "a UID",    "a UID ",   "a (NOOP)" };
+    static const char *const wrong[] = {
+        "a NOOP x", "a IDLE (", "a",          "",       " NOOP",
+        "a  NOOP",  "+ NOOP",   "a NO\001OP", "a UID ", "a (NOOP)"
+    };
     struct arena *arena = arena_create(1000);
     struct imap_command command;
 

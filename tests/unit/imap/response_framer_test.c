@@ -66,8 +66,8 @@ static void check_seen(struct bytes octets, const char *want)
 
 TEST(a_message_is_streamed_and_the_rest_of_its_response_follows)
 {
-    check_seen(BYTES("* 1 FETCH (BODY[] {12}\r\n)\r\na OK {9}\r\n UID 7)\r\na OK done\r\n"),
-               "S()\r\na OK {9}\r\n)|R:* 1 FETCH (BODY[] {12}\r\n UID 7)|R:a OK done|");
+    check_seen(BYTES("* 1 FETCH (BODY[] {13}\r\n)\r\na OK {9}\r\n UID 7)\r\na OK done\r\n"),
+               "S()\r\na OK {9}\r\n)|R:* 1 FETCH (BODY[] {13}\r\n UID 7)|R:a OK done|");
 }
 
 TEST(a_small_literal_is_kept_in_the_text)
