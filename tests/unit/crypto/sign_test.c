@@ -4,7 +4,7 @@
 #include "fixture.h"
 #include "test.h"
 
-#include <stdio.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -93,8 +93,10 @@ static int run(const char *const *arguments)
     int status = -1;
 
     if (child == 0) {
-        (void)freopen("/dev/null", "w", stdout);
-        (void)freopen("/dev/null", "w", stderr);
+        int nowhere = open("/dev/null", O_WRONLY);
+
+        (void)dup2(nowhere, STDOUT_FILENO);
+        (void)dup2(nowhere, STDERR_FILENO);
         (void)execvp(arguments[0], (char *const *)(uintptr_t)arguments);
         _exit(127);
     }
