@@ -190,7 +190,7 @@ static int test_new_account(struct cli *cli, const struct cli_run *run)
     if (cli->session.db != NULL &&
         !source_resume_account(cli->session.db, run->account_id, &cli->err))
         return cli_fail(cli);
-    if (status != EXIT_SUCCESS)
+    if (status == 1 || status == 3)
         (void)fprintf(stderr,
                       "holdfast: the account is kept; correct it with `holdfast account edit`, then "
                       "`holdfast account test`\n");

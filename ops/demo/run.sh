@@ -8,6 +8,7 @@
 # auditor "auditor". All of it lies in <data_dir>/demo and is used again at the next run. Ctrl-C ends
 # everything and leaves the data directory alone. BINDIR: else $HOLDFAST_BIN.
 set -euo pipefail
+umask 077
 
 here=$(cd "$(dirname "$0")" && pwd)
 bin=${1:-${HOLDFAST_BIN:-$here/../../build/release/bin}}
