@@ -112,10 +112,11 @@ struct source_window {
     size_t count;
 };
 
-/* All that is known of the UIDs first … last of an epoch, at most LIMIT_ENUMERATE_UIDS wide. */
+/* What is known of the UIDs first … last of an epoch: the first max of them that are known. */
 MUST_USE bool source_load_window(struct db *db, const struct source_lease *lease,
                                  int64_t mailbox_id, int32_t epoch, uint32_t first, uint32_t last,
-                                 struct arena *arena, struct source_window *out, struct err *err);
+                                 size_t max, struct arena *arena, struct source_window *out,
+                                 struct err *err);
 
 /* Pending UIDs of the epoch that are due, ascending, over `after`, at most max. */
 MUST_USE bool source_load_pending(struct db *db, const struct source_lease *lease,

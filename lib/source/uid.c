@@ -78,14 +78,14 @@ static bool add_known(void *context, const struct db_result *row, struct err *er
 }
 
 bool source_load_window(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
-                        int32_t epoch, uint32_t first, uint32_t last, struct arena *arena,
-                        struct source_window *out, struct err *err)
+                        int32_t epoch, uint32_t first, uint32_t last, size_t max,
+                        struct arena *arena, struct source_window *out, struct err *err)
 {
     struct window_builder builder = { .arena = arena };
 
     if (!db_stream(db, DB_SOURCE_WINDOW,
                    DB_ARGS(DB_I64(lease->account_id), DB_I64(mailbox_id), DB_I32(epoch),
-                           DB_I64(first), DB_I64(last)),
+                           DB_I64(first), DB_I64(last), DB_I64(max)),
                    add_known, &builder, err))
         return false;
     *out = (struct source_window){ builder.rows, builder.count };

@@ -107,14 +107,14 @@ WITH held AS MATERIALIZED (
 SELECT is_held FROM held;
 
 -- name: source_window
--- args: account_id bigint, mailbox_id bigint, epoch integer, first bigint, last bigint
+-- args: account_id bigint, mailbox_id bigint, epoch integer, first bigint, last bigint, max bigint
 SELECT u.uid, u.state, u.gone_at IS NOT NULL, u.next_try_at IS NULL OR u.next_try_at <= now(),
        u.attempts, u.placement_uid, p.flags, p.keywords, p.internal_at
   FROM source_uid u
   LEFT JOIN placement p
          ON p.account_id = u.account_id AND p.mailbox_id = u.mailbox_id AND p.uid = u.placement_uid
  WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = $3 AND u.uid BETWEEN $4 AND $5
- ORDER BY u.uid;
+ ORDER BY u.uid LIMIT $6;
 
 -- name: source_pending
 -- args: account_id bigint, mailbox_id bigint, epoch integer, after bigint, max bigint
