@@ -54,9 +54,9 @@ MUST_USE bool auth_grant(struct db *db, const struct auth_grant_request *request
                          int64_t *grant_id, struct err *err);
 
 /*
- * Takes back what a grant of the same request gave; with neither account nor is_all, everything,
- * and the auditor's sessions end. revoked: NULL, or how many grants. ERR_ABSENT: no such auditor,
- * account or grant.
+ * Takes back what a grant of the same request gave; with neither account nor is_all everything, and
+ * the auditor's sessions end. It holds from the next statement of the auditor's sessions on.
+ * revoked: NULL, or how many grants. ERR_ABSENT: no such auditor, account or grant.
  */
 MUST_USE bool auth_revoke(struct db *db, const struct auth_grant_request *request,
                           uint64_t *revoked, struct err *err);
