@@ -61,9 +61,11 @@ struct serve_server {
     size_t threads, idle_threads;
     uint64_t last_id;
     size_t ending;    /* out of the list, and not yet freed */
-    bool is_stopping; /* sessions end instead of being parked */
     bool is_ended;    /* threads end too */
-    atomic_bool is_crowded; /* somebody waits in the queue: read without the lock */
+
+    /* written under the lock, read without it */
+    atomic_bool is_crowded;  /* somebody waits in the queue */
+    atomic_bool is_stopping; /* sessions end with their next turn */
 };
 
 /*

@@ -103,6 +103,7 @@ bool serve_create(const struct serve_settings *settings, struct serve_server **o
     /* Whoever has not logged in may not take all threads away from those who have. */
     server->strangers.max_active = settings->active_threads - settings->active_threads / 4;
     atomic_init(&server->is_crowded, false);
+    atomic_init(&server->is_stopping, false);
     pthread_mutex_init(&server->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -303,12 +304,10 @@ static bool end_sessions(struct serve_server *server, struct err *err)
     bool has_ended;
 
     serve_lock(server);
-    server->is_stopping = true;
-    for (struct serve_session *s = server->sessions; s != NULL; s = s->next) {
-        s->ending = SERVE_ENDS_STOPPING;
+    atomic_store(&server->is_stopping, true); /* whoever takes a session from now on ends it */
+    for (struct serve_session *s = server->sessions; s != NULL; s = s->next)
         if (s->place == SERVE_PARKED)
             serve_queue_locked(server, s);
-    }
     if (!wait_for_end(server, SERVE_STOP_MS, false)) {
         log_warn(server->settings.log, "cutting active sessions",
                  F_U64("sessions", server->session_count));

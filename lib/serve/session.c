@@ -322,7 +322,8 @@ static enum serve_turn fill(struct serve_session *session)
 
 static bool has_had_its_turn(const struct serve_session *session, struct deadline turn_end)
 {
-    return atomic_load(&session->server->is_crowded) && deadline_has_passed(turn_end);
+    return atomic_load(&session->server->is_stopping) ||
+           (atomic_load(&session->server->is_crowded) && deadline_has_passed(turn_end));
 }
 
 static enum serve_turn converse(struct serve_session *session)

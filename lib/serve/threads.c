@@ -88,7 +88,7 @@ void serve_join_auditor(struct serve_session *session, int64_t auditor_id)
 bool serve_add_session_locked(struct serve_server *server, struct serve_session *session,
                               struct err *err)
 {
-    if (server->is_stopping)
+    if (atomic_load(&server->is_stopping))
         return err_fail(err, ERR_RETRY, "stopping");
     if (server->session_count >= SERVE_SESSIONS_MAX ||
         server->strangers.sessions >= SERVE_STRANGERS_MAX)
@@ -125,8 +125,7 @@ static void park(struct serve_server *server, struct serve_session *session, uin
 
     session->is_watched = true;
     session->place = SERVE_PARKED;
-    if (server->is_stopping) {
-        session->ending = SERVE_ENDS_STOPPING;
+    if (atomic_load(&server->is_stopping)) {
         serve_queue_locked(server, session);
         return;
     }
@@ -159,6 +158,8 @@ static struct serve_session *take_session(struct serve_server *server)
     atomic_store(&server->is_crowded, server->queued > 0);
     session->place = SERVE_ACTIVE;
     session->load->active++;
+    if (atomic_load(&server->is_stopping))
+        session->ending = SERVE_ENDS_STOPPING;
     return session;
 }
 
