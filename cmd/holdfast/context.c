@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "audit/append.h"
 #include "base/fd.h"
 #include "holdfast/cli.h"
 #include "operate/user.h"
+
+#include <stdarg.h>
+#include <stdio.h>
 
 bool cli_settle(struct cli *cli, unsigned services)
 {

@@ -2,11 +2,11 @@
 /*
  * holdfast sync, status.
  */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "holdfast/cli.h"
 #include "source/account.h"
+
+#include <stdio.h>
+#include <stdlib.h>
 
 static const struct option no_options[] = { { NULL, 0, NULL, 0 } };
 
@@ -49,8 +49,7 @@ static bool choose_accounts(struct cli *cli, int count, char **names, struct cli
 
 int cmd_sync(struct cli *cli, int argc, char **argv)
 {
-    const unsigned needed =
-        OPERATE_SERVICE_GATE | OPERATE_SERVICE_KEEPER | OPERATE_SERVICE_INGEST;
+    const unsigned needed = OPERATE_SERVICE_GATE | OPERATE_SERVICE_KEEPER | OPERATE_SERVICE_INGEST;
     struct cli_run *runs;
     size_t count;
     int status;
@@ -102,7 +101,9 @@ static int print_json_status(struct cli *cli, const struct operate_holder *holde
 
 int cmd_status(struct cli *cli, int argc, char **argv)
 {
-    enum { JSON = 256 };
+    enum {
+        JSON = 256
+    };
     static const struct option known[] = {
         { "json", no_argument, NULL, JSON },
         { NULL, 0, NULL, 0 },

@@ -4,17 +4,17 @@
  *
  * Holds no database connection while it runs, parses nothing, listens to nobody (lib/operate).
  */
+#include "base/fd.h"
+#include "operate/install.h"
+#include "operate/supervise.h"
+#include "operate/user.h"
+
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
-
-#include "base/fd.h"
-#include "operate/install.h"
-#include "operate/supervise.h"
-#include "operate/user.h"
 
 enum {
     EXIT_USAGE = 2,
@@ -33,15 +33,19 @@ struct options {
 static const char help[] =
     "usage: holdfastd [-c FILE] [--workers N]\n"
     "\n"
-    "Runs the archive in the foreground: PostgreSQL (unless [database] url is set), holdfast-gate,\n"
-    "-keeper, -ingest and -imapd. Makes or upgrades the installation first. Writes one line \"ready ...\"\n"
+    "Runs the archive in the foreground: PostgreSQL (unless [database] url is set), "
+    "holdfast-gate,\n"
+    "-keeper, -ingest and -imapd. Makes or upgrades the installation first. Writes one line "
+    "\"ready ...\"\n"
     "to standard output when everything serves, and its log to standard error. SIGTERM ends all.\n"
     "\n"
     "  -c FILE         settings; else $HOLDFAST_CONFIG, else " CONF_DEFAULT_FILE "\n"
     "  --workers N     how many holdfast-ingest, instead of [ingest] workers\n"
-    "  --ready-fd N    write the line to this descriptor and close it, instead of standard output;\n"
+    "  --ready-fd N    write the line to this descriptor and close it, instead of standard "
+    "output;\n"
     "                  or \"failed CODE TEXT\"\n"
-    "  --services LIST only these: database,gate,keeper,ingest,imapd (what `holdfast sync` uses; the\n"
+    "  --services LIST only these: database,gate,keeper,ingest,imapd (what `holdfast sync` uses; "
+    "the\n"
     "                  database is always one of them)\n"
     "  --programs LIST open descriptors of the other programs (from `holdfast`)\n";
 
@@ -57,7 +61,13 @@ static bool read_number(const char *option, const char *text, uint32_t max, uint
 
 static bool read_options(int argc, char **argv, struct options *out, struct err *err)
 {
-    enum { WORKERS = 256, SERVICES, READY_FD, PROGRAMS, HELP };
+    enum {
+        WORKERS = 256,
+        SERVICES,
+        READY_FD,
+        PROGRAMS,
+        HELP
+    };
     static const struct option known[] = {
         { "workers", required_argument, NULL, WORKERS },
         { "services", required_argument, NULL, SERVICES },
@@ -101,7 +111,8 @@ static bool read_options(int argc, char **argv, struct options *out, struct err 
         }
     }
     if (optind < argc)
-        return err_fail(err, ERR_SYNTAX, "unknown argument '%s': see holdfastd --help", argv[optind]);
+        return err_fail(err, ERR_SYNTAX, "unknown argument '%s': see holdfastd --help",
+                        argv[optind]);
     options.services |= OPERATE_SERVICE_DATABASE;
     *out = options;
     return true;
@@ -127,8 +138,7 @@ static bool run(const struct options *options, struct err *err)
     /* First what perhaps only root may read. */
     if (!conf_load(options->conf_path, &conf, err) ||
         !operate_keep_settings(conf, settings_path, &settings_fd, err) ||
-        !find_programs(options, &programs, err) ||
-        !operate_settle(conf, true, err))
+        !find_programs(options, &programs, err) || !operate_settle(conf, true, err))
         return false;
     log.level = conf->holdfast.log_level;
     if (!operate_take_lock(conf->holdfast.data_dir, options->services, &lock_fd, err) ||

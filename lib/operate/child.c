@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/fd.h"
+#include "operate/internal.h"
+#include "operate/user.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -9,10 +13,6 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "base/fd.h"
-#include "operate/internal.h"
-#include "operate/user.h"
 
 /* A pipe's reading end from which the password can be read, up to the end. */
 static bool hand_down_password(const struct child_setup *setup, enum db_role role, int *out,
@@ -154,8 +154,8 @@ void child_reap(struct child *child, char text[CHILD_END_BYTES], int *exit_statu
     if (child->backoff_ms == 0 || deadline_has_passed(child->steady_at))
         child->backoff_ms = CHILD_BACKOFF_FIRST_MS;
     child->restart_at = deadline_after_ms(child->backoff_ms);
-    child->backoff_ms = child->backoff_ms * 2 > CHILD_BACKOFF_MAX_MS ? CHILD_BACKOFF_MAX_MS
-                                                                     : child->backoff_ms * 2;
+    child->backoff_ms =
+        child->backoff_ms * 2 > CHILD_BACKOFF_MAX_MS ? CHILD_BACKOFF_MAX_MS : child->backoff_ms * 2;
 }
 
 void child_signal(const struct child *child, int signal_number)

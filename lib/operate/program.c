@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "operate/program.h"
 
+#include "base/bytes.h"
+#include "base/fd.h"
+#include "operate/lock.h"
+
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "base/bytes.h"
-#include "base/fd.h"
-#include "operate/lock.h"
 
 static const char *const names[OPERATE_PROGRAM_COUNT] = {
     [OPERATE_HOLDFASTD] = "holdfastd",    [OPERATE_GATE] = "holdfast-gate",

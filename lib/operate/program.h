@@ -16,7 +16,9 @@ enum operate_program {
     OPERATE_INGEST,
     OPERATE_IMAPD,
 };
-enum { OPERATE_PROGRAM_COUNT = OPERATE_IMAPD + 1 };
+enum {
+    OPERATE_PROGRAM_COUNT = OPERATE_IMAPD + 1
+};
 
 struct operate_programs {
     int fds[OPERATE_PROGRAM_COUNT]; /* O_PATH, close-on-exec; -1: not asked for */
@@ -35,7 +37,9 @@ unsigned operate_programs_of(unsigned services);
  * A holdfast that was root hands the programs it opened to its holdfastd, which is root no more:
  * as text ("-1,5,6,7,-1", the order of the enum), and with operate_pass_programs in the child.
  */
-enum { OPERATE_PROGRAMS_TEXT_BYTES = 64 };
+enum {
+    OPERATE_PROGRAMS_TEXT_BYTES = 64
+};
 void operate_write_programs(const struct operate_programs *programs,
                             char text[OPERATE_PROGRAMS_TEXT_BYTES]);
 void operate_pass_programs(const struct operate_programs *programs);

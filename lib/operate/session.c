@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "operate/session.h"
 
+#include "base/fd.h"
+#include "db/cluster.h"
+#include "operate/install.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -13,12 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/fd.h"
-#include "db/cluster.h"
-#include "operate/install.h"
-
 enum {
-    OPEN_MS = 180000,  /* initdb and a first start on a slow machine */
+    OPEN_MS = 180000, /* initdb and a first start on a slow machine */
     STOP_MS = 120000,
     RETRY_MS = 100,
     REPLY_BYTES = ERR_TEXT_BYTES + 64,
@@ -54,8 +54,8 @@ static bool connect_owner(struct operate_session *session, struct err *err)
     if (is_private && (!conf_find_runtime_dir(conf, &session->runtime, err) ||
                        !db_read_password(conf->holdfast.data_dir, DB_ROLE_OWNER, &password, err)))
         return false;
-    target = operate_session_target(session, is_private ? db_role_name(DB_ROLE_OWNER) : NULL,
-                                    password);
+    target =
+        operate_session_target(session, is_private ? db_role_name(DB_ROLE_OWNER) : NULL, password);
     return db_connect(&target, &session->db, err) && db_check_schema(session->db, err);
 }
 
@@ -148,8 +148,9 @@ static bool take_reply(const char *reply, struct err *err)
     if (bytes_start_with(rest, BYTES("ready")))
         return true;
     if (!scan_text(&rest, BYTES("failed ")) || !scan_until_byte(&rest, ' ', &word))
-        return err_fail(err, ERR_SYSTEM,
-                        "the services could not be started: see holdfast.log in the data directory");
+        return err_fail(
+            err, ERR_SYSTEM,
+            "the services could not be started: see holdfast.log in the data directory");
     for (int code = ERR_SYNTAX; code <= (int)ERR_SYSTEM; code++) {
         if (bytes_equal(word, bytes_of_text(err_code_name((enum err_code)code))))
             return err_fail(err, (enum err_code)code, "%s", (const char *)rest.ptr + 1);
@@ -279,7 +280,8 @@ bool operate_open_session(const struct operate_session_request *request,
 
             operate_close_session(&session);
             /* Another command may have been quicker to start one. */
-            if (was_ours && operate_find_holder(request->conf->holdfast.data_dir, &holder, &unknown) &&
+            if (was_ours &&
+                operate_find_holder(request->conf->holdfast.data_dir, &holder, &unknown) &&
                 !holder.is_running)
                 return false;
             if (!was_ours && err->code != ERR_RETRY && err->code != ERR_ABSENT)
