@@ -205,6 +205,7 @@ static int add_account(struct cli *cli, struct request *r)
     unsigned needed = OPERATE_SERVICE_DATABASE;
     struct cli_run run = { .name = r->settings.name };
 
+    cli_defer_interrupts();
     if (!r->is_untested)
         needed |= OPERATE_SERVICE_GATE | OPERATE_SERVICE_INGEST;
     if (!read_files(cli, r) || !cli_settle(cli, needed) || !cli_open(cli, needed) ||

@@ -134,6 +134,9 @@ int cli_print_json(struct cli *cli, json_t *value); /* takes value; exit status 
 
 /* ---- following runs (follow.c) ---- */
 
+/* SIGINT and SIGTERM wait until cli_follow looks, or until the next try of cli_open. */
+void cli_defer_interrupts(void);
+
 struct cli_run {
     struct bytes name;
     int64_t account_id;

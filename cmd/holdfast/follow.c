@@ -259,6 +259,23 @@ static int follow(struct follow *f, int signal_fd)
     return EXIT_INTERRUPTED;
 }
 
+static sigset_t interrupts(void)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGTERM);
+    return set;
+}
+
+void cli_defer_interrupts(void)
+{
+    sigset_t set = interrupts();
+
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 int cli_follow(struct cli *cli, const struct cli_run *runs, size_t count, bool is_test)
 {
     CLEANUP(arena_free) struct arena *arena = arena_create(WATCH_ARENA_BYTES);
@@ -274,20 +291,13 @@ int cli_follow(struct cli *cli, const struct cli_run *runs, size_t count, bool i
         .arena = arena,
         .next_line = deadline_after_ms(LINE_MS),
     };
-    sigset_t stops, before;
-    int status;
+    sigset_t stops = interrupts();
 
-    (void)sigemptyset(&stops);
-    (void)sigaddset(&stops, SIGINT);
-    (void)sigaddset(&stops, SIGTERM);
-    (void)sigprocmask(SIG_BLOCK, &stops, &before);
+    cli_defer_interrupts();
     signal_fd = signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signal_fd < 0) {
         (void)err_errno(&cli->err, "signal descriptor");
         return cli_fail(cli);
     }
-    status = follow(&f, signal_fd);
-    if (status != EXIT_INTERRUPTED)
-        (void)sigprocmask(SIG_SETMASK, &before, NULL);
-    return status;
+    return follow(&f, signal_fd);
 }

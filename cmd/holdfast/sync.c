@@ -56,6 +56,7 @@ int cmd_sync(struct cli *cli, int argc, char **argv)
 
     if (cli_next_option(cli, argc, argv, no_options, &status) == CLI_STOP)
         return status;
+    cli_defer_interrupts(); /* from here on: services that were started end in order */
     if (!cli_settle(cli, needed) || !cli_open(cli, needed) ||
         !choose_accounts(cli, argc - optind, argv + optind, &runs, &count))
         return cli_fail(cli);

@@ -260,6 +260,15 @@ static bool try_to_open(const struct operate_session_request *request,
     return connect_owner(session, err);
 }
 
+/* A command that defers signals still wants to be stopped. */
+static bool is_interrupted(void)
+{
+    sigset_t waiting;
+
+    return sigpending(&waiting) == 0 &&
+           (sigismember(&waiting, SIGINT) == 1 || sigismember(&waiting, SIGTERM) == 1);
+}
+
 bool operate_open_session(const struct operate_session_request *request,
                           struct operate_session *out, struct err *err)
 {
@@ -288,6 +297,8 @@ bool operate_open_session(const struct operate_session_request *request,
                 return false;
             if (deadline_has_passed(deadline))
                 return false;
+            if (is_interrupted())
+                return err_fail(err, ERR_RETRY, "interrupted while waiting for the services");
             err_clear(err);
             (void)poll(NULL, 0, RETRY_MS);
         }
