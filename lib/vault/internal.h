@@ -224,6 +224,8 @@ struct vault_frame {
     bool is_checked;
 };
 
+enum { VAULT_RANGES_MAX = 256 }; /* of one load */
+
 struct vault_raw_range {
     int64_t run_id;
     uint64_t first, last; /* positions in the raw stream */
@@ -234,6 +236,8 @@ void vault_free_window(struct vault_window **window);
 /* The frame that holds this position, NULL: not in the window. */
 struct vault_frame *vault_find_frame(struct vault_reader *reader, int64_t account_id,
                                      int64_t run_id, uint64_t raw_at);
+
+bool vault_window_is_empty(const struct vault_reader *reader);
 
 /* Replaces the window by the frames of these ranges. */
 MUST_USE bool vault_load_window(struct vault_reader *reader, int64_t account_id,

@@ -35,7 +35,7 @@ struct vault_pack_opener {
 };
 
 /*
- * token: as the gate gave it; copied. NULL: none, for roles that need none (owner, keeper).
+ * token: text, as the gate gave it; copied. NULL: none, for roles that need none (owner, keeper).
  * opener: copied. NULL: frames in packs fail with ERR_ABSENT.
  */
 MUST_USE bool vault_open_reader(struct db_pool *pool, const struct secret *token,
@@ -223,7 +223,8 @@ void vault_expect_octets(struct vault_reader *reader, const struct vault_octets 
 MUST_USE bool vault_check_octets(struct vault_reader *reader, const struct vault_octets *octets,
                                  uint64_t offset, uint64_t length, struct err *err);
 
-/* Gets the next octets, borrowed, at most 1 MiB at once. No database connection is held meanwhile. */
+/* Gets the next octets, borrowed, at most 1 MiB at once. No database connection is held meanwhile. A
+ * sink must not use the reader. */
 typedef bool vault_sink_fn(void *context, struct bytes octets, struct err *err);
 
 /*
