@@ -5,7 +5,9 @@
 #include "base/clock.h"
 #include "vault/internal.h"
 
-enum { ZONE_MINUTES_MAX = 24 * 60 };
+enum {
+    ZONE_MINUTES_MAX = 24 * 60
+};
 
 /* Years 1 to 9999: what a timestamptz holds and INTERNALDATE can say. */
 static bool is_date(int64_t usec)
@@ -54,8 +56,7 @@ bool vault_add_entry(struct vault_batch *batch, const struct vault_arrival *arri
         return err_fail(err, ERR_SYNTAX, "message without a UID");
     if (!is_date(arrival->internal_usec) || arrival->internal_zone > ZONE_MINUTES_MAX ||
         arrival->internal_zone < -ZONE_MINUTES_MAX)
-        return err_fail(err, ERR_SYNTAX, "UID %u: INTERNALDATE out of range",
-                        arrival->source_uid);
+        return err_fail(err, ERR_SYNTAX, "UID %u: INTERNALDATE out of range", arrival->source_uid);
     if (arrival->keyword_count > LIMIT_KEYWORDS_PER_MAILBOX)
         return err_fail(err, ERR_LIMIT, "UID %u: %zu keywords, at most %u are kept",
                         arrival->source_uid, arrival->keyword_count, LIMIT_KEYWORDS_PER_MAILBOX);

@@ -2,9 +2,9 @@
 /*
  * vault/change.c - what the source says now about messages that are archived.
  */
-#include <stdlib.h>
-
 #include "vault/internal.h"
+
+#include <stdlib.h>
 
 struct vault_change_set vault_make_change_set(struct arena *arena, size_t room)
 {
@@ -53,8 +53,7 @@ bool vault_queue_changes(struct vault_writer *writer, int64_t mailbox_id, int64_
                     DB_ARGS(account, mailbox, DB_I64(modseq), uids, flags, keywords, is_gone),
                     err) &&
            db_queue(writer->db, DB_VAULT_PLACEMENT_CHANGE,
-                    DB_ARGS(account, mailbox, DB_I64(modseq), uids, flags, keywords, is_gone),
-                    err);
+                    DB_ARGS(account, mailbox, DB_I64(modseq), uids, flags, keywords, is_gone), err);
 }
 
 /* ---- keywords ------------------------------------------------------------------------------ */
@@ -64,8 +63,8 @@ void vault_load_numbers(struct vault_writer *writer, const struct db_result *row
     vault_clear_keywords(&writer->numbers);
     for (size_t i = 0; i < db_rows(rows); i++) {
         /* The table's own CHECK keeps numbers in range. */
-        bool is_put = vault_put_keyword(&writer->numbers, writer->arena,
-                                        (size_t)db_i32(rows, i, 0), db_bytes(rows, i, 1));
+        bool is_put = vault_put_keyword(&writer->numbers, writer->arena, (size_t)db_i32(rows, i, 0),
+                                        db_bytes(rows, i, 1));
 
         assert(is_put);
         (void)is_put;
@@ -92,18 +91,24 @@ bool vault_queue_new_keywords(struct vault_writer *writer, int64_t mailbox_id, s
 
 /* ---- one unit of work ---------------------------------------------------------------------- */
 
-enum { LOOK_RENEWED, LOOK_MAILBOX, LOOK_KEYWORDS, LOOK_STATES, LOOK_COUNT };
+enum {
+    LOOK_RENEWED,
+    LOOK_MAILBOX,
+    LOOK_KEYWORDS,
+    LOOK_STATES,
+    LOOK_COUNT
+};
 
 /* Begins the transaction, takes the mailbox row and reads what is there, in one round trip. */
-static bool look(struct vault_writer *writer, int64_t mailbox_id, const int64_t *uids,
-                 size_t count, struct db_result **results, struct err *err)
+static bool look(struct vault_writer *writer, int64_t mailbox_id, const int64_t *uids, size_t count,
+                 struct db_result **results, struct err *err)
 {
     struct db *db = writer->db;
     struct db_value account = DB_I64(writer->lease.account_id);
     struct db_value mailbox = DB_I64(mailbox_id);
 
-    if (!db_pipeline_begin(db, err) ||
-        !db_begin(db, DB_READ_COMMITTED, &writer->tx, err) || !vault_queue_renew(writer, err) ||
+    if (!db_pipeline_begin(db, err) || !db_begin(db, DB_READ_COMMITTED, &writer->tx, err) ||
+        !vault_queue_renew(writer, err) ||
         !db_queue(db, DB_VAULT_MAILBOX_LOCK, DB_ARGS(account, mailbox), err) ||
         !db_queue(db, DB_VAULT_KEYWORD_NUMBERS, DB_ARGS(account, mailbox), err) ||
         !db_queue(db, DB_VAULT_PLACEMENT_STATES, DB_ARGS(account, mailbox, DB_I64S(uids, count)),
@@ -178,21 +183,19 @@ static bool write_changes(struct vault_writer *writer, int64_t mailbox_id, size_
     if (set->count == 0) {
         return db_commit(&writer->tx, err); /* the lease was prolonged */
     }
-    return db_pipeline_begin(db, err) &&
-           vault_queue_new_keywords(writer, mailbox_id, known, err) &&
+    return db_pipeline_begin(db, err) && vault_queue_new_keywords(writer, mailbox_id, known, err) &&
            vault_queue_changes(writer, mailbox_id, modseq, set, err) &&
            db_queue(db, DB_VAULT_MAILBOX_GROW,
                     DB_ARGS(DB_I64(writer->lease.account_id), DB_I64(mailbox_id),
                             DB_I64(db_i64(row, 0, 0)), DB_I64(modseq), DB_I64(0),
                             DB_I64(set->unseen), DB_I64(set->deleted), DB_I64(0)),
                     err) &&
-           db_commit(&writer->tx, err) &&
-           db_pipeline_end(db, NULL, 0, err);
+           db_commit(&writer->tx, err) && db_pipeline_end(db, NULL, 0, err);
 }
 
 static bool record(struct vault_writer *writer, int64_t mailbox_id,
-                   const struct vault_change *changes, size_t count,
-                   struct db_result **results, uint64_t *changed, struct err *err)
+                   const struct vault_change *changes, size_t count, struct db_result **results,
+                   uint64_t *changed, struct err *err)
 {
     struct vault_change_set set = vault_make_change_set(writer->arena, count);
     const struct vault_change **sorted =

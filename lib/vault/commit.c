@@ -7,9 +7,9 @@
  * and the COMMIT. READ COMMITTED: everything that is decided on is read under the mailbox row, or
  * is protected by the unique key of `message`.
  */
-#include <stdlib.h>
-
 #include "vault/internal.h"
+
+#include <stdlib.h>
 
 /* What becomes of an entry. */
 struct outcome {
@@ -18,7 +18,7 @@ struct outcome {
     uint32_t placement_uid; /* 0: repeated */
     bool is_repeated;
     bool is_matched;
-    bool is_new;   /* its octets: the first entry that has them */
+    bool is_new;           /* its octets: the first entry that has them */
     struct bytes keywords; /* bitmap */
 };
 
@@ -56,8 +56,7 @@ static int compare_hashes(const void *a, const void *b)
 {
     const struct outcome *const *x = a;
     const struct outcome *const *y = b;
-    int order = memcmp((*x)->entry->sha256.octets, (*y)->entry->sha256.octets,
-                       CRYPTO_SHA256_BYTES);
+    int order = memcmp((*x)->entry->sha256.octets, (*y)->entry->sha256.octets, CRYPTO_SHA256_BYTES);
 
     if (order != 0)
         return order;
@@ -162,8 +161,7 @@ static bool look(struct commit *commit, struct db_result **results, struct err *
         return false;
     if (db_rows(results[LOOK_MAILBOX]) == 0)
         return err_fail(err, ERR_ABSENT, "no mailbox %jd in account %jd",
-                        (intmax_t)commit->batch->mailbox_id,
-                        (intmax_t)writer->lease.account_id);
+                        (intmax_t)commit->batch->mailbox_id, (intmax_t)writer->lease.account_id);
     return true;
 }
 
@@ -323,8 +321,7 @@ static bool queue_octets(struct commit *commit, struct err *err)
             continue;
         if (!is_large &&
             !store_put_member(writer->run, &outcome->entry->sha256,
-                              bytes_slice(buf_bytes(&commit->batch->octets),
-                                          outcome->entry->start,
+                              bytes_slice(buf_bytes(&commit->batch->octets), outcome->entry->start,
                                           (size_t)outcome->entry->size_bytes),
                               &offset, err))
             return false;
@@ -363,15 +360,15 @@ static void collect_placements(const struct commit *commit, struct placement_arr
 {
     size_t count = commit->batch->count;
 
-    *arrays = (struct placement_arrays){
-        .uids = arena_new_array(commit->arena, int64_t, count),
-        .message_ids = arena_new_array(commit->arena, int64_t, count),
-        .internal_at = arena_new_array(commit->arena, int64_t, count),
-        .days = arena_new_array(commit->arena, int64_t, count),
-        .zones = arena_new_array(commit->arena, int16_t, count),
-        .flags = arena_new_array(commit->arena, int16_t, count),
-        .keywords = arena_new_array(commit->arena, struct bytes, count)
-    };
+    *arrays =
+        (struct placement_arrays){ .uids = arena_new_array(commit->arena, int64_t, count),
+                                   .message_ids = arena_new_array(commit->arena, int64_t, count),
+                                   .internal_at = arena_new_array(commit->arena, int64_t, count),
+                                   .days = arena_new_array(commit->arena, int64_t, count),
+                                   .zones = arena_new_array(commit->arena, int16_t, count),
+                                   .flags = arena_new_array(commit->arena, int16_t, count),
+                                   .keywords =
+                                       arena_new_array(commit->arena, struct bytes, count) };
     for (size_t i = 0; i < count; i++) {
         const struct outcome *outcome = &commit->outcomes[i];
         const struct vault_entry *entry = outcome->entry;
@@ -433,11 +430,10 @@ static bool queue_source_uids(struct commit *commit, struct db_value account,
         uids[used] = commit->outcomes[i].entry->source_uid;
         placements[used++] = commit->outcomes[i].placement_uid;
     }
-    return used == 0 ||
-           db_queue(commit->writer->db, DB_VAULT_SOURCE_UID_STORE,
-                    DB_ARGS(account, mailbox, DB_I32(commit->batch->epoch),
-                            DB_I64S(uids, used), DB_I64S(placements, used)),
-                    err);
+    return used == 0 || db_queue(commit->writer->db, DB_VAULT_SOURCE_UID_STORE,
+                                 DB_ARGS(account, mailbox, DB_I32(commit->batch->epoch),
+                                         DB_I64S(uids, used), DB_I64S(placements, used)),
+                                 err);
 }
 
 static bool write_all(struct commit *commit, struct err *err)

@@ -29,8 +29,8 @@ struct vault_keywords {
 void vault_clear_keywords(struct vault_keywords *keywords);
 
 /* A name that the database already has under this number. False: the number is out of range. */
-MUST_USE bool vault_put_keyword(struct vault_keywords *keywords, struct arena *arena,
-                                size_t number, struct bytes name);
+MUST_USE bool vault_put_keyword(struct vault_keywords *keywords, struct arena *arena, size_t number,
+                                struct bytes name);
 
 /*
  * The number of a name, the next free one if it is new. False: it cannot be recorded (over
@@ -76,8 +76,8 @@ void vault_clear_batch(struct vault_batch *batch);
 
 /* ERR_SYNTAX, ERR_LIMIT: nothing was added. */
 MUST_USE bool vault_add_entry(struct vault_batch *batch, const struct vault_arrival *arrival,
-                              const struct crypto_sha256 *sha256, size_t start,
-                              uint64_t size_bytes, struct err *err);
+                              const struct crypto_sha256 *sha256, size_t start, uint64_t size_bytes,
+                              struct err *err);
 
 /* ---- writer.c, large.c ------------------------------------------------------------------------ */
 
@@ -224,7 +224,9 @@ struct vault_frame {
     bool is_checked;
 };
 
-enum { VAULT_RANGES_MAX = 256 }; /* of one load */
+enum {
+    VAULT_RANGES_MAX = 256
+}; /* of one load */
 
 struct vault_raw_range {
     int64_t run_id;

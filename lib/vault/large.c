@@ -8,7 +8,9 @@
  */
 #include "vault/internal.h"
 
-enum { PIPELINE_FRAMES = 8 }; /* 2 MiB of raw octets */
+enum {
+    PIPELINE_FRAMES = 8
+}; /* 2 MiB of raw octets */
 
 bool vault_put_frame(void *context, const struct store_frame *frame, struct err *err)
 {

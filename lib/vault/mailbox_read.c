@@ -25,19 +25,18 @@ enum {
 
 static void read_counters(const struct db_result *rows, size_t row, struct vault_mailbox_row *out)
 {
-    *out = (struct vault_mailbox_row){
-        .account_id = db_i64(rows, row, COL_ACCOUNT_ID),
-        .mailbox_id = db_i64(rows, row, COL_MAILBOX_ID),
-        .uidvalidity = (uint32_t)db_i64(rows, row, COL_UIDVALIDITY),
-        .uidnext = (uint64_t)db_i64(rows, row, COL_UIDNEXT),
-        .highestmodseq = (uint64_t)db_i64(rows, row, COL_HIGHESTMODSEQ),
-        .messages = (uint64_t)db_i64(rows, row, COL_MESSAGES),
-        .unseen = (uint64_t)db_i64(rows, row, COL_UNSEEN),
-        .deleted = (uint64_t)db_i64(rows, row, COL_DELETED),
-        .octets = (uint64_t)db_i64(rows, row, COL_OCTETS),
-        .is_noselect = db_bool(rows, row, COL_IS_NOSELECT),
-        .is_gone = db_bool(rows, row, COL_IS_GONE)
-    };
+    *out =
+        (struct vault_mailbox_row){ .account_id = db_i64(rows, row, COL_ACCOUNT_ID),
+                                    .mailbox_id = db_i64(rows, row, COL_MAILBOX_ID),
+                                    .uidvalidity = (uint32_t)db_i64(rows, row, COL_UIDVALIDITY),
+                                    .uidnext = (uint64_t)db_i64(rows, row, COL_UIDNEXT),
+                                    .highestmodseq = (uint64_t)db_i64(rows, row, COL_HIGHESTMODSEQ),
+                                    .messages = (uint64_t)db_i64(rows, row, COL_MESSAGES),
+                                    .unseen = (uint64_t)db_i64(rows, row, COL_UNSEEN),
+                                    .deleted = (uint64_t)db_i64(rows, row, COL_DELETED),
+                                    .octets = (uint64_t)db_i64(rows, row, COL_OCTETS),
+                                    .is_noselect = db_bool(rows, row, COL_IS_NOSELECT),
+                                    .is_gone = db_bool(rows, row, COL_IS_GONE) };
 }
 
 static bool read_row(const struct db_result *rows, size_t row, struct arena *arena,
@@ -69,11 +68,11 @@ bool vault_list_accounts(struct vault_reader *reader, struct bytes after, size_t
     void *room;
 
     assert(is_page(limit));
-    if (!vault_run_queries(reader,
-                           &(struct vault_query){ DB_VAULT_ACCOUNT_LIST,
-                                                  DB_ARGS(DB_TEXT(vault_not_null(after)),
-                                                          DB_I64(limit)) },
-                           1, &result, err) ||
+    if (!vault_run_queries(
+            reader,
+            &(struct vault_query){ DB_VAULT_ACCOUNT_LIST,
+                                   DB_ARGS(DB_TEXT(vault_not_null(after)), DB_I64(limit)) },
+            1, &result, err) ||
         !arena_try_alloc(arena, db_rows(result), sizeof *accounts, &room, err))
         return false;
     accounts = room;
@@ -88,8 +87,8 @@ bool vault_list_accounts(struct vault_reader *reader, struct bytes after, size_t
 }
 
 static bool run_list(struct vault_reader *reader, struct bytes account,
-                     const struct vault_mailbox_row *after, size_t limit,
-                     struct db_result **result, struct err *err)
+                     const struct vault_mailbox_row *after, size_t limit, struct db_result **result,
+                     struct err *err)
 {
     struct db_value after_account = DB_TEXT(BYTES(""));
     struct db_value after_path = DB_TEXT(BYTES(""));
@@ -100,21 +99,20 @@ static bool run_list(struct vault_reader *reader, struct bytes account,
         after_path = DB_TEXT(after->path);
     }
     if (account.len > 0)
-        return vault_run_queries(reader,
-                                 &(struct vault_query){ DB_VAULT_MAILBOX_LIST_ACCOUNT,
-                                                        DB_ARGS(DB_TEXT(account), after_path,
-                                                                page) },
-                                 1, result, err);
-    return vault_run_queries(reader,
-                             &(struct vault_query){ DB_VAULT_MAILBOX_LIST,
-                                                    DB_ARGS(after_account, after_path, page) },
-                             1, result, err);
+        return vault_run_queries(
+            reader,
+            &(struct vault_query){ DB_VAULT_MAILBOX_LIST_ACCOUNT,
+                                   DB_ARGS(DB_TEXT(account), after_path, page) },
+            1, result, err);
+    return vault_run_queries(
+        reader,
+        &(struct vault_query){ DB_VAULT_MAILBOX_LIST, DB_ARGS(after_account, after_path, page) }, 1,
+        result, err);
 }
 
 bool vault_list_mailboxes(struct vault_reader *reader, struct bytes account,
-                          const struct vault_mailbox_row *after, size_t limit,
-                          struct arena *arena, const struct vault_mailbox_row **rows,
-                          size_t *count, struct err *err)
+                          const struct vault_mailbox_row *after, size_t limit, struct arena *arena,
+                          const struct vault_mailbox_row **rows, size_t *count, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *result = NULL;
     struct vault_mailbox_row *mailboxes;
@@ -138,11 +136,11 @@ bool vault_find_mailbox(struct vault_reader *reader, struct bytes account, struc
 {
     CLEANUP(db_result_free) struct db_result *result = NULL;
 
-    if (!vault_run_queries(reader,
-                           &(struct vault_query){ DB_VAULT_MAILBOX_FIND,
-                                                  DB_ARGS(DB_TEXT(vault_not_null(account)),
-                                                          DB_TEXT(vault_not_null(path))) },
-                           1, &result, err))
+    if (!vault_run_queries(
+            reader,
+            &(struct vault_query){ DB_VAULT_MAILBOX_FIND, DB_ARGS(DB_TEXT(vault_not_null(account)),
+                                                                  DB_TEXT(vault_not_null(path))) },
+            1, &result, err))
         return false;
     if (db_rows(result) == 0)
         return err_fail(err, ERR_ABSENT, "no such mailbox");
@@ -179,8 +177,8 @@ static bool read_disposed(const struct db_result *rows, struct arena *arena,
         return false;
     ranges = room;
     for (size_t i = 0; i < db_rows(rows); i++)
-        ranges[i] = (struct vault_uid_range){ (uint32_t)db_i64(rows, i, 0),
-                                              (uint32_t)db_i64(rows, i, 1) };
+        ranges[i] =
+            (struct vault_uid_range){ (uint32_t)db_i64(rows, i, 0), (uint32_t)db_i64(rows, i, 1) };
     out->disposed = ranges;
     out->disposed_count = db_rows(rows);
     return true;
@@ -189,7 +187,13 @@ static bool read_disposed(const struct db_result *rows, struct arena *arena,
 bool vault_load_mailbox(struct vault_reader *reader, int64_t account_id, int64_t mailbox_id,
                         struct arena *arena, struct vault_mailbox *out, struct err *err)
 {
-    enum { ROW, KEYWORDS, DISPOSED, UNSEEN, COUNT };
+    enum {
+        ROW,
+        KEYWORDS,
+        DISPOSED,
+        UNSEEN,
+        COUNT
+    };
     struct db_args args = DB_ARGS(DB_I64(account_id), DB_I64(mailbox_id));
     const struct vault_query queries[COUNT] = { [ROW] = { DB_VAULT_MAILBOX_LOAD, args },
                                                 [KEYWORDS] = { DB_VAULT_KEYWORD_NUMBERS, args },
@@ -224,8 +228,7 @@ bool vault_poll_mailbox(struct vault_reader *reader, int64_t account_id, int64_t
 
     if (!vault_run_queries(reader,
                            &(struct vault_query){ DB_VAULT_MAILBOX_POLL,
-                                                  DB_ARGS(DB_I64(account_id),
-                                                          DB_I64(mailbox_id)) },
+                                                  DB_ARGS(DB_I64(account_id), DB_I64(mailbox_id)) },
                            1, &result, err))
         return false;
     if (db_rows(result) == 0)

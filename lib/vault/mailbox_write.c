@@ -5,7 +5,13 @@
 #include "vault/internal.h"
 
 /* Columns of vault_listed_find. */
-enum { COL_ID, COL_PATH, COL_SPECIAL_USE, COL_IS_NOSELECT, COL_IS_GONE };
+enum {
+    COL_ID,
+    COL_PATH,
+    COL_SPECIAL_USE,
+    COL_IS_NOSELECT,
+    COL_IS_GONE
+};
 
 /* The rows come in the order of bytes_compare. */
 static ssize_t find_path(const struct db_result *rows, struct bytes path)
@@ -120,10 +126,10 @@ static bool write_listed(struct work *work, struct err *err)
 
 static bool find(struct work *work, struct db_result **rows, struct err *err)
 {
-    return db_run(work->writer->db, DB_VAULT_LISTED_FIND,
-                  DB_ARGS(DB_I64(work->writer->lease.account_id),
-                          DB_TEXTS(work->paths, work->count)),
-                  rows, err);
+    return db_run(
+        work->writer->db, DB_VAULT_LISTED_FIND,
+        DB_ARGS(DB_I64(work->writer->lease.account_id), DB_TEXTS(work->paths, work->count)), rows,
+        err);
 }
 
 /* Another job of the account may have added it meanwhile: the second look sees that one. */
@@ -152,8 +158,7 @@ static bool open_listed(struct work *work, struct err *err)
     if (!vault_begin_tx(work->writer, err) || !find(work, &rows, err))
         return false;
     compare(work, rows);
-    return write_listed(work, err) && find_added(work, err) &&
-           db_commit(&work->writer->tx, err);
+    return write_listed(work, err) && find_added(work, err) && db_commit(&work->writer->tx, err);
 }
 
 /* READ COMMITTED; may be called again after ERR_RETRY. */

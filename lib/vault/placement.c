@@ -38,20 +38,19 @@ static bool read_sha256(const struct db_result *rows, size_t row, size_t col,
 }
 
 bool vault_read_placement_row(const struct db_result *rows, size_t row, unsigned columns,
-                              int64_t account_id, struct arena *arena,
-                              struct vault_placement *out, struct err *err)
+                              int64_t account_id, struct arena *arena, struct vault_placement *out,
+                              struct err *err)
 {
-    struct vault_placement placement = {
-        .uid = (uint32_t)db_i64(rows, row, COL_UID),
-        .flags = (uint8_t)db_i16(rows, row, COL_FLAGS),
-        .is_gone = !db_is_null(rows, row, COL_GONE_AT),
-        .internal_zone = db_i16(rows, row, COL_INTERNAL_ZONE),
-        .internal_usec = db_time_usec(rows, row, COL_INTERNAL_AT),
-        .archived_usec = db_time_usec(rows, row, COL_ARCHIVED_AT),
-        .modseq = (uint64_t)db_i64(rows, row, COL_MODSEQ),
-        .appeared_modseq = (uint64_t)db_i64(rows, row, COL_APPEARED_MODSEQ),
-        .message_id = db_i64(rows, row, COL_MESSAGE_ID)
-    };
+    struct vault_placement placement = { .uid = (uint32_t)db_i64(rows, row, COL_UID),
+                                         .flags = (uint8_t)db_i16(rows, row, COL_FLAGS),
+                                         .is_gone = !db_is_null(rows, row, COL_GONE_AT),
+                                         .internal_zone = db_i16(rows, row, COL_INTERNAL_ZONE),
+                                         .internal_usec = db_time_usec(rows, row, COL_INTERNAL_AT),
+                                         .archived_usec = db_time_usec(rows, row, COL_ARCHIVED_AT),
+                                         .modseq = (uint64_t)db_i64(rows, row, COL_MODSEQ),
+                                         .appeared_modseq =
+                                             (uint64_t)db_i64(rows, row, COL_APPEARED_MODSEQ),
+                                         .message_id = db_i64(rows, row, COL_MESSAGE_ID) };
 
     if (placement.is_gone)
         placement.gone_usec = db_time_usec(rows, row, COL_GONE_AT);
@@ -63,12 +62,11 @@ bool vault_read_placement_row(const struct db_result *rows, size_t row, unsigned
             return false;
     }
     if ((columns & VAULT_WITH_LOCATOR) == VAULT_WITH_LOCATOR)
-        placement.octets = (struct vault_octets){
-            .account_id = account_id,
-            .run_id = db_i64(rows, row, COL_RUN_ID),
-            .raw_offset = (uint64_t)db_i64(rows, row, COL_RAW_OFFSET),
-            .size_bytes = placement.size_bytes
-        };
+        placement.octets =
+            (struct vault_octets){ .account_id = account_id,
+                                   .run_id = db_i64(rows, row, COL_RUN_ID),
+                                   .raw_offset = (uint64_t)db_i64(rows, row, COL_RAW_OFFSET),
+                                   .size_bytes = placement.size_bytes };
     *out = placement;
     return true;
 }
@@ -138,16 +136,15 @@ static bool read_rows(const struct vault_placement_query *query, const struct db
         return false;
     rows = room;
     for (size_t i = 0; i < db_rows(result); i++)
-        if (!vault_read_placement_row(result, i, query->columns, query->account_id, arena,
-                                      &rows[i], err))
+        if (!vault_read_placement_row(result, i, query->columns, query->account_id, arena, &rows[i],
+                                      err))
             return false;
     *out = rows;
     return true;
 }
 
 bool vault_read_placements(struct vault_reader *reader, const struct vault_placement_query *query,
-                           struct arena *arena, struct vault_placement_page *out,
-                           struct err *err)
+                           struct arena *arena, struct vault_placement_page *out, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *result = NULL;
     struct vault_placement_page page = { .through_uid = UINT32_MAX, .is_last = true };
@@ -159,15 +156,14 @@ bool vault_read_placements(struct vault_reader *reader, const struct vault_place
         *out = page;
         return true;
     }
-    if (!vault_run_queries(reader,
-                           &(struct vault_query){ page_statement(query->columns),
-                                                  DB_ARGS(DB_I64(query->account_id),
-                                                          DB_I64(query->mailbox_id),
-                                                          DB_I64S(ask.firsts, ask.count),
-                                                          DB_I64S(ask.lasts, ask.count),
-                                                          DB_I64(query->changed_since),
-                                                          DB_I64(query->limit)) },
-                           1, &result, err) ||
+    if (!vault_run_queries(
+            reader,
+            &(struct vault_query){ page_statement(query->columns),
+                                   DB_ARGS(DB_I64(query->account_id), DB_I64(query->mailbox_id),
+                                           DB_I64S(ask.firsts, ask.count),
+                                           DB_I64S(ask.lasts, ask.count),
+                                           DB_I64(query->changed_since), DB_I64(query->limit)) },
+            1, &result, err) ||
         !read_rows(query, result, arena, &page.rows, err))
         return false;
     page.count = db_rows(result);
@@ -234,12 +230,12 @@ bool vault_find_hash(struct vault_reader *reader, struct bytes hex, size_t limit
 
     assert(limit >= 1 && limit <= LIMIT_PAGE_ROWS);
     if (!read_prefix(hex, &first, &last, err) ||
-        !vault_run_queries(reader,
-                           &(struct vault_query){ DB_VAULT_PLACEMENT_BY_HASH,
-                                                  DB_ARGS(DB_BYTEA(crypto_sha256_bytes(&first)),
-                                                          DB_BYTEA(crypto_sha256_bytes(&last)),
-                                                          DB_I64(limit)) },
-                           1, &result, err) ||
+        !vault_run_queries(
+            reader,
+            &(struct vault_query){ DB_VAULT_PLACEMENT_BY_HASH,
+                                   DB_ARGS(DB_BYTEA(crypto_sha256_bytes(&first)),
+                                           DB_BYTEA(crypto_sha256_bytes(&last)), DB_I64(limit)) },
+            1, &result, err) ||
         !arena_try_alloc(arena, db_rows(result), sizeof *found, &room, err))
         return false;
     found = room;

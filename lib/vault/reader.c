@@ -2,13 +2,15 @@
 /*
  * vault/reader.c - a reader, and its one way to the database.
  */
-#include <stdlib.h>
-
 #include "db/pool.h"
 #include "vault/internal.h"
 
+#include <stdlib.h>
+
 /* How long a reader waits for a connection that others have. */
-enum { BORROW_MS = 15000 };
+enum {
+    BORROW_MS = 15000
+};
 
 bool vault_open_reader(struct db_pool *pool, const struct secret *token,
                        const struct vault_pack_opener *opener, struct vault_reader **out,
@@ -59,7 +61,9 @@ static bool queue_all(struct vault_reader *reader, struct db *db, struct db_tx *
     return db_commit(tx, err);
 }
 
-enum { QUERIES_MAX = 8 };
+enum {
+    QUERIES_MAX = 8
+};
 
 static bool run_once(struct vault_reader *reader, const struct vault_query *queries, size_t count,
                      struct db_result **results, bool *is_lost, struct err *err)
@@ -87,8 +91,8 @@ static bool run_once(struct vault_reader *reader, const struct vault_query *quer
     return true;
 }
 
-bool vault_run_queries(struct vault_reader *reader, const struct vault_query *queries,
-                       size_t count, struct db_result **results, struct err *err)
+bool vault_run_queries(struct vault_reader *reader, const struct vault_query *queries, size_t count,
+                       struct db_result **results, struct err *err)
 {
     bool is_lost = false;
 

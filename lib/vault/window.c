@@ -5,12 +5,12 @@
  * Stored octets of the spool are borrowed from the result they came in; those of packs are read
  * when they are needed. Nothing is decoded, let alone given out, before its hash was compared.
  */
-#include <errno.h>
-#include <stdlib.h>
-
 #include "base/fd.h"
 #include "base/sys.h"
 #include "vault/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
 
 enum {
     PACKS_OPEN_MAX = 4,
@@ -123,14 +123,13 @@ static bool read_frame(const struct db_result *rows, size_t row, int64_t account
 {
     bool is_packed = !db_is_null(rows, row, COL_PACK_ID);
 
-    *out = (struct vault_frame){
-        .account_id = account_id,
-        .run_id = db_i64(rows, row, COL_RUN_ID),
-        .raw_start = (uint64_t)db_i64(rows, row, COL_RAW_START),
-        .facts.raw_bytes = (uint32_t)db_i32(rows, row, COL_RAW_BYTES),
-        .facts.stored_bytes = (uint32_t)db_i32(rows, row, COL_STORED_BYTES),
-        .key_id = db_i64(rows, row, COL_KEY_ID)
-    };
+    *out =
+        (struct vault_frame){ .account_id = account_id,
+                              .run_id = db_i64(rows, row, COL_RUN_ID),
+                              .raw_start = (uint64_t)db_i64(rows, row, COL_RAW_START),
+                              .facts.raw_bytes = (uint32_t)db_i32(rows, row, COL_RAW_BYTES),
+                              .facts.stored_bytes = (uint32_t)db_i32(rows, row, COL_STORED_BYTES),
+                              .key_id = db_i64(rows, row, COL_KEY_ID) };
     if (is_packed) {
         out->pack_id = db_i64(rows, row, COL_PACK_ID);
         out->pack_offset = (uint64_t)db_i64(rows, row, COL_PACK_OFFSET);
@@ -139,8 +138,7 @@ static bool read_frame(const struct db_result *rows, size_t row, int64_t account
     }
     if (!read_hash(db_bytes(rows, row, COL_STORED_SHA256), &out->facts.stored_sha256) ||
         (is_packed && !read_hash(db_bytes(rows, row, COL_PACK_SHA256), &out->pack_sha256)))
-        return err_fail(err, ERR_CORRUPT, "frame of run %jd has no SHA-256",
-                        (intmax_t)out->run_id);
+        return err_fail(err, ERR_CORRUPT, "frame of run %jd has no SHA-256", (intmax_t)out->run_id);
     return true;
 }
 
@@ -158,13 +156,12 @@ bool vault_load_window(struct vault_reader *reader, int64_t account_id,
         lasts[i] = (int64_t)ranges[i].last;
     }
     drop_frames(window);
-    if (!vault_run_queries(reader,
-                           &(struct vault_query){ DB_VAULT_FRAME_RANGE,
-                                                  DB_ARGS(DB_I64(account_id),
-                                                          DB_I64S(run_ids, count),
-                                                          DB_I64S(firsts, count),
-                                                          DB_I64S(lasts, count)) },
-                           1, &rows, err))
+    if (!vault_run_queries(
+            reader,
+            &(struct vault_query){ DB_VAULT_FRAME_RANGE,
+                                   DB_ARGS(DB_I64(account_id), DB_I64S(run_ids, count),
+                                           DB_I64S(firsts, count), DB_I64S(lasts, count)) },
+            1, &rows, err))
         return false;
     window->frames = calloc(db_rows(rows) + 1, sizeof *window->frames);
     if (window->frames == NULL)
@@ -230,8 +227,8 @@ static bool read_packed(struct vault_reader *reader, struct vault_frame *frame, 
     if (frame->owned == NULL)
         return err_errno(err, "frame of %u bytes", size);
     while (done < size) {
-        ssize_t got = sys()->pread(fd, frame->owned + done, size - done,
-                                   (off_t)(frame->pack_offset + done));
+        ssize_t got =
+            sys()->pread(fd, frame->owned + done, size - done, (off_t)(frame->pack_offset + done));
 
         if (got < 0 && errno == EINTR)
             continue;

@@ -93,13 +93,13 @@ struct vault_arrival {
 };
 
 struct vault_counts {
-    uint64_t messages;     /* messages that were given and committed */
-    uint64_t placed;       /* new placements */
-    uint64_t new_messages; /* of them, octets that the account did not have */
-    uint64_t matched;      /* found again in a new source epoch: no new placement */
-    uint64_t repeated;     /* source UIDs that were stored before: nothing was done */
-    uint64_t new_octets;   /* sum of sizes of new_messages */
-    uint64_t stored_octets; /* of their frames */
+    uint64_t messages;         /* messages that were given and committed */
+    uint64_t placed;           /* new placements */
+    uint64_t new_messages;     /* of them, octets that the account did not have */
+    uint64_t matched;          /* found again in a new source epoch: no new placement */
+    uint64_t repeated;         /* source UIDs that were stored before: nothing was done */
+    uint64_t new_octets;       /* sum of sizes of new_messages */
+    uint64_t stored_octets;    /* of their frames */
     uint64_t keywords_dropped; /* that cannot be recorded: see vault_arrival */
 };
 
@@ -157,7 +157,9 @@ struct vault_change {
     size_t keyword_count;
 };
 
-enum { VAULT_CHANGES_MAX = 10000 }; /* a call: one transaction that holds the mailbox row */
+enum {
+    VAULT_CHANGES_MAX = 10000
+}; /* a call: one transaction that holds the mailbox row */
 
 /*
  * One transaction. Those that change nothing leave no trace, so a caller may give all flags of a

@@ -2,9 +2,9 @@
 /*
  * vault/writer.c - a writer and its states; see write.h.
  */
-#include <stdlib.h>
-
 #include "vault/internal.h"
+
+#include <stdlib.h>
 
 /* Names and numbers of a batch: LIMIT_BATCH_MESSAGES × LIMIT_KEYWORDS_PER_MAILBOX × 2 at worst. */
 #define ARENA_BYTES ((size_t)8 << 20)

@@ -104,8 +104,8 @@ TEST_UNUSED static void fixture_open_reader(struct fixture *f,
     MUST(db_run_assembled(f->owner,
                           "INSERT INTO login_session (token_hash, account_scope, expires_at) "
                           "VALUES ($1, $2, now() + interval '1 hour')",
-                          DB_ARGS(DB_BYTEA(crypto_sha256_bytes(&hash)), DB_I64S(scope, 1)),
-                          &result, ERR));
+                          DB_ARGS(DB_BYTEA(crypto_sha256_bytes(&hash)), DB_I64S(scope, 1)), &result,
+                          ERR));
     CHECK(test_target(DB_ROLE_READER, &target));
     MUST(db_pool_create(&target, 2, &f->pool, ERR));
     MUST(vault_open_reader(f->pool, f->token, opener, &f->reader, ERR));

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vault/write.h"
-
 #include "fixture.h"
+#include "vault/write.h"
 
 TEST(message_is_stored_once_listed_and_read_back)
 {
@@ -79,10 +78,9 @@ TEST(pending_source_uid_becomes_stored_and_its_error_is_forgotten)
 
     if (!fixture_open(&f))
         return;
-    CHECK_EQ_I64(fixture_number(&f,
-                                "INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, "
-                                "state, attempts, error) VALUES ($1::bigint, $2::bigint, 1, 9, "
-                                "'pending', 3, 'time-out') RETURNING uid"),
+    CHECK_EQ_I64(fixture_number(&f, "INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, "
+                                    "state, attempts, error) VALUES ($1::bigint, $2::bigint, 1, 9, "
+                                    "'pending', 3, 'time-out') RETURNING uid"),
                  9);
     fixture_begin(&f);
     fixture_put(&f, 9, fixture_mail(&f, 100, 1));
@@ -562,9 +560,10 @@ TEST(after_a_uidvalidity_change_known_copies_keep_their_placements)
     CHECK_EQ_U64(counts.matched, 2);
     CHECK_EQ_U64(counts.placed, 2);
     CHECK_EQ_U64(counts.repeated, 1);
-    CHECK_EQ_I64(fixture_number(&f, "SELECT sum(placement_uid * (uid - 99))::bigint FROM source_uid "
-                                    "WHERE account_id = $1::bigint AND mailbox_id = $2::bigint AND "
-                                    "epoch = 2"),
+    CHECK_EQ_I64(fixture_number(&f,
+                                "SELECT sum(placement_uid * (uid - 99))::bigint FROM source_uid "
+                                "WHERE account_id = $1::bigint AND mailbox_id = $2::bigint AND "
+                                "epoch = 2"),
                  1 * 1 + 2 * 2 + 3 * 3 + 4 * 4 + 5 * 5 + 6 * 6);
     CHECK_EQ_I64(fixture_number(&f, OF_MAILBOX("messages")), 6);
     fixture_close(&f);
