@@ -246,7 +246,7 @@ add_accounts() {
             [ "$(field url <<<"$known")" = "$url" ] || holdfast account edit "$name" --url "$url"
         else
             holdfast account add "$name" --url "$url" --password-file "$demo/$name.password" \
-                --tls-ca "$demo/tls/ca.crt"
+                --tls-ca "$demo/tls/ca.crt" --no-test
         fi
     done
 }
@@ -302,9 +302,9 @@ TEXT
 serve() {
     explain_connection
     explain_commands "$1"
-    while kill -0 "$holdfastd_pid" 2>/dev/null; do
-        wait "$holdfastd_pid" || true
-    done
+    if wait "$holdfastd_pid"; then
+        exit 0 # it was asked to end, by the same Ctrl-C
+    fi
     holdfastd_pid=
     die "holdfastd has ended: see $log"
 }
@@ -330,10 +330,10 @@ main() {
     fi
     say "Demonstration: mail of ${people[*]} on a Dovecot of its own, archived in $data_dir."
     make_source
-    start_holdfastd
     add_accounts
     holdfast sync || say "(that may be tried again: $bin/holdfast sync)"
     add_auditor
+    start_holdfastd
     serve "${people[0]}"
 }
 
