@@ -169,7 +169,7 @@ static void report(const struct options *options, const struct err *err)
 
 int main(int argc, char **argv)
 {
-    struct options options;
+    struct options options = { .ready_fd = -1 };
     struct err err = { 0 };
 
     (void)prctl(PR_SET_NAME, "holdfastd", 0, 0, 0); /* started by descriptor it has a number */
