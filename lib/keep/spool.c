@@ -47,8 +47,9 @@ static bool drop_weeks(struct db *db, struct keep_spool_work *work, struct err *
         bool is_dropped = false;
 
         if (!change_week(db, DB_KEEP_SPOOL_DROP_WEEK, db_date_days(weeks, i, 0), &is_dropped, err)) {
-            if (strcmp(db_sqlstate(db), "55P03") != 0) /* lock_not_available: somebody reads */
+            if (err->code != ERR_RETRY || db_is_broken(db))
                 return err_wrap(err, "drop a spool week");
+            /* Lock time-out or deadlock: somebody reads. */
             err_clear(err);
         }
         work->dropped += is_dropped ? 1 : 0;
