@@ -5,9 +5,6 @@
  * Holds one database connection and, during a job, one connection to a source server. A job that was
  * begun is finished or dropped at a safe point when SIGTERM comes (ingest/run.h). One thread.
  */
-#include <stdio.h>
-#include <unistd.h>
-
 #include "base/clock.h"
 #include "conf/runtime.h"
 #include "gate/client.h"
@@ -15,9 +12,12 @@
 #include "process/process.h"
 #include "source/lease.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 enum {
     CONNECT_MS = 60000,
-    IDLE_MS = 1000,  /* between two looks for work */
+    IDLE_MS = 1000,    /* between two looks for work */
     TROUBLE_MS = 2000, /* after a failure of the database */
 };
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest/diff.h"
 
-#include <stdlib.h>
-
 #include "base/buf.h"
 #include "base/limits.h"
 #include "imap/mailbox.h"
+
+#include <stdlib.h>
 
 enum {
     NAMES_FIRST = 32
@@ -45,8 +45,7 @@ bool ingest_start_names(const struct source_keywords *known, struct arena *arena
     return true;
 }
 
-bool ingest_number_of(struct ingest_names *names, struct bytes name, uint16_t *out,
-                      struct err *err)
+bool ingest_number_of(struct ingest_names *names, struct bytes name, uint16_t *out, struct err *err)
 {
     for (size_t i = 0; i < names->count; i++)
         if (bytes_equal_nocase(names->names[i], name)) {

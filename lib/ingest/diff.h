@@ -63,6 +63,5 @@ struct ingest_diff {
 
 /* The next UID of either list, ascending; *known or *seen is NULL where it is absent. False: end. */
 MUST_USE bool ingest_next_difference(struct ingest_diff *diff, const struct ingest_names *names,
-                                     enum ingest_difference *kind,
-                                     const struct ingest_seen **seen,
+                                     enum ingest_difference *kind, const struct ingest_seen **seen,
                                      const struct source_known **known);

@@ -2,11 +2,11 @@
 /*
  * One mailbox: EXAMINE, epoch, enumeration, then every message that is not archived.
  */
-#include <stdio.h>
-
 #include "base/limits.h"
 #include "ingest/internal.h"
 #include "ingest/set.h"
+
+#include <stdio.h>
 
 /* One pass over a mailbox. */
 struct drain {
@@ -26,9 +26,9 @@ static bool open_epoch(struct drain *drain, struct err *err)
     struct ingest_run *run = drain->run;
     struct ingest_target *target = drain->target;
 
-    if (!ingest_archive(run, source_open_epoch(run->db, run->lease, target->known.mailbox_id,
-                                               drain->selected.uidvalidity, &target->known.epoch,
-                                               err)))
+    if (!ingest_archive(run,
+                        source_open_epoch(run->db, run->lease, target->known.mailbox_id,
+                                          drain->selected.uidvalidity, &target->known.epoch, err)))
         return false;
     target->known.pending = 0;
     target->is_epoch_new = true;
@@ -50,9 +50,9 @@ static bool load_names(struct drain *drain, struct err *err)
     struct source_keywords known;
 
     arena_reset(run->mailbox_arena);
-    return ingest_archive(run, source_load_keywords(run->db, run->lease,
-                                                    drain->target->known.mailbox_id,
-                                                    run->mailbox_arena, &known, err)) &&
+    return ingest_archive(run,
+                          source_load_keywords(run->db, run->lease, drain->target->known.mailbox_id,
+                                               run->mailbox_arena, &known, err)) &&
            ingest_start_names(&known, run->mailbox_arena, &drain->names, err);
 }
 
@@ -162,17 +162,16 @@ static bool mark_failed(struct drain *drain, const struct source_uid_failure *fa
 
     drain->target->failed += count;
     return count == 0 ||
-           ingest_archive(run, source_mark_failed(run->db, run->lease,
-                                                  drain->target->known.mailbox_id,
-                                                  drain->target->known.epoch.number, failures,
-                                                  count, err));
+           ingest_archive(
+               run, source_mark_failed(run->db, run->lease, drain->target->known.mailbox_id,
+                                       drain->target->known.epoch.number, failures, count, err));
 }
 
 static bool record_failures(struct drain *drain, const struct ingest_fetch_result *result,
                             struct err *err)
 {
-    struct source_uid_failure *failures = arena_new_array(
-        drain->run->window_arena, struct source_uid_failure, result->failure_count);
+    struct source_uid_failure *failures =
+        arena_new_array(drain->run->window_arena, struct source_uid_failure, result->failure_count);
 
     for (size_t i = 0; i < result->failure_count; i++)
         failures[i] = (struct source_uid_failure){
@@ -240,8 +239,7 @@ static bool save_rest(struct drain *drain, const struct ingest_fetch_result *res
 
     if (drain->run->has_archive_failed)
         return false;
-    if (!ingest_commit(drain->run, &archive_err) ||
-        !record_failures(drain, result, &archive_err) ||
+    if (!ingest_commit(drain->run, &archive_err) || !record_failures(drain, result, &archive_err) ||
         (!result->was_refused && !ingest_was_stopped(drain->run->client) &&
          !note_broken(drain, result->broken_uid, &archive_err))) {
         *err = archive_err;
@@ -281,8 +279,7 @@ static bool fetch_pending(struct drain *drain, struct err *err)
         size_t count;
 
         arena_reset(run->window_arena);
-        if (!ingest_archive(run, source_load_pending(run->db, run->lease,
-                                                     target->known.mailbox_id,
+        if (!ingest_archive(run, source_load_pending(run->db, run->lease, target->known.mailbox_id,
                                                      target->known.epoch.number, after,
                                                      INGEST_FETCH_PAGE, run->window_arena, &uids,
                                                      &count, err)))
@@ -310,8 +307,7 @@ static bool mark_orphans(struct drain *drain, struct err *err)
         uint64_t changed = 0;
 
         arena_reset(run->window_arena);
-        if (!ingest_archive(run, source_load_orphans(run->db, run->lease,
-                                                     target->known.mailbox_id,
+        if (!ingest_archive(run, source_load_orphans(run->db, run->lease, target->known.mailbox_id,
                                                      target->known.epoch.number, after,
                                                      VAULT_CHANGES_MAX, run->window_arena, &uids,
                                                      &count, err)))
@@ -343,6 +339,5 @@ bool ingest_drain_mailbox(struct ingest_run *run, struct ingest_target *target, 
 
     return ingest_examine(run->client, target->listed->wire_name, &drain.selected, err) &&
            settle_epoch(&drain, err) && load_names(&drain, err) && enumerate(&drain, err) &&
-           fetch_pending(&drain, err) &&
-           (!may_have_orphans(target) || mark_orphans(&drain, err));
+           fetch_pending(&drain, err) && (!may_have_orphans(target) || mark_orphans(&drain, err));
 }

@@ -12,8 +12,8 @@ enum {
 
 static bool refuse(const struct ingest_reply *reply, const char *what, struct err *err)
 {
-    return err_fail(err, ingest_classify_reply(reply, ERR_ABSENT) == ERR_RETRY ? ERR_RETRY
-                                                                               : ERR_ABSENT,
+    return err_fail(err,
+                    ingest_classify_reply(reply, ERR_ABSENT) == ERR_RETRY ? ERR_RETRY : ERR_ABSENT,
                     "%s is refused: %s", what, reply->text);
 }
 
@@ -38,8 +38,7 @@ struct examination {
     bool is_sticky;
 };
 
-static bool take_examination(void *context, const struct imap_response *response,
-                             struct err *err)
+static bool take_examination(void *context, const struct imap_response *response, struct err *err)
 {
     struct examination *examination = context;
 
@@ -209,9 +208,8 @@ bool ingest_enumerate(struct ingest_client *client, uint32_t first, uint32_t las
         return false;
     if (reply.condition != IMAP_OK)
         return refuse(&reply, "the list of messages", err);
-    *out = (struct ingest_enumeration){
-        enumerator.seen, ingest_sort_seen(enumerator.seen, enumerator.count)
-    };
+    *out = (struct ingest_enumeration){ enumerator.seen,
+                                        ingest_sort_seen(enumerator.seen, enumerator.count) };
     return true;
 }
 

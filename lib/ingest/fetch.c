@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest/fetch.h"
 
-#include <stdio.h>
-
 #include "base/buf.h"
 #include "ingest/login.h"
 #include "ingest/set.h"
+
+#include <stdio.h>
 
 enum {
     SPANS_MAX = 64, /* halving 200 UIDs takes 8 steps; INGEST_FETCH_DEPTH sets at once */
@@ -29,7 +29,11 @@ struct flight {
  *   IDLE --begin_body--> TAKING --take_message--> IDLE
  *   IDLE --begin_body, not wanted or refused--> DROPPING --take_message--> IDLE
  */
-enum body_state { BODY_IDLE, BODY_TAKING, BODY_DROPPING };
+enum body_state {
+    BODY_IDLE,
+    BODY_TAKING,
+    BODY_DROPPING
+};
 
 struct fetch {
     struct ingest_client *client;
@@ -182,8 +186,7 @@ static bool stream_octets(struct fetch *fetch, struct err *err)
             return false;
         if (octets.len == 0)
             return true;
-        if (fetch->body == BODY_TAKING &&
-            !fetch->sink->octets(fetch->sink->context, octets, err)) {
+        if (fetch->body == BODY_TAKING && !fetch->sink->octets(fetch->sink->context, octets, err)) {
             abort_body(fetch);
             return false;
         }
@@ -209,7 +212,8 @@ static bool take_body(struct fetch *fetch, const struct ingest_event *event, str
 {
     struct imap_fetch_response message = event->body_of; /* its members in the arena die now */
 
-    if (fetch->body != BODY_IDLE) { /* a second body in one response, or the first came to nothing */
+    if (fetch->body !=
+        BODY_IDLE) { /* a second body in one response, or the first came to nothing */
         abort_body(fetch);
         ingest_count_odd(fetch->client);
     }
@@ -254,8 +258,7 @@ static bool end_message(struct fetch *fetch, const struct imap_fetch_response *m
                         size_t index, struct err *err)
 {
     if (fetch->body == BODY_DROPPING) {
-        bool is_noted = fetch->refusal[0] == '\0' ||
-                        add_failure(fetch, index, fetch->refusal, err);
+        bool is_noted = fetch->refusal[0] == '\0' || add_failure(fetch, index, fetch->refusal, err);
 
         abort_body(fetch);
         return is_noted;

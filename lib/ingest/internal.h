@@ -17,16 +17,16 @@
 #include "vault/write.h"
 
 enum {
-    INGEST_RUN_ARENA_BYTES = 24 << 20,     /* names of mailboxes: 100,000 short ones */
-    INGEST_MAILBOX_ARENA_BYTES = 4 << 20,  /* keyword names */
-    INGEST_WINDOW_ARENA_BYTES = 20 << 20,  /* UIDs of one window, known and seen */
-    INGEST_KNOWN_ROWS = 20000,             /* of one page of known UIDs */
-    INGEST_ANNOUNCE_UIDS = 10000,          /* in one statement */
-    INGEST_BREAKS_PER_MAILBOX = 2,         /* lost connections without progress: then the next mailbox */
+    INGEST_RUN_ARENA_BYTES = 24 << 20,    /* names of mailboxes: 100,000 short ones */
+    INGEST_MAILBOX_ARENA_BYTES = 4 << 20, /* keyword names */
+    INGEST_WINDOW_ARENA_BYTES = 20 << 20, /* UIDs of one window, known and seen */
+    INGEST_KNOWN_ROWS = 20000,            /* of one page of known UIDs */
+    INGEST_ANNOUNCE_UIDS = 10000,         /* in one statement */
+    INGEST_BREAKS_PER_MAILBOX = 2, /* lost connections without progress: then the next mailbox */
     INGEST_BREAKS_PER_RUN = 50,
-    INGEST_UID_RETRY_SECONDS = 60,         /* doubled by each attempt (source_mark_failed) */
-    INGEST_REPORT_MS = 500,                /* progress to the job row, at most so often */
-    INGEST_COMMIT_MS = 2000,               /* a batch that fills slowly is committed all the same */
+    INGEST_UID_RETRY_SECONDS = 60, /* doubled by each attempt (source_mark_failed) */
+    INGEST_REPORT_MS = 500,        /* progress to the job row, at most so often */
+    INGEST_COMMIT_MS = 2000,       /* a batch that fills slowly is committed all the same */
 };
 
 /* A mailbox of the run. */
@@ -40,7 +40,13 @@ struct ingest_target {
     uint64_t failed;             /* UIDs that this run had to leave pending */
 };
 
-enum ingest_state { INGEST_OFFLINE, INGEST_ONLINE, INGEST_READY, INGEST_DRAINING, INGEST_DONE };
+enum ingest_state {
+    INGEST_OFFLINE,
+    INGEST_ONLINE,
+    INGEST_READY,
+    INGEST_DRAINING,
+    INGEST_DONE
+};
 
 struct ingest_run {
     struct db *db;

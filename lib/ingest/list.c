@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest/list.h"
 
-#include <stdlib.h>
-
 #include "base/buf.h"
 #include "base/limits.h"
 #include "imap/list_args.h"
 #include "imap/mailbox.h"
 #include "ingest/login.h"
+
+#include <stdlib.h>
 
 enum {
     LIST_FIRST_ROWS = 64,
@@ -25,10 +25,14 @@ static const struct {
     uint32_t attribute;
     struct bytes name;
 } special_uses[] = {
-    { IMAP_MAILBOX_ALL, BYTES_INIT("\\All") },         { IMAP_MAILBOX_ARCHIVE, BYTES_INIT("\\Archive") },
-    { IMAP_MAILBOX_DRAFTS, BYTES_INIT("\\Drafts") },   { IMAP_MAILBOX_FLAGGED, BYTES_INIT("\\Flagged") },
-    { IMAP_MAILBOX_JUNK, BYTES_INIT("\\Junk") },       { IMAP_MAILBOX_SENT, BYTES_INIT("\\Sent") },
-    { IMAP_MAILBOX_TRASH, BYTES_INIT("\\Trash") },     { IMAP_MAILBOX_IMPORTANT, BYTES_INIT("\\Important") },
+    { IMAP_MAILBOX_ALL, BYTES_INIT("\\All") },
+    { IMAP_MAILBOX_ARCHIVE, BYTES_INIT("\\Archive") },
+    { IMAP_MAILBOX_DRAFTS, BYTES_INIT("\\Drafts") },
+    { IMAP_MAILBOX_FLAGGED, BYTES_INIT("\\Flagged") },
+    { IMAP_MAILBOX_JUNK, BYTES_INIT("\\Junk") },
+    { IMAP_MAILBOX_SENT, BYTES_INIT("\\Sent") },
+    { IMAP_MAILBOX_TRASH, BYTES_INIT("\\Trash") },
+    { IMAP_MAILBOX_IMPORTANT, BYTES_INIT("\\Important") },
 };
 
 int ingest_compare_paths(struct bytes a, struct bytes b)
@@ -192,8 +196,7 @@ static bool run_list(struct lister *lister, bool with_status, struct ingest_repl
 }
 
 bool ingest_list(struct ingest_client *client, const struct source_account_settings *account,
-                 bool with_status, struct arena *arena, struct ingest_listing *out,
-                 struct err *err)
+                 bool with_status, struct arena *arena, struct ingest_listing *out, struct err *err)
 {
     struct lister lister = { .client = client, .account = account, .arena = arena };
     struct ingest_reply reply = { .condition = IMAP_BAD };
@@ -229,8 +232,8 @@ static bool take_count(void *context, const struct imap_response *response, stru
     return true;
 }
 
-bool ingest_count_messages(struct ingest_client *client, struct ingest_listing *listing,
-                           size_t max, struct err *err)
+bool ingest_count_messages(struct ingest_client *client, struct ingest_listing *listing, size_t max,
+                           struct err *err)
 {
     struct counter counter = { listing };
     struct ingest_reply reply;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest/outcome.h"
 
-#include <stdio.h>
-
 #include "base/buf.h"
+
+#include <stdio.h>
 
 static void finish(struct buf *line, char text[INGEST_OUTCOME_BYTES])
 {
@@ -116,8 +116,7 @@ void ingest_write_test(char text[INGEST_OUTCOME_BYTES], struct bytes name, uint6
     finish(&line, text);
 }
 
-void ingest_write_failure(char text[INGEST_OUTCOME_BYTES], struct bytes name,
-                          const struct err *err)
+void ingest_write_failure(char text[INGEST_OUTCOME_BYTES], struct bytes name, const struct err *err)
 {
     struct buf line = start(name);
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest/run.h"
 
-#include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "imap/list_args.h"
 #include "ingest/internal.h"
 #include "ingest/login.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 enum {
     TEST_STATUS_MAX = 500, /* mailboxes that `account test` counts one by one */
@@ -258,9 +258,8 @@ static bool recover(struct ingest_run *run, struct err *err)
              F_TEXT("code", err_code_name(err->code)));
     if (++run->targets[run->target_at].breaks > INGEST_BREAKS_PER_MAILBOX)
         fail_mailbox(run, err);
-    if (wait_a_little(run, run->target_at < run->target_count
-                               ? run->targets[run->target_at].breaks
-                               : 1)) {
+    if (wait_a_little(run, run->target_at < run->target_count ? run->targets[run->target_at].breaks
+                                                              : 1)) {
         run->was_stopped = true;
         return err_fail(err, ERR_RETRY, "asked to stop");
     }
@@ -296,8 +295,7 @@ static bool finish(struct ingest_run *run, enum err_code code, const char *text,
              F_U64("bytes", run->progress.bytes), F_U64("gone", run->progress.gone),
              F_U64("pending", run->progress.pending),
              F_U64("mailboxes_failed", run->progress.mailboxes_failed));
-    return ingest_archive(run,
-                          source_finish(run->db, run->lease, &outcome, &run->progress, err));
+    return ingest_archive(run, source_finish(run->db, run->lease, &outcome, &run->progress, err));
 }
 
 static bool finish_whole(struct ingest_run *run, struct err *err)
@@ -320,8 +318,8 @@ static bool finish_whole(struct ingest_run *run, struct err *err)
 static bool finish_failed(struct ingest_run *run, const struct err *failure, struct err *err)
 {
     char text[INGEST_OUTCOME_BYTES];
-    int64_t seconds = ingest_retry_seconds(failure->code, run->work.attempts,
-                                           (uint64_t)clock_now_usec());
+    int64_t seconds =
+        ingest_retry_seconds(failure->code, run->work.attempts, (uint64_t)clock_now_usec());
 
     if (run->was_stopped)
         seconds = 0; /* whoever starts next goes on */
@@ -383,8 +381,8 @@ static bool run_test(struct ingest_run *run, struct err *err)
 
 static bool get_ready(struct ingest_run *run, struct err *err)
 {
-    return ingest_archive(run, source_load_work(run->db, run->lease, run->arena, &run->work,
-                                                err)) &&
+    return ingest_archive(run,
+                          source_load_work(run->db, run->lease, run->arena, &run->work, err)) &&
            source_get_secret(run->settings->gate_socket, run->lease, &run->password, err);
 }
 
@@ -408,7 +406,8 @@ static void clean_up(struct ingest_run *run)
 bool ingest_run_job(struct db *db, const struct source_lease *lease,
                     const struct ingest_settings *settings, struct err *err)
 {
-    CLEANUP(clean_up) struct ingest_run run = {
+    CLEANUP(clean_up)
+    struct ingest_run run = {
         .db = db,
         .settings = settings,
         .lease = lease,

@@ -7,8 +7,9 @@
 #include "base/buf.h"
 
 enum {
-    INGEST_SET_UIDS = 200,   /* in one command: bounds what one bad message can spoil */
-    INGEST_SET_BYTES = 1000, /* Exchange rejects long sets; RFC 7162 §4 permits 8,192 octets a line */
+    INGEST_SET_UIDS = 200, /* in one command: bounds what one bad message can spoil */
+    INGEST_SET_BYTES =
+        1000, /* Exchange rejects long sets; RFC 7162 §4 permits 8,192 octets a line */
 };
 
 /*

@@ -109,8 +109,7 @@ static bool announce(struct ingest_run *run, struct ingest_target *target, const
 static bool mark_gone(struct ingest_run *run, struct ingest_target *target, const uint32_t *uids,
                       const uint32_t *placement_uids, size_t count, struct err *err)
 {
-    struct vault_change *changes =
-        arena_new_array(run->window_arena, struct vault_change, count);
+    struct vault_change *changes = arena_new_array(run->window_arena, struct vault_change, count);
     size_t change_count = 0;
     uint64_t ignored;
 
@@ -121,9 +120,9 @@ static bool mark_gone(struct ingest_run *run, struct ingest_target *target, cons
     if (!record_changes(run, target, changes, change_count, &ignored, err))
         return false;
     run->progress.gone += count;
-    return ingest_archive(run, source_mark_gone(run->db, run->lease, target->known.mailbox_id,
-                                                target->known.epoch.number, uids, count, true,
-                                                err));
+    return ingest_archive(run,
+                          source_mark_gone(run->db, run->lease, target->known.mailbox_id,
+                                           target->known.epoch.number, uids, count, true, err));
 }
 
 bool ingest_mark_vanished(struct ingest_run *run, struct ingest_target *target,
@@ -137,8 +136,7 @@ bool ingest_mark_vanished(struct ingest_run *run, struct ingest_target *target,
     size_t found_count = 0;
     size_t gone_count = 0;
 
-    if (count > 0 &&
-        !ingest_confirm(run->client, uids, count, selected, found, &found_count, err))
+    if (count > 0 && !ingest_confirm(run->client, uids, count, selected, found, &found_count, err))
         return false;
     for (size_t i = 0; i < count; i++)
         if (ingest_find_uid(found, found_count, uids[i]) == SIZE_MAX) {
@@ -203,10 +201,10 @@ bool ingest_apply_window(struct ingest_run *run, struct ingest_target *target,
         const struct source_known *row;
         uint32_t upto = top;
 
-        if (!ingest_archive(run, source_load_window(run->db, run->lease, target->known.mailbox_id,
-                                                    target->known.epoch.number, from, top,
-                                                    INGEST_KNOWN_ROWS, run->window_arena, &known,
-                                                    err)))
+        if (!ingest_archive(run,
+                            source_load_window(run->db, run->lease, target->known.mailbox_id,
+                                               target->known.epoch.number, from, top,
+                                               INGEST_KNOWN_ROWS, run->window_arena, &known, err)))
             return false;
         if (known.count == INGEST_KNOWN_ROWS)
             upto = known.rows[known.count - 1].uid;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "source/lease.h"
 
-#include <stdio.h>
-
 #include "crypto/base64.h"
 #include "db/db.h"
 #include "gate/client.h"
 #include "source/internal.h"
+
+#include <stdio.h>
 
 enum {
     PROGRESS_BYTES = 2048,
@@ -30,16 +30,15 @@ bool source_claim_job(struct db *db, struct bytes owner, struct source_lease *ou
             .job_id = db_i64(row, 0, 0),
             .account_id = db_i64(row, 0, 1),
             .mailbox_id = db_i64(row, 0, 2),
-            .kind = bytes_equal(db_bytes(row, 0, 3), BYTES("test")) ? SOURCE_JOB_TEST
-                                                                    : SOURCE_JOB_SYNC,
+            .kind =
+                bytes_equal(db_bytes(row, 0, 3), BYTES("test")) ? SOURCE_JOB_TEST : SOURCE_JOB_SYNC,
             .fence = db_i64(row, 0, 4),
         };
     return true;
 }
 
-bool source_run_leased(struct db *db, const struct source_lease *lease,
-                       enum db_statement statement, struct db_args args, struct db_result **out,
-                       struct err *err)
+bool source_run_leased(struct db *db, const struct source_lease *lease, enum db_statement statement,
+                       struct db_args args, struct db_result **out, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
 
@@ -68,9 +67,9 @@ bool source_renew(struct db *db, const struct source_lease *lease,
 {
     CLEANUP(buf_free) struct buf json = buf_create(PROGRESS_BYTES);
 
-    return source_run_leased(
-        db, lease, DB_SOURCE_RENEW,
-        DB_ARGS(SOURCE_LEASE_ARGS(lease), progress_value(progress, &json)), NULL, err);
+    return source_run_leased(db, lease, DB_SOURCE_RENEW,
+                             DB_ARGS(SOURCE_LEASE_ARGS(lease), progress_value(progress, &json)),
+                             NULL, err);
 }
 
 bool source_finish(struct db *db, const struct source_lease *lease,

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ingest/diff.h"
-
 #include "base/buf.h"
+#include "ingest/diff.h"
 #include "test.h"
 
 static struct ingest_names no_names;
 
-#define SEEN(n) { .uid = (n), .has_flags = true, .internal_usec = INT64_MIN }
-#define STORED(n) { .uid = (n), .state = SOURCE_UID_STORED, .placement_uid = (n) }
+#define SEEN(n)                                                                                    \
+    {                                                                                              \
+        .uid = (n), .has_flags = true, .internal_usec = INT64_MIN                                  \
+    }
+#define STORED(n)                                                                                  \
+    {                                                                                              \
+        .uid = (n), .state = SOURCE_UID_STORED, .placement_uid = (n)                               \
+    }
 
 /* As a word: S same, F fresh, V vanished, B back, C changed, R replaced. */
 static void check(const struct ingest_seen *seen, size_t seen_count,
@@ -44,7 +49,8 @@ TEST(what_is_seen_and_not_known_is_fresh)
 TEST(what_is_known_and_not_seen_has_vanished)
 {
     const struct ingest_seen seen[] = { SEEN(2) };
-    const struct source_known known[] = { STORED(1), STORED(2),
+    const struct source_known known[] = { STORED(1),
+                                          STORED(2),
                                           { .uid = 3, .state = SOURCE_UID_PENDING } };
 
     check(seen, 1, known, 3, "VSV");

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest/enumerate.h"
-
 #include "peer.h"
 
 struct bench {

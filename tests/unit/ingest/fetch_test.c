@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ingest/fetch.h"
-
 #include "base/buf.h"
+#include "ingest/fetch.h"
 #include "peer.h"
 
 /* Keeps what a fetch gives: "uid:octets;" for each message. */
@@ -80,9 +79,10 @@ TEST(messages_are_asked_for_by_uid_and_given_whole)
 {
     struct bench b = { 0 };
 
-    CHECK(fetch(&b, BYTES("* 1 FETCH (UID 4 FLAGS (\\Seen) INTERNALDATE \"01-Feb-2020 10:00:00 "
-                          "+0100\" RFC822.SIZE 5 BODY[] {5}\r\nabc\r\n)\r\n"
-                          "* 2 FETCH (UID 7 BODY[] {2}\r\nde RFC822.SIZE 99)\r\nh1 OK done\r\n"),
+    CHECK(fetch(&b,
+                BYTES("* 1 FETCH (UID 4 FLAGS (\\Seen) INTERNALDATE \"01-Feb-2020 10:00:00 "
+                      "+0100\" RFC822.SIZE 5 BODY[] {5}\r\nabc\r\n)\r\n"
+                      "* 2 FETCH (UID 7 BODY[] {2}\r\nde RFC822.SIZE 99)\r\nh1 OK done\r\n"),
                 two, 2));
     CHECK_STR(peer_heard(&b.peer), "h1 UID FETCH 4,7" ITEMS);
     CHECK_BYTES(buf_bytes(&b.kept), BYTES("4:abc\r\n;7:de;"));
@@ -95,8 +95,9 @@ TEST(messages_and_items_come_in_any_order)
 {
     struct bench b = { 0 };
 
-    CHECK(fetch(&b, BYTES("* 2 FETCH (BODY[] {2}\r\nde FLAGS () UID 7)\r\n"
-                          "* 1 FETCH (RFC822.SIZE 3 BODY[] {3}\r\nabc UID 4)\r\nh1 OK done\r\n"),
+    CHECK(fetch(&b,
+                BYTES("* 2 FETCH (BODY[] {2}\r\nde FLAGS () UID 7)\r\n"
+                      "* 1 FETCH (RFC822.SIZE 3 BODY[] {3}\r\nabc UID 4)\r\nh1 OK done\r\n"),
                 two, 2));
     CHECK_BYTES(buf_bytes(&b.kept), BYTES("7:de;4:abc;"));
     drop(&b);
@@ -106,8 +107,9 @@ TEST(octets_that_look_like_the_protocol_are_octets)
 {
     struct bench b = { 0 };
 
-    CHECK(fetch(&b, BYTES("* 1 FETCH (UID 4 BODY[] {22}\r\nh1 OK done\r\n* BYE\r\n)\r\n)\r\n"
-                          "* 2 FETCH (UID 7 BODY[] {4}\r\na{9} )\r\nh1 OK done\r\n"),
+    CHECK(fetch(&b,
+                BYTES("* 1 FETCH (UID 4 BODY[] {22}\r\nh1 OK done\r\n* BYE\r\n)\r\n)\r\n"
+                      "* 2 FETCH (UID 7 BODY[] {4}\r\na{9} )\r\nh1 OK done\r\n"),
                 two, 2));
     CHECK_BYTES(buf_bytes(&b.kept), BYTES("4:h1 OK done\r\n* BYE\r\n)\r\n;7:a{9};"));
     drop(&b);
@@ -117,8 +119,9 @@ TEST(quoted_bodies_and_literal8_count_as_well)
 {
     struct bench b = { 0 };
 
-    CHECK(fetch(&b, BYTES("* 1 FETCH (UID 4 BODY[] \"a\\\"b\")\r\n"
-                          "* 2 FETCH (UID 7 BODY[] ~{3}\r\nx\0y)\r\nh1 OK done\r\n"),
+    CHECK(fetch(&b,
+                BYTES("* 1 FETCH (UID 4 BODY[] \"a\\\"b\")\r\n"
+                      "* 2 FETCH (UID 7 BODY[] ~{3}\r\nx\0y)\r\nh1 OK done\r\n"),
                 two, 2));
     CHECK_BYTES(buf_bytes(&b.kept), BYTES("4:a\"b;7:x\0y;"));
     drop(&b);
@@ -128,8 +131,9 @@ TEST(nil_and_nothing_are_failures_of_their_message_only)
 {
     struct bench b = { 0 };
 
-    CHECK(fetch(&b, BYTES("* 1 FETCH (UID 4 RFC822.SIZE 10 BODY[] NIL)\r\n"
-                          "* 2 FETCH (UID 7 BODY[] {2}\r\nde)\r\nh1 OK done\r\n"),
+    CHECK(fetch(&b,
+                BYTES("* 1 FETCH (UID 4 RFC822.SIZE 10 BODY[] NIL)\r\n"
+                      "* 2 FETCH (UID 7 BODY[] {2}\r\nde)\r\nh1 OK done\r\n"),
                 two, 2));
     CHECK_BYTES(buf_bytes(&b.kept), BYTES("7:de;"));
     CHECK_EQ_U64(b.result.failure_count, 1);
@@ -137,8 +141,9 @@ TEST(nil_and_nothing_are_failures_of_their_message_only)
     CHECK_EQ_U64(b.result.states[0], INGEST_FAILED);
     drop(&b);
     memset(&b, 0, sizeof b);
-    CHECK(fetch(&b, BYTES("* 1 FETCH (UID 4 RFC822.SIZE 10 BODY[] {0}\r\n)\r\n"
-                          "* 2 FETCH (UID 7 RFC822.SIZE 0 BODY[] \"\")\r\nh1 OK done\r\n"),
+    CHECK(fetch(&b,
+                BYTES("* 1 FETCH (UID 4 RFC822.SIZE 10 BODY[] {0}\r\n)\r\n"
+                      "* 2 FETCH (UID 7 RFC822.SIZE 0 BODY[] \"\")\r\nh1 OK done\r\n"),
                 two, 2));
     CHECK_BYTES(buf_bytes(&b.kept), BYTES("7:;"));
     CHECK_EQ_U64(b.result.failures[0].uid, 4);
@@ -159,13 +164,14 @@ TEST(what_was_not_asked_for_is_passed_over)
 {
     struct bench b = { 0 };
 
-    CHECK(fetch(&b, BYTES("* 1 FETCH (FLAGS (\\Seen))\r\n"         /* no UID */
-                          "* 5 FETCH (UID 5 BODY[] {3}\r\nxxx)\r\n" /* another message */
-                          "* 6 FETCH (BODY[] {3}\r\nyyy)\r\n"       /* no UID at all */
-                          "* 1 FETCH (UID 4 FLAGS ())\r\n"          /* no octets */
-                          "* 1 FETCH (UID 4 BODY[] {3}\r\nabc)\r\n"
-                          "* 1 FETCH (UID 4 BODY[] {3}\r\nabd)\r\n" /* a second time */
-                          "* 2 FETCH (UID 7 BODY[] {2}\r\nde)\r\nh1 OK done\r\n"),
+    CHECK(fetch(&b,
+                BYTES("* 1 FETCH (FLAGS (\\Seen))\r\n"          /* no UID */
+                      "* 5 FETCH (UID 5 BODY[] {3}\r\nxxx)\r\n" /* another message */
+                      "* 6 FETCH (BODY[] {3}\r\nyyy)\r\n"       /* no UID at all */
+                      "* 1 FETCH (UID 4 FLAGS ())\r\n"          /* no octets */
+                      "* 1 FETCH (UID 4 BODY[] {3}\r\nabc)\r\n"
+                      "* 1 FETCH (UID 4 BODY[] {3}\r\nabd)\r\n" /* a second time */
+                      "* 2 FETCH (UID 7 BODY[] {2}\r\nde)\r\nh1 OK done\r\n"),
                 two, 2));
     CHECK_BYTES(buf_bytes(&b.kept), BYTES("4:abc;7:de;"));
     drop(&b);
@@ -175,8 +181,9 @@ TEST(a_literal_that_breaks_off_names_its_message_and_keeps_the_earlier_ones)
 {
     struct bench b = { 0 };
 
-    CHECK(!fetch(&b, BYTES("* 1 FETCH (UID 4 BODY[] {3}\r\nabc)\r\n"
-                           "* 2 FETCH (UID 7 BODY[] {9}\r\nde)\r\n"),
+    CHECK(!fetch(&b,
+                 BYTES("* 1 FETCH (UID 4 BODY[] {3}\r\nabc)\r\n"
+                       "* 2 FETCH (UID 7 BODY[] {9}\r\nde)\r\n"),
                  two, 2));
     CHECK_EQ_U64(b.err.code, ERR_RETRY);
     CHECK_BYTES(buf_bytes(&b.kept), BYTES("4:abc;"));
@@ -195,8 +202,8 @@ TEST(bye_within_a_literal_is_octets_and_between_messages_the_end)
     CHECK_EQ_U64(b.result.broken_uid, 4);
     drop(&b);
     memset(&b, 0, sizeof b);
-    CHECK(!fetch(&b, BYTES("* 1 FETCH (UID 4 BODY[] {3}\r\nabc)\r\n* BYE session too long\r\n"), two,
-                 2));
+    CHECK(!fetch(&b, BYTES("* 1 FETCH (UID 4 BODY[] {3}\r\nabc)\r\n* BYE session too long\r\n"),
+                 two, 2));
     CHECK_EQ_U64(b.err.code, ERR_RETRY);
     CHECK_EQ_U64(b.result.broken_uid, 0);
     CHECK_BYTES(buf_bytes(&b.kept), BYTES("4:abc;"));
@@ -208,12 +215,13 @@ TEST(a_refused_set_is_halved_until_the_bad_message_stands_alone)
     const uint32_t uids[] = { 1, 2, 3, 4 };
     struct bench b = { 0 };
 
-    CHECK(fetch(&b, BYTES("* 1 FETCH (UID 1 BODY[] {1}\r\na)\r\n"
-                          "h1 NO cannot\r\n"                        /* 1:4 */
-                          "h2 NO cannot\r\n"                        /* 2:3 */
-                          "* 4 FETCH (UID 4 BODY[] {1}\r\nd)\r\nh3 OK\r\n"
-                          "h4 NO cannot\r\n"                        /* 2 */
-                          "* 3 FETCH (UID 3 BODY[] {1}\r\nc)\r\nh5 OK\r\n"),
+    CHECK(fetch(&b,
+                BYTES("* 1 FETCH (UID 1 BODY[] {1}\r\na)\r\n"
+                      "h1 NO cannot\r\n" /* 1:4 */
+                      "h2 NO cannot\r\n" /* 2:3 */
+                      "* 4 FETCH (UID 4 BODY[] {1}\r\nd)\r\nh3 OK\r\n"
+                      "h4 NO cannot\r\n" /* 2 */
+                      "* 3 FETCH (UID 3 BODY[] {1}\r\nc)\r\nh5 OK\r\n"),
                 uids, 4));
     CHECK_STR(peer_heard(&b.peer),
               "h1 UID FETCH 1:4" ITEMS "h2 UID FETCH 2:3" ITEMS "h3 UID FETCH 4" ITEMS
@@ -239,8 +247,9 @@ TEST(a_message_that_the_archive_refuses_is_read_to_its_end_and_recorded)
 {
     struct bench b = { .refuse_over = 4 };
 
-    CHECK(fetch(&b, BYTES("* 1 FETCH (UID 4 BODY[] {5}\r\nabcde)\r\n"
-                          "* 2 FETCH (UID 7 BODY[] {2}\r\nde)\r\nh1 OK done\r\n"),
+    CHECK(fetch(&b,
+                BYTES("* 1 FETCH (UID 4 BODY[] {5}\r\nabcde)\r\n"
+                      "* 2 FETCH (UID 7 BODY[] {2}\r\nde)\r\nh1 OK done\r\n"),
                 two, 2));
     CHECK_BYTES(buf_bytes(&b.kept), BYTES("7:de;"));
     CHECK_BYTES(b.result.failures[0].text, BYTES("too large"));
@@ -256,7 +265,7 @@ TEST(several_commands_are_in_flight)
     for (uint32_t i = 0; i < 700; i++)
         uids[i] = i + 1;
     CHECK(!fetch(&b, BYTES(""), uids, 700)); /* the peer says nothing */
-    CHECK_STR(peer_heard(&b.peer), "h1 UID FETCH 1:200" ITEMS "h2 UID FETCH 201:400" ITEMS
-                                   "h3 UID FETCH 401:600" ITEMS);
+    CHECK_STR(peer_heard(&b.peer),
+              "h1 UID FETCH 1:200" ITEMS "h2 UID FETCH 201:400" ITEMS "h3 UID FETCH 401:600" ITEMS);
     drop(&b);
 }

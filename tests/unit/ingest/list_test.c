@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ingest/list.h"
-
 #include "imap/list_args.h"
+#include "ingest/list.h"
 #include "peer.h"
 
 struct listed {
@@ -59,8 +58,7 @@ TEST(a_mailbox_that_is_listed_twice_counts_once)
 {
     struct listed l;
 
-    CHECK(list(&l,
-               BYTES("* LIST () NIL \"INBOX\"\r\n* LIST () NIL inbox\r\nh1 OK done\r\n"),
+    CHECK(list(&l, BYTES("* LIST () NIL \"INBOX\"\r\n* LIST () NIL inbox\r\nh1 OK done\r\n"),
                "IMAP4rev1", &everything));
     CHECK_EQ_U64(l.listing.count, 1);
     CHECK_EQ_U64(ingest_odd_responses(l.client), 1);
@@ -88,8 +86,8 @@ TEST(a_refused_extension_falls_back_to_the_plain_list)
 {
     struct listed l;
 
-    CHECK(list(&l, BYTES("h1 BAD what\r\n* LIST () \"/\" INBOX\r\nh2 OK done\r\n"),
-               "LIST-STATUS", &everything));
+    CHECK(list(&l, BYTES("h1 BAD what\r\n* LIST () \"/\" INBOX\r\nh2 OK done\r\n"), "LIST-STATUS",
+               &everything));
     CHECK_EQ_U64(l.listing.count, 1);
     drop(&l);
 }
@@ -98,10 +96,9 @@ TEST(rules_choose_by_archive_path_and_exclude_is_stronger)
 {
     const struct bytes include[] = { BYTES_INIT("INBOX"), BYTES_INIT("Work/*") };
     const struct bytes exclude[] = { BYTES_INIT("Work/Private*") };
-    const struct source_account_settings some = { .include = include,
-                                                  .include_count = 2,
-                                                  .exclude = exclude,
-                                                  .exclude_count = 1 };
+    const struct source_account_settings some = {
+        .include = include, .include_count = 2, .exclude = exclude, .exclude_count = 1
+    };
 
     CHECK(ingest_is_wanted(&some, BYTES("INBOX")));
     CHECK(ingest_is_wanted(&some, BYTES("Work/a/b")));

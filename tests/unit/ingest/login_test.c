@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest/login.h"
-
 #include "peer.h"
 
 static const struct source_account_settings plain_account = {
@@ -198,8 +197,8 @@ TEST(another_protocol_is_named)
     CHECK_EQ_U64(err.code, ERR_SYNTAX);
     CHECK_STR(peer.said, "");
     memset(&peer, 0, sizeof peer);
-    CHECK(!log_in(&peer, &plain_account, BYTES("pw"),
-                  BYTES("220 mail.example.org ESMTP ready\r\n"), &err));
+    CHECK(!log_in(&peer, &plain_account, BYTES("pw"), BYTES("220 mail.example.org ESMTP ready\r\n"),
+                  &err));
     CHECK_EQ_U64(err.code, ERR_SYNTAX);
 }
 

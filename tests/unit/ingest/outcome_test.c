@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest/outcome.h"
-
 #include "test.h"
 
 TEST(a_complete_run_says_what_it_brought)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "peer.h"
 
+#include "base/fd.h"
+
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "base/fd.h"
 
 enum {
     STALL_MS = 300

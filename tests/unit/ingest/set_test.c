@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest/set.h"
-
 #include "test.h"
 
 static size_t write_some(const uint32_t *uids, size_t count, size_t max, const char *want)

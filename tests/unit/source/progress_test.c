@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "source/progress.h"
-
 #include "source/lease.h"
+#include "source/progress.h"
 #include "test.h"
 
 TEST(counters_are_read_back_as_they_were_written)
@@ -30,7 +29,8 @@ TEST(blanks_and_unknown_members_and_missing_ones_are_fine)
 
 TEST(anything_but_an_object_of_counters_is_refused)
 {
-    static const char *const wrong[] = { "", "[]", "{\"a\"}", "{\"a\":\"b\"}", "{\"a\":1", "{\"a\":-1}" };
+    static const char *const wrong[] = { "",         "[]",        "{\"a\"}", "{\"a\":\"b\"}",
+                                         "{\"a\":1", "{\"a\":-1}" };
 
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         struct source_progress progress;

@@ -2,10 +2,9 @@
 /*
  * Accounts, runs, leases, epochs and UIDs against a real PostgreSQL, each side with its own role.
  */
-#include "source/mailbox.h"
-
 #include "crypto/seal.h"
 #include "db/test_server.h"
+#include "source/mailbox.h"
 #include "test.h"
 
 struct bench {
@@ -47,8 +46,8 @@ static bool begin(struct bench *b, const char *name)
         return false;
     b->ingest = test_db(DB_ROLE_INGEST);
     b->arena = arena_create(1 << 22);
-    MUST(db_run_assembled(b->owner, "UPDATE job SET is_active = false", DB_NO_ARGS, &rows,
-                          &b->err));
+    MUST(
+        db_run_assembled(b->owner, "UPDATE job SET is_active = false", DB_NO_ARGS, &rows, &b->err));
     MUST(crypto_generate_key(&b->master, &b->err));
     MUST(secret_create(BYTES("pw"), &b->password, &b->err));
     MUST(source_add_account(b->owner, &settings, b->master, b->password, &b->account_id, &b->err));
@@ -273,8 +272,8 @@ TEST(every_uid_is_accounted_for_from_its_announcement_on)
     MUST(source_load_window(b->ingest, &lease, mailbox, 1, 5, 9, 1, b->arena, &window, &b->err));
     CHECK_EQ_U64(window.count, 1);
     CHECK_EQ_U64(window.rows[0].uid, 7);
-    MUST(source_load_pending(b->ingest, &lease, mailbox, 1, 0, 10, b->arena, &due, &count,
-                             &b->err));
+    MUST(
+        source_load_pending(b->ingest, &lease, mailbox, 1, 0, 10, b->arena, &due, &count, &b->err));
     CHECK_EQ_U64(count, 1);
     CHECK_EQ_U64(due[0], 4);
     MUST(source_load_mailboxes(b->ingest, &lease, b->arena, &mailboxes, &b->err));
