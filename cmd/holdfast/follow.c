@@ -92,7 +92,8 @@ static void print_end(struct follow *f, size_t index, const struct source_run *r
     struct err unreadable = { 0 };
     int status = err_exit_status(run->outcome);
 
-    (void)source_read_progress(run->progress, &progress, &unreadable);
+    if (!source_read_progress(run->progress, &progress, &unreadable))
+        progress = (struct source_progress){ 0 }; /* of a newer program: the outcome still stands */
     clear_line(f);
     cli_print_text(f->runs[index].name);
     (void)fputs(": ", stdout);
@@ -127,7 +128,8 @@ static void print_progress(struct follow *f, struct bytes name, const struct sou
     if (!f->is_terminal && !deadline_has_passed(f->next_line))
         return;
     f->next_line = deadline_after_ms(f->is_terminal ? 0 : LINE_MS);
-    (void)source_read_progress(run->progress, &p, &unreadable);
+    if (!source_read_progress(run->progress, &p, &unreadable))
+        return; /* of a newer program */
     len = snprintf(line, sizeof line, "%.*s: ", (int)(name.len > 40 ? 40 : name.len),
                    (const char *)name.ptr);
     if (!run->is_running)

@@ -94,7 +94,7 @@ static bool read_line(int fd, uint8_t octets[SECRET_MAX_BYTES], size_t *out, str
 static bool read_password(int fd, struct secret **out, struct err *err)
 {
     uint8_t octets[SECRET_MAX_BYTES];
-    size_t len;
+    size_t len = 0;
     bool is_read =
         read_line(fd, octets, &len, err) && secret_create(bytes_of(octets, len), out, err);
 
