@@ -89,7 +89,7 @@ static bool read_fields(struct bytes *in, struct arena *arena, struct imap_secti
 
     if (!imap_read_space(in, err))
         return false;
-    if (!scan_byte(in, '('))
+    if (!imap_open_list(in))
         return err_fail(err, ERR_SYNTAX, "field names expected");
     do {
         if (!imap_grow_items(arena, &fields, sizeof *fields, out->field_count, &room,
@@ -97,7 +97,7 @@ static bool read_fields(struct bytes *in, struct arena *arena, struct imap_secti
             !imap_read_astring(in, arena, &fields[out->field_count], err))
             return false;
         out->field_count++;
-    } while (scan_byte(in, ' '));
+    } while (imap_has_next(in));
     out->fields = fields;
     return scan_byte(in, ')') || err_fail(err, ERR_SYNTAX, "field names not closed");
 }
@@ -253,7 +253,7 @@ static bool read_items(struct bytes *in, struct arena *arena, struct item_list *
 {
     bool is_macro;
 
-    if (!scan_byte(in, '(')) {
+    if (!imap_open_list(in)) {
         if (!read_macro(in, arena, list, &is_macro, err))
             return false;
         return is_macro || read_one_item(in, arena, list, err);
@@ -261,7 +261,7 @@ static bool read_items(struct bytes *in, struct arena *arena, struct item_list *
     do {
         if (!read_one_item(in, arena, list, err))
             return false;
-    } while (scan_byte(in, ' '));
+    } while (imap_has_next(in));
     return scan_byte(in, ')') || err_fail(err, ERR_SYNTAX, "FETCH items not closed");
 }
 
@@ -274,11 +274,8 @@ bool imap_read_fetch_args(struct bytes *in, struct arena *arena, struct imap_com
     if (!imap_read_set(in, LIMIT_SET_RANGES, arena, &args.set, err) || !imap_read_space(in, err) ||
         !read_items(in, arena, &list, err))
         return false;
-    if (in->len > 1 && in->ptr[0] == ' ' && in->ptr[1] == '(') {
-        *in = bytes_slice(*in, 1, SIZE_MAX);
-        if (!imap_read_params(in, arena, &args.params, &args.param_count, err))
-            return false;
-    }
+    if (imap_has_next(in) && !imap_read_params(in, arena, &args.params, &args.param_count, err))
+        return false;
     args.items = list.items;
     args.item_count = list.count;
     out->fetch = args;

@@ -34,6 +34,12 @@ TEST(fetch_items_come_alone_or_in_parentheses)
     check_items("(RFC822 RFC822.HEADER RFC822.TEXT)", "RFC822 RFC822.HEADER RFC822.TEXT");
 }
 
+TEST(blanks_may_be_doubled_or_trail_as_dovecot_allows)
+{
+    check_items("  (FLAGS  UID )  ", "FLAGS UID");
+    check_items("( BODY[HEADER.FIELDS ( a  b )] ) ", "BODY[HEADER.FIELDS (A B)]");
+}
+
 TEST(fetch_macros_stand_for_their_items)
 {
     check_items("all", "FLAGS INTERNALDATE RFC822.SIZE ENVELOPE");
@@ -69,7 +75,6 @@ TEST(wrong_fetch_items_are_refused)
         "FLAGS)",
         "FOO",
         "(ALL)",
-        "(FLAGS  UID)",
         "BODY[",
         "BODY[0]",
         "BODY[1.]",

@@ -216,7 +216,6 @@ TEST(list_takes_its_plain_and_its_extended_form)
         "a LIST \"\" * RETURN (STATUS ())",
         "a LIST \"\" (a b",
         "a LIST \"\" * FOO",
-        "a LIST % *",
     };
     struct arena *arena = arena_create(10000);
     struct imap_command command;
@@ -242,6 +241,10 @@ TEST(list_takes_its_plain_and_its_extended_form)
     CHECK(command.list.is_extended && command.list.select == 0);
     parse(arena, "a LSUB \"\" *", &command);
     CHECK(command.kind == IMAP_COMMAND_LSUB && command.list.pattern_count == 1);
+    parse(arena, "a LIST % ( a  b )  RETURN  ( CHILDREN ) ", &command);
+    CHECK(command.list.pattern_count == 2 && command.list.returns == IMAP_LIST_CHILDREN);
+    parse(arena, "a LIST \"\" * ", &command);
+    CHECK(!command.list.is_extended);
     CHECK_REFUSED(wrong);
     arena_free(&arena);
 }
