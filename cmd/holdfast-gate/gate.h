@@ -8,10 +8,10 @@
  */
 #pragma once
 
-#include <pthread.h>
-
 #include "auth/desk.h"
 #include "base/log.h"
+
+#include <pthread.h>
 
 enum {
     DOOR_COUNT = 2,
@@ -33,7 +33,7 @@ struct door {
     unsigned visitors; /* under hall->lock */
 };
 
-/* Shared between the threads under its lock, which is a leaf: nothing is taken or done under it. */
+/* Shared between the threads under its own lock (base/locks.h, LOCK_GATE_HALL). */
 struct hall {
     const struct log *log;
     struct door doors[DOOR_COUNT];

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/fd.h"
+#include "gate/server.h"
 #include "holdfast-gate/gate.h"
 
 #include <errno.h>
@@ -7,10 +9,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "base/fd.h"
-#include "gate/server.h"
-
-enum { TIDY_MS = 3600 * 1000, NO_DESCRIPTORS_PAUSE_MS = 50 };
+enum {
+    TIDY_MS = 60 * 1000,
+    NO_DESCRIPTORS_PAUSE_MS = 50
+};
 
 static void lock(struct hall *hall)
 {
@@ -64,7 +66,8 @@ static void refuse(struct door *door, const struct err *why)
 {
     struct err err = { 0 };
 
-    log_warn(door->hall->log, "not a request", F_TEXT("door", door->name), F_ERR(why));
+    /* Whoever floods us shall not fill the log: the audit row says how many. */
+    log_debug(door->hall->log, "not a request", F_TEXT("door", door->name), F_ERR(why));
     if (!auth_note_refusal(door->desk, "not a request", deadline_after_ms(VISIT_ANSWER_MS), &err))
         log_error(door->hall->log, "refusal not audited", F_ERR(&err));
 }
@@ -97,7 +100,7 @@ static void tidy(struct door *door)
     struct err err = { 0 };
 
     if (!auth_tidy_desk(door->desk, deadline_after_ms(VISIT_ANSWER_MS), &err))
-        log_warn(door->hall->log, "not tidied", F_ERR(&err));
+        log_warn(door->hall->log, "not tidied", F_TEXT("door", door->name), F_ERR(&err));
 }
 
 static void leave(struct door *door)
@@ -190,16 +193,18 @@ static void receive_one(struct door *door)
     }
 }
 
-static void start_tidying(struct door *door, struct deadline *next)
+static void start_tidying(struct hall *hall, struct deadline *next)
 {
-    struct err err = { 0 };
-    int nobody = -1;
-
-    if (!deadline_has_passed(*next) || is_full(door))
+    if (!deadline_has_passed(*next))
         return;
     *next = deadline_after_ms(TIDY_MS);
-    if (!start_visit(door, &nobody, &err))
-        log_warn(door->hall->log, "not tidied", F_ERR(&err));
+    for (int i = 0; i < DOOR_COUNT; i++) {
+        struct err err = { 0 };
+        int nobody = -1;
+
+        if (!is_full(&hall->doors[i]) && !start_visit(&hall->doors[i], &nobody, &err))
+            log_warn(hall->log, "not tidied", F_ERR(&err));
+    }
 }
 
 bool hall_receive(struct hall *hall, int stop_fd, struct err *err)
@@ -211,7 +216,7 @@ bool hall_receive(struct hall *hall, int stop_fd, struct err *err)
                                               { .fd = hall->freed_fd, .events = POLLIN } };
         uint64_t freed;
 
-        start_tidying(&hall->doors[0], &tidy_at);
+        start_tidying(hall, &tidy_at);
         for (int i = 0; i < DOOR_COUNT; i++) /* a descriptor below 0 is not looked at */
             fds[2 + i] = (struct pollfd){
                 .fd = is_full(&hall->doors[i]) ? -1 : hall->doors[i].listener,

@@ -5,17 +5,17 @@
  *
  * It parses no mail and talks to nobody but its two Unix sockets and the database.
  */
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "auth/secret.h"
 #include "conf/runtime.h"
 #include "db/migrate.h"
 #include "gate/client.h"
 #include "holdfast-gate/gate.h"
 #include "process/process.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 enum {
     DATABASE_WAIT_MS = 60000,

@@ -3,12 +3,12 @@
  * holdfast-keeper - looks after what is archived: the spool's weeks now; packs and the signed chain
  * next. It accepts no connections.
  */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "db/migrate.h"
 #include "keep/spool.h"
 #include "process/process.h"
+
+#include <stdio.h>
+#include <stdlib.h>
 
 enum {
     DATABASE_WAIT_MS = 60000,

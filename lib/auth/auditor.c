@@ -123,8 +123,9 @@ bool auth_set_password(struct db *db, struct bytes name, const struct secret *pa
 static bool refuse_views(const struct auth_grant_request *request, struct err *err)
 {
     if (request->matter.len > 0)
-        return err_fail(err, ERR_DENIED, "grants of a matter are not available yet: they are served "
-                                         "as views; grant whole accounts (--account or --all)");
+        return err_fail(err, ERR_DENIED,
+                        "grants of a matter are not available yet: they are served "
+                        "as views; grant whole accounts (--account or --all)");
     if (request->since.len > 0 || request->until.len > 0 || request->query.len > 0)
         return err_fail(err, ERR_DENIED,
                         "grants limited by date or query (--since, --until, --query) are not "
@@ -134,8 +135,8 @@ static bool refuse_views(const struct auth_grant_request *request, struct err *e
 }
 
 /* *account_id is 0 for all accounts. */
-static bool find_scope(struct db *db, const struct auth_grant_request *request,
-                       int64_t *account_id, struct err *err)
+static bool find_scope(struct db *db, const struct auth_grant_request *request, int64_t *account_id,
+                       struct err *err)
 {
     *account_id = 0;
     return request->account.len == 0 || source_find_account(db, request->account, account_id, err);
@@ -146,9 +147,10 @@ static bool insert_grant(struct db *db, int64_t auditor_id, int64_t account_id, 
 {
     CLEANUP(db_result_free) struct db_result *rows = NULL;
 
-    if (!db_run_one(db, DB_AUTH_GRANT_INSERT,
-                    DB_ARGS(DB_I64(auditor_id), db_null_unless(account_id != 0, DB_I64(account_id))),
-                    &rows, err))
+    if (!db_run_one(
+            db, DB_AUTH_GRANT_INSERT,
+            DB_ARGS(DB_I64(auditor_id), db_null_unless(account_id != 0, DB_I64(account_id))), &rows,
+            err))
         return false;
     *grant_id = db_i64(rows, 0, 0);
     *is_new = db_bool(rows, 0, 1);

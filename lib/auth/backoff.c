@@ -4,7 +4,10 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
-enum { USEC = 1000000, FIRST_WAIT_SECONDS = 2 };
+enum {
+    USEC = 1000000,
+    FIRST_WAIT_SECONDS = 2
+};
 
 struct rule {
     int64_t free_count;

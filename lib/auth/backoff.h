@@ -18,7 +18,9 @@
 
 #include "base/bytes.h"
 
-enum { AUTH_BACKOFF_WINDOW_MINUTES = 15 };
+enum {
+    AUTH_BACKOFF_WINDOW_MINUTES = 15
+};
 
 struct auth_failures {
     int64_t count;
@@ -32,7 +34,9 @@ struct auth_history {
 /* 0: may try now. now_usec: of the clock that wrote last_usec (the database's). */
 uint32_t auth_seconds_to_wait(const struct auth_history *history, int64_t now_usec);
 
-enum { AUTH_REMOTE_TEXT_BYTES = 64 };
+enum {
+    AUTH_REMOTE_TEXT_BYTES = 64
+};
 
 /* Where a login comes from, as text that SQL's inet reads. */
 struct auth_remote {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/client.h"
 
-#include <stdio.h>
-
 #include "auth/auditor.h"
 #include "base/fd.h"
 #include "gate/client.h"
+
+#include <stdio.h>
 
 bool auth_init_client(const char *runtime_dir, struct auth_client *out, struct err *err)
 {

@@ -4,6 +4,14 @@
  */
 #include "auth/desk.h"
 
+#include "audit/append.h"
+#include "auth/backoff.h"
+#include "auth/secret.h"
+#include "auth/session.h"
+#include "base/fd.h"
+#include "base/locks.h"
+#include "crypto/hash.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,15 +21,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "audit/append.h"
-#include "auth/backoff.h"
-#include "auth/secret.h"
-#include "auth/session.h"
-#include "base/fd.h"
-#include "base/locks.h"
-#include "crypto/hash.h"
-
-enum { REFUSALS_EVERY_USEC = 1000000 };
+enum {
+    REFUSALS_EVERY_USEC = 1000000
+};
+#define FORGET_EVERY_USEC INT64_C(3600000000)
 
 struct auth_desk {
     enum auth_door door; /* constant, as all up to the lock */
@@ -30,9 +33,10 @@ struct auth_desk {
     const struct crypto_key *master;
     const char *data_dir;
 
-    pthread_mutex_t lock; /* LOCK_AUTH_DESK: the two below */
-    int64_t audited_usec; /* when a refusal was last audited */
-    int64_t unaudited;    /* refusals since */
+    pthread_mutex_t lock;   /* LOCK_AUTH_DESK: all below */
+    int64_t audited_usec;   /* when a refusal was last audited */
+    int64_t unaudited;      /* refusals since */
+    int64_t forgotten_usec; /* when old failures were last forgotten */
 };
 
 static const char *door_name(enum auth_door door)
@@ -101,14 +105,14 @@ void auth_free_answer(struct auth_answer *answer)
 
 /* ---- refusals, metered --------------------------------------------------------------------------- */
 
-/* How many refusals to audit now: this one and those before it; 0: not yet. */
-static int64_t count_refusal(struct auth_desk *desk)
+/* `more` refusals came. How many to audit now, those before them included; 0: none, or not yet. */
+static int64_t count_refusals(struct auth_desk *desk, int64_t more)
 {
     int64_t now = clock_now_usec();
     int64_t count = 0;
 
     (void)pthread_mutex_lock(&desk->lock);
-    desk->unaudited++;
+    desk->unaudited += more;
     if (now - desk->audited_usec >= REFUSALS_EVERY_USEC || now < desk->audited_usec) {
         count = desk->unaudited;
         desk->unaudited = 0;
@@ -118,8 +122,8 @@ static int64_t count_refusal(struct auth_desk *desk)
     return count;
 }
 
-static bool audit(struct auth_desk *desk, const struct audit_event *event,
-                  struct deadline deadline, struct err *err)
+static bool audit(struct auth_desk *desk, const struct audit_event *event, struct deadline deadline,
+                  struct err *err)
 {
     CLEANUP(db_pool_return) struct db_loan loan = { 0 };
 
@@ -127,27 +131,32 @@ static bool audit(struct auth_desk *desk, const struct audit_event *event,
            audit_append_one(loan.db, event, err);
 }
 
-bool auth_note_refusal(struct auth_desk *desk, const char *reason, struct deadline deadline,
-                       struct err *err)
+static bool audit_refusals(struct auth_desk *desk, const char *reason, int64_t count,
+                           struct deadline deadline, struct err *err)
 {
-    int64_t count = count_refusal(desk);
     struct audit_event event = {
         .kind = AUDIT_GATE_REFUSED,
-        .fields = AUDIT_FIELDS(AUDIT_TEXT("door", bytes_of_text(door_name(desk->door))),
-                               AUDIT_TEXT("reason", bytes_of_text(reason)),
-                               AUDIT_I64("count", count)),
+        .fields =
+            AUDIT_FIELDS(AUDIT_TEXT("door", bytes_of_text(door_name(desk->door))),
+                         AUDIT_TEXT("reason", bytes_of_text(reason)), AUDIT_I64("count", count)),
     };
 
     return count == 0 || audit(desk, &event, deadline, err) || err_wrap(err, "gate refusal");
 }
 
+bool auth_note_refusal(struct auth_desk *desk, const char *reason, struct deadline deadline,
+                       struct err *err)
+{
+    return audit_refusals(desk, reason, count_refusals(desk, 1), deadline, err);
+}
+
 /* An event of one refused request, with the count of those that were not audited each. */
-#define REFUSED_WITH(desk, deadline, err, event_kind, event_token, event_account, ...)     \
-    audit_refusal((desk),                                                                  \
-                  &(struct audit_event){ .kind = (event_kind),                             \
-                                         .token = (event_token),                           \
-                                         .account_id = (event_account),                    \
-                                         .fields = AUDIT_FIELDS(__VA_ARGS__) },            \
+#define REFUSED_WITH(desk, deadline, err, event_kind, event_token, event_account, ...)             \
+    audit_refusal((desk),                                                                          \
+                  &(struct audit_event){ .kind = (event_kind),                                     \
+                                         .token = (event_token),                                   \
+                                         .account_id = (event_account),                            \
+                                         .fields = AUDIT_FIELDS(__VA_ARGS__) },                    \
                   (deadline), (err))
 
 static bool audit_refusal(struct auth_desk *desk, const struct audit_event *event,
@@ -155,7 +164,7 @@ static bool audit_refusal(struct auth_desk *desk, const struct audit_event *even
 {
     struct audit_field fields[8];
     struct audit_event counted = *event;
-    int64_t count = count_refusal(desk);
+    int64_t count = count_refusals(desk, 1);
     size_t n = 0;
 
     if (count == 0)
@@ -197,10 +206,11 @@ static bool answer_log_in(struct auth_desk *desk, const struct gate_log_in *ask,
     case AUTH_TOLD_TO_WAIT:
         out->reply.outcome = GATE_THROTTLED;
         out->reply.wait_seconds = in.wait_seconds;
-        return REFUSED_WITH(desk, deadline, err, AUDIT_LOGIN_FAILED, BYTES(""), 0,
-                            AUDIT_TEXT("remote", bytes_of_text(auth_read_remote(ask->remote).address)),
-                            AUDIT_TEXT("reason", BYTES("too many failures")),
-                            AUDIT_I64("wait_seconds", in.wait_seconds));
+        return REFUSED_WITH(
+            desk, deadline, err, AUDIT_LOGIN_FAILED, BYTES(""), 0,
+            AUDIT_TEXT("remote", bytes_of_text(auth_read_remote(ask->remote).address)),
+            AUDIT_TEXT("reason", BYTES("too many failures")),
+            AUDIT_I64("wait_seconds", in.wait_seconds));
     }
     UNREACHABLE();
 }
@@ -212,8 +222,7 @@ static bool answer_log_out(struct auth_desk *desk, const struct gate_log_out *as
     CLEANUP(secret_free) struct secret *token = NULL;
 
     if (!secret_create(ask->token, &token, err) ||
-        !db_pool_borrow(desk->pool, deadline, &loan, err) ||
-        !auth_end_session(loan.db, token, err))
+        !db_pool_borrow(desk->pool, deadline, &loan, err) || !auth_end_session(loan.db, token, err))
         return false;
     out->reply.outcome = GATE_DONE;
     return true;
@@ -232,8 +241,8 @@ static void read_place(const struct db_result *rows, struct pack_place *out)
     *out = (struct pack_place){
         .is_live = db_bool(rows, 0, 0),
         .is_covered = db_bool(rows, 0, 1),
-        .is_here = sha256.len == CRYPTO_SHA256_BYTES &&
-                   bytes_equal(db_bytes(rows, 0, 3), BYTES("file")),
+        .is_here =
+            sha256.len == CRYPTO_SHA256_BYTES && bytes_equal(db_bytes(rows, 0, 3), BYTES("file")),
     };
     for (size_t i = 0; i < sha256.len && out->is_here; i++)
         (void)snprintf(out->name + 2 * i, 3, "%02x", sha256.ptr[i]);
@@ -287,10 +296,10 @@ static bool answer_open_pack(struct auth_desk *desk, const struct gate_open_pack
         return false;
     if (!place.is_live || !place.is_covered) {
         out->reply.outcome = GATE_DENIED;
-        return REFUSED_WITH(desk, deadline, err, AUDIT_PACK_REFUSED, ask->token, ask->account_id,
-                            AUDIT_I64("pack", ask->pack_id),
-                            AUDIT_TEXT("reason", place.is_live ? BYTES("no grant")
-                                                               : BYTES("session is over")));
+        return REFUSED_WITH(
+            desk, deadline, err, AUDIT_PACK_REFUSED, ask->token, ask->account_id,
+            AUDIT_I64("pack", ask->pack_id),
+            AUDIT_TEXT("reason", place.is_live ? BYTES("no grant") : BYTES("session is over")));
     }
     if (!place.is_here) {
         out->reply.outcome = GATE_ABSENT;
@@ -351,11 +360,11 @@ static bool answer_source_secret(struct auth_desk *desk, const struct gate_sourc
 
     out->reply.outcome = db_rows(rows) == 1 ? GATE_ABSENT : GATE_DENIED;
     db_pool_return(&loan);
-    return REFUSED_WITH(desk, deadline, err, AUDIT_SECRET_REFUSED, BYTES(""),
-                        db_rows(rows) == 1 ? db_i64(rows, 0, 0) : 0, AUDIT_I64("job", ask->job_id),
-                        AUDIT_I64("fence", ask->fence),
-                        AUDIT_TEXT("reason", db_rows(rows) == 1 ? BYTES("no secret")
-                                                                : BYTES("no such lease")));
+    return REFUSED_WITH(
+        desk, deadline, err, AUDIT_SECRET_REFUSED, BYTES(""),
+        db_rows(rows) == 1 ? db_i64(rows, 0, 0) : 0, AUDIT_I64("job", ask->job_id),
+        AUDIT_I64("fence", ask->fence),
+        AUDIT_TEXT("reason", db_rows(rows) == 1 ? BYTES("no secret") : BYTES("no such lease")));
 }
 
 /* ---- all together -------------------------------------------------------------------------------- */
@@ -413,7 +422,21 @@ bool auth_answer(struct auth_desk *desk, const struct gate_request *request,
     return is_good;
 }
 
+static bool is_time_to_forget(struct auth_desk *desk)
+{
+    int64_t now = clock_now_usec();
+    bool is_time;
+
+    (void)pthread_mutex_lock(&desk->lock);
+    is_time = now - desk->forgotten_usec >= FORGET_EVERY_USEC || now < desk->forgotten_usec;
+    if (is_time)
+        desk->forgotten_usec = now;
+    (void)pthread_mutex_unlock(&desk->lock);
+    return is_time;
+}
+
 bool auth_tidy_desk(struct auth_desk *desk, struct deadline deadline, struct err *err)
 {
-    return auth_forget_old_failures(desk->pool, deadline, err);
+    return audit_refusals(desk, "more of the same", count_refusals(desk, 0), deadline, err) &&
+           (!is_time_to_forget(desk) || auth_forget_old_failures(desk->pool, deadline, err));
 }

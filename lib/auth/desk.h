@@ -21,7 +21,7 @@ struct auth_desk;
 
 struct auth_desk_settings {
     enum auth_door door;
-    const struct db_target *target;  /* role holdfast_gate; copied */
+    const struct db_target *target; /* role holdfast_gate; copied */
     size_t connections;
     const struct crypto_key *master; /* borrowed: outlives the desk */
     const char *data_dir;            /* borrowed; packs lie in data_dir/packs/<account_id>/ */
@@ -50,10 +50,11 @@ MUST_USE bool auth_answer(struct auth_desk *desk, const struct gate_request *req
 
 /*
  * Something came that is no request. reason: a constant word. Audited at once, and when more come
- * than one a second, as their count with the next.
+ * than one a second, as their count with the next or by auth_tidy_desk.
  */
 MUST_USE bool auth_note_refusal(struct auth_desk *desk, const char *reason,
                                 struct deadline deadline, struct err *err);
 
-/* Once in a while: forgets what is too old to matter. */
+/* To be called every minute or so: audits refusals that were only counted, and forgets what is too
+ * old to matter. */
 MUST_USE bool auth_tidy_desk(struct auth_desk *desk, struct deadline deadline, struct err *err);

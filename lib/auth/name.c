@@ -14,7 +14,7 @@ static size_t character_length(struct bytes in)
     for (size_t i = 1; i < len; i++)
         if ((in.ptr[i] & 0xc0) != 0x80)
             return 0;
-    if ((first == 0xc2 && second < 0xa0) ||                              /* C1 controls */
+    if ((first == 0xc2 && second < 0xa0) ||                                     /* C1 controls */
         (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) || /* surrogates */
         (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f))
         return 0;

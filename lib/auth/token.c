@@ -2,7 +2,9 @@
 #include "auth/internal.h"
 #include "crypto/random.h"
 
-enum { TOKEN_DIGITS = 2 * CRYPTO_TOKEN_BYTES };
+enum {
+    TOKEN_DIGITS = 2 * CRYPTO_TOKEN_BYTES
+};
 
 bool auth_make_token(struct secret **token, struct crypto_sha256 *hash, struct err *err)
 {

@@ -10,17 +10,17 @@
  */
 #include "auth/verify.h"
 
-#include <errno.h>
-#include <pthread.h>
-#include <stdlib.h>
-#include <time.h>
-
 #include "audit/append.h"
 #include "auth/backoff.h"
 #include "auth/internal.h"
 #include "base/locks.h"
 #include "crypto/random.h"
 #include "crypto/scram.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
 
 enum {
     TURNS = 256,         /* names are hashed to them; two names rarely share one */
@@ -35,9 +35,9 @@ struct remembered {
 };
 
 struct auth_verifier {
-    struct crypto_sha256 seed;      /* constant */
-    struct crypto_sha256 mac_key;   /* constant, random */
-    uint32_t max_kdfs;              /* constant */
+    struct crypto_sha256 seed;    /* constant */
+    struct crypto_sha256 mac_key; /* constant, random */
+    uint32_t max_kdfs;            /* constant */
 
     pthread_mutex_t lock; /* LOCK_AUTH_VERIFIER: all below */
     pthread_cond_t has_turn;
@@ -171,14 +171,16 @@ static void give_kdf_back(struct auth_verifier *v)
 
 /* ---- what the database says -------------------------------------------------------------------- */
 
-enum { VERIFIER_TEXT_BYTES = CRYPTO_SCRAM_TEXT_BYTES };
+enum {
+    VERIFIER_TEXT_BYTES = CRYPTO_SCRAM_TEXT_BYTES
+};
 
 struct facts {
-    int64_t auditor_id;      /* below 0: a bucket of names that no auditor has */
-    bool is_valid;           /* has a password, is not disabled, not expired */
-    bool is_near;            /* comes from an allowed network */
+    int64_t auditor_id; /* below 0: a bucket of names that no auditor has */
+    bool is_valid;      /* has a password, is not disabled, not expired */
+    bool is_near;       /* comes from an allowed network */
     uint8_t verifier[VERIFIER_TEXT_BYTES];
-    size_t verifier_len;     /* 0: none */
+    size_t verifier_len; /* 0: none */
     struct auth_history history;
     int64_t now_usec;
 };
@@ -209,13 +211,13 @@ static bool look_up(const struct auth_verifier *v, struct db_pool *pool, struct 
     struct bytes verifier;
 
     if (!db_pool_borrow(pool, deadline, &loan, err) ||
-        !db_run_one(loan.db, DB_GATE_LOGIN_LOOK_UP,
-                    DB_ARGS(DB_TEXT(asked),
-                            db_null_unless(remote->is_known,
-                                           DB_TEXT(bytes_of_text(remote->address))),
-                            DB_TEXT(bytes_of_text(remote->counted)), DB_I64(bucket_of(v, name)),
-                            DB_I32(AUTH_BACKOFF_WINDOW_MINUTES)),
-                    &rows, err))
+        !db_run_one(
+            loan.db, DB_GATE_LOGIN_LOOK_UP,
+            DB_ARGS(DB_TEXT(asked),
+                    db_null_unless(remote->is_known, DB_TEXT(bytes_of_text(remote->address))),
+                    DB_TEXT(bytes_of_text(remote->counted)), DB_I64(bucket_of(v, name)),
+                    DB_I32(AUTH_BACKOFF_WINDOW_MINUTES)),
+            &rows, err))
         return false;
     verifier = db_bytes(rows, 0, 1);
     if (verifier.len > sizeof out->verifier)
@@ -332,10 +334,10 @@ static bool record_failure(struct db_pool *pool, const struct facts *facts,
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
     struct audit_event event = {
         .kind = AUDIT_LOGIN_FAILED,
-        .fields = AUDIT_FIELDS(AUDIT_TEXT("remote", bytes_of_text(remote->address)),
-                               AUDIT_BOOL("tls", attempt->is_tls),
-                               AUDIT_TEXT("reason", reason_of(facts)),
-                               AUDIT_I64("auditor", facts->auditor_id < 0 ? 0 : facts->auditor_id)),
+        .fields =
+            AUDIT_FIELDS(AUDIT_TEXT("remote", bytes_of_text(remote->address)),
+                         AUDIT_BOOL("tls", attempt->is_tls), AUDIT_TEXT("reason", reason_of(facts)),
+                         AUDIT_I64("auditor", facts->auditor_id < 0 ? 0 : facts->auditor_id)),
     };
 
     return db_pool_borrow(pool, deadline, &loan, err) &&
@@ -373,8 +375,8 @@ static bool let_in(struct db_pool *pool, const struct facts *facts,
                    struct deadline deadline, struct auth_admission *out, struct err *err)
 {
     CLEANUP(db_pool_return) struct db_loan loan = { 0 };
-    CLEANUP(auth_free_admission) struct auth_admission in = { .verdict = AUTH_LET_IN,
-                                                              .auditor_id = facts->auditor_id };
+    CLEANUP(auth_free_admission)
+    struct auth_admission in = { .verdict = AUTH_LET_IN, .auditor_id = facts->auditor_id };
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
     struct crypto_sha256 hash;
     bool is_minted;
@@ -420,8 +422,8 @@ bool auth_verify_login(struct auth_verifier *verifier, struct db_pool *pool,
         return err_wrap(err, "login");
     wait_seconds = auth_seconds_to_wait(&facts.history, facts.now_usec);
     if (wait_seconds > 0) {
-        *out = (struct auth_admission){ .verdict = AUTH_TOLD_TO_WAIT,
-                                        .wait_seconds = wait_seconds };
+        *out =
+            (struct auth_admission){ .verdict = AUTH_TOLD_TO_WAIT, .wait_seconds = wait_seconds };
         return true;
     }
     if (!check_password(verifier, &facts, attempt, deadline, &matches, err))
@@ -439,7 +441,7 @@ bool auth_forget_old_failures(struct db_pool *pool, struct deadline deadline, st
     CLEANUP(db_pool_return) struct db_loan loan = { 0 };
 
     return (db_pool_borrow(pool, deadline, &loan, err) &&
-            db_run_ok(loan.db, DB_GATE_FAILURES_FORGET_OLD, DB_ARGS(DB_I32(AUTH_FAILURES_KEPT_DAYS)),
-                      err)) ||
+            db_run_ok(loan.db, DB_GATE_FAILURES_FORGET_OLD,
+                      DB_ARGS(DB_I32(AUTH_FAILURES_KEPT_DAYS)), err)) ||
            err_wrap(err, "old login failures");
 }

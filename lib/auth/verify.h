@@ -23,8 +23,8 @@ enum {
  *            decides how a name is treated that no auditor has. Copied in a hashed form.
  * max_kdfs   password derivations at once, at least 1 (30 ms of one processor each).
  */
-MUST_USE bool auth_create_verifier(struct bytes seed, uint32_t max_kdfs,
-                                   struct auth_verifier **out, struct err *err);
+MUST_USE bool auth_create_verifier(struct bytes seed, uint32_t max_kdfs, struct auth_verifier **out,
+                                   struct err *err);
 void auth_free_verifier(struct auth_verifier **verifier); /* wipes */
 
 struct auth_attempt {
@@ -67,6 +67,8 @@ MUST_USE bool auth_verify_login(struct auth_verifier *verifier, struct db_pool *
 uint64_t auth_count_kdfs(struct auth_verifier *verifier);
 
 /* Forgets counted failures older than AUTH_FAILURES_KEPT_DAYS. */
-enum { AUTH_FAILURES_KEPT_DAYS = 90 };
+enum {
+    AUTH_FAILURES_KEPT_DAYS = 90
+};
 MUST_USE bool auth_forget_old_failures(struct db_pool *pool, struct deadline deadline,
                                        struct err *err);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keep/spool.h"
 
-enum { WEEKS_AHEAD = 2 };
+enum {
+    WEEKS_AHEAD = 2
+};
 
 /* What waits for an exclusive lock on the spool stops all who come after it. */
 #define LOCK_TIMEOUT BYTES("2s")
 
 /* Calls add or drop for one week, in a transaction of its own (READ COMMITTED, not retried). */
-static bool change_week(struct db *db, enum db_statement statement, int64_t monday, bool *has_changed,
-                        struct err *err)
+static bool change_week(struct db *db, enum db_statement statement, int64_t monday,
+                        bool *has_changed, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *rows = NULL;
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
@@ -46,7 +48,8 @@ static bool drop_weeks(struct db *db, struct keep_spool_work *work, struct err *
     for (size_t i = 0; i < db_rows(weeks); i++) {
         bool is_dropped = false;
 
-        if (!change_week(db, DB_KEEP_SPOOL_DROP_WEEK, db_date_days(weeks, i, 0), &is_dropped, err)) {
+        if (!change_week(db, DB_KEEP_SPOOL_DROP_WEEK, db_date_days(weeks, i, 0), &is_dropped,
+                         err)) {
             if (err->code != ERR_RETRY || db_is_broken(db))
                 return err_wrap(err, "drop a spool week");
             /* Lock time-out or deadlock: somebody reads. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/auditor.h"
-
 #include "auth/office.h"
 
 static bool request_is_refused(struct office *office, struct auth_grant_request request,
@@ -25,11 +24,14 @@ TEST(an_auditor_is_shown_as_he_was_added)
 
     if (office.owner == NULL)
         return;
-    struct auth_new_auditor auditor = { .name = BYTES("Zo\xc3\xab"), .password = password,
-                                        .expires_at_usec = 1900000000000000, .networks = networks,
+    struct auth_new_auditor auditor = { .name = BYTES("Zo\xc3\xab"),
+                                        .password = password,
+                                        .expires_at_usec = 1900000000000000,
+                                        .networks = networks,
                                         .network_count = 2 };
     CHECK(auth_add_auditor(office.owner, &auditor, &id, &err));
-    CHECK(auth_show_auditor(office.owner, auditor.name, office.arena, &shown, &grants, &count, &err));
+    CHECK(
+        auth_show_auditor(office.owner, auditor.name, office.arena, &shown, &grants, &count, &err));
     CHECK_EQ_I64(shown.auditor_id, id);
     CHECK_BYTES(shown.name, auditor.name);
     CHECK_EQ_I64(shown.expires_at_usec, 1900000000000000);
@@ -68,9 +70,11 @@ TEST(a_name_that_is_taken_or_not_a_name_and_a_network_that_is_none_are_refused)
 {
     CLEANUP(close_office) struct office office = open_office();
     CLEANUP(secret_free) struct secret *password = secret_of("p");
-    static const struct bytes bad_names[] = { BYTES_INIT(""), BYTES_INIT("a\nb"), BYTES_INIT("\xff"),
-                                              BYTES_INIT("\xc0\x80"), BYTES_INIT("\xed\xa0\x80"),
-                                              BYTES_INIT("a\0b"), BYTES_INIT("\xe2\x82") };
+    static const struct bytes bad_names[] = {
+        BYTES_INIT(""),         BYTES_INIT("a\nb"),         BYTES_INIT("\xff"),
+        BYTES_INIT("\xc0\x80"), BYTES_INIT("\xed\xa0\x80"), BYTES_INIT("a\0b"),
+        BYTES_INIT("\xe2\x82")
+    };
     static const struct bytes bad_networks[] = { BYTES_INIT("192.0.2.7/24"), BYTES_INIT("here") };
     struct auth_new_auditor auditor = { .password = password };
     struct err err = { 0 };
@@ -136,8 +140,9 @@ TEST(a_grant_names_one_auditor_and_one_account_or_all)
         ERR_SYNTAX));
     CHECK(request_is_refused(
         &office, (struct auth_grant_request){ .auditor = BYTES("x"), .is_all = true }, ERR_ABSENT));
-    CHECK(request_is_refused(
-        &office, (struct auth_grant_request){ .auditor = anna, .account = BYTES("x") }, ERR_ABSENT));
+    CHECK(request_is_refused(&office,
+                             (struct auth_grant_request){ .auditor = anna, .account = BYTES("x") },
+                             ERR_ABSENT));
 }
 
 TEST(a_grant_that_needs_a_view_is_refused_and_says_so)
@@ -210,7 +215,8 @@ TEST(a_new_password_ends_the_sessions_and_keeps_only_a_verifier)
     CHECK_EQ_I64(ask_number(&office, "SELECT count(*) FROM auditor_verifier "
                                      "WHERE verifier LIKE 'SCRAM-SHA-256$100000:%'"),
                  1);
-    CHECK_EQ_I64(ask_number(&office, "SELECT count(*) FROM audit_event e "
-                                     "WHERE e::text LIKE '%password%' AND event <> 'auditor_passwd'"),
+    CHECK_EQ_I64(ask_number(&office,
+                            "SELECT count(*) FROM audit_event e "
+                            "WHERE e::text LIKE '%password%' AND event <> 'auditor_passwd'"),
                  0);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "../test.h"
 #include "auth/backoff.h"
 
-#include "../test.h"
-
-enum { SECOND = 1000000 };
+enum {
+    SECOND = 1000000
+};
 static const int64_t now = INT64_C(1900000000) * SECOND;
 
 static uint32_t wait_of(struct auth_failures pair, struct auth_failures remote,
@@ -21,8 +22,8 @@ TEST(the_fifth_failure_is_the_first_that_makes_one_wait_and_waits_double)
     static const struct {
         int64_t count;
         uint32_t seconds;
-    } cases[] = { { 0, 0 },   { 4, 0 },     { 5, 2 },     { 6, 4 },
-                  { 7, 8 },   { 13, 512 },  { 14, 900 },  { 1000000, 900 } };
+    } cases[] = { { 0, 0 }, { 4, 0 },    { 5, 2 },    { 6, 4 },
+                  { 7, 8 }, { 13, 512 }, { 14, 900 }, { 1000000, 900 } };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         CHECK_EQ_U64(wait_of((struct auth_failures){ cases[i].count, now }, none, none),
@@ -34,7 +35,8 @@ TEST(the_wait_counts_from_the_last_failure_and_is_rounded_up)
     CHECK_EQ_U64(wait_of((struct auth_failures){ 7, now - 3 * SECOND }, none, none), 5);
     CHECK_EQ_U64(wait_of((struct auth_failures){ 7, now - 8 * SECOND + 1 }, none, none), 1);
     CHECK_EQ_U64(wait_of((struct auth_failures){ 7, now - 8 * SECOND }, none, none), 0);
-    CHECK_EQ_U64(wait_of((struct auth_failures){ 14, now + 3600 * (int64_t)SECOND }, none, none), 900);
+    CHECK_EQ_U64(wait_of((struct auth_failures){ 14, now + 3600 * (int64_t)SECOND }, none, none),
+                 900);
 }
 
 TEST(an_address_has_twenty_failures_free_and_an_auditor_waits_a_minute_at_most)

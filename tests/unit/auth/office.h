@@ -45,7 +45,8 @@ TEST_UNUSED static struct secret *secret_of(const char *text)
     return secret;
 }
 
-TEST_UNUSED static int64_t add_auditor(struct office *office, const char *name, const char *password)
+TEST_UNUSED static int64_t add_auditor(struct office *office, const char *name,
+                                       const char *password)
 {
     CLEANUP(secret_free) struct secret *secret = secret_of(password);
     struct auth_new_auditor auditor = { .name = bytes_of_text(name), .password = secret };
@@ -91,7 +92,8 @@ TEST_UNUSED static struct db_pool *pool_as(enum db_role role)
 }
 
 /* How many audit events of this kind, and the detail of the last one. */
-TEST_UNUSED static size_t count_events(struct office *office, const char *kind, struct bytes *detail)
+TEST_UNUSED static size_t count_events(struct office *office, const char *kind,
+                                       struct bytes *detail)
 {
     struct audit_query query = { .event = bytes_of_text(kind) };
     const struct audit_row *rows;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "auth/secret.h"
-
 #include "auth/office.h"
+#include "auth/secret.h"
 #include "source/lease.h"
 
 TEST(a_sealed_secret_opens_for_its_account_under_its_key_only)

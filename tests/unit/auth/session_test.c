@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "auth/session.h"
-
 #include "auth/internal.h"
 #include "auth/office.h"
+#include "auth/session.h"
 
 static struct secret *mint(struct office *office, const int64_t *accounts, size_t count)
 {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "auth/office.h"
 #include "auth/verify.h"
 
 #include <pthread.h>
-
-#include "auth/office.h"
 
 struct login {
     struct office office;
@@ -77,8 +76,8 @@ TEST(the_right_password_gives_a_session_that_lives)
     if (login.office.owner == NULL)
         return;
     CLEANUP(db_pool_free) struct db_pool *reader = pool_as(DB_ROLE_READER);
-    CLEANUP(auth_free_admission) struct auth_admission in =
-        try_from(&login, "anna", "right", "192.0.2.7");
+    CLEANUP(auth_free_admission)
+    struct auth_admission in = try_from(&login, "anna", "right", "192.0.2.7");
     CHECK_EQ_U64(in.verdict, AUTH_LET_IN);
     CHECK(auth_session_state(reader, in.token, deadline_after_ms(5000), &state, &err));
     CHECK_EQ_I64(state.auditor_id, in.auditor_id);
@@ -141,8 +140,8 @@ TEST(from_the_fifth_failure_on_one_waits_and_waiting_is_not_a_failure)
     for (int i = 0; i < 5; i++)
         CHECK_EQ_U64(verdict_of(&login, "anna", "wrong"), AUTH_SENT_AWAY);
     uint64_t kdfs = auth_count_kdfs(login.verifier);
-    CLEANUP(auth_free_admission) struct auth_admission in =
-        try_from(&login, "anna", "right", "192.0.2.7");
+    CLEANUP(auth_free_admission)
+    struct auth_admission in = try_from(&login, "anna", "right", "192.0.2.7");
     CHECK_EQ_U64(in.verdict, AUTH_TOLD_TO_WAIT);
     CHECK(in.wait_seconds >= 1 && in.wait_seconds <= 2);
     CHECK_EQ_U64(auth_count_kdfs(login.verifier), kdfs);
@@ -247,7 +246,9 @@ TEST(nobody_gets_in_while_audit_cannot_be_written)
     CHECK_EQ_I64(ask_number(&login.office, "SELECT count(*) FROM login_session"), 0);
 }
 
-enum { GUESSERS = 16 };
+enum {
+    GUESSERS = 16
+};
 
 struct guesser {
     struct login *login;

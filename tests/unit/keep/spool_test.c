@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "keep/spool.h"
-
 #include "db/test_server.h"
+#include "keep/spool.h"
 
 static int64_t count_weeks(struct db *owner)
 {
     CLEANUP(db_result_free) struct db_result *rows = NULL;
     struct err err = { 0 };
 
-    CHECK(db_run_assembled(owner, "SELECT count(*) FROM pg_inherits "
-                                  "WHERE inhparent = 'holdfast.spool'::regclass",
+    CHECK(db_run_assembled(owner,
+                           "SELECT count(*) FROM pg_inherits "
+                           "WHERE inhparent = 'holdfast.spool'::regclass",
                            DB_NO_ARGS, &rows, &err));
     return db_i64(rows, 0, 0);
 }
@@ -57,10 +57,12 @@ TEST(a_finished_week_is_dropped_once_no_frame_lies_in_it)
     if (owner == NULL)
         return;
     add_past_weeks(owner);
-    test_sql(owner, "INSERT INTO account (host, port, login, tls) VALUES ('h', 993, 'l', 'implicit')");
-    test_sql(owner, "INSERT INTO frame (account_id, run_id, ordinal, raw_start, raw_bytes, "
-                    "stored_bytes, stored_sha256, week) SELECT account_id, 1, 0, 0, 1, 1, "
-                    "sha256('x'), (date_trunc('week', now()) - interval '1 week')::date FROM account");
+    test_sql(owner,
+             "INSERT INTO account (host, port, login, tls) VALUES ('h', 993, 'l', 'implicit')");
+    test_sql(owner,
+             "INSERT INTO frame (account_id, run_id, ordinal, raw_start, raw_bytes, "
+             "stored_bytes, stored_sha256, week) SELECT account_id, 1, 0, 0, 1, 1, "
+             "sha256('x'), (date_trunc('week', now()) - interval '1 week')::date FROM account");
     work = keep(keeper);
     CHECK_EQ_U64(work.dropped, 1);
     CHECK_EQ_U64(work.waiting, 1);
