@@ -20,11 +20,11 @@ static void check_round(const char *text, int64_t usec, int zone, const char *ag
 
 TEST(a_date_time_keeps_its_zone)
 {
-    check_round("\" 1-Jan-1970 00:00:00 +0000\"", 0, 0, "\" 1-Jan-1970 00:00:00 +0000\"");
+    check_round("\" 1-Jan-1970 00:00:00 +0000\"", 0, 0, "\"01-Jan-1970 00:00:00 +0000\"");
     check_round("\"01-Feb-2020 10:30:00 +0545\"", 1580532300000000, 345,
-                "\" 1-Feb-2020 10:30:00 +0545\"");
+                "\"01-Feb-2020 10:30:00 +0545\"");
     check_round("\"1-feb-2020 00:00:00 -1130\"", 1580556600000000, -690,
-                "\" 1-Feb-2020 00:00:00 -1130\"");
+                "\"01-Feb-2020 00:00:00 -1130\"");
     check_round("\"31-DEC-1969 23:59:59 -0000\"", -1000000, 0, "\"31-Dec-1969 23:59:59 +0000\"");
 }
 
@@ -62,7 +62,7 @@ TEST(times_beyond_four_digit_years_are_kept_within_them)
     CHECK_BYTES(buf_bytes(&buf), BYTES("\"31-Dec-9999 23:59:59 +0100\""));
     buf_reset(&buf, 0);
     imap_write_date_time(&buf, (struct imap_date_time){ INT64_MIN, INT16_MIN });
-    CHECK(bytes_start_with(buf_bytes(&buf), BYTES("\" 1-Jan-0001 00:00:00 -")));
+    CHECK(bytes_start_with(buf_bytes(&buf), BYTES("\"01-Jan-0001 00:00:00 -")));
     buf_reset(&buf, 0);
     imap_write_date(&buf, INT64_MAX);
     CHECK_BYTES(buf_bytes(&buf), BYTES("31-Dec-9999"));

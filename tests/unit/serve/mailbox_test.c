@@ -95,7 +95,7 @@ TEST(fetch_shows_flags_dates_and_sizes)
               "* 3 FETCH (UID 3 FLAGS ($SourceDeleted))\r\n"
               "* 4 FETCH (UID 4 FLAGS ($GoneAtSource))\r\nt OK Done\r\n");
     CHECK_STR(ask("UID FETCH 30 FAST"),
-              "* 30 FETCH (UID 30 FLAGS () INTERNALDATE \" 9-Sep-2001 03:46:40 +0200\" "
+              "* 30 FETCH (UID 30 FLAGS () INTERNALDATE \"09-Sep-2001 03:46:40 +0200\" "
               "RFC822.SIZE 400)\r\nt OK Done\r\n");
     done();
 }
