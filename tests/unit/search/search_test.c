@@ -90,10 +90,10 @@ TEST(the_statement_is_made_of_constants_and_numbers_only)
 
     CHECK(search != NULL);
     CHECK_STR(search->sql,
-              "SELECT p.uid FROM placement p JOIN message m ON m.account_id = p.account_id AND "
-              "m.message_id = p.message_id WHERE p.account_id = $1 AND p.mailbox_id = $2 AND "
+              "SELECT p.uid FROM placement p WHERE p.account_id = $1 AND p.mailbox_id = $2 AND "
               "p.uid > $3 AND p.uid <= $4 AND ((((p.flags & $5) <> 0 AND (false)) OR (NOT "
-              "(p.internal_day >= $6 AND m.size_bytes > $7)))) ORDER BY p.uid LIMIT 1000");
+              "(p.internal_day >= $6 AND (SELECT m.size_bytes FROM message m WHERE m.account_id = "
+              "p.account_id AND m.message_id = p.message_id) > $7)))) ORDER BY p.uid LIMIT 1000");
     CHECK_EQ_U64(search->value_count, 7);
     CHECK_EQ_I64(search->values[5].number, 18293);
     arena_free(&arena);
