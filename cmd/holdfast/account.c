@@ -119,10 +119,7 @@ void cli_print_accounts(struct cli *cli, const struct source_account_list *accou
 
         if (a->run.outcome == ERR_NONE || a->removed_usec != 0)
             continue;
-        cli_print_text(a->settings.name);
-        (void)fputs(": ", stdout);
-        cli_print_text(a->run.outcome_text);
-        (void)fputc('\n', stdout);
+        cli_print_outcome(a->settings.name, a->run.outcome_text);
     }
 }
 

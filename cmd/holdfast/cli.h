@@ -142,6 +142,9 @@ struct cli_run {
     int64_t account_id;
 };
 
+/* "NAME: how its last run ended" */
+void cli_print_outcome(struct bytes name, struct bytes text);
+
 /*
  * Asks for a run of each (a test, or a sync), follows them to their ends with progress, and prints
  * one line for each. The exit status: 0 all complete, 130 interrupted, else 1 or 3.

@@ -54,10 +54,12 @@ static const char *plural(uint64_t number)
 
 /* ---- how a run ended ------------------------------------------------------------------------------- */
 
-static void print_sync(const struct source_progress *p)
+static void print_sync(struct bytes name, const struct source_progress *p)
 {
     char size[CLI_TEXT_BYTES];
 
+    cli_print_text(name);
+    (void)fputs(": ", stdout);
     if (p->fetched == 0 && p->flag_changes == 0 && p->gone == 0) {
         (void)fputs("complete, nothing new", stdout);
     } else {
@@ -75,15 +77,21 @@ static void print_sync(const struct source_progress *p)
     if (p->skipped > 0)
         (void)printf(" (%ju mailbox%s left out by rule)", (uintmax_t)p->skipped,
                      p->skipped == 1 ? "" : "es");
+    (void)fputc('\n', stdout);
 }
 
-static void print_test(const struct source_progress *p)
+/* The text may begin with "account NAME: ", for the log: the name stands in front already. */
+void cli_print_outcome(struct bytes name, struct bytes text)
 {
-    (void)printf("login works; %ju message%s in %ju mailbox%s would be archived",
-                 (uintmax_t)p->messages, plural(p->messages), (uintmax_t)p->mailboxes,
-                 p->mailboxes == 1 ? "" : "es");
-    if (p->skipped > 0)
-        (void)printf(", %ju left out by rule", (uintmax_t)p->skipped);
+    struct bytes rest = text;
+
+    if (scan_text(&rest, BYTES("account ")) && scan_text(&rest, name) &&
+        scan_text(&rest, BYTES(": ")))
+        text = rest;
+    cli_print_text(name);
+    (void)fputs(": ", stdout);
+    cli_print_text(text);
+    (void)fputc('\n', stdout);
 }
 
 static void print_end(struct follow *f, size_t index, const struct source_run *run)
@@ -95,20 +103,10 @@ static void print_end(struct follow *f, size_t index, const struct source_run *r
     if (!source_read_progress(run->progress, &progress, &unreadable))
         progress = (struct source_progress){ 0 }; /* of a newer program: the outcome still stands */
     clear_line(f);
-    cli_print_text(f->runs[index].name);
-    (void)fputs(": ", stdout);
-    if (run->outcome != ERR_NONE) {
-        if (!f->is_test && progress.fetched > 0)
-            (void)printf("not complete (%ju new messages so far): ", (uintmax_t)progress.fetched);
-        else if (!f->is_test)
-            (void)fputs("not complete: ", stdout);
-        cli_print_text(run->outcome_text);
-    } else if (f->is_test) {
-        print_test(&progress);
-    } else {
-        print_sync(&progress);
-    }
-    (void)fputc('\n', stdout);
+    if (run->outcome != ERR_NONE || f->is_test)
+        cli_print_outcome(f->runs[index].name, run->outcome_text);
+    else
+        print_sync(f->runs[index].name, &progress);
     (void)fflush(stdout);
     /* What must be put right comes before what may be tried again. */
     if (status == 1 || f->status == 0)

@@ -34,9 +34,9 @@ def test_sync_starts_what_it_needs_and_leaves_nothing_running(source, new_holdfa
 def test_adding_an_account_tests_it_and_says_what_it_has(source, new_holdfast):
     holdfast = new_holdfast()
     said = holdfast.add_account(source, "alice").stdout
-    assert "login works" in said and "20 messages" in said
+    assert "login ok" in said and "20 messages" in said
     assert holdfast.json("account", "show", "alice")["state"] != "paused"
-    assert "login works" in holdfast.run("account", "test", "alice").stdout
+    assert "login ok" in holdfast.run("account", "test", "alice").stdout
 
 
 def test_an_account_that_fails_its_test_is_kept_and_can_be_corrected(source, new_holdfast):
@@ -47,7 +47,7 @@ def test_an_account_that_fails_its_test_is_kept_and_can_be_corrected(source, new
     assert done.returncode == 1 and "kept" in done.stderr
     holdfast.run("account", "edit", "alice", "--password-file",
                  holdfast.secret_file("r", "pw-alice"))
-    assert "login works" in holdfast.run("account", "test", "alice").stdout
+    assert "login ok" in holdfast.run("account", "test", "alice").stdout
 
 
 def test_interrupting_sync_ends_the_services_it_started(source, new_holdfast):
