@@ -301,6 +301,11 @@ def resident_kib(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
 
 
+def is_sanitized(holdfast):
+    """Sanitizers keep freed memory, and shadow it: their figures say nothing."""
+    return holdfast.bin.parent.name in ("asan", "tsan")
+
+
 def test_a_large_answer_takes_no_memory(served):
     pid, = served.holdfast.pids("imapd")
     wire = served.open()
@@ -312,7 +317,8 @@ def test_a_large_answer_takes_no_memory(served):
     time.sleep(1)
     for i in range(10):
         assert b" OK " in wire.until(f"m{i}")[0]
-    assert resident_kib(pid) - before < 32 * 1024
+    if not is_sanitized(served.holdfast):
+        assert resident_kib(pid) - before < 32 * 1024
     wire.close()
 
 
@@ -327,7 +333,7 @@ def test_idle_sessions_cost_at_most_64_kib_each(new_served):
     time.sleep(11)
     each = (resident_kib(pid) - before) / len(wires)
     print(f"{each:.1f} KiB for a parked session")
-    if served.holdfast.bin.parent.name in ("debug", "release"):
+    if not is_sanitized(served.holdfast):
         assert each <= 64
     for wire in warm + wires:
         assert b" OK " in wire.command("NOOP")[0]
