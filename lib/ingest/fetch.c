@@ -23,6 +23,7 @@ struct span {
 struct flight {
     struct ingest_tag tag; /* 0: free */
     struct span span;      /* the UIDs that were asked for, by index */
+    size_t waiting;        /* how many of them have not come */
 };
 
 /*
@@ -51,6 +52,18 @@ struct fetch {
 
 /* ---- what became of a UID ---- */
 
+static void settle(struct fetch *fetch, size_t index, enum ingest_fetched state)
+{
+    fetch->result->states[index] = state;
+    for (size_t i = 0; i < INGEST_FETCH_DEPTH; i++) {
+        struct flight *flight = &fetch->flights[i];
+
+        if (flight->tag.number != 0 && index >= flight->span.first &&
+            index - flight->span.first < flight->span.count && flight->waiting > 0)
+            flight->waiting--;
+    }
+}
+
 static bool add_failure(struct fetch *fetch, size_t index, const char *text, struct err *err)
 {
     struct ingest_failure *failure = &fetch->result->failures[fetch->result->failure_count];
@@ -60,7 +73,7 @@ static bool add_failure(struct fetch *fetch, size_t index, const char *text, str
         return false;
     failure->uid = fetch->uids[index];
     fetch->result->failure_count++;
-    fetch->result->states[index] = INGEST_FAILED;
+    settle(fetch, index, INGEST_FAILED);
     return true;
 }
 
@@ -117,17 +130,32 @@ static bool send_fetch(struct fetch *fetch, struct flight *flight, struct err *e
     rest.count = span.first + span.count - rest.first;
     push_span(fetch, rest);
     flight->span = (struct span){ span.first, rest.first - span.first, span.limit };
+    flight->waiting = taken;
     ingest_begin_command(fetch->client, "UID FETCH ");
     ingest_add_bytes(fetch->client, buf_bytes(&set));
     ingest_add_text(fetch->client, FETCH_ITEMS);
     return ingest_send_command(fetch->client, &flight->tag, err);
 }
 
+/* Is the last message of all that was asked for on its way? Then the next command may follow. */
+static bool is_time_to_send(const struct fetch *fetch)
+{
+    size_t waiting = 0;
+    bool is_flying = false;
+
+    for (size_t i = 0; i < INGEST_FETCH_DEPTH; i++)
+        if (fetch->flights[i].tag.number != 0) {
+            waiting += fetch->flights[i].waiting;
+            is_flying = true;
+        }
+    return !is_flying || waiting == 0 || (waiting == 1 && fetch->body != BODY_IDLE);
+}
+
 static bool keep_sending(struct fetch *fetch, struct err *err)
 {
     struct flight *flight;
 
-    while (fetch->span_count > 0 && !fetch->result->was_refused &&
+    while (fetch->span_count > 0 && !fetch->result->was_refused && is_time_to_send(fetch) &&
            (flight = find_free(fetch)) != NULL)
         if (!send_fetch(fetch, flight, err))
             return false;
@@ -223,7 +251,7 @@ static bool take_body(struct fetch *fetch, const struct ingest_event *event, str
     } else if (!begin_message(fetch, event->body_bytes, err)) {
         return false;
     }
-    if (stream_octets(fetch, err))
+    if (keep_sending(fetch, err) && stream_octets(fetch, err))
         return true;
     note_broken(fetch, &message);
     abort_body(fetch);
@@ -265,7 +293,7 @@ static bool end_message(struct fetch *fetch, const struct imap_fetch_response *m
     }
     fetch->body = BODY_IDLE;
     if (fetch->sink->end(fetch->sink->context, message, err)) {
-        fetch->result->states[index] = INGEST_FETCHED;
+        settle(fetch, index, INGEST_FETCHED);
         if ((message->has & IMAP_HAS_RFC822_SIZE) != 0 &&
             message->rfc822_size != message->body_bytes)
             fetch->result->size_notes++;

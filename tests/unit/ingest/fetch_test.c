@@ -219,14 +219,14 @@ TEST(a_refused_set_is_halved_until_the_bad_message_stands_alone)
                 BYTES("* 1 FETCH (UID 1 BODY[] {1}\r\na)\r\n"
                       "h1 NO cannot\r\n" /* 1:4 */
                       "h2 NO cannot\r\n" /* 2:3 */
-                      "* 4 FETCH (UID 4 BODY[] {1}\r\nd)\r\nh3 OK\r\n"
-                      "h4 NO cannot\r\n" /* 2 */
-                      "* 3 FETCH (UID 3 BODY[] {1}\r\nc)\r\nh5 OK\r\n"),
+                      "h3 NO cannot\r\n" /* 2 */
+                      "* 3 FETCH (UID 3 BODY[] {1}\r\nc)\r\nh4 OK\r\n"
+                      "* 4 FETCH (UID 4 BODY[] {1}\r\nd)\r\nh5 OK\r\n"),
                 uids, 4));
-    CHECK_STR(peer_heard(&b.peer),
-              "h1 UID FETCH 1:4" ITEMS "h2 UID FETCH 2:3" ITEMS "h3 UID FETCH 4" ITEMS
-              "h4 UID FETCH 2" ITEMS "h5 UID FETCH 3" ITEMS);
-    CHECK_BYTES(buf_bytes(&b.kept), BYTES("1:a;4:d;3:c;"));
+    CHECK_STR(peer_heard(&b.peer), "h1 UID FETCH 1:4" ITEMS "h2 UID FETCH 2:3" ITEMS
+                                   "h3 UID FETCH 2" ITEMS "h4 UID FETCH 3" ITEMS
+                                   "h5 UID FETCH 4" ITEMS);
+    CHECK_BYTES(buf_bytes(&b.kept), BYTES("1:a;3:c;4:d;"));
     CHECK_EQ_U64(b.result.failure_count, 1);
     CHECK_EQ_U64(b.result.failures[0].uid, 2);
     CHECK_BYTES(b.result.failures[0].text, BYTES("UID FETCH was refused: cannot"));
@@ -257,15 +257,27 @@ TEST(a_message_that_the_archive_refuses_is_read_to_its_end_and_recorded)
     drop(&b);
 }
 
-TEST(several_commands_are_in_flight)
+TEST(the_next_command_is_sent_when_the_last_message_begins_to_arrive)
 {
-    uint32_t uids[700];
+    CLEANUP(buf_free) struct buf script = buf_create(1 << 16);
+    uint32_t uids[201];
     struct bench b = { 0 };
 
-    for (uint32_t i = 0; i < 700; i++)
+    for (uint32_t i = 0; i < 201; i++)
         uids[i] = i + 1;
-    CHECK(!fetch(&b, BYTES(""), uids, 700)); /* the peer says nothing */
-    CHECK_STR(peer_heard(&b.peer),
-              "h1 UID FETCH 1:200" ITEMS "h2 UID FETCH 201:400" ITEMS "h3 UID FETCH 401:600" ITEMS);
+    for (uint32_t i = 0; i < 199; i++) {
+        buf_text(&script, "* 1 FETCH (UID ");
+        buf_u64(&script, i + 1);
+        buf_text(&script, " BODY[] {1}\r\nx)\r\n");
+    }
+    CHECK(!fetch(&b, buf_bytes(&script), uids, 201));
+    CHECK_STR(peer_heard(&b.peer), "h1 UID FETCH 1:200" ITEMS);
+    drop(&b);
+
+    memset(&b, 0, sizeof b);
+    buf_text(&script, "* 1 FETCH (UID 200 BODY[] {5}\r\nab");
+    CHECK(!fetch(&b, buf_bytes(&script), uids, 201));
+    CHECK_STR(peer_heard(&b.peer), "h1 UID FETCH 1:200" ITEMS "h2 UID FETCH 201" ITEMS);
+    CHECK_EQ_U64(b.result.broken_uid, 200);
     drop(&b);
 }
