@@ -126,6 +126,29 @@ static enum db_statement page_statement(unsigned columns)
                                             : DB_VAULT_PLACEMENT_PAGE;
 }
 
+static bool run_page(struct vault_reader *reader, const struct vault_placement_query *query,
+                     const struct ask *ask, struct db_result **result, struct err *err)
+{
+    struct db_value account = DB_I64(query->account_id);
+    struct db_value mailbox = DB_I64(query->mailbox_id);
+    struct db_value firsts = DB_I64S(ask->firsts, ask->count);
+    struct db_value lasts = DB_I64S(ask->lasts, ask->count);
+    struct db_value page = DB_I64(query->limit);
+
+    if (query->changed_since > 0)
+        return vault_run_queries(
+            reader,
+            &(struct vault_query){ DB_VAULT_PLACEMENT_PAGE_CHANGED,
+                                   DB_ARGS(account, mailbox, firsts, lasts,
+                                           DB_I64(query->changed_since), page) },
+            1, result, err);
+    return vault_run_queries(
+        reader,
+        &(struct vault_query){ page_statement(query->columns),
+                               DB_ARGS(account, mailbox, firsts, lasts, page) },
+        1, result, err);
+}
+
 static bool read_rows(const struct vault_placement_query *query, const struct db_result *result,
                       struct arena *arena, const struct vault_placement **out, struct err *err)
 {
@@ -156,14 +179,7 @@ bool vault_read_placements(struct vault_reader *reader, const struct vault_place
         *out = page;
         return true;
     }
-    if (!vault_run_queries(
-            reader,
-            &(struct vault_query){ page_statement(query->columns),
-                                   DB_ARGS(DB_I64(query->account_id), DB_I64(query->mailbox_id),
-                                           DB_I64S(ask.firsts, ask.count),
-                                           DB_I64S(ask.lasts, ask.count),
-                                           DB_I64(query->changed_since), DB_I64(query->limit)) },
-            1, &result, err) ||
+    if (!run_page(reader, query, &ask, &result, err) ||
         !read_rows(query, result, arena, &page.rows, err))
         return false;
     page.count = db_rows(result);

@@ -62,9 +62,9 @@ SELECT uid FROM placement
  ORDER BY uid LIMIT 1;
 
 -- The ranges are either one, or together no wider than a page. The columns of a placement: the same
--- in the next four.
+-- in the next five.
 -- name: vault_placement_page
--- args: account_id bigint, mailbox_id bigint, firsts bigint[], lasts bigint[], changed_since bigint, page bigint
+-- args: account_id bigint, mailbox_id bigint, firsts bigint[], lasts bigint[], page bigint
 SELECT p.*
   FROM unnest($3, $4) AS r (first, last)
  CROSS JOIN LATERAL (
@@ -72,12 +72,11 @@ SELECT p.*
               appeared_modseq, keywords, message_id
          FROM placement
         WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN r.first AND r.last
-          AND modseq > $5
-        ORDER BY uid LIMIT $6) p
+        ORDER BY uid LIMIT $5) p
  ORDER BY p.uid;
 
 -- name: vault_placement_page_size
--- args: account_id bigint, mailbox_id bigint, firsts bigint[], lasts bigint[], changed_since bigint, page bigint
+-- args: account_id bigint, mailbox_id bigint, firsts bigint[], lasts bigint[], page bigint
 SELECT p.*, m.size_bytes, m.sha256
   FROM unnest($3, $4) AS r (first, last)
  CROSS JOIN LATERAL (
@@ -85,14 +84,32 @@ SELECT p.*, m.size_bytes, m.sha256
               appeared_modseq, keywords, message_id
          FROM placement
         WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN r.first AND r.last
-          AND modseq > $5
-        ORDER BY uid LIMIT $6) p
+        ORDER BY uid LIMIT $5) p
  CROSS JOIN LATERAL (
        SELECT m.size_bytes, m.sha256 FROM message m
         WHERE m.account_id = $1 AND m.message_id = p.message_id OFFSET 0) m
  ORDER BY p.uid;
 
 -- name: vault_placement_page_locator
+-- args: account_id bigint, mailbox_id bigint, firsts bigint[], lasts bigint[], page bigint
+SELECT p.*, m.size_bytes, m.sha256, l.run_id, l.raw_offset
+  FROM unnest($3, $4) AS r (first, last)
+ CROSS JOIN LATERAL (
+       SELECT uid, flags, internal_at, internal_zone, archived_at, gone_at, modseq,
+              appeared_modseq, keywords, message_id
+         FROM placement
+        WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN r.first AND r.last
+        ORDER BY uid LIMIT $5) p
+ CROSS JOIN LATERAL (
+       SELECT m.size_bytes, m.sha256 FROM message m
+        WHERE m.account_id = $1 AND m.message_id = p.message_id OFFSET 0) m
+ CROSS JOIN LATERAL (
+       SELECT l.run_id, l.raw_offset FROM locator l
+        WHERE l.account_id = $1 AND l.message_id = p.message_id OFFSET 0) l
+ ORDER BY p.uid;
+
+-- Of its own, so that the other pages are never tempted by the index on MODSEQ.
+-- name: vault_placement_page_changed
 -- args: account_id bigint, mailbox_id bigint, firsts bigint[], lasts bigint[], changed_since bigint, page bigint
 SELECT p.*, m.size_bytes, m.sha256, l.run_id, l.raw_offset
   FROM unnest($3, $4) AS r (first, last)
