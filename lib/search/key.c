@@ -12,8 +12,8 @@
  * A look-up for each row, not a join: before the first ANALYZE a join was planned as a nested loop over
  * all messages of the account (5,000 messages: 9 s against 23 ms), and RLS keeps estimates poor.
  */
-#define SIZE                                                                        \
-    "(SELECT m.size_bytes FROM message m WHERE m.account_id = p.account_id"         \
+#define SIZE                                                                                       \
+    "(SELECT m.size_bytes FROM message m WHERE m.account_id = p.account_id"                        \
     " AND m.message_id = p.message_id)"
 
 // clang-format off

@@ -2,11 +2,11 @@
 /*
  * serve/session.c - one turn of a session: read what is there, execute whole commands, park again.
  */
-#include <stdlib.h>
-
 #include "net/stream.h"
 #include "net/tls.h"
 #include "serve/internal.h"
+
+#include <stdlib.h>
 
 enum {
     COMMAND_ARENA_BYTES = 16 << 20, /* what the sizes in one command may add up to */
@@ -52,9 +52,8 @@ void serve_free_session(struct serve_session **session)
     if (dead == NULL)
         return;
     net_close(&dead->stream);
-    if (dead->login.token != NULL &&
-        !auth_log_out(dead->server->settings.auth, dead->login.token, deadline_after_ms(LOGOUT_MS),
-                      &err))
+    if (dead->login.token != NULL && !auth_log_out(dead->server->settings.auth, dead->login.token,
+                                                   deadline_after_ms(LOGOUT_MS), &err))
         log_warn(dead->server->settings.log, "logout not recorded", F_U64("session", dead->id),
                  F_ERR(&err));
     vault_close_reader(&dead->reader);
@@ -134,7 +133,8 @@ static void start_tls(struct serve_session *session)
     if (!net_start_tls_server(session->stream, session->server->settings.tls, &err)) {
         log_warn(session->server->settings.log, "STARTTLS refused", F_U64("session", session->id),
                  F_ERR(&err));
-        session->is_broken = true; /* octets behind STARTTLS: nothing more is said (RFC 9051 §6.2.1) */
+        session->is_broken =
+            true; /* octets behind STARTTLS: nothing more is said (RFC 9051 §6.2.1) */
         return;
     }
     session->state = SERVE_HANDSHAKE;
@@ -187,8 +187,8 @@ static struct serve_reply execute(struct serve_session *session, const struct se
 
     if (needs_login(session, row) && !serve_check_login(session, &err))
         return serve_reply_for(session, &err);
-    if (!serve_is_refused(row) && !imap_parse_command(imap_framer_text(session->framer),
-                                                      session->command, &command, &err))
+    if (!serve_is_refused(row) &&
+        !imap_parse_command(imap_framer_text(session->framer), session->command, &command, &err))
         return serve_bad(arena_text(session->command, err.text));
     return row->run(session, &command);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "search/search.h"
-
 #include "imap/command.h"
 #include "search/internal.h"
+#include "search/search.h"
 #include "test.h"
 
 static const struct vault_uid_range disposed[] = { { 4, 6 } };
@@ -131,8 +130,8 @@ TEST(all_is_seen_where_it_is_shown_so)
 
 TEST(keys_that_are_not_offered_yet_are_told_apart_from_wrong_ones)
 {
-    static const char *const texts[] = { "t SEARCH SUBJECT x",        "t SEARCH NOT BODY x",
-                                         "t SEARCH OR SEEN TEXT x",   "t SEARCH HEADER X y",
+    static const char *const texts[] = { "t SEARCH SUBJECT x", "t SEARCH NOT BODY x",
+                                         "t SEARCH OR SEEN TEXT x", "t SEARCH HEADER X y",
                                          "t SEARCH SENTON 1-Feb-2020" };
 
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
@@ -151,8 +150,9 @@ TEST(the_record_of_a_search_names_keys_not_values)
     struct err err = { 0 };
 
     arena = arena_create(1 << 20);
-    CHECK(imap_parse_command(BYTES("t SEARCH OR SUBJECT secret FROM bob NOT (1:3 SINCE 1-Feb-2020)"),
-                             arena, &command, &err));
+    CHECK(
+        imap_parse_command(BYTES("t SEARCH OR SUBJECT secret FROM bob NOT (1:3 SINCE 1-Feb-2020)"),
+                           arena, &command, &err));
     search_write_key_names(&command.search.key, &names);
     CHECK_BYTES(buf_bytes(&names), BYTES("OR SUBJECT FROM NOT SEQ SINCE"));
     buf_free(&names);

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/fake.h"
 
+#include "auth/session.h"
+#include "base/fd.h"
+#include "search/search.h"
+#include "vault/read.h"
+
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -9,11 +14,6 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "auth/session.h"
-#include "base/fd.h"
-#include "search/search.h"
-#include "vault/read.h"
 
 struct fake fake;
 
@@ -126,7 +126,9 @@ void vault_trim_reader(struct vault_reader *reader)
 
 static struct vault_mailbox_row make_row(size_t i, struct arena *arena)
 {
-    static const char *const paths[] = { "INBOX", "Projects/2001", "\xc3\x9c" "ber" };
+    static const char *const paths[] = { "INBOX", "Projects/2001",
+                                         "\xc3\x9c"
+                                         "ber" };
     struct vault_mailbox_row row = {
         .account_id = 1,
         .mailbox_id = (int64_t)i + 1,
@@ -237,7 +239,9 @@ static struct vault_placement make_placement(uint32_t uid)
 {
     return (struct vault_placement){
         .uid = uid,
-        .flags = (uint8_t)(uid % 4 == 1 ? VAULT_FLAG_SEEN : uid % 4 == 3 ? VAULT_FLAG_DELETED : 0),
+        .flags = (uint8_t)(uid % 4 == 1   ? VAULT_FLAG_SEEN
+                           : uid % 4 == 3 ? VAULT_FLAG_DELETED
+                                          : 0),
         .is_gone = uid == 4,
         .internal_usec = INT64_C(1000000000) * 1000000,
         .internal_zone = 120,

@@ -9,12 +9,14 @@
  */
 #pragma once
 
-#include <stdatomic.h>
-
 #include "serve/server.h"
 #include "test.h"
 
-enum { FAKE_SIZE = 400 }; /* octets of a message */
+#include <stdatomic.h>
+
+enum {
+    FAKE_SIZE = 400
+}; /* octets of a message */
 
 struct fake {
     atomic_uint messages;    /* in INBOX */

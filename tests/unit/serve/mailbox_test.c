@@ -134,9 +134,10 @@ TEST(sets_mean_what_the_rfc_says)
 TEST(sections_and_partial_ranges_give_exactly_their_octets)
 {
     begin(NULL);
-    CHECK_STR(ask("FETCH 7 BODY.PEEK[HEADER]"),
-              "* 7 FETCH (BODY[HEADER] {72}\r\nSubject: number 007\r\nFROM: a@example.org\r\n folded"
-              "\r\nTo: b@example.org\r\n\r\n)\r\nt OK Done\r\n");
+    CHECK_STR(
+        ask("FETCH 7 BODY.PEEK[HEADER]"),
+        "* 7 FETCH (BODY[HEADER] {72}\r\nSubject: number 007\r\nFROM: a@example.org\r\n folded"
+        "\r\nTo: b@example.org\r\n\r\n)\r\nt OK Done\r\n");
     CHECK_STR(ask("FETCH 7 BODY[HEADER.FIELDS (to \"From\")]"),
               "* 7 FETCH (BODY[HEADER.FIELDS (TO FROM)] {51}\r\nFROM: a@example.org\r\n folded\r\n"
               "To: b@example.org\r\n\r\n)\r\nt OK Done\r\n");
@@ -147,7 +148,8 @@ TEST(sections_and_partial_ranges_give_exactly_their_octets)
               "* 7 FETCH (BODY[HEADER.FIELDS (X)] {2}\r\n\r\n)\r\nt OK Done\r\n");
     CHECK_STR(ask("UID FETCH 7 BODY[]<0.8>"),
               "* 7 FETCH (UID 7 BODY[]<0> {8}\r\nSubject:)\r\nt OK Done\r\n");
-    CHECK_STR(ask("FETCH 7 BODY[]<396.100>"), "* 7 FETCH (BODY[]<396> {4}\r\nno\r\n)\r\nt OK Done\r\n");
+    CHECK_STR(ask("FETCH 7 BODY[]<396.100>"),
+              "* 7 FETCH (BODY[]<396> {4}\r\nno\r\n)\r\nt OK Done\r\n");
     CHECK_STR(ask("FETCH 7 BODY[]<9999.100>"), "* 7 FETCH (BODY[]<9999> {0}\r\n)\r\nt OK Done\r\n");
     CHECK_HAS(ask("FETCH 7 BODY[TEXT]"), "* 7 FETCH (BODY[TEXT] {328}\r\n");
     CHECK_HAS(ask("FETCH 7 RFC822"), "* 7 FETCH (RFC822 {400}\r\nSubject: number 007\r\n");

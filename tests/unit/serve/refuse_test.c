@@ -32,9 +32,10 @@ static const char *const writes[] = {
     "STORE nonsense (((",
 };
 
-static const char *const literals[] = { "APPEND INBOX",  "APPEND INBOX (\\Seen)", "CREATE", "DELETE",
-                                        "UID REPLACE 1", "COPY 1",                "UNSUBSCRIBE",
-                                        "SETACL" };
+static const char *const literals[] = { "APPEND INBOX",  "APPEND INBOX (\\Seen)",
+                                        "CREATE",        "DELETE",
+                                        "UID REPLACE 1", "COPY 1",
+                                        "UNSUBSCRIBE",   "SETACL" };
 
 static const char refusal[] = "t NO [NOPERM] This archive is read-only\r\n";
 
@@ -50,7 +51,8 @@ static unsigned refuse_all(struct peer *peer)
         (void)snprintf(text, sizeof text, "%s {24+}\r\ninj CREATE x\r\ninj NOOP\r\n {0+}\r\n",
                        literals[i]);
         CHECK_STR(peer_ask(peer, text), refusal);
-        CHECK_STR(peer_ask(peer, "NOOP"), "t OK Done\r\n"); /* nothing injected, nothing left over */
+        CHECK_STR(peer_ask(peer, "NOOP"),
+                  "t OK Done\r\n"); /* nothing injected, nothing left over */
     }
     return ARRAY_LEN(writes) + 2 * ARRAY_LEN(literals);
 }

@@ -144,8 +144,9 @@ TEST(commands_may_come_octet_by_octet_and_in_one_piece)
     }
     CHECK_HAS(peer_until(&peer, "d "), "a OK Done\r\nb OK ");
     peer_send(&peer, "e NOOP\r\nf XYZZY\r\ng ID NIL\r\nh NOOP\r\n");
-    CHECK_STR(peer_until(&peer, "h "), "e OK Done\r\nf BAD Unknown command\r\n"
-                                       "* ID (\"name\" \"Holdfast\")\r\ng OK Done\r\nh OK Done\r\n");
+    CHECK_STR(peer_until(&peer, "h "),
+              "e OK Done\r\nf BAD Unknown command\r\n"
+              "* ID (\"name\" \"Holdfast\")\r\ng OK Done\r\nh OK Done\r\n");
     peer_close(&peer);
     fake_stop(&server);
 }

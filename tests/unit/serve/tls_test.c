@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "crypto/certificate.h"
+#include "net/tls.h"
 #include "serve/fake.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "crypto/certificate.h"
-#include "net/tls.h"
 
 static struct net_tls *server_tls;
 static struct net_tls *client_tls;
@@ -160,7 +159,9 @@ static size_t resident_bytes(void)
 /* DESIGN 11: 64 KiB, TLS included. The client's ends lie in the same process and are allowed as much. */
 TEST(a_parked_tls_session_is_small)
 {
-    enum { SESSIONS = 300 };
+    enum {
+        SESSIONS = 300
+    };
     struct fake_server *server = start();
     struct net_stream *streams[SESSIONS];
     size_t before = 0;
