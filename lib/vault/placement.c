@@ -138,9 +138,9 @@ static bool run_page(struct vault_reader *reader, const struct vault_placement_q
     if (query->changed_since > 0)
         return vault_run_queries(
             reader,
-            &(struct vault_query){ DB_VAULT_PLACEMENT_PAGE_CHANGED,
-                                   DB_ARGS(account, mailbox, firsts, lasts,
-                                           DB_I64(query->changed_since), page) },
+            &(struct vault_query){
+                DB_VAULT_PLACEMENT_PAGE_CHANGED,
+                DB_ARGS(account, mailbox, firsts, lasts, DB_I64(query->changed_since), page) },
             1, result, err);
     return vault_run_queries(
         reader,

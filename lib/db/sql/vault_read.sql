@@ -154,7 +154,7 @@ SELECT f.run_id, f.raw_start, f.raw_bytes, f.stored_bytes, f.stored_sha256, f.ke
                                WHERE b.account_id = $1 AND b.run_id = r.run_id
                                  AND b.raw_start <= r.first
                                ORDER BY b.raw_start DESC LIMIT 1)
-       OFFSET 0) f
+        ORDER BY f.raw_start OFFSET 0) f
   LEFT JOIN LATERAL (
        SELECT s.octets FROM spool s
         WHERE s.account_id = $1 AND s.frame_id = f.frame_id AND s.week = f.week OFFSET 0) s ON true

@@ -65,9 +65,9 @@ SELECT p.uid, m.message_id, p.internal_at, p.flags, p.keywords, p.is_gone
   JOIN message m ON m.account_id = $1 AND m.sha256 = w.sha256
  CROSS JOIN LATERAL (
        SELECT p.uid, p.internal_at, p.flags, p.keywords, p.gone_at IS NOT NULL AS is_gone
-         FROM placement p
-        WHERE p.account_id = $1 AND p.message_id = m.message_id AND p.mailbox_id = $2
-          AND p.internal_at = w.internal_at
+         FROM (SELECT p.* FROM placement p
+                WHERE p.account_id = $1 AND p.message_id = m.message_id OFFSET 0) p
+        WHERE p.mailbox_id = $2 AND p.internal_at = w.internal_at
           AND NOT EXISTS (SELECT FROM source_uid s
                            WHERE s.account_id = $1 AND s.mailbox_id = $2 AND s.epoch = $3
                              AND s.epoch > 1 AND s.placement_uid = p.uid)
@@ -122,9 +122,12 @@ SELECT p.uid, p.flags, p.keywords, p.is_gone
 -- name: vault_flag_event_first
 -- args: account_id bigint, mailbox_id bigint, uids bigint[]
 INSERT INTO flag_event (account_id, mailbox_id, modseq, uid, at, flags, keywords, is_gone)
-SELECT account_id, mailbox_id, appeared_modseq, uid, archived_at, flags, keywords, false
-  FROM placement
- WHERE account_id = $1 AND mailbox_id = $2 AND uid = ANY ($3) AND modseq = appeared_modseq;
+SELECT $1, $2, p.appeared_modseq, p.uid, p.archived_at, p.flags, p.keywords, false
+  FROM unnest($3) AS w (uid)
+ CROSS JOIN LATERAL (
+       SELECT p.* FROM placement p
+        WHERE p.account_id = $1 AND p.mailbox_id = $2 AND p.uid = w.uid OFFSET 0) p
+ WHERE p.modseq = p.appeared_modseq;
 
 -- name: vault_flag_event_add
 -- args: account_id bigint, mailbox_id bigint, modseq bigint, uids bigint[], flags smallint[], keywords bytea[], is_gone boolean[]
@@ -132,13 +135,17 @@ INSERT INTO flag_event (account_id, mailbox_id, modseq, uid, flags, keywords, is
 SELECT $1, $2, $3, c.uid, c.flags, c.keywords, c.is_gone
   FROM unnest($4, $5, $6, $7) AS c (uid, flags, keywords, is_gone);
 
+-- By ctid, which stands still while we hold the mailbox row: a plain join may read the whole mailbox.
 -- name: vault_placement_change
 -- args: account_id bigint, mailbox_id bigint, modseq bigint, uids bigint[], flags smallint[], keywords bytea[], is_gone boolean[]
 UPDATE placement p
    SET flags = c.flags, keywords = c.keywords, modseq = $3,
        gone_at = CASE WHEN c.is_gone THEN coalesce(p.gone_at, now()) END
   FROM unnest($4, $5, $6, $7) AS c (uid, flags, keywords, is_gone)
- WHERE p.account_id = $1 AND p.mailbox_id = $2 AND p.uid = c.uid;
+ CROSS JOIN LATERAL (
+       SELECT q.ctid AS place FROM placement q
+        WHERE q.account_id = $1 AND q.mailbox_id = $2 AND q.uid = c.uid OFFSET 0) q
+ WHERE p.ctid = q.place;
 
 ---------------------------------------------------------------------------------------------------
 

@@ -312,6 +312,69 @@ TEST(worker_killed_at_any_moment_and_started_again_archives_each_uid_once)
     fixture_close(&f);
 }
 
+/* ---- two jobs of an account at once ---------------------------------------------------------- */
+
+enum {
+    BOTH_MESSAGES = 400
+};
+
+/* The same messages, in one order or the other, into a mailbox of its own. */
+static void ingest_all(const struct fixture *parent, int64_t job_id, int64_t mailbox_id,
+                       bool is_backward)
+{
+    struct fixture f = *parent;
+    struct db *ingest = test_db(DB_ROLE_INGEST);
+    struct vault_lease lease = { f.account_id, job_id, 1, 60000 };
+    struct vault_counts counts;
+    struct err err = { 0 };
+
+    f.arena = arena_create((size_t)16 << 20);
+    if (!vault_open_writer(ingest, &lease, &f.writer, &err) ||
+        !vault_begin_batch(f.writer, mailbox_id, 1, &err))
+        _exit(1);
+    for (uint32_t i = 1; i <= BOTH_MESSAGES; i++) {
+        uint32_t seed = is_backward ? BOTH_MESSAGES + 1 - i : i;
+
+        if (!fixture_try_put(&f, i, fixture_mail(&f, 2000, seed), FIXTURE_DATE, 0, NULL) ||
+            (i % 20 == 0 && !vault_commit_batch(f.writer, &counts, &err)))
+            _exit(2);
+        arena_reset(f.arena);
+    }
+    _exit(0);
+}
+
+TEST(two_jobs_that_meet_the_same_octets_store_them_once_and_do_not_wait_in_a_circle)
+{
+    struct fixture f;
+    int64_t mailboxes[2], jobs[2];
+    pid_t children[2];
+    int status = -1;
+
+    if (!fixture_open(&f))
+        return;
+    for (size_t i = 0; i < 2; i++) {
+        mailboxes[i] = fixture_open_mailbox(&f, i == 0 ? "forward" : "backward");
+        fixture_open_epoch(&f, mailboxes[i], 1);
+        jobs[i] = fixture_number(&f, "INSERT INTO job (account_id, mailbox_id, kind, fence, "
+                                     "lease_owner) SELECT $1::bigint, count(*) + $2::bigint * 0, "
+                                     "'import', 1, 'test' FROM job RETURNING job_id");
+    }
+    for (size_t i = 0; i < 2; i++) {
+        children[i] = fork();
+        CHECK(children[i] >= 0);
+        if (children[i] == 0)
+            ingest_all(&f, jobs[i], mailboxes[i], i == 1);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        CHECK(waitpid(children[i], &status, 0) == children[i]);
+        CHECK_EQ_I64(status, 0);
+    }
+    CHECK_EQ_I64(fixture_number(&f, COUNT_OF("message")), BOTH_MESSAGES);
+    CHECK_EQ_I64(fixture_number(&f, COUNT_OF("locator")), BOTH_MESSAGES);
+    CHECK_EQ_I64(fixture_number(&f, COUNT_OF("placement")), 2 * BOTH_MESSAGES);
+    fixture_close(&f);
+}
+
 /* ---- other people's tools ------------------------------------------------------------------- */
 
 static void write_frames(struct fixture *f, const char *path)
