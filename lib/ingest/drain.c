@@ -286,9 +286,11 @@ static bool fetch_pending(struct drain *drain, struct err *err)
             return false;
         if (count == 0)
             return true;
+        after = uids[count - 1];
         if (!fetch_page(drain, uids, count, err))
             return false;
-        after = uids[count - 1];
+        if (count < INGEST_FETCH_PAGE)
+            return true;
     }
 }
 

@@ -19,7 +19,8 @@ bool source_claim_job(struct db *db, struct bytes owner, struct source_lease *ou
     CLEANUP(db_result_free) struct db_result *row = NULL;
     const struct bytes kinds[] = { BYTES_INIT("sync"), BYTES_INIT("test") };
 
-    if (!db_run(db, DB_SOURCE_CLAIM,
+    if (!db_run_ok(db, DB_SOURCE_GO_BY_KEYS, DB_NO_ARGS, err) ||
+        !db_run(db, DB_SOURCE_CLAIM,
                 DB_ARGS(DB_TEXT(owner), DB_TEXTS(kinds, ARRAY_LEN(kinds)),
                         DB_I64(SOURCE_LEASE_SECONDS)),
                 &row, err))

@@ -223,9 +223,9 @@ TEST(a_refused_set_is_halved_until_the_bad_message_stands_alone)
                       "* 3 FETCH (UID 3 BODY[] {1}\r\nc)\r\nh4 OK\r\n"
                       "* 4 FETCH (UID 4 BODY[] {1}\r\nd)\r\nh5 OK\r\n"),
                 uids, 4));
-    CHECK_STR(peer_heard(&b.peer), "h1 UID FETCH 1:4" ITEMS "h2 UID FETCH 2:3" ITEMS
-                                   "h3 UID FETCH 2" ITEMS "h4 UID FETCH 3" ITEMS
-                                   "h5 UID FETCH 4" ITEMS);
+    CHECK_STR(peer_heard(&b.peer),
+              "h1 UID FETCH 1:4" ITEMS "h2 UID FETCH 2:3" ITEMS "h3 UID FETCH 2" ITEMS
+              "h4 UID FETCH 3" ITEMS "h5 UID FETCH 4" ITEMS);
     CHECK_BYTES(buf_bytes(&b.kept), BYTES("1:a;3:c;4:d;"));
     CHECK_EQ_U64(b.result.failure_count, 1);
     CHECK_EQ_U64(b.result.failures[0].uid, 2);
