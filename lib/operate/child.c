@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/child.h"
 #include "base/fd.h"
 #include "operate/internal.h"
 #include "operate/user.h"
@@ -67,7 +68,7 @@ static void become_program(const struct child *child, const struct child_setup *
         argv[1] = NULL;
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
     if (getppid() != parent)
-        _exit(0);
+        child_give_up();
     (void)setpgid(0, 0); /* a Ctrl-C is for holdfastd, which ends its children in order */
     (void)dup2(nowhere, STDIN_FILENO);
     (void)dup2(STDERR_FILENO, STDOUT_FILENO);
@@ -82,7 +83,7 @@ static void become_program(const struct child *child, const struct child_setup *
     operate_exec(setup->plan->programs, child->program, argv);
     (void)err_errno(&err, "%s", name);
     log_error(setup->plan->log, "program could not be started", F_ERR(&err));
-    _exit(127);
+    child_give_up();
 }
 
 bool child_launch(struct child *child, const struct child_setup *setup, struct err *err)

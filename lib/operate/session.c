@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "operate/session.h"
 
+#include "base/child.h"
 #include "base/fd.h"
 #include "db/cluster.h"
 #include "operate/install.h"
@@ -90,7 +91,7 @@ static void become_holdfastd(const struct operate_session_request *request, int 
 
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
     if (getppid() != parent)
-        _exit(0);
+        child_give_up();
     (void)setpgid(0, 0); /* a Ctrl-C is for the command */
     (void)dup2(nowhere, STDIN_FILENO);
     (void)dup2(nowhere, STDOUT_FILENO);
@@ -117,7 +118,7 @@ static void become_holdfastd(const struct operate_session_request *request, int 
     argv[count] = NULL;
     operate_exec(request->programs, OPERATE_HOLDFASTD, argv);
     (void)dprintf(ready_fd, "failed SYSTEM holdfastd could not be started (error %d)\n", errno);
-    _exit(1);
+    child_give_up();
 }
 
 /* Reads the one line of holdfastd. "" when it ended without a word. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "operate/user.h"
 
+#include "base/child.h"
 #include "base/fd.h"
 
 #include <dirent.h>
@@ -66,7 +67,7 @@ static bool make_user(const char *name)
             (void)execlp("useradd", "useradd", "--system", "--no-create-home", "--home-dir",
                          "/nonexistent", "--shell", "/usr/sbin/nologin", "--user-group", name,
                          (char *)NULL);
-        _exit(127);
+        child_give_up();
     }
     while (pid > 0 && waitpid(pid, &status, 0) < 0) {
         if (errno != EINTR)
