@@ -199,7 +199,7 @@ static bool settle_missing(struct drain *drain, const uint32_t *uids, size_t cou
     if (missing_count == 0)
         return true;
     if (!ingest_mark_vanished(drain->run, drain->target, missing, NULL, missing_count,
-                              &drain->selected, &present, &present_count, err))
+                              &drain->selected, &present, &present_count, arena, err))
         return false;
     for (size_t i = 0; i < present_count; i++)
         failures[i] = (struct source_uid_failure){

@@ -19,7 +19,8 @@
 enum {
     INGEST_RUN_ARENA_BYTES = 24 << 20,    /* names of mailboxes: 100,000 short ones */
     INGEST_MAILBOX_ARENA_BYTES = 4 << 20, /* keyword names */
-    INGEST_WINDOW_ARENA_BYTES = 20 << 20, /* UIDs of one window, known and seen */
+    INGEST_PAGE_ARENA_BYTES = 12 << 20,   /* known UIDs of one page, and what is new of them */
+    INGEST_WINDOW_ARENA_BYTES = 20 << 20, /* UIDs of one window as seen */
     INGEST_KNOWN_ROWS = 20000,            /* of one page of known UIDs */
     INGEST_ANNOUNCE_UIDS = 10000,         /* in one statement */
     INGEST_BREAKS_PER_MAILBOX = 2, /* lost connections without progress: then the next mailbox */
@@ -56,7 +57,8 @@ struct ingest_run {
     struct secret *password;
     struct arena *arena;         /* the run */
     struct arena *mailbox_arena; /* the mailbox being drained */
-    struct arena *window_arena;  /* a window or page of it */
+    struct arena *window_arena;  /* a window of it, or a page of UIDs to fetch */
+    struct arena *page_arena;    /* a page of what is known of the window */
     struct ingest_client *client;
     struct vault_writer *writer;
     enum ingest_state state;
@@ -96,12 +98,12 @@ MUST_USE bool ingest_apply_window(struct ingest_run *run, struct ingest_target *
                                   struct ingest_names *names, bool *is_replaced, struct err *err);
 
 /* UIDs (ascending) that may have vanished: asks once more, and marks those that have. present: NULL,
- * or set to those that are still there (in the window arena). */
+ * or set to those that are still there (in the arena). */
 MUST_USE bool ingest_mark_vanished(struct ingest_run *run, struct ingest_target *target,
                                    const uint32_t *uids, const uint32_t *placement_uids,
                                    size_t count, struct ingest_selected *selected,
                                    const uint32_t **present, size_t *present_count,
-                                   struct err *err);
+                                   struct arena *arena, struct err *err);
 
 /* drain.c: one mailbox from EXAMINE to its last message. */
 MUST_USE bool ingest_drain_mailbox(struct ingest_run *run, struct ingest_target *target,

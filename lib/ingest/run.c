@@ -401,6 +401,7 @@ static void clean_up(struct ingest_run *run)
     arena_free(&run->arena);
     arena_free(&run->mailbox_arena);
     arena_free(&run->window_arena);
+    arena_free(&run->page_arena);
 }
 
 bool ingest_run_job(struct db *db, const struct source_lease *lease,
@@ -414,6 +415,7 @@ bool ingest_run_job(struct db *db, const struct source_lease *lease,
         .arena = arena_create(INGEST_RUN_ARENA_BYTES),
         .mailbox_arena = arena_create(INGEST_MAILBOX_ARENA_BYTES),
         .window_arena = arena_create(INGEST_WINDOW_ARENA_BYTES),
+        .page_arena = arena_create(INGEST_PAGE_ARENA_BYTES),
         .next_report = deadline_after_ms(INGEST_REPORT_MS),
         .next_commit = deadline_after_ms(INGEST_COMMIT_MS),
     };

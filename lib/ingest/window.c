@@ -5,7 +5,7 @@
 #include "ingest/internal.h"
 #include "ingest/set.h"
 
-/* Differences of one page, as they are to be written. Arrays live in the window arena. */
+/* Differences of one page, as they are to be written. Arrays live in the page arena. */
 struct findings {
     uint32_t *fresh;
     size_t fresh_count;
@@ -107,9 +107,10 @@ static bool announce(struct ingest_run *run, struct ingest_target *target, const
 }
 
 static bool mark_gone(struct ingest_run *run, struct ingest_target *target, const uint32_t *uids,
-                      const uint32_t *placement_uids, size_t count, struct err *err)
+                      const uint32_t *placement_uids, size_t count, struct arena *arena,
+                      struct err *err)
 {
-    struct vault_change *changes = arena_new_array(run->window_arena, struct vault_change, count);
+    struct vault_change *changes = arena_new_array(arena, struct vault_change, count);
     size_t change_count = 0;
     uint64_t ignored;
 
@@ -128,11 +129,11 @@ static bool mark_gone(struct ingest_run *run, struct ingest_target *target, cons
 bool ingest_mark_vanished(struct ingest_run *run, struct ingest_target *target,
                           const uint32_t *uids, const uint32_t *placement_uids, size_t count,
                           struct ingest_selected *selected, const uint32_t **present,
-                          size_t *present_count, struct err *err)
+                          size_t *present_count, struct arena *arena, struct err *err)
 {
-    uint32_t *found = arena_new_array(run->window_arena, uint32_t, count);
-    uint32_t *gone = arena_new_array(run->window_arena, uint32_t, count);
-    uint32_t *gone_placements = arena_new_array(run->window_arena, uint32_t, count);
+    uint32_t *found = arena_new_array(arena, uint32_t, count);
+    uint32_t *gone = arena_new_array(arena, uint32_t, count);
+    uint32_t *gone_placements = arena_new_array(arena, uint32_t, count);
     size_t found_count = 0;
     size_t gone_count = 0;
 
@@ -143,7 +144,7 @@ bool ingest_mark_vanished(struct ingest_run *run, struct ingest_target *target,
             gone_placements[gone_count] = placement_uids == NULL ? 0 : placement_uids[i];
             gone[gone_count++] = uids[i];
         }
-    if (gone_count > 0 && !mark_gone(run, target, gone, gone_placements, gone_count, err))
+    if (gone_count > 0 && !mark_gone(run, target, gone, gone_placements, gone_count, arena, err))
         return false;
     if (present != NULL) {
         *present = found;
@@ -170,7 +171,8 @@ static bool write_findings(struct ingest_run *run, struct ingest_target *target,
                                               findings->back_count, false, err)))
         return false;
     return ingest_mark_vanished(run, target, findings->vanished, findings->vanished_placements,
-                                findings->vanished_count, selected, NULL, NULL, err);
+                                findings->vanished_count, selected, NULL, NULL, run->page_arena,
+                                err);
 }
 
 /* How many of seen[from …] have a UID of at most upto. */
@@ -201,10 +203,11 @@ bool ingest_apply_window(struct ingest_run *run, struct ingest_target *target,
         const struct source_known *row;
         uint32_t upto = top;
 
+        arena_reset(run->page_arena);
         if (!ingest_archive(run,
                             source_load_window(run->db, run->lease, target->known.mailbox_id,
                                                target->known.epoch.number, from, top,
-                                               INGEST_KNOWN_ROWS, run->window_arena, &known, err)))
+                                               INGEST_KNOWN_ROWS, run->page_arena, &known, err)))
             return false;
         if (known.count == INGEST_KNOWN_ROWS)
             upto = known.rows[known.count - 1].uid;
@@ -212,9 +215,9 @@ bool ingest_apply_window(struct ingest_run *run, struct ingest_target *target,
         diff.known_count = known.count;
         diff.seen = window->seen + seen_at;
         diff.seen_count = count_through(window, seen_at, upto);
-        start_findings(&findings, run->window_arena, diff.seen_count, known.count);
+        start_findings(&findings, run->page_arena, diff.seen_count, known.count);
         while (ingest_next_difference(&diff, names, &kind, &seen, &row))
-            add_finding(&findings, kind, seen, row, names, run->window_arena);
+            add_finding(&findings, kind, seen, row, names, run->page_arena);
         if (findings.is_replaced) {
             *is_replaced = true;
             return true;
