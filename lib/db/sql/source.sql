@@ -46,9 +46,11 @@ UPDATE account_name SET name = $2 WHERE account_id = $1;
 -- args: name text
 SELECT account_id FROM account_name WHERE name = $1;
 
+-- FOR SHARE, not FOR UPDATE: a worker that holds the job's row takes KEY SHARE on the account's by
+-- foreign keys, and whoever asks here takes the job's row next.
 -- name: source_account_state
 -- args: account_id bigint
-SELECT is_paused, removed_at IS NOT NULL FROM account WHERE account_id = $1 FOR UPDATE;
+SELECT is_paused, removed_at IS NOT NULL FROM account WHERE account_id = $1 FOR SHARE;
 
 -- name: source_account_set_paused
 -- args: account_id bigint, is_paused boolean

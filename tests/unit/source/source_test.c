@@ -208,6 +208,26 @@ TEST(a_request_during_a_run_is_answered_by_the_next_one)
     end(b);
 }
 
+TEST(asking_for_a_run_does_not_wait_for_the_rows_of_a_worker)
+{
+    struct bench bench, *b = &bench;
+    CLEANUP(db_result_free) struct db_result *rows = NULL;
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+    struct source_request request;
+
+    if (!begin(b, "unblocked"))
+        return;
+    execute(b, "SELECT set_config('lock_timeout', '2s', false) WHERE $1 > 0");
+    MUST(db_begin(b->ingest, DB_READ_COMMITTED, &tx, &b->err));
+    MUST(db_run_assembled(b->ingest,
+                          "INSERT INTO message (account_id, sha256, size_bytes) "
+                          "VALUES ($1, sha256(''), 0)",
+                          DB_ARGS(DB_I64(b->account_id)), &rows, &b->err));
+    MUST(source_request_run(b->owner, b->account_id, SOURCE_JOB_SYNC, &request, &b->err));
+    db_rollback(&tx);
+    end(b);
+}
+
 TEST(a_paused_account_is_taken_from_its_worker_and_not_due_again)
 {
     struct bench bench, *b = &bench;
