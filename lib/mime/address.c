@@ -45,7 +45,7 @@ static enum mime_scan read_local_part(struct draft *draft)
     struct span span = start_span(draft);
     enum mime_scan scan = mime_lexer_is_at(&draft->lex, '"')
                               ? mime_scan_quoted(&draft->lex, draft->scratch)
-                              : mime_scan_dot_atom(&draft->lex, draft->scratch);
+                              : mime_scan_loose_dot_atom(&draft->lex, draft->scratch);
 
     if (scan == MIME_SCAN_BAD)
         return scan;
@@ -167,6 +167,7 @@ static void read_address_spec(struct draft *draft)
     struct mime_lexer *lex = &draft->lex;
     bool is_quoted = mime_lexer_is_at(lex, '"');
     bool has_domain = false;
+    bool has_bad_domain = false;
     struct span words = start_span(draft);
     enum mime_scan scan;
 
@@ -176,8 +177,7 @@ static void read_address_spec(struct draft *draft)
         draft->is_broken = true;
     if (scan != MIME_SCAN_END && mime_lexer_is_at(lex, '@')) {
         has_domain = true;
-        scan = read_domain(draft);
-        draft->is_broken = draft->is_broken || scan == MIME_SCAN_BAD;
+        has_bad_domain = read_domain(draft) == MIME_SCAN_BAD;
     }
     if (lex->comment.len > 0) {
         struct span name = start_span(draft);
@@ -193,6 +193,7 @@ static void read_address_spec(struct draft *draft)
         draft->name = draft->mailbox;
         draft->mailbox = (struct span){ 0 };
     }
+    draft->is_broken = draft->is_broken || has_bad_domain;
 }
 
 static struct bytes resolve(const struct draft *draft, const struct span *span)

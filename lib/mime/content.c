@@ -18,16 +18,29 @@ static bool keep(struct mime_content_reader *reader, struct bytes from, const st
     return true;
 }
 
-/* token "/" token, and then the end or the parameters; anything else is no type at all. */
+/*
+ * token "/" token, and then the end or the parameters. A value of one token keeps it as type without
+ * a subtype; any other has none. True: parameters may follow.
+ */
 static bool scan_type(struct mime_lexer *lex, struct buf *out, size_t *type_len)
 {
-    if (mime_skip_cfws(lex) != MIME_SCAN_MORE || mime_scan_token(lex, out) != MIME_SCAN_MORE ||
-        *lex->at != '/')
-        return false;
+    enum mime_scan scan = mime_skip_cfws(lex);
+
+    if (scan == MIME_SCAN_MORE)
+        scan = mime_scan_token(lex, out);
     *type_len = out->len;
-    lex->at++;
-    return mime_skip_cfws(lex) == MIME_SCAN_MORE && mime_scan_token(lex, out) != MIME_SCAN_BAD &&
-           (lex->at == lex->end || *lex->at == ';');
+    if (scan != MIME_SCAN_MORE)
+        return false;
+    if (out->len > 0 && *lex->at == '/') {
+        lex->at++;
+        if (mime_skip_cfws(lex) == MIME_SCAN_MORE &&
+            mime_scan_token(lex, out) != MIME_SCAN_BAD && out->len > *type_len &&
+            (lex->at == lex->end || *lex->at == ';'))
+            return true;
+    }
+    out->len = 0;
+    *type_len = 0;
+    return false;
 }
 
 /* A broken field leaves an empty type, which is not the same as none (mime/README 7). */
@@ -41,10 +54,6 @@ static void read_type(struct mime_content_reader *reader, struct bytes value)
 
     buf_reset(reader->scratch, SIZE_MAX);
     is_type = scan_type(&lex, reader->scratch, &type_len);
-    if (!is_type) {
-        buf_reset(reader->scratch, SIZE_MAX);
-        type_len = 0;
-    }
     if (!keep(reader, bytes_slice(buf_bytes(reader->scratch), type_len, SIZE_MAX), &subtype) ||
         !keep(reader, bytes_slice(buf_bytes(reader->scratch), 0, type_len), &content->type))
         return;

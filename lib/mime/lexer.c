@@ -36,14 +36,26 @@ static void append(struct buf *out, const uint8_t *from, const uint8_t *to)
     buf_append(out, bytes_of(from, (size_t)(to - from)));
 }
 
-/* Comments nest. Of one that is not closed, what stands before its last escape is kept. */
+/* May a backslash quote this octet? */
+static bool is_quotable(uint8_t c)
+{
+    return c != '\r' && c != '\n' && c != '\0';
+}
+
+/* A line end in front of the last blank of a value folds nothing. */
+static bool is_last_fold(const struct mime_lexer *lex)
+{
+    return *lex->at == '\n' && lex->end - lex->at <= 2;
+}
+
+/* Comments nest. Of one that is not closed, what stands before its last escape or line end is kept. */
 static enum mime_scan skip_comment(struct mime_lexer *lex)
 {
     const uint8_t *start = ++lex->at;
     const uint8_t *kept = start;
     unsigned level = 1;
 
-    for (; lex->at < lex->end; lex->at++) {
+    for (; lex->at < lex->end && !is_last_fold(lex); lex->at++) {
         if (*lex->at == '(') {
             level++;
         } else if (*lex->at == ')' && --level == 0) {
@@ -51,11 +63,15 @@ static enum mime_scan skip_comment(struct mime_lexer *lex)
             lex->at++;
             return at_end_or_more(lex);
         } else if (*lex->at == '\\') {
-            kept = lex->at++;
-            if (lex->at == lex->end)
+            if (lex->at + 1 == lex->end)
                 break;
+            kept = lex->at;
+            lex->at += is_quotable(lex->at[1]) ? 1 : 0;
+        } else if (*lex->at == '\n') {
+            kept = lex->at;
         }
     }
+    lex->at = lex->end;
     lex->comment = bytes_of(start, (size_t)(kept - start));
     return MIME_SCAN_BAD;
 }
@@ -103,10 +119,29 @@ enum mime_scan mime_scan_dot_atom(struct mime_lexer *lex, struct buf *out)
     while (scan == MIME_SCAN_MORE && *lex->at == '.') {
         lex->at++;
         buf_byte(out, '.');
-        scan = mime_skip_cfws(lex);
-        if (scan == MIME_SCAN_MORE)
-            scan = scan_run(lex, mime_is_atext, out);
+        scan = mime_skip_cfws(lex) == MIME_SCAN_MORE ? mime_scan_atom(lex, out) : MIME_SCAN_BAD;
     }
+    return scan;
+}
+
+/* Dots anywhere, as addresses of mobile phones have them; no blanks around them. */
+enum mime_scan mime_scan_loose_dot_atom(struct mime_lexer *lex, struct buf *out)
+{
+    enum mime_scan scan;
+
+    do {
+        bool has_dot = false;
+
+        for (; mime_lexer_is_at(lex, '.'); lex->at++) {
+            buf_byte(out, '.');
+            has_dot = true;
+        }
+        if (has_dot && lex->at == lex->end)
+            return MIME_SCAN_END;
+        if (mime_lexer_is_at(lex, '@'))
+            return has_dot ? MIME_SCAN_MORE : MIME_SCAN_BAD;
+        scan = mime_scan_atom(lex, out);
+    } while (scan == MIME_SCAN_MORE && *lex->at == '.');
     return scan;
 }
 
@@ -114,7 +149,7 @@ enum mime_scan mime_scan_quoted(struct mime_lexer *lex, struct buf *out)
 {
     const uint8_t *start = ++lex->at;
 
-    for (; lex->at < lex->end; lex->at++) {
+    for (; lex->at < lex->end && !is_last_fold(lex); lex->at++) {
         if (*lex->at == '"') {
             append(out, start, lex->at);
             lex->at++;
@@ -124,12 +159,14 @@ enum mime_scan mime_scan_quoted(struct mime_lexer *lex, struct buf *out)
             append(out, start, lex->at > start && lex->at[-1] == '\r' ? lex->at - 1 : lex->at);
             start = lex->at + 1;
         } else if (*lex->at == '\\') {
-            append(out, start, lex->at);
-            start = ++lex->at;
-            if (lex->at == lex->end)
+            if (lex->at + 1 == lex->end)
                 break;
+            append(out, start, lex->at);
+            lex->at += is_quotable(lex->at[1]) ? 1 : 0;
+            start = lex->at;
         }
     }
+    lex->at = lex->end;
     return MIME_SCAN_BAD;
 }
 
@@ -159,6 +196,8 @@ static enum mime_scan scan_domain_literal(struct mime_lexer *lex, struct buf *ou
     const uint8_t *start = lex->at;
 
     for (; lex->at < lex->end; lex->at++) {
+        if (*lex->at == '[' && lex->at > start)
+            break;
         if (*lex->at == '\\') {
             if (++lex->at == lex->end)
                 break;
@@ -182,8 +221,9 @@ enum mime_scan mime_scan_domain(struct mime_lexer *lex, struct buf *out)
 void mime_unescape(struct bytes text, struct buf *out)
 {
     for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] == '\\' && i + 1 < text.len)
-            i++;
-        buf_byte(out, text.ptr[i]);
+        if (text.ptr[i] == '\\' && i + 1 < text.len && is_quotable(text.ptr[i + 1]))
+            buf_byte(out, text.ptr[++i]);
+        else if (text.ptr[i] != '\n') /* folding */
+            buf_byte(out, text.ptr[i]);
     }
 }

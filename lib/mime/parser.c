@@ -58,7 +58,7 @@ struct mime_parser {
     bool is_header_end;       /* the line being read is the empty line */
     struct buf own_header;    /* the message's own */
     struct buf scratch;
-    struct boundary boundaries[MIME_NESTING_MAX + 1]; /* outermost first */
+    struct boundary boundaries[MIME_NESTING_MAX]; /* outermost first */
     size_t boundary_count;
 };
 
@@ -142,7 +142,7 @@ void mime_reset_parser(struct mime_parser *parser)
 
 static bool has_room_below(struct mime_parser *parser, const struct mime_part *part)
 {
-    if (part->depth >= MIME_NESTING_MAX)
+    if (part->depth + 1 >= MIME_NESTING_MAX)
         parser->notes |= MIME_NOTE_NESTING_CUT;
     else if (parser->part_count >= MIME_PARTS_MAX)
         parser->notes |= MIME_NOTE_PARTS_CUT;
@@ -163,7 +163,8 @@ static void settle_kind(struct mime_parser *parser, struct mime_part *part)
 
     part->is_message = is_type(content, BYTES("message"), BYTES("rfc822")) ||
                        (content->type == NULL && part->parent != NULL && part->parent->is_digest);
-    part->is_multipart = is_type(content, BYTES("multipart"), BYTES(""));
+    part->is_multipart =
+        is_type(content, BYTES("multipart"), BYTES("")) && content->subtype.len > 0;
     if ((part->is_message || part->is_multipart) && !has_room_below(parser, part)) {
         part->is_opaque = true;
         part->is_message = false;

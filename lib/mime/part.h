@@ -13,7 +13,7 @@
 #include "base/bytes.h"
 
 enum {
-    MIME_NESTING_MAX = 100,            /* depth of a part; deeper ones stay opaque */
+    MIME_NESTING_MAX = 100,            /* levels, the message itself being the first */
     MIME_PARTS_MAX = 10000,            /* the last one holds all the rest */
     MIME_HEADER_KEPT_MAX = 1 << 20,    /* of one header; fields behind it are not looked at */
     MIME_VALUES_MAX = 8 << 20,         /* all values of all headers of one message */

@@ -295,7 +295,7 @@ static struct mime_part *read_part(struct reader *r, struct mime_part *parent, u
 
     if (part == NULL)
         return NULL;
-    if (parent != NULL && parent->depth >= MIME_NESTING_MAX) {
+    if (parent != NULL && parent->depth + 1 >= MIME_NESTING_MAX) {
         fail(r, "nested too deeply");
         return NULL;
     }

@@ -73,7 +73,7 @@ static void print_within(const struct mime_part *root, const struct mime_part *p
     char below[PATH_MAX_BYTES];
     unsigned number = 0;
 
-    if (strlen(path) > PATH_MAX_BYTES - 32)
+    if (part->depth >= MIME_NESTING_MAX - 1) /* IMAP_SECTION_PARTS_MAX numbers are enough */
         return;
     if (!part->is_multipart) {
         snprintf(below, sizeof below, "%s%s1", path, dot);
