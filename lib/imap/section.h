@@ -13,8 +13,8 @@
 struct imap_section_range {
     uint64_t offset; /* within the message */
     uint64_t size_bytes;
-    bool is_absent;  /* no such part: NIL */
-    bool is_fields;  /* of the header in this range, only the named fields: mime_next_selected */
+    bool is_absent; /* no such part: NIL */
+    bool is_fields; /* of the header in this range, only the named fields: mime_next_selected */
 };
 
 struct imap_section_range imap_find_section(const struct mime_part *root,

@@ -78,8 +78,8 @@ static void write_multipart(struct buf *buf, const struct mime_part *part, bool 
  * clients, which would else look for the parts within. */
 static bool is_disguised(const struct mime_part *part)
 {
-    return part->is_opaque ||
-           (part->content.type != NULL && bytes_equal_nocase(*part->content.type, BYTES("multipart")));
+    return part->is_opaque || (part->content.type != NULL &&
+                               bytes_equal_nocase(*part->content.type, BYTES("multipart")));
 }
 
 /* Returns whether it is a text, whose lines are counted. */

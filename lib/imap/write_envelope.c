@@ -8,7 +8,6 @@
 enum {
     ESCAPES_MAX = 4,         /* more quotes and backslashes than these, and it is a literal */
     QUOTED_MAX_BYTES = 8000, /* RFC 2683 §3.2.1.5 asks that lines of this length be read */
-    ADDRESS_SPARE_BYTES = 64,
 };
 
 static bool is_blank(uint8_t c)
@@ -146,7 +145,7 @@ static void write_address(struct buf *buf, const struct mime_address *address)
 /* The addresses of one field, and those before it: "(" only in front of the first. */
 static bool write_addresses(struct buf *buf, struct bytes value, bool has_any)
 {
-    CLEANUP(buf_free) struct buf scratch = buf_create(value.len + ADDRESS_SPARE_BYTES);
+    CLEANUP(buf_free) struct buf scratch = buf_create(mime_address_scratch_bytes(value));
     struct mime_address_reader reader = mime_read_addresses(value, &scratch);
     struct mime_address address;
 

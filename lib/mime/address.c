@@ -188,8 +188,7 @@ static void read_address_spec(struct draft *draft)
     } else if (!has_domain) {
         settle_bare_words(draft, is_quoted, words);
     }
-    if (draft->is_broken && !draft->name.is_set && draft->mailbox.is_set &&
-        !draft->domain.is_set) {
+    if (draft->is_broken && !draft->name.is_set && draft->mailbox.is_set && !draft->domain.is_set) {
         draft->name = draft->mailbox;
         draft->mailbox = (struct span){ 0 };
     }

@@ -37,7 +37,13 @@ struct mime_address_reader { /* all private */
     struct buf *scratch;
 };
 
-/* scratch: empty, at least value.len + 64 octets of ceiling; each address overwrites it. */
+/* The ceiling that the scratch buffer needs: a route may come out longer than it was. */
+static inline size_t mime_address_scratch_bytes(struct bytes value)
+{
+    return 2 * value.len + 64;
+}
+
+/* scratch: of that ceiling at least; each address overwrites it. */
 struct mime_address_reader mime_read_addresses(struct bytes value, struct buf *scratch);
 
 /* The next one, borrowed from the scratch buffer until the next call; false at the end. Every

@@ -33,9 +33,8 @@ static bool scan_type(struct mime_lexer *lex, struct buf *out, size_t *type_len)
         return false;
     if (out->len > 0 && *lex->at == '/') {
         lex->at++;
-        if (mime_skip_cfws(lex) == MIME_SCAN_MORE &&
-            mime_scan_token(lex, out) != MIME_SCAN_BAD && out->len > *type_len &&
-            (lex->at == lex->end || *lex->at == ';'))
+        if (mime_skip_cfws(lex) == MIME_SCAN_MORE && mime_scan_token(lex, out) != MIME_SCAN_BAD &&
+            out->len > *type_len && (lex->at == lex->end || *lex->at == ';'))
             return true;
     }
     out->len = 0;
@@ -185,9 +184,9 @@ static void read_address_field(struct mime_content_reader *reader, struct bytes 
         struct bytes name;
         const struct mime_value **first;
     } fields[] = {
-        { BYTES("From"), &envelope->from },  { BYTES("Sender"), &envelope->sender },
-        { BYTES("To"), &envelope->to },      { BYTES("Reply-To"), &envelope->reply_to },
-        { BYTES("Cc"), &envelope->cc },      { BYTES("Bcc"), &envelope->bcc },
+        { BYTES("From"), &envelope->from }, { BYTES("Sender"), &envelope->sender },
+        { BYTES("To"), &envelope->to },     { BYTES("Reply-To"), &envelope->reply_to },
+        { BYTES("Cc"), &envelope->cc },     { BYTES("Bcc"), &envelope->bcc },
     };
     struct err ignored = { 0 };
     struct mime_value *added;

@@ -22,14 +22,14 @@ static const struct {
     struct bytes name;
     int16_t minutes;
 } zones[] = {
-    { BYTES_INIT("ut"), 0 },          { BYTES_INIT("utc"), 0 },         { BYTES_INIT("gmt"), 0 },
-    { BYTES_INIT("z"), 0 },           { BYTES_INIT("est"), -5 * 60 },   { BYTES_INIT("edt"), -4 * 60 },
-    { BYTES_INIT("cst"), -6 * 60 },   { BYTES_INIT("cdt"), -5 * 60 },   { BYTES_INIT("mst"), -7 * 60 },
-    { BYTES_INIT("mdt"), -6 * 60 },   { BYTES_INIT("pst"), -8 * 60 },   { BYTES_INIT("pdt"), -7 * 60 },
-    { BYTES_INIT("bst"), 60 },        { BYTES_INIT("wet"), 0 },         { BYTES_INIT("west"), 60 },
-    { BYTES_INIT("cet"), 60 },        { BYTES_INIT("cest"), 2 * 60 },   { BYTES_INIT("met"), 60 },
-    { BYTES_INIT("eet"), 2 * 60 },    { BYTES_INIT("eest"), 3 * 60 },   { BYTES_INIT("msk"), 3 * 60 },
-    { BYTES_INIT("jst"), 9 * 60 },    { BYTES_INIT("kst"), 9 * 60 },
+    { BYTES_INIT("ut"), 0 },        { BYTES_INIT("utc"), 0 },       { BYTES_INIT("gmt"), 0 },
+    { BYTES_INIT("z"), 0 },         { BYTES_INIT("est"), -5 * 60 }, { BYTES_INIT("edt"), -4 * 60 },
+    { BYTES_INIT("cst"), -6 * 60 }, { BYTES_INIT("cdt"), -5 * 60 }, { BYTES_INIT("mst"), -7 * 60 },
+    { BYTES_INIT("mdt"), -6 * 60 }, { BYTES_INIT("pst"), -8 * 60 }, { BYTES_INIT("pdt"), -7 * 60 },
+    { BYTES_INIT("bst"), 60 },      { BYTES_INIT("wet"), 0 },       { BYTES_INIT("west"), 60 },
+    { BYTES_INIT("cet"), 60 },      { BYTES_INIT("cest"), 2 * 60 }, { BYTES_INIT("met"), 60 },
+    { BYTES_INIT("eet"), 2 * 60 },  { BYTES_INIT("eest"), 3 * 60 }, { BYTES_INIT("msk"), 3 * 60 },
+    { BYTES_INIT("jst"), 9 * 60 },  { BYTES_INIT("kst"), 9 * 60 },
 };
 
 static bool is_separator(uint8_t c)

@@ -39,7 +39,8 @@ enum mime_scan mime_skip_cfws(struct mime_lexer *lex);
 enum mime_scan mime_scan_atom(struct mime_lexer *lex, struct buf *out);
 enum mime_scan mime_scan_dot_atom(struct mime_lexer *lex, struct buf *out); /* blanks around "." */
 enum mime_scan mime_scan_loose_dot_atom(struct mime_lexer *lex, struct buf *out);
-enum mime_scan mime_scan_token(struct mime_lexer *lex, struct buf *out);    /* RFC 2045; may be empty */
+enum mime_scan mime_scan_token(struct mime_lexer *lex,
+                               struct buf *out); /* RFC 2045; may be empty */
 enum mime_scan mime_scan_quoted(struct mime_lexer *lex, struct buf *out);
 enum mime_scan mime_scan_phrase(struct mime_lexer *lex, struct buf *out);
 enum mime_scan mime_scan_domain(struct mime_lexer *lex, struct buf *out); /* from its "@" on */

@@ -90,7 +90,8 @@ enum mime_scan mime_skip_cfws(struct mime_lexer *lex)
 }
 
 /* A run of such octets, which may be empty, and the CFWS behind it. */
-static enum mime_scan scan_run(struct mime_lexer *lex, bool (*is_member)(uint8_t c), struct buf *out)
+static enum mime_scan scan_run(struct mime_lexer *lex, bool (*is_member)(uint8_t c),
+                               struct buf *out)
 {
     const uint8_t *start = lex->at;
 

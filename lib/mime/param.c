@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parameters of Content-Type and Content-Disposition. RFC 2045 §5.1, RFC 2231 §3, §4. */
-#include <stdlib.h>
-
 #include "mime/internal.h"
+
+#include <stdlib.h>
 
 /* name*index or name*index*: a piece of a longer parameter. */
 struct piece {
@@ -27,8 +27,7 @@ static bool keep(struct param_list *list, struct bytes from, struct bytes *out)
 {
     struct err ignored = { 0 };
 
-    list->is_whole = list->is_whole &&
-                     arena_try_copy(list->arena, from, SIZE_MAX, out, &ignored);
+    list->is_whole = list->is_whole && arena_try_copy(list->arena, from, SIZE_MAX, out, &ignored);
     return list->is_whole;
 }
 
@@ -105,8 +104,8 @@ static bool read_param(struct mime_lexer *lex, struct param_list *list)
     if (!mime_lexer_is_at(lex, ';'))
         return false;
     lex->at++;
-    if (mime_skip_cfws(lex) != MIME_SCAN_MORE ||
-        mime_scan_token(lex, scratch) != MIME_SCAN_MORE || *lex->at != '=')
+    if (mime_skip_cfws(lex) != MIME_SCAN_MORE || mime_scan_token(lex, scratch) != MIME_SCAN_MORE ||
+        *lex->at != '=')
         return false;
     lex->at++;
     name_len = scratch->len;

@@ -14,9 +14,9 @@
  */
 #include "mime/parser.h"
 
-#include <stdlib.h>
-
 #include "mime/internal.h"
+
+#include <stdlib.h>
 
 enum {
     /* "--", the longest boundary, "--", CRLF: no decision needs more of a line. */
@@ -43,10 +43,10 @@ struct mime_parser {
     uint32_t notes;
     enum state state;
 
-    uint64_t offset;     /* octets consumed */
-    uint64_t lines;      /* line feeds among them */
-    uint64_t eol_offset; /* where the last line end began: at its CR or LF */
-    uint64_t body_start; /* offset behind the last header or boundary line */
+    uint64_t offset;       /* octets consumed */
+    uint64_t lines;        /* line feeds among them */
+    uint64_t eol_offset;   /* where the last line end began: at its CR or LF */
+    uint64_t body_start;   /* offset behind the last header or boundary line */
     bool is_behind_header; /* body_start is the end of a header with its empty line */
     uint8_t last_byte;
     bool is_at_line_start;
@@ -55,8 +55,8 @@ struct mime_parser {
 
     struct buf header; /* of the part being read */
     bool is_header_cut;
-    bool is_header_end;       /* the line being read is the empty line */
-    struct buf own_header;    /* the message's own */
+    bool is_header_end;    /* the line being read is the empty line */
+    struct buf own_header; /* the message's own */
     struct buf scratch;
     struct boundary boundaries[MIME_NESTING_MAX]; /* outermost first */
     size_t boundary_count;
@@ -216,7 +216,8 @@ static void read_fields(struct mime_parser *parser, struct mime_part *part)
 
 /* The header of the part being read ends at offset; is_whole: with its empty line. A message within
  * begins at once. */
-static void finish_header(struct mime_parser *parser, uint64_t offset, uint64_t lines, bool is_whole)
+static void finish_header(struct mime_parser *parser, uint64_t offset, uint64_t lines,
+                          bool is_whole)
 {
     struct mime_part *part = parser->part;
 
@@ -378,7 +379,8 @@ static void decide(struct mime_parser *parser, struct bytes start)
     ssize_t found;
 
     parser->is_at_line_start = false;
-    if (parser->state == IN_HEADER && (start.ptr[0] == '\n' || bytes_start_with(start, BYTES("\r\n"))))
+    if (parser->state == IN_HEADER &&
+        (start.ptr[0] == '\n' || bytes_start_with(start, BYTES("\r\n"))))
         parser->is_header_end = true;
     if (!scan_text(&line, BYTES("--")) || !may_be_boundary(parser))
         return;
@@ -429,7 +431,8 @@ static bool take_line_start(struct mime_parser *parser, struct bytes *chunk)
 {
     struct bytes start;
 
-    if (parser->line_start_len == 0 && is_decidable(parser, bytes_slice(*chunk, 0, LINE_START_MAX))) {
+    if (parser->line_start_len == 0 &&
+        is_decidable(parser, bytes_slice(*chunk, 0, LINE_START_MAX))) {
         ssize_t end;
 
         start = bytes_slice(*chunk, 0, LINE_START_MAX);
@@ -526,9 +529,9 @@ const char *mime_note_name(uint32_t note)
         uint32_t note;
         const char *name;
     } names[] = {
-        { MIME_NOTE_HEADER_CUT, "header-cut" },       { MIME_NOTE_VALUES_LOST, "values-lost" },
-        { MIME_NOTE_NESTING_CUT, "nesting-cut" },     { MIME_NOTE_PARTS_CUT, "parts-cut" },
-        { MIME_NOTE_HEADER_OPEN, "header-open" },     { MIME_NOTE_UNTERMINATED, "unterminated" },
+        { MIME_NOTE_HEADER_CUT, "header-cut" },        { MIME_NOTE_VALUES_LOST, "values-lost" },
+        { MIME_NOTE_NESTING_CUT, "nesting-cut" },      { MIME_NOTE_PARTS_CUT, "parts-cut" },
+        { MIME_NOTE_HEADER_OPEN, "header-open" },      { MIME_NOTE_UNTERMINATED, "unterminated" },
         { MIME_NOTE_NO_BOUNDARY, "boundary-missing" },
     };
 

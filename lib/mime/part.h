@@ -13,13 +13,13 @@
 #include "base/bytes.h"
 
 enum {
-    MIME_NESTING_MAX = 100,            /* levels, the message itself being the first */
-    MIME_PARTS_MAX = 10000,            /* the last one holds all the rest */
-    MIME_HEADER_KEPT_MAX = 1 << 20,    /* of one header; fields behind it are not looked at */
-    MIME_VALUES_MAX = 8 << 20,         /* all values of all headers of one message */
-    MIME_PARAMS_MAX = 1000,            /* of one field */
-    MIME_LANGUAGES_MAX = 100,          /* of one field */
-    MIME_BOUNDARY_MAX = 80,            /* compared; RFC 2046 §5.1.1 permits 70 */
+    MIME_NESTING_MAX = 100,         /* levels, the message itself being the first */
+    MIME_PARTS_MAX = 10000,         /* the last one holds all the rest */
+    MIME_HEADER_KEPT_MAX = 1 << 20, /* of one header; fields behind it are not looked at */
+    MIME_VALUES_MAX = 8 << 20,      /* all values of all headers of one message */
+    MIME_PARAMS_MAX = 1000,         /* of one field */
+    MIME_LANGUAGES_MAX = 100,       /* of one field */
+    MIME_BOUNDARY_MAX = 80,         /* compared; RFC 2046 §5.1.1 permits 70 */
 };
 
 struct mime_param {
@@ -56,7 +56,8 @@ struct mime_value {
  * repeated fields the last counts. */
 struct mime_envelope {
     const struct bytes *date, *subject, *in_reply_to, *message_id;
-    const struct mime_value *from, *sender, *reply_to, *to, *cc, *bcc; /* mime/address.h reads them */
+    const struct mime_value *from, *sender, *reply_to, *to, *cc,
+        *bcc; /* mime/address.h reads them */
 };
 
 struct mime_part {
@@ -68,8 +69,8 @@ struct mime_part {
     uint32_t child_count;
 
     uint64_t header_offset;
-    uint64_t header_bytes; /* with its empty line; the body follows at once */
-    uint64_t body_bytes;   /* of a multipart: all its parts, preamble, epilogue */
+    uint64_t header_bytes;             /* with its empty line; the body follows at once */
+    uint64_t body_bytes;               /* of a multipart: all its parts, preamble, epilogue */
     uint64_t header_lines, body_lines; /* line feeds */
 
     bool is_multipart;
@@ -79,7 +80,8 @@ struct mime_part {
     bool is_mime;    /* its Content-* fields count */
 
     struct mime_content content;
-    const struct mime_envelope *envelope; /* the root's and that of the child of a message; or NULL */
+    const struct mime_envelope
+        *envelope; /* the root's and that of the child of a message; or NULL */
 };
 
 static inline uint64_t mime_body_offset(const struct mime_part *part)

@@ -12,7 +12,9 @@
 
 #include "base/checked.h"
 
-enum { VERSION = 1 };
+enum {
+    VERSION = 1
+};
 
 enum {
     IS_MULTIPART = 1 << 0,
@@ -73,16 +75,15 @@ static unsigned bit(bool is_set, unsigned flag)
 
 static void write_content(struct buf *buf, const struct mime_content *content)
 {
-    write_number(buf, bit(content->type != NULL, HAS_TYPE) |
-                          bit(content->param_count > 0, HAS_PARAMS) |
-                          bit(content->disposition != NULL, HAS_DISPOSITION) |
-                          bit(content->disposition_param_count > 0, HAS_DISPOSITION_PARAMS) |
-                          bit(content->id != NULL, HAS_ID) |
-                          bit(content->description != NULL, HAS_DESCRIPTION) |
-                          bit(content->location != NULL, HAS_LOCATION) |
-                          bit(content->md5 != NULL, HAS_MD5) |
-                          bit(content->encoding != NULL, HAS_ENCODING) |
-                          bit(content->language_count > 0, HAS_LANGUAGES));
+    write_number(
+        buf, bit(content->type != NULL, HAS_TYPE) | bit(content->param_count > 0, HAS_PARAMS) |
+                 bit(content->disposition != NULL, HAS_DISPOSITION) |
+                 bit(content->disposition_param_count > 0, HAS_DISPOSITION_PARAMS) |
+                 bit(content->id != NULL, HAS_ID) |
+                 bit(content->description != NULL, HAS_DESCRIPTION) |
+                 bit(content->location != NULL, HAS_LOCATION) | bit(content->md5 != NULL, HAS_MD5) |
+                 bit(content->encoding != NULL, HAS_ENCODING) |
+                 bit(content->language_count > 0, HAS_LANGUAGES));
     write_text(buf, content->type);
     if (content->type != NULL)
         write_value(buf, content->subtype);
@@ -279,7 +280,8 @@ static bool read_place(struct reader *r, struct mime_part *part, uint64_t after,
     if (gap > end - after || part->header_bytes > end - after - gap ||
         part->body_bytes > end - after - gap - part->header_bytes)
         return fail(r, "part outside of its parent");
-    if ((flags & ~(uint64_t)ALL_FLAGS) != 0 || part->is_multipart + part->is_message + part->is_opaque > 1 ||
+    if ((flags & ~(uint64_t)ALL_FLAGS) != 0 ||
+        part->is_multipart + part->is_message + part->is_opaque > 1 ||
         (part->is_digest && !part->is_multipart) || part->header_lines > part->header_bytes ||
         part->body_lines > part->body_bytes)
         return fail(r, "impossible part");

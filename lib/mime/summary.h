@@ -25,7 +25,7 @@ struct mime_summary {
     const struct bytes *references; /* References, then In-Reply-To; each id once */
     size_t reference_count;
     struct bytes subject, from, to, cc, bcc; /* empty when absent; NULs are U+FFFD */
-    bool is_cut;                    /* a text or the list was longer */
+    bool is_cut;                             /* a text or the list was longer */
 };
 
 /* header: the message's own, as mime_parser_header gives it. */

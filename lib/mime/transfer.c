@@ -109,7 +109,8 @@ static void decode_escape(struct mime_transfer_decoder *decoder, uint8_t c, stru
         decoder->held_len = 0;
     } else if (decoder->held_len == 1 && is_hex) {
         decoder->held[decoder->held_len++] = c;
-    } else if (c == '\n' && (decoder->held_len == 1 || mime_hex_value(decoder->held[1]) == NO_DIGIT)) {
+    } else if (c == '\n' &&
+               (decoder->held_len == 1 || mime_hex_value(decoder->held[1]) == NO_DIGIT)) {
         decoder->held_len = 0; /* soft line break */
     } else if ((c == ' ' || c == '\t' || c == '\r') &&
                (decoder->held_len == 1 || mime_hex_value(decoder->held[1]) == NO_DIGIT)) {

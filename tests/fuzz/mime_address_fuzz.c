@@ -3,16 +3,16 @@
  * A list of addresses ends, every group that starts ends, every mailbox has a local part and a host,
  * and all pieces fit the scratch buffer that the header asks for.
  */
-#include <assert.h>
-
 #include "mime/address.h"
 #include "mime/date.h"
+
+#include <assert.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct buf scratch = buf_create(size + 64);
+    struct buf scratch = buf_create(mime_address_scratch_bytes(bytes_of(data, size)));
     struct mime_address_reader reader = mime_read_addresses(bytes_of(data, size), &scratch);
     struct mime_address address;
     struct mime_date date;

@@ -4,11 +4,11 @@
  * promised, no longer than it can be, and does not depend on how the input was cut. The first octet
  * chooses charset and cut.
  */
-#include <assert.h>
-
 #include "mime/charset.h"
 #include "mime/transfer.h"
 #include "mime/word.h"
+
+#include <assert.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,11 +4,11 @@
  * limits; the chunks it came in do not matter; the stored form gives the same tree. The first octet
  * of the input says how it is cut.
  */
-#include <assert.h>
-
 #include "mime/parser.h"
 #include "mime/structure.h"
 #include "mime/summary.h"
+
+#include <assert.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,9 +3,9 @@
  * What mime_read_structure accepts is what mime_write_structure writes, octet for octet, and a tree
  * within the limits whose parts lie within their parents; what it refuses is corrupt, or too large.
  */
-#include <assert.h>
-
 #include "mime/structure.h"
+
+#include <assert.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

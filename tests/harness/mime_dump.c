@@ -8,13 +8,13 @@
  * from that, "section name offset size" (or "absent"), "notes n", and "." at the end. One argument,
  * optional: octets per chunk that the parser is fed.
  */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "imap/section.h"
 #include "imap/structure.h"
 #include "mime/parser.h"
 #include "mime/structure.h"
+
+#include <stdio.h>
+#include <stdlib.h>
 
 enum {
     OUTPUT_MAX = 64 << 20,
@@ -63,7 +63,8 @@ static void print_section(const struct mime_part *root, const char *path, const 
     arena_reset(arena);
 }
 
-static void print_part(const struct mime_part *root, const struct mime_part *part, const char *path);
+static void print_part(const struct mime_part *root, const struct mime_part *part,
+                       const char *path);
 
 /* The parts that numbers name within this one, and one beyond. */
 static void print_within(const struct mime_part *root, const struct mime_part *part,
