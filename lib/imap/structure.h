@@ -12,10 +12,16 @@
 #include "base/buf.h"
 #include "mime/part.h"
 
-/* With its parentheses. NULL: a message without header. */
+enum {
+    IMAP_ENVELOPE_ADDRESSES_MAX = 10000, /* of one list; those behind are not shown */
+};
+
+/* With its parentheses. NULL: a message without header. Never over 16 MiB. */
 void imap_write_envelope(struct buf *buf, const struct mime_envelope *envelope);
 
-/* With parentheses; BODY leaves the extension data out. */
+/* With parentheses; BODY leaves the extension data out. Thousands of messages within may need more
+ * than a caller has room for: a copy of the root with nothing set but is_opaque of its flags is then
+ * written as one application/octet-stream. */
 void imap_write_body(struct buf *buf, const struct mime_part *part);
 void imap_write_bodystructure(struct buf *buf, const struct mime_part *part);
 

@@ -142,35 +142,42 @@ static void write_address(struct buf *buf, const struct mime_address *address)
     buf_byte(buf, ')');
 }
 
-/* The addresses of one field, and those before it: "(" only in front of the first. */
-static bool write_addresses(struct buf *buf, struct bytes value, bool has_any)
+/* The addresses of one field behind `count` others of the list: "(" only in front of the first.
+ * Returns how many there are now. */
+static size_t write_addresses(struct buf *buf, struct bytes value, size_t count)
 {
     CLEANUP(buf_free) struct buf scratch = buf_create(mime_address_scratch_bytes(value));
     struct mime_address_reader reader = mime_read_addresses(value, &scratch);
     struct mime_address address;
+    bool is_in_group = false;
 
-    while (mime_next_address(&reader, &address)) {
-        if (!has_any)
+    while (count < IMAP_ENVELOPE_ADDRESSES_MAX && mime_next_address(&reader, &address)) {
+        if (count++ == 0)
             buf_byte(buf, '(');
-        has_any = true;
+        is_in_group = address.kind == MIME_ADDRESS_GROUP_START ||
+                      (is_in_group && address.kind == MIME_ADDRESS_MAILBOX);
         write_address(buf, &address);
     }
-    return has_any;
+    if (is_in_group) /* cut off within */
+        buf_text(buf, "(NIL NIL NIL NIL)");
+    return count;
+}
+
+static size_t write_values(struct buf *buf, const struct mime_value *values)
+{
+    size_t count = 0;
+
+    for (; values != NULL; values = values->next)
+        count = write_addresses(buf, values->octets, count);
+    return count;
 }
 
 /* ((name route mailbox host) …), NIL when there is none. */
 static void write_list(struct buf *buf, const struct mime_value *values,
                        const struct mime_value *otherwise)
 {
-    bool has_any = false;
-
     buf_byte(buf, ' ');
-    for (; values != NULL; values = values->next)
-        has_any = write_addresses(buf, values->octets, has_any);
-    if (!has_any)
-        for (; otherwise != NULL; otherwise = otherwise->next)
-            has_any = write_addresses(buf, otherwise->octets, has_any);
-    buf_text(buf, has_any ? ")" : "NIL");
+    buf_text(buf, write_values(buf, values) > 0 || write_values(buf, otherwise) > 0 ? ")" : "NIL");
 }
 
 void imap_write_envelope(struct buf *buf, const struct mime_envelope *envelope)

@@ -60,6 +60,27 @@ TEST(groups_have_a_nil_host)
           "NIL NIL NIL)");
 }
 
+TEST(a_list_of_too_many_addresses_is_cut_and_its_group_closed)
+{
+    CLEANUP(buf_free) struct buf message = buf_create(1 << 20);
+    CLEANUP(buf_free) struct buf buf = buf_create(16 << 20);
+    struct mime_parser *parser = mime_create_parser();
+    size_t count = 0;
+    ssize_t at;
+
+    buf_text(&message, "To: g: ");
+    for (unsigned i = 0; i < IMAP_ENVELOPE_ADDRESSES_MAX + 100; i++)
+        buf_text(&message, "a@b,");
+    mime_feed_parser(parser, buf_bytes(&message));
+    imap_write_envelope(&buf, mime_finish_parser(parser)->envelope);
+    for (struct bytes rest = buf_bytes(&buf); (at = bytes_find(rest, BYTES("\"a\" \"b\""))) >= 0;
+         rest = bytes_slice(rest, (size_t)at + 1, SIZE_MAX))
+        count++;
+    CHECK_EQ_U64(count, IMAP_ENVELOPE_ADDRESSES_MAX - 1);
+    CHECK(bytes_find(buf_bytes(&buf), BYTES("(NIL NIL NIL NIL)) NIL")) > 0);
+    mime_free_parser(&parser);
+}
+
 TEST(body_is_bodystructure_without_the_extension_data)
 {
     const char message[] =
