@@ -266,7 +266,10 @@ CREATE TABLE placement (
 );
 CREATE INDEX placement_message ON placement (account_id, message_id);
 CREATE INDEX placement_unseen ON placement (account_id, mailbox_id, uid) WHERE (flags & 1) = 0;
-CREATE INDEX placement_modseq ON placement (account_id, mailbox_id, modseq);
+-- Partial: a full one ties with the primary key in the planner, and look-ups by UID (the foreign keys
+-- above all) then read the whole mailbox (measured: ingest fell from 5,000 to 400 messages/s).
+CREATE INDEX placement_modseq ON placement (account_id, mailbox_id, modseq)
+    WHERE modseq > appeared_modseq;
 
 -- Append-only history, by MODSEQ, of flags and of disappearance at the source.
 CREATE TABLE flag_event (
@@ -305,6 +308,9 @@ CREATE TABLE source_uid (
 );
 CREATE INDEX source_uid_pending ON source_uid (account_id, mailbox_id, epoch, next_try_at)
     WHERE state = 'pending';
+-- After a UIDVALIDITY change: which placements were found again.
+CREATE INDEX source_uid_placement ON source_uid (account_id, mailbox_id, epoch, placement_uid)
+    WHERE epoch > 1;
 
 ---------------------------------------------------------------------------------------------------
 -- Auditors, matters, holds
@@ -465,38 +471,51 @@ CREATE TABLE chain_entry (
 -- Functions that act with the owner's rights
 ---------------------------------------------------------------------------------------------------
 
--- The live session of this transaction's token, or no row. Each function below that decides what a
--- reader sees is evaluated once per query: policies call it in a sub-select (an InitPlan).
+-- The live session of this transaction's token, or NULL. What a reader sees is decided by the two
+-- functions below, each evaluated once per query: policies call them in a sub-select (an InitPlan).
+-- In plpgsql, whose plans are kept for the connection: in SQL they are planned anew for each table
+-- that a statement reads (measured: 473 against 147 microseconds a call).
 CREATE FUNCTION live_session() RETURNS login_session
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
-    SELECT s
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+DECLARE
+    session login_session;
+BEGIN
+    SELECT s.* INTO session
       FROM login_session s LEFT JOIN auditor a USING (auditor_id)
      WHERE s.token_hash =
                sha256(convert_to(coalesce(current_setting('holdfast.token', true), ''), 'UTF8'))
        AND s.revoked_at IS NULL AND s.expires_at > clock_timestamp()
        AND (s.auditor_id IS NULL
             OR (a.disabled_at IS NULL
-                AND (a.expires_at IS NULL OR a.expires_at > clock_timestamp())))
+                AND (a.expires_at IS NULL OR a.expires_at > clock_timestamp())));
+    RETURN session;
+END
 $$;
 
 -- Accounts whose whole mailboxes the session may read.
 CREATE FUNCTION session_accounts() RETURNS bigint[]
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
-    WITH session AS MATERIALIZED (
-        SELECT (l).session_id, (l).auditor_id, (l).account_scope FROM live_session() l
-    )
-    SELECT coalesce(array_agg(a.account_id), '{}')
-      FROM session s
-      JOIN account a ON CASE
-           WHEN s.session_id IS NULL THEN false
-           WHEN s.auditor_id IS NULL
-               THEN s.account_scope IS NULL OR a.account_id = ANY (s.account_scope)
-           ELSE EXISTS (SELECT FROM access_grant g
-                         WHERE g.auditor_id = s.auditor_id AND g.revoked_at IS NULL
-                           AND g.matter_id IS NULL AND g.since IS NULL AND g.until IS NULL
-                           AND g.query IS NULL
-                           AND (g.account_id IS NULL OR g.account_id = a.account_id))
-           END
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+DECLARE
+    session login_session := live_session();
+BEGIN
+    IF session.session_id IS NULL THEN
+        RETURN '{}';
+    END IF;
+    IF session.auditor_id IS NULL AND session.account_scope IS NOT NULL THEN
+        RETURN session.account_scope;
+    END IF;
+    IF session.auditor_id IS NULL
+       OR EXISTS (SELECT FROM access_grant g
+                   WHERE g.auditor_id = session.auditor_id AND g.revoked_at IS NULL
+                     AND g.account_id IS NULL AND g.matter_id IS NULL AND g.since IS NULL
+                     AND g.until IS NULL AND g.query IS NULL) THEN
+        RETURN ARRAY (SELECT a.account_id FROM account a);
+    END IF;
+    RETURN ARRAY (SELECT DISTINCT g.account_id FROM access_grant g
+                   WHERE g.auditor_id = session.auditor_id AND g.revoked_at IS NULL
+                     AND g.account_id IS NOT NULL AND g.since IS NULL AND g.until IS NULL
+                     AND g.query IS NULL);
+END
 $$;
 
 -- Who the session is, for imapd to ask before each command. No row: the session is over.

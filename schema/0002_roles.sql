@@ -37,7 +37,9 @@ BEGIN
     FOR harmful IN
         SELECT p.oid FROM pg_proc p
          WHERE p.pronamespace = 'pg_catalog'::regnamespace
-           AND (p.proname LIKE 'lo\_%' OR p.proname IN ('lowrite', 'loread')
+           AND (p.proname LIKE 'lo\_%'
+                OR p.proname IN ('lowrite', 'loread', 'pg_logical_emit_message',
+                                 'pg_current_xact_id', 'txid_current', 'pg_export_snapshot')
                 OR p.proname LIKE 'pg\_advisory\_%' OR p.proname LIKE 'pg\_try\_advisory\_%')
     LOOP
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', harmful);

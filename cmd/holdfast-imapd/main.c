@@ -5,11 +5,6 @@
  * Holds the TLS key, database connections that can only read and append to the audit, and the tokens
  * of the auditors that are logged in; nothing else.
  */
-#include <limits.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include "audit/writer.h"
 #include "auth/client.h"
 #include "db/migrate.h"
@@ -18,6 +13,11 @@
 #include "operate/install.h"
 #include "process/process.h"
 #include "serve/server.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 enum {
     READ_CONNECTIONS = 16, /* borrowed for a batch each, so a few serve many sessions */

@@ -2,16 +2,20 @@
 /*
  * holdfast account list, show, test, pause, resume, remove.
  */
-#include <stdio.h>
-#include <stdlib.h>
+#include "source/account.h"
 
 #include "holdfast/cli.h"
 #include "net/url.h"
-#include "source/account.h"
+
+#include <stdio.h>
+#include <stdlib.h>
 
 static const struct option no_options[] = { { NULL, 0, NULL, 0 } };
 
-enum { JSON = 256, ALL };
+enum {
+    JSON = 256,
+    ALL
+};
 
 /* ---- what is told of an account -------------------------------------------------------------------- */
 
@@ -66,18 +70,19 @@ static json_t *json_account(struct cli *cli, const struct source_account *a)
     bool has_failed = a->run.outcome != ERR_NONE;
 
     return json_pack(
-        "{s:o, s:I, s:o, s:s, s:b, s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}",
+        "{s:o, s:I, s:o, s:s, s:b, s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, "
+        "s:o}",
         "name", cli_json_text(a->settings.name), "id", (json_int_t)a->account_id, "url",
-        cli_json_text(url_of(cli, a)), "state", state_of(a), "has_password", a->has_secret, "include",
-        json_list(a->settings.include, a->settings.include_count), "exclude",
+        cli_json_text(url_of(cli, a)), "state", state_of(a), "has_password", a->has_secret,
+        "include", json_list(a->settings.include, a->settings.include_count), "exclude",
         json_list(a->settings.exclude, a->settings.exclude_count), "every_seconds",
         (int)a->settings.every_seconds, "mailboxes", (json_int_t)a->mailboxes, "messages",
         (json_int_t)a->messages, "octets", (json_int_t)a->octets, "pending", (json_int_t)a->pending,
-        "created_at", cli_json_time(a->created_usec),
-        "removed_at", cli_json_time(a->removed_usec), "enumerated_at",
-        cli_json_time(a->enumerated_usec), "last_run_at", cli_json_time(a->run.finished_usec),
-        "outcome", has_failed ? json_string(err_code_name(a->run.outcome)) : json_null(),
-        "outcome_text", has_failed ? cli_json_text(a->run.outcome_text) : json_null());
+        "created_at", cli_json_time(a->created_usec), "removed_at", cli_json_time(a->removed_usec),
+        "enumerated_at", cli_json_time(a->enumerated_usec), "last_run_at",
+        cli_json_time(a->run.finished_usec), "outcome",
+        has_failed ? json_string(err_code_name(a->run.outcome)) : json_null(), "outcome_text",
+        has_failed ? cli_json_text(a->run.outcome_text) : json_null());
 }
 
 json_t *cli_json_accounts(struct cli *cli, const struct source_account_list *accounts)
@@ -114,10 +119,7 @@ void cli_print_accounts(struct cli *cli, const struct source_account_list *accou
 
         if (a->run.outcome == ERR_NONE || a->removed_usec != 0)
             continue;
-        cli_print_text(a->settings.name);
-        (void)fputs(": ", stdout);
-        cli_print_text(a->run.outcome_text);
-        (void)fputc('\n', stdout);
+        cli_print_outcome(a->settings.name, a->run.outcome_text);
     }
 }
 
@@ -140,8 +142,8 @@ int cmd_account_list(struct cli *cli, int argc, char **argv)
     }
     if (optind < argc)
         return cli_usage(cli, "'%s' is too much", argv[optind]);
-    if (!cli_open_database(cli) || !source_list_accounts(cli->session.db, is_all, cli->arena,
-                                                         &accounts, &cli->err))
+    if (!cli_open_database(cli) ||
+        !source_list_accounts(cli->session.db, is_all, cli->arena, &accounts, &cli->err))
         return cli_fail(cli);
     if (is_json)
         return cli_print_json(cli, cli_json_accounts(cli, &accounts));
@@ -168,10 +170,9 @@ static json_t *json_mailboxes(const struct source_mailbox_facts_list *mailboxes)
                       (json_int_t)m->messages, "octets", (json_int_t)m->octets, "epoch",
                       (int)m->epoch, "uidvalidity", (json_int_t)m->uidvalidity, "exists",
                       (json_int_t)m->exists, "stored", (json_int_t)m->stored, "pending",
-                      (json_int_t)m->pending, "gone_before_fetch", (json_int_t)m->gone,
-                      "skipped", (json_int_t)m->skipped, "gone_at_source",
-                      (json_int_t)m->stored_gone, "enumerated_at",
-                      cli_json_time(m->enumerated_usec), "unlisted_at",
+                      (json_int_t)m->pending, "gone_before_fetch", (json_int_t)m->gone, "skipped",
+                      (json_int_t)m->skipped, "gone_at_source", (json_int_t)m->stored_gone,
+                      "enumerated_at", cli_json_time(m->enumerated_usec), "unlisted_at",
                       cli_json_time(m->gone_usec)));
     }
     return list;
@@ -287,7 +288,7 @@ static bool begin_with_account(struct cli *cli, int argc, char **argv, unsigned 
     if (name == NULL)
         return false;
     out->name = bytes_of_text(name);
-    if (cli_settle(cli) && cli_open(cli, needed) &&
+    if (cli_settle(cli, needed) && cli_open(cli, needed) &&
         source_find_account(cli->session.db, out->name, &out->account_id, &cli->err))
         return true;
     *status = cli_fail(cli);
@@ -335,9 +336,9 @@ int cmd_account_pause(struct cli *cli, int argc, char **argv)
 
 int cmd_account_resume(struct cli *cli, int argc, char **argv)
 {
-    return change_account(cli, argc, argv,
-                          &(struct change){ AUDIT_ACCOUNT_RESUME, source_resume_account,
-                                            "resumed, due now" });
+    return change_account(
+        cli, argc, argv,
+        &(struct change){ AUDIT_ACCOUNT_RESUME, source_resume_account, "resumed, due now" });
 }
 
 int cmd_account_remove(struct cli *cli, int argc, char **argv)

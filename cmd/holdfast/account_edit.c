@@ -2,10 +2,6 @@
 /*
  * holdfast account add, edit: the same options, once with and once without defaults.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/fd.h"
 #include "crypto/seal.h"
 #include "holdfast/cli.h"
@@ -13,6 +9,10 @@
 #include "net/url.h"
 #include "operate/install.h"
 #include "source/account.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum {
     URL = 256,
@@ -29,14 +29,16 @@ enum {
     NO_TEST,
 };
 
-#define SHARED_OPTIONS                                              \
-    { "url", required_argument, NULL, URL },                        \
-    { "password-file", required_argument, NULL, PASSWORD_FILE },    \
-    { "password-command", required_argument, NULL, PASSWORD_COMMAND }, \
-    { "tls-ca", required_argument, NULL, TLS_CA },                  \
-    { "include", required_argument, NULL, INCLUDE },                \
-    { "exclude", required_argument, NULL, EXCLUDE },                \
-    { "every", required_argument, NULL, EVERY }
+#define SHARED_OPTIONS                                                                             \
+    { "url", required_argument, NULL, URL },                                                       \
+        { "password-file", required_argument, NULL, PASSWORD_FILE },                               \
+        { "password-command", required_argument, NULL, PASSWORD_COMMAND },                         \
+        { "tls-ca", required_argument, NULL, TLS_CA },                                             \
+        { "include", required_argument, NULL, INCLUDE },                                           \
+        { "exclude", required_argument, NULL, EXCLUDE },                                           \
+    {                                                                                              \
+        "every", required_argument, NULL, EVERY                                                    \
+    }
 
 struct request {
     const char *name;
@@ -150,7 +152,7 @@ static bool read_request(struct cli *cli, int argc, char **argv, const struct op
         if (option == CLI_STOP)
             return false;
         if (!take_option(cli, r, option, optarg)) {
-            *status = cli_usage(cli, "%s", cli->err.text);
+            *status = cli_refuse(cli);
             return false;
         }
     }
@@ -190,10 +192,10 @@ static int test_new_account(struct cli *cli, const struct cli_run *run)
     if (cli->session.db != NULL &&
         !source_resume_account(cli->session.db, run->account_id, &cli->err))
         return cli_fail(cli);
-    if (status != EXIT_SUCCESS)
-        (void)fprintf(stderr,
-                      "holdfast: the account is kept; correct it with `holdfast account edit`, then "
-                      "`holdfast account test`\n");
+    if (status == 1 || status == 3)
+        (void)fprintf(
+            stderr, "holdfast: the account is kept; correct it with `holdfast account edit`, then "
+                    "`holdfast account test`\n");
     return status;
 }
 
@@ -203,9 +205,10 @@ static int add_account(struct cli *cli, struct request *r)
     unsigned needed = OPERATE_SERVICE_DATABASE;
     struct cli_run run = { .name = r->settings.name };
 
+    cli_defer_interrupts();
     if (!r->is_untested)
         needed |= OPERATE_SERVICE_GATE | OPERATE_SERVICE_INGEST;
-    if (!read_files(cli, r) || !cli_settle(cli) || !cli_open(cli, needed) ||
+    if (!read_files(cli, r) || !cli_settle(cli, needed) || !cli_open(cli, needed) ||
         !load_master(cli, &master) ||
         !source_add_account(cli->session.db, &r->settings, master, r->password, &run.account_id,
                             &cli->err) ||
@@ -224,7 +227,8 @@ int cmd_account_add(struct cli *cli, int argc, char **argv)
         { "no-test", no_argument, NULL, NO_TEST },
         { NULL, 0, NULL, 0 },
     };
-    CLEANUP(free_request) struct request r = {
+    CLEANUP(free_request)
+    struct request r = {
         .settings = { .every_seconds = SOURCE_EVERY_SECONDS },
         .ca = buf_create(CLI_CA_MAX_BYTES),
     };

@@ -2,13 +2,22 @@
 /*
  * holdfast auditor add, passwd, list, show, grant, revoke. lib/auth appends the audit events.
  */
+#include "auth/auditor.h"
+
+#include "holdfast/cli.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "auth/auditor.h"
-#include "holdfast/cli.h"
-
-enum { PASSWORD_FILE = 256, EXPIRES, FROM, JSON, ACCOUNT, ALL, LATER };
+enum {
+    PASSWORD_FILE = 256,
+    EXPIRES,
+    FROM,
+    JSON,
+    ACCOUNT,
+    ALL,
+    LATER
+};
 
 /* ---- add, passwd ------------------------------------------------------------------------------------- */
 
@@ -34,7 +43,7 @@ int cmd_auditor_add(struct cli *cli, int argc, char **argv)
             file = optarg;
         else if (option == EXPIRES ? !cli_read_date(cli, optarg, &auditor.expires_at_usec)
                                    : !cli_add_item(cli, &networks, optarg))
-            return cli_usage(cli, "%s", cli->err.text);
+            return cli_refuse(cli);
     }
     name = cli_take_name(cli, argc, argv, "NAME", &status);
     if (name == NULL)
@@ -127,8 +136,8 @@ static bool read_json_option(struct cli *cli, int argc, char **argv, bool *is_js
 
 static void print_auditors(struct cli *cli, const struct auth_auditor *auditors, size_t count)
 {
-    static const char *const header[] = { "NAME", "STATE", "GRANTS", "SESSIONS", "EXPIRES",
-                                          "LAST LOGIN" };
+    static const char *const header[] = { "NAME",     "STATE",   "GRANTS",
+                                          "SESSIONS", "EXPIRES", "LAST LOGIN" };
     struct cli_table *table = cli_create_table(cli, header, ARRAY_LEN(header));
     char text[CLI_TEXT_BYTES];
 
@@ -180,10 +189,10 @@ static json_t *json_grants(const struct auth_grant_row *grants, size_t count)
         bool is_all = g->account_id == 0 && g->matter_name.len == 0;
 
         (void)json_array_append_new(
-            list, json_pack("{s:I, s:b, s:o, s:o}", "id", (json_int_t)g->grant_id, "all", is_all,
-                            "account",
-                            g->account_id == 0 ? json_null() : cli_json_text(g->account_name),
-                            "created_at", cli_json_time(g->created_at_usec)));
+            list,
+            json_pack("{s:I, s:b, s:o, s:o}", "id", (json_int_t)g->grant_id, "all", is_all,
+                      "account", g->account_id == 0 ? json_null() : cli_json_text(g->account_name),
+                      "created_at", cli_json_time(g->created_at_usec)));
     }
     return list;
 }
@@ -270,14 +279,15 @@ static bool read_scope(struct cli *cli, int argc, char **argv, struct scope *out
         if (option == CLI_STOP)
             return false;
         if (option == LATER) {
-            *status = cli_usage(cli, "--since, --until, --query and --matter are not available yet: "
-                                     "grant whole accounts");
+            *status =
+                cli_usage(cli, "--since, --until, --query and --matter are not available yet: "
+                               "grant whole accounts");
             return false;
         }
         if (option == ALL) {
             out->is_all = true;
         } else if (!cli_add_item(cli, &out->accounts, optarg)) {
-            *status = cli_usage(cli, "%s", cli->err.text);
+            *status = cli_refuse(cli);
             return false;
         }
     }

@@ -11,21 +11,20 @@
  */
 #pragma once
 
-#include <getopt.h>
-#include <limits.h>
-
-#include <jansson.h>
-
 #include "audit/event.h"
 #include "base/arena.h"
 #include "base/secret.h"
 #include "operate/session.h"
 
+#include <getopt.h>
+#include <jansson.h>
+#include <limits.h>
+
 enum {
     EXIT_USAGE = 2,
     CLI_ARENA_BYTES = 256 << 20, /* rows of one listing */
     CLI_CA_MAX_BYTES = 1 << 20,
-    CLI_LIST_MAX = 64,           /* repeatable options */
+    CLI_LIST_MAX = 64, /* repeatable options */
 };
 
 struct cli;
@@ -36,7 +35,7 @@ struct cli_command {
     const char *name;
     const char *arguments;
     const char *summary;
-    const char *details; /* options, one a line; may be "" */
+    const char *details;                                /* options, one a line; may be "" */
     int (*run)(struct cli *cli, int argc, char **argv); /* argv[0] is the name; the exit status */
 };
 
@@ -50,15 +49,17 @@ struct cli {
     struct operate_session session;
     struct arena *arena;
     bool has_begun_options;
+    int64_t began_usec; /* when the command was given */
     struct err err;
 };
 
 /* ---- steps (context.c) ---- */
 
-MUST_USE bool cli_settle(struct cli *cli);
+/* services: what cli_open may be asked for, besides the database. */
+MUST_USE bool cli_settle(struct cli *cli, unsigned services);
 MUST_USE bool cli_open(struct cli *cli, unsigned services);
 
-/* cli_settle, then cli_open with the database alone. */
+/* Both, with the database alone. */
 MUST_USE bool cli_open_database(struct cli *cli);
 
 /* One audit event about an account (0: none). */
@@ -70,6 +71,8 @@ int cli_fail(const struct cli *cli);
 
 /* Says what is wrong with the arguments; EXIT_USAGE. */
 int cli_usage(const struct cli *cli, const char *format, ...) PRINTF(2, 3);
+/* Says cli->err, of a value that cannot be; EXIT_USAGE. */
+int cli_refuse(const struct cli *cli);
 int cli_help(const struct cli *cli);
 
 /* ---- arguments (input.c); failures set cli->err as ERR_SYNTAX or what reading gave ---- */
@@ -78,7 +81,10 @@ int cli_help(const struct cli *cli);
  * Options of a command beside --help: `known` ends with a zero row, values from 256 on. Gives the
  * next one, -1 after the last, CLI_STOP when the command must end with *exit_status (--help, usage).
  */
-enum { CLI_STOP = -2, CLI_HELP = 255 };
+enum {
+    CLI_STOP = -2,
+    CLI_HELP = 255
+};
 int cli_next_option(struct cli *cli, int argc, char **argv, const struct option *known,
                     int *exit_status);
 
@@ -103,9 +109,11 @@ MUST_USE bool cli_add_item(struct cli *cli, struct cli_list *list, const char *t
 
 /* ---- output (output.c) ---- */
 
-enum { CLI_TEXT_BYTES = 40 };
-const char *cli_write_size(uint64_t bytes, char text[CLI_TEXT_BYTES]);  /* "1.2 MB" */
-const char *cli_write_time(int64_t usec, char text[CLI_TEXT_BYTES]);    /* "2026-11-22 22:17", "-" */
+enum {
+    CLI_TEXT_BYTES = 40
+};
+const char *cli_write_size(uint64_t bytes, char text[CLI_TEXT_BYTES]); /* "1.2 MB" */
+const char *cli_write_time(int64_t usec, char text[CLI_TEXT_BYTES]);   /* "2026-11-22 22:17", "-" */
 const char *cli_write_span(int64_t seconds, char text[CLI_TEXT_BYTES]); /* "5m" */
 
 /* Prints octets as text that cannot steer a terminal. */
@@ -126,10 +134,16 @@ int cli_print_json(struct cli *cli, json_t *value); /* takes value; exit status 
 
 /* ---- following runs (follow.c) ---- */
 
+/* SIGINT and SIGTERM wait until cli_follow looks, or until the next try of cli_open. */
+void cli_defer_interrupts(void);
+
 struct cli_run {
     struct bytes name;
     int64_t account_id;
 };
+
+/* "NAME: how its last run ended" */
+void cli_print_outcome(struct bytes name, struct bytes text);
 
 /*
  * Asks for a run of each (a test, or a sync), follows them to their ends with progress, and prints

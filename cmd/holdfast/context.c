@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "audit/append.h"
 #include "base/fd.h"
 #include "holdfast/cli.h"
 #include "operate/user.h"
 
-bool cli_settle(struct cli *cli)
+#include <stdarg.h>
+#include <stdio.h>
+
+bool cli_settle(struct cli *cli, unsigned services)
 {
+    unsigned wanted = 1u << OPERATE_HOLDFASTD | operate_programs_of(services);
+
     /* First what perhaps only root may read. */
     return conf_load(cli->conf_path, &cli->conf, &cli->err) &&
            operate_keep_settings(cli->conf, cli->settings_path, &cli->settings_fd, &cli->err) &&
-           operate_open_programs(1u << OPERATE_HOLDFASTD, &cli->programs, &cli->err) &&
+           operate_open_programs(wanted, &cli->programs, &cli->err) &&
            operate_settle(cli->conf, false, &cli->err);
 }
 
@@ -30,7 +32,7 @@ bool cli_open(struct cli *cli, unsigned services)
 
 bool cli_open_database(struct cli *cli)
 {
-    return cli_settle(cli) && cli_open(cli, OPERATE_SERVICE_DATABASE);
+    return cli_settle(cli, OPERATE_SERVICE_DATABASE) && cli_open(cli, OPERATE_SERVICE_DATABASE);
 }
 
 bool cli_audit(struct cli *cli, enum audit_kind kind, int64_t account_id,
@@ -50,17 +52,30 @@ int cli_fail(const struct cli *cli)
     return err_exit_status(cli->err.code);
 }
 
+static void print_command(const struct cli_command *c, FILE *out)
+{
+    (void)fprintf(out, "holdfast %s%s%s", c->group == NULL ? "" : c->group,
+                  c->group == NULL ? "" : " ", c->name);
+}
+
+int cli_refuse(const struct cli *cli)
+{
+    print_command(cli->command, stderr);
+    (void)fprintf(stderr, ": %s\n", cli->err.text);
+    return EXIT_USAGE;
+}
+
 int cli_usage(const struct cli *cli, const char *format, ...)
 {
-    const struct cli_command *c = cli->command;
     va_list args;
 
-    (void)fprintf(stderr, "holdfast %s%s%s: ", c->group == NULL ? "" : c->group,
-                  c->group == NULL ? "" : " ", c->name);
+    print_command(cli->command, stderr);
+    (void)fputs(": ", stderr);
     va_start(args, format);
     (void)vfprintf(stderr, format, args);
     va_end(args);
-    (void)fprintf(stderr, "\nusage: holdfast %s%s%s %s\n", c->group == NULL ? "" : c->group,
-                  c->group == NULL ? "" : " ", c->name, c->arguments);
+    (void)fputs("\nusage: ", stderr);
+    print_command(cli->command, stderr);
+    (void)fprintf(stderr, " %s\n", cli->command->arguments);
     return EXIT_USAGE;
 }

@@ -3,6 +3,13 @@
  * Asking for runs and following them: one updating line on a terminal, else a line now and then, and
  * one line for each account at its end.
  */
+#include "base/clock.h"
+#include "base/fd.h"
+#include "holdfast/cli.h"
+#include "source/account.h"
+#include "source/progress.h"
+#include "source/run.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -11,15 +18,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/fd.h"
-#include "holdfast/cli.h"
-#include "source/progress.h"
-#include "source/run.h"
-
 enum {
     LOOK_MS = 200,
-    LINE_MS = 10000,         /* between two plain lines */
+    LINE_MS = 10000, /* between two plain lines */
     EXIT_INTERRUPTED = 130,
     WATCH_ARENA_BYTES = 1 << 20,
     STATUS_LINE_COLUMNS = 78,
@@ -53,10 +54,12 @@ static const char *plural(uint64_t number)
 
 /* ---- how a run ended ------------------------------------------------------------------------------- */
 
-static void print_sync(const struct source_progress *p)
+static void print_sync(struct bytes name, const struct source_progress *p)
 {
     char size[CLI_TEXT_BYTES];
 
+    cli_print_text(name);
+    (void)fputs(": ", stdout);
     if (p->fetched == 0 && p->flag_changes == 0 && p->gone == 0) {
         (void)fputs("complete, nothing new", stdout);
     } else {
@@ -74,15 +77,21 @@ static void print_sync(const struct source_progress *p)
     if (p->skipped > 0)
         (void)printf(" (%ju mailbox%s left out by rule)", (uintmax_t)p->skipped,
                      p->skipped == 1 ? "" : "es");
+    (void)fputc('\n', stdout);
 }
 
-static void print_test(const struct source_progress *p)
+/* The text may begin with "account NAME: ", for the log: the name stands in front already. */
+void cli_print_outcome(struct bytes name, struct bytes text)
 {
-    (void)printf("login works; %ju message%s in %ju mailbox%s would be archived",
-                 (uintmax_t)p->messages, plural(p->messages), (uintmax_t)p->mailboxes,
-                 p->mailboxes == 1 ? "" : "es");
-    if (p->skipped > 0)
-        (void)printf(", %ju left out by rule", (uintmax_t)p->skipped);
+    struct bytes rest = text;
+
+    if (scan_text(&rest, BYTES("account ")) && scan_text(&rest, name) &&
+        scan_text(&rest, BYTES(": ")))
+        text = rest;
+    cli_print_text(name);
+    (void)fputs(": ", stdout);
+    cli_print_text(text);
+    (void)fputc('\n', stdout);
 }
 
 static void print_end(struct follow *f, size_t index, const struct source_run *run)
@@ -91,22 +100,13 @@ static void print_end(struct follow *f, size_t index, const struct source_run *r
     struct err unreadable = { 0 };
     int status = err_exit_status(run->outcome);
 
-    (void)source_read_progress(run->progress, &progress, &unreadable);
+    if (!source_read_progress(run->progress, &progress, &unreadable))
+        progress = (struct source_progress){ 0 }; /* of a newer program: the outcome still stands */
     clear_line(f);
-    cli_print_text(f->runs[index].name);
-    (void)fputs(": ", stdout);
-    if (run->outcome != ERR_NONE) {
-        if (!f->is_test && progress.fetched > 0)
-            (void)printf("not complete (%ju new messages so far): ", (uintmax_t)progress.fetched);
-        else if (!f->is_test)
-            (void)fputs("not complete: ", stdout);
-        cli_print_text(run->outcome_text);
-    } else if (f->is_test) {
-        print_test(&progress);
-    } else {
-        print_sync(&progress);
-    }
-    (void)fputc('\n', stdout);
+    if (run->outcome != ERR_NONE || f->is_test)
+        cli_print_outcome(f->runs[index].name, run->outcome_text);
+    else
+        print_sync(f->runs[index].name, &progress);
     (void)fflush(stdout);
     /* What must be put right comes before what may be tried again. */
     if (status == 1 || f->status == 0)
@@ -126,7 +126,8 @@ static void print_progress(struct follow *f, struct bytes name, const struct sou
     if (!f->is_terminal && !deadline_has_passed(f->next_line))
         return;
     f->next_line = deadline_after_ms(f->is_terminal ? 0 : LINE_MS);
-    (void)source_read_progress(run->progress, &p, &unreadable);
+    if (!source_read_progress(run->progress, &p, &unreadable))
+        return; /* of a newer program */
     len = snprintf(line, sizeof line, "%.*s: ", (int)(name.len > 40 ? 40 : name.len),
                    (const char *)name.ptr);
     if (!run->is_running)
@@ -195,11 +196,37 @@ static bool wait_a_little(struct follow *f, int signal_fd, bool *is_interrupted)
     return true;
 }
 
+/*
+ * A sync that began after this command did is as good as one asked for now: when we start workers,
+ * those find what is due before we can ask. (By the clock of this machine: the private database.)
+ */
+static bool has_begun_by_itself(struct follow *f, size_t index, bool *has, struct err *err)
+{
+    struct source_account account;
+
+    *has = false;
+    if (f->is_test || f->cli->conf->database.url[0] != '\0')
+        return true;
+    arena_reset(f->arena);
+    if (!source_show_account(f->cli->session.db, f->runs[index].account_id, f->arena, &account,
+                             err))
+        return false;
+    *has = account.run.job_id != 0 && account.run.started_usec >= f->cli->began_usec;
+    f->requests[index] = (struct source_request){ account.run.job_id, f->cli->began_usec };
+    return true;
+}
+
 static bool request_all(struct follow *f)
 {
     enum source_job_kind kind = f->is_test ? SOURCE_JOB_TEST : SOURCE_JOB_SYNC;
 
     for (size_t i = 0; i < f->count; i++) {
+        bool has_begun;
+
+        if (!has_begun_by_itself(f, i, &has_begun, &f->cli->err))
+            return false;
+        if (has_begun)
+            continue;
         if (!source_request_run(f->cli->session.db, f->runs[i].account_id, kind, &f->requests[i],
                                 &f->cli->err))
             return false;
@@ -232,6 +259,23 @@ static int follow(struct follow *f, int signal_fd)
     return EXIT_INTERRUPTED;
 }
 
+static sigset_t interrupts(void)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGTERM);
+    return set;
+}
+
+void cli_defer_interrupts(void)
+{
+    sigset_t set = interrupts();
+
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 int cli_follow(struct cli *cli, const struct cli_run *runs, size_t count, bool is_test)
 {
     CLEANUP(arena_free) struct arena *arena = arena_create(WATCH_ARENA_BYTES);
@@ -247,20 +291,13 @@ int cli_follow(struct cli *cli, const struct cli_run *runs, size_t count, bool i
         .arena = arena,
         .next_line = deadline_after_ms(LINE_MS),
     };
-    sigset_t stops, before;
-    int status;
+    sigset_t stops = interrupts();
 
-    (void)sigemptyset(&stops);
-    (void)sigaddset(&stops, SIGINT);
-    (void)sigaddset(&stops, SIGTERM);
-    (void)sigprocmask(SIG_BLOCK, &stops, &before);
+    cli_defer_interrupts();
     signal_fd = signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signal_fd < 0) {
         (void)err_errno(&cli->err, "signal descriptor");
         return cli_fail(cli);
     }
-    status = follow(&f, signal_fd);
-    if (status != EXIT_INTERRUPTED)
-        (void)sigprocmask(SIG_SETMASK, &before, NULL);
-    return status;
+    return follow(&f, signal_fd);
 }

@@ -2,11 +2,11 @@
 /*
  * holdfast init: keys, database, migrations; what holdfastd also does at its start.
  */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "holdfast/cli.h"
 #include "operate/install.h"
+
+#include <stdio.h>
+#include <stdlib.h>
 
 static const struct option no_options[] = { { NULL, 0, NULL, 0 } };
 
@@ -29,19 +29,18 @@ int cmd_init(struct cli *cli, int argc, char **argv)
         return status;
     if (optind < argc)
         return cli_usage(cli, "'%s' is too much", argv[optind]);
-    if (!cli_settle(cli) || !make_everything(cli) || !cli_open(cli, OPERATE_SERVICE_DATABASE) ||
-        !cli_audit(cli, AUDIT_INIT, 0, NULL))
+    if (!cli_settle(cli, OPERATE_SERVICE_DATABASE) || !make_everything(cli) ||
+        !cli_open(cli, OPERATE_SERVICE_DATABASE) || !cli_audit(cli, AUDIT_INIT, 0, NULL))
         return cli_fail(cli);
     (void)printf("data directory: %s\n", cli->conf->holdfast.data_dir);
     (void)printf("database:       %s\n", cli->conf->database.url[0] == '\0'
                                              ? "private PostgreSQL in the data directory"
                                              : "that of [database] url");
-    (void)printf("certificate:    %s%s\n",
-                 cli->conf->imapd.tls_cert[0] == '\0' ? cli->conf->holdfast.data_dir
-                                                      : cli->conf->imapd.tls_cert,
-                 cli->conf->imapd.tls_cert[0] == '\0' ? "/" OPERATE_CERTIFICATE_FILE
-                                                        " (self-signed)"
-                                                      : "");
+    (void)printf(
+        "certificate:    %s%s\n",
+        cli->conf->imapd.tls_cert[0] == '\0' ? cli->conf->holdfast.data_dir
+                                             : cli->conf->imapd.tls_cert,
+        cli->conf->imapd.tls_cert[0] == '\0' ? "/" OPERATE_CERTIFICATE_FILE " (self-signed)" : "");
     (void)printf("master key:     %s/" OPERATE_MASTER_KEY_FILE
                  " (keep a copy: without it the accounts' passwords are lost)\n",
                  cli->conf->holdfast.data_dir);

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
+#include "base/fd.h"
+#include "holdfast/cli.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -8,11 +12,9 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/fd.h"
-#include "holdfast/cli.h"
-
-enum { OPTIONS_MAX = 24 };
+enum {
+    OPTIONS_MAX = 24
+};
 
 int cli_next_option(struct cli *cli, int argc, char **argv, const struct option *known,
                     int *exit_status)
@@ -92,9 +94,9 @@ static bool read_line(int fd, uint8_t octets[SECRET_MAX_BYTES], size_t *out, str
 static bool read_password(int fd, struct secret **out, struct err *err)
 {
     uint8_t octets[SECRET_MAX_BYTES];
-    size_t len;
-    bool is_read = read_line(fd, octets, &len, err) &&
-                   secret_create(bytes_of(octets, len), out, err);
+    size_t len = 0;
+    bool is_read =
+        read_line(fd, octets, &len, err) && secret_create(bytes_of(octets, len), out, err);
 
     secret_wipe(octets, sizeof octets);
     return is_read;

@@ -2,22 +2,24 @@
 /*
  * holdfast - the operator's command line: finds the command, runs it, says how it ended.
  */
+#include "base/clock.h"
+#include "base/fd.h"
+#include "holdfast/cli.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 
-#include "base/fd.h"
-#include "holdfast/cli.h"
-
-#define ACCOUNT_OPTIONS                                                                     \
-    "  --password-file F      the password is the first line of F; \"-\": of standard input\n" \
-    "  --password-command C   the password is the first line that the shell command C prints;\n" \
-    "                         it is run once, now\n"                                       \
-    "  --tls-ca F             trust the certificates in F (PEM) instead of the system's\n"   \
-    "  --include P            archive only mailboxes that match P (\"*\" any, \"%\" within a level);\n" \
-    "                         may be repeated\n"                                           \
-    "  --exclude P            leave these out, even if included; may be repeated\n"          \
+#define ACCOUNT_OPTIONS                                                                            \
+    "  --password-file F      the password is the first line of F; \"-\": of standard input\n"     \
+    "  --password-command C   the password is the first line that the shell command C prints;\n"   \
+    "                         it is run once, now\n"                                               \
+    "  --tls-ca F             trust the certificates in F (PEM) instead of the system's\n"         \
+    "  --include P            archive only mailboxes that match P (\"*\" any, \"%\" within a "     \
+    "level);\n"                                                                                    \
+    "                         may be repeated\n"                                                   \
+    "  --exclude P            leave these out, even if included; may be repeated\n"                \
     "  --every T              look for new mail every 30s, 5m, 2h, 1d (5m)\n"
 
 // clang-format off
@@ -84,11 +86,12 @@ static int print_help(FILE *out)
     (void)fputs("usage: holdfast [-c FILE] COMMAND [ARGUMENTS]\n\n", out);
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         print_command(out, &commands[i]);
-    (void)fputs("\n`holdfast COMMAND --help` says more. -c FILE: settings; else $HOLDFAST_CONFIG, "
-                "else " CONF_DEFAULT_FILE ".\n"
-                "Exit status: 0 done; 1 something is wrong with the archive or the source; 2 usage; "
-                "3 temporary, try again.\n",
-                out);
+    (void)fputs(
+        "\n`holdfast COMMAND --help` says more. -c FILE: settings; else $HOLDFAST_CONFIG, "
+        "else " CONF_DEFAULT_FILE ".\n"
+        "Exit status: 0 done; 1 something is wrong with the archive or the source; 2 usage; "
+        "3 temporary, try again.\n",
+        out);
     return out == stdout ? EXIT_SUCCESS : EXIT_USAGE;
 }
 
@@ -177,6 +180,7 @@ int main(int argc, char **argv)
         .programs = OPERATE_NO_PROGRAMS,
         .settings_fd = -1,
         .session = OPERATE_NO_SESSION,
+        .began_usec = clock_now_usec(),
     };
     int option;
     int status;

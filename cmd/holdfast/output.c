@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "base/clock.h"
 #include "holdfast/cli.h"
 
-enum { COLUMNS_MAX = 12 };
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    COLUMNS_MAX = 12
+};
 
 /* ---- values ------------------------------------------------------------------------------------- */
 

@@ -3,6 +3,15 @@
  * holdfast show: one message. The octets are read by a child that has no more rights in the database
  * than an auditor has: the reader's role and a token of its own, which is audited.
  */
+#include "audit/append.h"
+#include "auth/session.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "db/cluster.h"
+#include "holdfast/cli.h"
+#include "source/account.h"
+#include "vault/read.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,15 +21,6 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "audit/append.h"
-#include "auth/session.h"
-#include "base/clock.h"
-#include "base/fd.h"
-#include "db/cluster.h"
-#include "holdfast/cli.h"
-#include "source/account.h"
-#include "vault/read.h"
 
 enum {
     TOKEN_SECONDS = 3600, /* a large message through a slow pipe */
@@ -75,7 +75,8 @@ static bool read_wanted(const char *text, struct wanted *out, struct err *err)
         out->hash = rest;
         return is_hex(rest) ||
                err_fail(err, ERR_SYNTAX,
-                        "'%s' is neither a SHA-256 (8 to 64 hex digits) nor ACCOUNT/PATH;UID=N", text);
+                        "'%s' is neither a SHA-256 (8 to 64 hex digits) nor ACCOUNT/PATH;UID=N",
+                        text);
     }
     rest.len = (size_t)(mark - text);
     number = bytes_of_text(mark + 5);
@@ -94,8 +95,8 @@ struct found {
     size_t count;
 };
 
-static bool find_hash(struct vault_reader *reader, const struct wanted *wanted,
-                      struct arena *arena, struct found *out, struct err *err)
+static bool find_hash(struct vault_reader *reader, const struct wanted *wanted, struct arena *arena,
+                      struct found *out, struct err *err)
 {
     if (!vault_find_hash(reader, wanted->hash, PLACES_MAX, arena, &out->places, &out->count, err))
         return false;
@@ -351,7 +352,9 @@ static int show_by_child(struct cli *cli, const struct wanted *wanted)
 
 int cmd_show(struct cli *cli, int argc, char **argv)
 {
-    enum { RAW = 256 };
+    enum {
+        RAW = 256
+    };
     static const struct option known[] = {
         { "raw", no_argument, NULL, RAW },
         { NULL, 0, NULL, 0 },
@@ -369,8 +372,8 @@ int cmd_show(struct cli *cli, int argc, char **argv)
     if (id == NULL)
         return status;
     if (!read_wanted(id, &wanted, &cli->err))
-        return cli_usage(cli, "%s", cli->err.text);
-    if (!cli_settle(cli))
+        return cli_refuse(cli);
+    if (!cli_settle(cli, OPERATE_SERVICE_DATABASE))
         return cli_fail(cli);
     return show_by_child(cli, &wanted);
 }

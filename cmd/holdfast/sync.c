@@ -2,11 +2,11 @@
 /*
  * holdfast sync, status.
  */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "holdfast/cli.h"
 #include "source/account.h"
+
+#include <stdio.h>
+#include <stdlib.h>
 
 static const struct option no_options[] = { { NULL, 0, NULL, 0 } };
 
@@ -49,14 +49,15 @@ static bool choose_accounts(struct cli *cli, int count, char **names, struct cli
 
 int cmd_sync(struct cli *cli, int argc, char **argv)
 {
+    const unsigned needed = OPERATE_SERVICE_GATE | OPERATE_SERVICE_KEEPER | OPERATE_SERVICE_INGEST;
     struct cli_run *runs;
     size_t count;
     int status;
 
     if (cli_next_option(cli, argc, argv, no_options, &status) == CLI_STOP)
         return status;
-    if (!cli_settle(cli) ||
-        !cli_open(cli, OPERATE_SERVICE_GATE | OPERATE_SERVICE_KEEPER | OPERATE_SERVICE_INGEST) ||
+    cli_defer_interrupts(); /* from here on: services that were started end in order */
+    if (!cli_settle(cli, needed) || !cli_open(cli, needed) ||
         !choose_accounts(cli, argc - optind, argv + optind, &runs, &count))
         return cli_fail(cli);
     if (count == 0) {
@@ -101,7 +102,9 @@ static int print_json_status(struct cli *cli, const struct operate_holder *holde
 
 int cmd_status(struct cli *cli, int argc, char **argv)
 {
-    enum { JSON = 256 };
+    enum {
+        JSON = 256
+    };
     static const struct option known[] = {
         { "json", no_argument, NULL, JSON },
         { NULL, 0, NULL, 0 },
@@ -121,7 +124,7 @@ int cmd_status(struct cli *cli, int argc, char **argv)
     if (optind < argc)
         return cli_usage(cli, "'%s' is too much", argv[optind]);
     /* Before the session, which may start one for its own use. */
-    if (!cli_settle(cli) ||
+    if (!cli_settle(cli, OPERATE_SERVICE_DATABASE) ||
         !operate_find_holder(cli->conf->holdfast.data_dir, &holder, &cli->err) ||
         !cli_open(cli, OPERATE_SERVICE_DATABASE) ||
         !source_list_accounts(cli->session.db, true, cli->arena, &accounts, &cli->err))

@@ -4,17 +4,17 @@
  *
  * Holds no database connection while it runs, parses nothing, listens to nobody (lib/operate).
  */
+#include "base/fd.h"
+#include "operate/install.h"
+#include "operate/supervise.h"
+#include "operate/user.h"
+
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
-
-#include "base/fd.h"
-#include "operate/install.h"
-#include "operate/supervise.h"
-#include "operate/user.h"
 
 enum {
     EXIT_USAGE = 2,
@@ -26,22 +26,28 @@ struct options {
     uint32_t workers; /* 0: as the settings say */
     unsigned services;
     int ready_fd;
+    const char *programs; /* NULL: to be found beside this one */
     bool is_help;
 };
 
 static const char help[] =
     "usage: holdfastd [-c FILE] [--workers N]\n"
     "\n"
-    "Runs the archive in the foreground: PostgreSQL (unless [database] url is set), holdfast-gate,\n"
-    "-keeper, -ingest and -imapd. Makes or upgrades the installation first. Writes one line \"ready ...\"\n"
+    "Runs the archive in the foreground: PostgreSQL (unless [database] url is set), "
+    "holdfast-gate,\n"
+    "-keeper, -ingest and -imapd. Makes or upgrades the installation first. Writes one line "
+    "\"ready ...\"\n"
     "to standard output when everything serves, and its log to standard error. SIGTERM ends all.\n"
     "\n"
     "  -c FILE         settings; else $HOLDFAST_CONFIG, else " CONF_DEFAULT_FILE "\n"
     "  --workers N     how many holdfast-ingest, instead of [ingest] workers\n"
-    "  --ready-fd N    write the line to this descriptor and close it, instead of standard output;\n"
+    "  --ready-fd N    write the line to this descriptor and close it, instead of standard "
+    "output;\n"
     "                  or \"failed CODE TEXT\"\n"
-    "  --services LIST only these: database,gate,keeper,ingest,imapd (what `holdfast sync` uses; the\n"
-    "                  database is always one of them)\n";
+    "  --services LIST only these: database,gate,keeper,ingest,imapd (what `holdfast sync` uses; "
+    "the\n"
+    "                  database is always one of them)\n"
+    "  --programs LIST open descriptors of the other programs (from `holdfast`)\n";
 
 static bool read_number(const char *option, const char *text, uint32_t max, uint32_t *out,
                         struct err *err)
@@ -55,11 +61,18 @@ static bool read_number(const char *option, const char *text, uint32_t max, uint
 
 static bool read_options(int argc, char **argv, struct options *out, struct err *err)
 {
-    enum { WORKERS = 256, SERVICES, READY_FD, HELP };
+    enum {
+        WORKERS = 256,
+        SERVICES,
+        READY_FD,
+        PROGRAMS,
+        HELP
+    };
     static const struct option known[] = {
         { "workers", required_argument, NULL, WORKERS },
         { "services", required_argument, NULL, SERVICES },
         { "ready-fd", required_argument, NULL, READY_FD },
+        { "programs", required_argument, NULL, PROGRAMS },
         { "help", no_argument, NULL, HELP },
         { NULL, 0, NULL, 0 },
     };
@@ -87,6 +100,9 @@ static bool read_options(int argc, char **argv, struct options *out, struct err 
                 return false;
             options.ready_fd = (int)number;
             break;
+        case PROGRAMS:
+            options.programs = optarg;
+            break;
         case HELP:
             options.is_help = true;
             break;
@@ -95,30 +111,19 @@ static bool read_options(int argc, char **argv, struct options *out, struct err 
         }
     }
     if (optind < argc)
-        return err_fail(err, ERR_SYNTAX, "unknown argument '%s': see holdfastd --help", argv[optind]);
+        return err_fail(err, ERR_SYNTAX, "unknown argument '%s': see holdfastd --help",
+                        argv[optind]);
     options.services |= OPERATE_SERVICE_DATABASE;
     *out = options;
     return true;
 }
 
-static unsigned programs_of(unsigned services)
+static bool find_programs(const struct options *options, struct operate_programs *out,
+                          struct err *err)
 {
-    static const struct {
-        unsigned service;
-        enum operate_program program;
-    } rows[] = {
-        { OPERATE_SERVICE_GATE, OPERATE_GATE },
-        { OPERATE_SERVICE_KEEPER, OPERATE_KEEPER },
-        { OPERATE_SERVICE_INGEST, OPERATE_INGEST },
-        { OPERATE_SERVICE_IMAPD, OPERATE_IMAPD },
-    };
-    unsigned wanted = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        if ((services & rows[i].service) != 0)
-            wanted |= 1u << rows[i].program;
-    }
-    return wanted;
+    if (options->programs != NULL)
+        return operate_adopt_programs(options->programs, out, err);
+    return operate_open_programs(operate_programs_of(options->services), out, err);
 }
 
 static bool run(const struct options *options, struct err *err)
@@ -133,8 +138,7 @@ static bool run(const struct options *options, struct err *err)
     /* First what perhaps only root may read. */
     if (!conf_load(options->conf_path, &conf, err) ||
         !operate_keep_settings(conf, settings_path, &settings_fd, err) ||
-        !operate_open_programs(programs_of(options->services), &programs, err) ||
-        !operate_settle(conf, true, err))
+        !find_programs(options, &programs, err) || !operate_settle(conf, true, err))
         return false;
     log.level = conf->holdfast.log_level;
     if (!operate_take_lock(conf->holdfast.data_dir, options->services, &lock_fd, err) ||
@@ -165,7 +169,7 @@ static void report(const struct options *options, const struct err *err)
 
 int main(int argc, char **argv)
 {
-    struct options options;
+    struct options options = { .ready_fd = -1 };
     struct err err = { 0 };
 
     (void)prctl(PR_SET_NAME, "holdfastd", 0, 0, 0); /* started by descriptor it has a number */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "audit/append.h"
 
-#include <stdlib.h>
-
 #include "audit/internal.h"
 #include "base/limits.h"
+
+#include <stdlib.h>
 
 /* The columns of the lines as arrays, in one piece of memory. */
 struct columns {

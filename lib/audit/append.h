@@ -13,7 +13,9 @@
 #include "base/arena.h"
 #include "db/db.h"
 
-enum { AUDIT_APPEND_MAX = 1000 }; /* events of one call */
+enum {
+    AUDIT_APPEND_MAX = 1000
+}; /* events of one call */
 
 /*
  * ERR_SYNTAX: a token that is not 64 hex digits. ERR_LIMIT: too many events, or the fields of one
@@ -32,20 +34,20 @@ struct audit_row {
     int64_t auditor_id;        /* 0: none */
     struct bytes auditor_name; /* empty: none */
     struct bytes event;
-    int64_t account_id; /* 0: none */
-    int64_t mailbox_id; /* 0: none */
+    int64_t account_id;  /* 0: none */
+    int64_t mailbox_id;  /* 0: none */
     struct bytes detail; /* JSON */
 };
 
 /* Zero or empty: no condition. */
 struct audit_query {
     int64_t after_event_id;
-    int64_t since_usec;        /* at or after */
-    int64_t until_usec;        /* before */
+    int64_t since_usec; /* at or after */
+    int64_t until_usec; /* before */
     struct bytes auditor_name;
     int64_t account_id;
-    struct bytes event;        /* a kind's name */
-    size_t max_rows;           /* 0: LIMIT_PAGE_ROWS, which is also the most */
+    struct bytes event; /* a kind's name */
+    size_t max_rows;    /* 0: LIMIT_PAGE_ROWS, which is also the most */
 };
 
 /*

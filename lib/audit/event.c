@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "audit/event.h"
 
-#include <jansson.h>
-
 #include "audit/internal.h"
+
+#include <jansson.h>
 
 /* To add one: the enum in event.h and its row here. Names stay for good. */
 // clang-format off

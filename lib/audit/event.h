@@ -18,21 +18,21 @@
 
 /* To add one: here, and its row in event.c. The names are stable: `audit log` and reports show them. */
 enum audit_kind {
-    AUDIT_LOGIN,           /* gate: remote, tls */
-    AUDIT_LOGIN_FAILED,    /* gate: remote, reason, auditor when known */
-    AUDIT_LOGOUT,          /* gate */
-    AUDIT_EXAMINE,         /* imapd: EXAMINE, SELECT; STATUS is metadata and not audited */
-    AUDIT_LIST,            /* imapd */
-    AUDIT_FETCH,           /* imapd: uids, messages, items; one row for a long FETCH */
-    AUDIT_SEARCH,          /* imapd, CLI: keys (names, not values), hits, searched, unsearched */
-    AUDIT_REFUSED_WRITE,   /* imapd: command */
-    AUDIT_SHOW,            /* CLI */
-    AUDIT_EXPORT,          /* CLI: messages, octets */
-    AUDIT_SECRET_GIVEN,    /* gate: job, fence */
-    AUDIT_SECRET_REFUSED,  /* gate: job, fence, reason */
-    AUDIT_PACK_REFUSED,    /* gate: pack, reason */
-    AUDIT_GATE_REFUSED,    /* gate: door, reason, count */
-    AUDIT_INIT,            /* CLI: administration from here on */
+    AUDIT_LOGIN,          /* gate: remote, tls */
+    AUDIT_LOGIN_FAILED,   /* gate: remote, reason, auditor when known */
+    AUDIT_LOGOUT,         /* gate */
+    AUDIT_EXAMINE,        /* imapd: EXAMINE, SELECT; STATUS is metadata and not audited */
+    AUDIT_LIST,           /* imapd */
+    AUDIT_FETCH,          /* imapd: uids, messages, items; one row for a long FETCH */
+    AUDIT_SEARCH,         /* imapd, CLI: keys (names, not values), hits, searched, unsearched */
+    AUDIT_REFUSED_WRITE,  /* imapd: command */
+    AUDIT_SHOW,           /* CLI */
+    AUDIT_EXPORT,         /* CLI: messages, octets */
+    AUDIT_SECRET_GIVEN,   /* gate: job, fence */
+    AUDIT_SECRET_REFUSED, /* gate: job, fence, reason */
+    AUDIT_PACK_REFUSED,   /* gate: pack, reason */
+    AUDIT_GATE_REFUSED,   /* gate: door, reason, count */
+    AUDIT_INIT,           /* CLI: administration from here on */
     AUDIT_ACCOUNT_ADD,
     AUDIT_ACCOUNT_EDIT,
     AUDIT_ACCOUNT_PAUSE,
@@ -59,7 +59,12 @@ const char *audit_kind_name(enum audit_kind kind); /* "login_failed"; constant *
 /* True and *out when there is a kind of this name. */
 MUST_USE bool audit_find_kind(struct bytes name, enum audit_kind *out);
 
-enum audit_field_type { AUDIT_FIELD_END, AUDIT_FIELD_I64, AUDIT_FIELD_TEXT, AUDIT_FIELD_BOOL };
+enum audit_field_type {
+    AUDIT_FIELD_END,
+    AUDIT_FIELD_I64,
+    AUDIT_FIELD_TEXT,
+    AUDIT_FIELD_BOOL
+};
 
 struct audit_field {
     enum audit_field_type type;
@@ -74,16 +79,18 @@ enum {
     AUDIT_TOKEN_BYTES = 64,
 };
 
-#define AUDIT_I64(n, v)  ((struct audit_field){ .type = AUDIT_FIELD_I64, .name = (n), .number = (v) })
-#define AUDIT_BOOL(n, v) ((struct audit_field){ .type = AUDIT_FIELD_BOOL, .name = (n), .number = (v) })
-#define AUDIT_TEXT(n, b) ((struct audit_field){ .type = AUDIT_FIELD_TEXT, .name = (n), .text = (b) })
-#define AUDIT_FIELDS(...) \
-    ((const struct audit_field[]){ __VA_ARGS__, { .type = AUDIT_FIELD_END } })
+#define AUDIT_I64(n, v)                                                                            \
+    ((struct audit_field){ .type = AUDIT_FIELD_I64, .name = (n), .number = (v) })
+#define AUDIT_BOOL(n, v)                                                                           \
+    ((struct audit_field){ .type = AUDIT_FIELD_BOOL, .name = (n), .number = (v) })
+#define AUDIT_TEXT(n, b)                                                                           \
+    ((struct audit_field){ .type = AUDIT_FIELD_TEXT, .name = (n), .text = (b) })
+#define AUDIT_FIELDS(...) ((const struct audit_field[]){ __VA_ARGS__, { .type = AUDIT_FIELD_END } })
 
 struct audit_event {
     enum audit_kind kind;
-    struct bytes token; /* of the session that acted; empty: the process itself */
-    int64_t account_id; /* 0: none */
-    int64_t mailbox_id; /* 0: none */
+    struct bytes token;               /* of the session that acted; empty: the process itself */
+    int64_t account_id;               /* 0: none */
+    int64_t mailbox_id;               /* 0: none */
     const struct audit_field *fields; /* ended by AUDIT_FIELD_END; NULL: none */
 };

@@ -8,7 +8,8 @@
 #include "base/buf.h"
 
 /* Appends the fields as one JSON object. ERR_LIMIT over AUDIT_DETAIL_BYTES. */
-MUST_USE bool audit_write_detail(const struct audit_field *fields, struct buf *out, struct err *err);
+MUST_USE bool audit_write_detail(const struct audit_field *fields, struct buf *out,
+                                 struct err *err);
 
 /* Empty, or 64 lower case hex digits; ERR_SYNTAX otherwise. */
 MUST_USE bool audit_check_token(struct bytes token, struct err *err);

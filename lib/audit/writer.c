@@ -8,16 +8,18 @@
  */
 #include "audit/writer.h"
 
+#include "audit/internal.h"
+#include "base/locks.h"
+#include "db/pool.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "audit/internal.h"
-#include "base/locks.h"
-#include "db/pool.h"
-
-enum { RETRY_PAUSE_MS = 100 };
+enum {
+    RETRY_PAUSE_MS = 100
+};
 
 struct entry {
     struct entry *next;
@@ -27,7 +29,7 @@ struct entry {
 };
 
 struct audit_writer {
-    struct db_pool *pool;  /* one connection, the thread's; copies the target */
+    struct db_pool *pool; /* one connection, the thread's; copies the target */
     const struct log *log;
     pthread_t thread;
 
@@ -304,8 +306,9 @@ bool audit_wait(struct audit_writer *writer, struct audit_ticket ticket, struct 
     unlock(writer);
     if (is_committed)
         return true;
-    return err_fail(err, ERR_RETRY, has_failed ? "audit: the event could not be written"
-                                               : "audit: the event was not written in time");
+    return err_fail(err, ERR_RETRY,
+                    has_failed ? "audit: the event could not be written"
+                               : "audit: the event was not written in time");
 }
 
 struct audit_counts audit_get_counts(struct audit_writer *writer)

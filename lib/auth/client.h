@@ -10,7 +10,9 @@
 #include "base/clock.h"
 #include "base/secret.h"
 
-enum { AUTH_SOCKET_PATH_BYTES = 108 };
+enum {
+    AUTH_SOCKET_PATH_BYTES = 108
+};
 
 struct auth_client {
     char socket_path[AUTH_SOCKET_PATH_BYTES];

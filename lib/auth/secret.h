@@ -15,7 +15,9 @@
 /* <data_dir>/keys/master.key */
 #define AUTH_MASTER_KEY_FILE "keys/master.key"
 
-enum { AUTH_SEALED_SECRET_MAX_BYTES = SECRET_MAX_BYTES + CRYPTO_SEAL_OVERHEAD_BYTES };
+enum {
+    AUTH_SEALED_SECRET_MAX_BYTES = SECRET_MAX_BYTES + CRYPTO_SEAL_OVERHEAD_BYTES
+};
 
 /* Appends the blob to out (a ceiling of AUTH_SEALED_SECRET_MAX_BYTES is always enough). key_id for
  * account_secret.key_id: crypto_get_key_id(master). ERR_SYNTAX: account_id is not positive. */

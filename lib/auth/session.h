@@ -13,7 +13,9 @@
  * count 0: all accounts. ttl_seconds: at most AUTH_OPERATOR_TTL_MAX_SECONDS (ERR_LIMIT). The
  * connection is the owner's; its own transaction.
  */
-enum { AUTH_OPERATOR_TTL_MAX_SECONDS = 7 * 24 * 3600 };
+enum {
+    AUTH_OPERATOR_TTL_MAX_SECONDS = 7 * 24 * 3600
+};
 MUST_USE bool auth_mint_operator_session(struct db *db, const int64_t *accounts, size_t count,
                                          int64_t ttl_seconds, struct secret **token,
                                          struct err *err);

@@ -30,7 +30,7 @@ void err_clear(struct err *err)
     err->text[0] = '\0';
 }
 
-bool err_fail(struct err *err, enum err_code code, const char *format, ...)
+void err_set(struct err *err, enum err_code code, const char *format, ...)
 {
     va_list args;
 
@@ -39,7 +39,6 @@ bool err_fail(struct err *err, enum err_code code, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
-    return false;
 }
 
 static enum err_code code_of_errno(int number)
@@ -66,7 +65,7 @@ static enum err_code code_of_errno(int number)
     }
 }
 
-bool err_errno(struct err *err, const char *format, ...)
+void err_set_errno(struct err *err, const char *format, ...)
 {
     int number = errno;
     char reason[128];
@@ -80,10 +79,9 @@ bool err_errno(struct err *err, const char *format, ...)
     used = strlen(err->text);
     (void)snprintf(err->text + used, sizeof err->text - used, ": %s",
                    strerror_r(number, reason, sizeof reason));
-    return false;
 }
 
-bool err_wrap(struct err *err, const char *format, ...)
+void err_set_context(struct err *err, const char *format, ...)
 {
     char inner[ERR_TEXT_BYTES];
     va_list args;
@@ -96,5 +94,4 @@ bool err_wrap(struct err *err, const char *format, ...)
     va_end(args);
     used = strlen(err->text);
     (void)snprintf(err->text + used, sizeof err->text - used, ": %s", inner);
-    return false;
 }

@@ -32,17 +32,30 @@ struct err {
     char text[ERR_TEXT_BYTES]; /* one line, outermost context first, cut at the size */
 };
 
-/* Sets *err. Always false, so that a failing path is one line: return err_fail(...). */
-bool err_fail(struct err *err, enum err_code code, const char *format, ...) PRINTF(3, 4);
+/*
+ * err_fail sets *err; err_errno and err_wrap are described with their functions below. All three are
+ * false, so that a failing path is one line: return err_fail(...). They are macros so that compiler
+ * and analyzer see it, and know which outputs are set on the path that goes on.
+ */
+#define err_fail(err, code, ...) (err_set((err), (code), __VA_ARGS__), err_is_set())
+#define err_errno(err, ...)      (err_set_errno((err), __VA_ARGS__), err_is_set())
+#define err_wrap(err, ...)       (err_set_context((err), __VA_ARGS__), err_is_set())
+
+static inline bool err_is_set(void) /* a constant would warn where the value is not used */
+{
+    return false;
+}
+
+void err_set(struct err *err, enum err_code code, const char *format, ...) PRINTF(3, 4);
 
 /*
- * As err_fail, with the text of errno behind ": ". Reads errno at once. Connection and time-out
+ * As err_set, with the text of errno behind ": ". Reads errno at once. Connection and time-out
  * errnos become ERR_RETRY, EACCES and EPERM ERR_DENIED, ENOENT ERR_ABSENT, all others ERR_SYSTEM.
  */
-bool err_errno(struct err *err, const char *format, ...) PRINTF(2, 3);
+void err_set_errno(struct err *err, const char *format, ...) PRINTF(2, 3);
 
-/* Puts "context: " in front of the text of an error that is already set. Always false. */
-bool err_wrap(struct err *err, const char *format, ...) PRINTF(2, 3);
+/* Puts "context: " in front of the text of an error that is already set. */
+void err_set_context(struct err *err, const char *format, ...) PRINTF(2, 3);
 
 /* Forgets an error that was dealt with. */
 void err_clear(struct err *err);

@@ -11,6 +11,7 @@
  *   30    db_pool.lock                 the idle database connections
  *   40    auth_desk.lock               the gate: how many refusals await their audit row
  *   50    auth_verifier.lock           the gate: turns at the KDF, hashes of last good passwords
+ *   60    hall.lock                    the gate: visitors at each door (cmd/holdfast-gate)
  */
 #pragma once
 
@@ -20,4 +21,5 @@ enum lock_rank {
     LOCK_DB_POOL = 30,
     LOCK_AUTH_DESK = 40,
     LOCK_AUTH_VERIFIER = 50,
+    LOCK_GATE_HALL = 60,
 };

@@ -323,7 +323,16 @@ static void write_addresses(const struct conf_addresses *list, struct buf *out)
     }
 }
 
-/* scheme://user:password@… loses its password; so does a password=… parameter. */
+/* password=… among the parameters of a URL, or in libpq's other form with blanks around "=". */
+static bool mentions_password(struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (bytes_start_with_nocase(bytes_slice(text, i, SIZE_MAX), BYTES("password")))
+            return true;
+    return false;
+}
+
+/* scheme://user:password@… loses its password. */
 static void write_masked(const char *text, struct buf *out)
 {
     struct bytes in = bytes_of_text(text);
@@ -337,10 +346,6 @@ static void write_masked(const char *text, struct buf *out)
         if (authority.ptr[end++] == '@')
             at = (ssize_t)end - 1;
     colon = at < 0 ? -1 : bytes_find_byte(bytes_slice(authority, 0, (size_t)at), ':');
-    if (bytes_find(in, BYTES("password=")) >= 0) {
-        buf_text(out, "*** (not shown: holds a password)");
-        return;
-    }
     if (colon < 0) {
         buf_append(out, in);
         return;
@@ -357,6 +362,10 @@ static void write_text(const char *text, bool is_masked, struct buf *out)
     bool needs_quotes =
         len > 0 && (strchr(" \t\"", text[0]) != NULL || strchr(" \t\"", text[len - 1]) != NULL);
 
+    if (is_masked && mentions_password(bytes_of_text(text))) {
+        buf_text(out, "(not shown: it holds a password)");
+        return;
+    }
     buf_text(out, needs_quotes ? "\"" : "");
     if (is_masked)
         write_masked(text, out);

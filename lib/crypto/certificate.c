@@ -165,8 +165,13 @@ static bool write_files(EVP_PKEY *pkey, X509 *certificate, const char *cert_path
     if (key_pem == NULL || cert_pem == NULL || PEM_write_bio_X509(cert_pem, certificate) != 1 ||
         PEM_write_bio_PKCS8PrivateKey(key_pem, pkey, NULL, NULL, 0, NULL, NULL) != 1)
         return err_fail(err, ERR_SYSTEM, "OpenSSL cannot write a certificate");
-    return crypto_create_private_file(key_path, bio_bytes(key_pem), err) &&
-           file_write_atomic(cert_path, bio_bytes(cert_pem), 0644, err);
+    if (!crypto_create_private_file(key_path, bio_bytes(key_pem), err))
+        return false;
+    if (!file_write_atomic(cert_path, bio_bytes(cert_pem), 0644, err)) {
+        (void)unlink(key_path); /* or the next attempt would find half a pair */
+        return false;
+    }
+    return true;
 }
 
 bool crypto_make_certificate(const char *const *names, size_t count, const char *cert_path,

@@ -2,6 +2,7 @@
 /*
  * db/spawn.c - running initdb and postgres.
  */
+#include "base/child.h"
 #include "base/fd.h"
 #include "db/internal.h"
 
@@ -49,8 +50,7 @@ bool db_spawn(const char *const *argv, int output, pid_t *pid, struct err *err)
     if (child == 0) {
         if (getppid() == parent)
             become(argv, output, ends[1]);
-        for (;;) /* a library does not call exit, not even here */
-            (void)kill(getpid(), SIGKILL);
+        child_give_up();
     }
     fd_close(&ends[1]);
     if (child < 0) {

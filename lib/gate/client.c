@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gate/client.h"
 
+#include "base/fd.h"
+#include "gate/internal.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/fd.h"
-#include "gate/internal.h"
-
-enum { RECONNECT_PAUSE_MS = 10 };
+enum {
+    RECONNECT_PAUSE_MS = 10
+};
 
 /*
  * EAGAIN of a Unix socket means that the backlog is full: the gate is busy and poll(2) cannot wait

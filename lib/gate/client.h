@@ -18,10 +18,12 @@
 #include "gate/message.h"
 
 /* The sockets, in the run-time folder. A request on the wrong one is refused and audited. */
-#define GATE_IMAPD_SOCKET  "gate-imapd.sock"
+#define GATE_IMAPD_SOCKET "gate-imapd.sock"
 #define GATE_INGEST_SOCKET "gate-ingest.sock"
 
-enum { GATE_CALL_MS = 15000 }; /* a login may wait for a turn at the KDF */
+enum {
+    GATE_CALL_MS = 15000
+}; /* a login may wait for a turn at the KDF */
 
 /*
  * socket_path  at most 107 octets.

@@ -2,15 +2,16 @@
 /*
  * gate/datagram.c - one datagram over a Unix socket, within a deadline, with SCM_RIGHTS.
  */
+#include "base/fd.h"
 #include "gate/internal.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
 
-#include "base/fd.h"
-
-enum { PASSED_FDS_MAX = 8 }; /* taken from a peer in order to be closed */
+enum {
+    PASSED_FDS_MAX = 8
+}; /* taken from a peer in order to be closed */
 
 /* Room for descriptors, aligned as the macros want it. */
 union control {
@@ -49,7 +50,8 @@ static bool await(int fd, short events, struct deadline deadline, struct err *er
 bool gate_send_datagram(int fd, const struct gate_datagram *datagram, int passed_fd,
                         struct deadline deadline, struct err *err)
 {
-    struct gate_datagram *body = (struct gate_datagram *)(uintptr_t)datagram; /* iovec is not const */
+    struct gate_datagram *body =
+        (struct gate_datagram *)(uintptr_t)datagram; /* iovec is not const */
     struct iovec iov = { .iov_base = body->octets, .iov_len = body->len };
     union control control = { 0 };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
@@ -106,7 +108,9 @@ bool gate_receive_datagram(int fd, struct gate_datagram *out, int *passed_fd,
     do {
         if (!await(fd, POLLIN, deadline, err))
             return false;
-        msg = (struct msghdr){ .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room,
+        msg = (struct msghdr){ .msg_iov = &iov,
+                               .msg_iovlen = 1,
+                               .msg_control = control.room,
                                .msg_controllen = sizeof control.room };
         got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     } while (got < 0 && (errno == EINTR || errno == EAGAIN));

@@ -4,10 +4,10 @@
  */
 #pragma once
 
-#include <sys/un.h>
-
 #include "base/clock.h"
 #include "gate/message.h"
+
+#include <sys/un.h>
 
 /* ERR_LIMIT: the path does not fit a socket address. */
 MUST_USE bool gate_set_address(const char *path, struct sockaddr_un *out, struct err *err);

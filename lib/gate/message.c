@@ -10,7 +10,9 @@
 
 #include "base/secret.h"
 
-enum { HEADER_BYTES = 4 };
+enum {
+    HEADER_BYTES = 4
+};
 
 /* ---- writing: a plain list of appends that tells once, at the end ------------------------------ */
 
@@ -54,7 +56,8 @@ static bool finish(struct writer *w, struct err *err)
     return err_fail(err, ERR_LIMIT, "gate message: a field is over its limit");
 }
 
-static struct writer begin(struct gate_datagram *out, enum gate_kind kind, enum gate_outcome outcome)
+static struct writer begin(struct gate_datagram *out, enum gate_kind kind,
+                           enum gate_outcome outcome)
 {
     struct writer w = { .to = out };
 
@@ -220,8 +223,8 @@ static bool take_header(struct bytes *in, enum gate_kind *kind, uint64_t *outcom
         !take_number(in, 1, outcome) || !take_number(in, 1, &zero))
         return err_fail(err, ERR_SYNTAX, "gate message: shorter than %d octets", HEADER_BYTES);
     if (version != GATE_VERSION)
-        return err_fail(err, ERR_SYNTAX, "gate message: version %u, we speak %d",
-                        (unsigned)version, GATE_VERSION);
+        return err_fail(err, ERR_SYNTAX, "gate message: version %u, we speak %d", (unsigned)version,
+                        GATE_VERSION);
     if (zero != 0 || !take_kind(number, kind))
         return err_fail(err, ERR_SYNTAX, "gate message: kind %u is not known", (unsigned)number);
     return true;

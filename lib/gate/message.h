@@ -24,10 +24,10 @@
 enum {
     GATE_VERSION = 1,
     GATE_DATAGRAM_BYTES = 8192,
-    GATE_TOKEN_BYTES = 64,       /* hex of 32 random octets */
-    GATE_NAME_MAX_BYTES = 128,   /* as auditor.name */
+    GATE_TOKEN_BYTES = 64,     /* hex of 32 random octets */
+    GATE_NAME_MAX_BYTES = 128, /* as auditor.name */
     GATE_PASSWORD_MAX_BYTES = 1024,
-    GATE_REMOTE_MAX_BYTES = 64,  /* the text of an address */
+    GATE_REMOTE_MAX_BYTES = 64, /* the text of an address */
     GATE_SECRET_MAX_BYTES = 4096,
 };
 
@@ -39,9 +39,9 @@ enum gate_kind {
 };
 
 struct gate_log_in {
-    struct bytes name;     /* of the auditor */
+    struct bytes name; /* of the auditor */
     struct bytes password;
-    struct bytes remote;   /* "192.0.2.7"; empty: not known (a Unix socket) */
+    struct bytes remote; /* "192.0.2.7"; empty: not known (a Unix socket) */
     bool is_tls;
 };
 

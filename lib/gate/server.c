@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gate/server.h"
 
+#include "base/fd.h"
+#include "gate/internal.h"
+
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "base/fd.h"
-#include "gate/internal.h"
 
 /* Removes the socket of a dead predecessor. What is no socket, or still answers, is left alone. */
 static bool clear_path(const char *path, const struct sockaddr_un *address, struct err *err)

@@ -7,10 +7,10 @@
  */
 #pragma once
 
-#include <sys/types.h>
-
 #include "base/clock.h"
 #include "gate/message.h"
+
+#include <sys/types.h>
 
 /*
  * A listening SOCK_SEQPACKET socket at path, mode 0600, close-on-exec, non-blocking. A socket that

@@ -45,7 +45,7 @@ static bool read_authenticate(struct bytes *in, struct arena *arena, struct imap
     (void)arena;
     if (!imap_read_atom(in, &args.mechanism, err))
         return false;
-    args.has_initial = in->len > 1 && scan_byte(in, ' ');
+    args.has_initial = imap_has_next(in);
     if (args.has_initial) {
         args.initial = imap_scan_while(in, is_base64_char);
         if (args.initial.len == 0)
@@ -68,13 +68,12 @@ static bool read_id(struct bytes *in, struct arena *arena, struct imap_command *
         out->id = args;
         return true;
     }
-    if (!scan_byte(in, '('))
+    if (!imap_open_list(in))
         return err_fail(err, ERR_SYNTAX, "NIL or list expected");
-    while (!scan_byte(in, ')')) {
+    for (; !scan_byte(in, ')'); (void)imap_scan_spaces(in)) {
         struct imap_id_field field;
 
-        if ((args.count > 0 && !imap_read_space(in, err)) ||
-            !imap_read_string(in, arena, &field.name, err) || !imap_read_space(in, err) ||
+        if (!imap_read_string(in, arena, &field.name, err) || !imap_read_space(in, err) ||
             !imap_read_nstring(in, arena, &field.value, &field.is_nil, err) ||
             !imap_grow_items(arena, &fields, sizeof *fields, args.count, &room, IMAP_ID_FIELDS_MAX,
                              err))
@@ -99,7 +98,7 @@ static bool read_enable(struct bytes *in, struct arena *arena, struct imap_comma
             !imap_read_atom(in, &words[args.count], err))
             return false;
         args.count++;
-    } while (scan_byte(in, ' '));
+    } while (imap_has_next(in));
     args.capabilities = words;
     out->enable = args;
     return true;
@@ -123,7 +122,7 @@ static bool read_select(struct bytes *in, struct arena *arena, struct imap_comma
 {
     if (!read_mailbox(in, arena, out, err))
         return false;
-    return !scan_byte(in, ' ') ||
+    return !imap_has_next(in) ||
            imap_read_params(in, arena, &out->mailbox.params, &out->mailbox.param_count, err);
 }
 
@@ -199,14 +198,14 @@ bool imap_read_params(struct bytes *in, struct arena *arena, const struct imap_p
     size_t used = 0;
     size_t room = 0;
 
-    if (!scan_byte(in, '('))
+    if (!imap_open_list(in))
         return err_fail(err, ERR_SYNTAX, "parameters expected");
     do {
         if (!imap_grow_items(arena, &params, sizeof *params, used, &room, IMAP_PARAMS_MAX, err) ||
             !read_param(in, arena, &params[used], err))
             return false;
         used++;
-    } while (scan_byte(in, ' '));
+    } while (imap_has_next(in));
     if (!scan_byte(in, ')'))
         return err_fail(err, ERR_SYNTAX, "parameters not closed");
     *out = params;
@@ -282,14 +281,12 @@ static bool read_name(struct bytes *in, struct arena *arena, struct imap_command
 static bool read_arguments(struct bytes *in, const struct command_row *row, struct arena *arena,
                            struct imap_command *out, struct err *err)
 {
-    if (row->has_arguments && !scan_byte(in, ' '))
+    if (row->has_arguments && !imap_scan_spaces(in))
         return err_fail(err, ERR_SYNTAX, "arguments expected");
-    while (!row->has_arguments && scan_byte(in, ' '))
-        ; /* as below */
+    (void)imap_scan_spaces(in); /* some clients leave a blank at the end */
     if (!row->read(in, arena, out, err))
         return false;
-    while (scan_byte(in, ' '))
-        ; /* some clients leave a blank at the end */
+    (void)imap_scan_spaces(in);
     return in->len == 0 || err_fail(err, ERR_SYNTAX, "more than the command's arguments");
 }
 
@@ -305,7 +302,10 @@ bool imap_parse_command(struct bytes text, struct arena *arena, struct imap_comm
     if (text.len > 0 && text.ptr[0] != ' ')
         return err_fail(err, ERR_SYNTAX, "space expected after the tag");
     *out = command;
-    if (!imap_read_space(&text, err) || !read_name(&text, arena, &command, err))
+    /* One SP and no more in the head: as the framer reads it, which decides on literals. */
+    if (!scan_byte(&text, ' '))
+        return err_fail(err, ERR_SYNTAX, "command name expected");
+    if (!read_name(&text, arena, &command, err))
         return false;
     row = find_row(&command);
     command.kind = row == NULL ? IMAP_COMMAND_OTHER : row->kind;

@@ -59,27 +59,25 @@ static bool is_item_char(uint8_t c)
     return ascii_is_alpha(c) || ascii_is_digit(c) || c == '.' || c == '-';
 }
 
+/* *wants_text: what was read ends in "."; otherwise a text may only follow when nothing was read. */
 static bool read_parts(struct bytes *in, struct arena *arena, struct imap_section *out,
-                       struct err *err)
+                       bool *wants_text, struct err *err)
 {
     uint32_t *parts = NULL;
     size_t room = 0;
 
-    if (in->len == 0 || !ascii_is_digit(in->ptr[0]))
-        return true;
-    do {
+    *wants_text = false;
+    while (in->len > 0 && ascii_is_digit(in->ptr[0])) {
         if (!imap_grow_items(arena, &parts, sizeof *parts, out->part_count, &room,
                              IMAP_SECTION_PARTS_MAX, err) ||
             !imap_read_nz_number(in, &parts[out->part_count], err))
             return false;
         out->part_count++;
         out->parts = parts;
-        if (!scan_byte(in, '.'))
+        *wants_text = scan_byte(in, '.');
+        if (!*wants_text)
             return true;
-    } while (in->len > 0 && ascii_is_digit(in->ptr[0]));
-    /* A "." was read: a text must follow. */
-    if (in->len == 0 || in->ptr[0] == ']')
-        return err_fail(err, ERR_SYNTAX, "section cut short");
+    }
     return true;
 }
 
@@ -91,7 +89,7 @@ static bool read_fields(struct bytes *in, struct arena *arena, struct imap_secti
 
     if (!imap_read_space(in, err))
         return false;
-    if (!scan_byte(in, '('))
+    if (!imap_open_list(in))
         return err_fail(err, ERR_SYNTAX, "field names expected");
     do {
         if (!imap_grow_items(arena, &fields, sizeof *fields, out->field_count, &room,
@@ -99,7 +97,7 @@ static bool read_fields(struct bytes *in, struct arena *arena, struct imap_secti
             !imap_read_astring(in, arena, &fields[out->field_count], err))
             return false;
         out->field_count++;
-    } while (scan_byte(in, ' '));
+    } while (imap_has_next(in));
     out->fields = fields;
     return scan_byte(in, ')') || err_fail(err, ERR_SYNTAX, "field names not closed");
 }
@@ -125,10 +123,13 @@ bool imap_read_section(struct bytes *in, struct arena *arena, struct imap_sectio
 {
     struct bytes rest = *in;
     struct imap_section section = { 0 };
+    bool wants_text;
 
-    if (!read_parts(&rest, arena, &section, err))
+    if (!read_parts(&rest, arena, &section, &wants_text, err))
         return false;
-    if (rest.len > 0 && rest.ptr[0] != ']' && !read_section_text(&rest, arena, &section, err))
+    if (section.part_count == 0)
+        wants_text = rest.len > 0 && rest.ptr[0] != ']';
+    if (wants_text && !read_section_text(&rest, arena, &section, err))
         return false;
     if (!scan_byte(&rest, ']'))
         return err_fail(err, ERR_SYNTAX, "section not closed");
@@ -252,7 +253,7 @@ static bool read_items(struct bytes *in, struct arena *arena, struct item_list *
 {
     bool is_macro;
 
-    if (!scan_byte(in, '(')) {
+    if (!imap_open_list(in)) {
         if (!read_macro(in, arena, list, &is_macro, err))
             return false;
         return is_macro || read_one_item(in, arena, list, err);
@@ -260,7 +261,7 @@ static bool read_items(struct bytes *in, struct arena *arena, struct item_list *
     do {
         if (!read_one_item(in, arena, list, err))
             return false;
-    } while (scan_byte(in, ' '));
+    } while (imap_has_next(in));
     return scan_byte(in, ')') || err_fail(err, ERR_SYNTAX, "FETCH items not closed");
 }
 
@@ -273,11 +274,8 @@ bool imap_read_fetch_args(struct bytes *in, struct arena *arena, struct imap_com
     if (!imap_read_set(in, LIMIT_SET_RANGES, arena, &args.set, err) || !imap_read_space(in, err) ||
         !read_items(in, arena, &list, err))
         return false;
-    if (in->len > 1 && in->ptr[0] == ' ' && in->ptr[1] == '(') {
-        *in = bytes_slice(*in, 1, SIZE_MAX);
-        if (!imap_read_params(in, arena, &args.params, &args.param_count, err))
-            return false;
-    }
+    if (imap_has_next(in) && !imap_read_params(in, arena, &args.params, &args.param_count, err))
+        return false;
     args.items = list.items;
     args.item_count = list.count;
     out->fetch = args;

@@ -59,13 +59,13 @@ static bool read_status_item(struct bytes *in, uint32_t *bits, struct err *err)
 
 bool imap_read_status_items(struct bytes *in, uint32_t *out, struct err *err)
 {
-    if (!scan_byte(in, '('))
+    if (!imap_open_list(in))
         return err_fail(err, ERR_SYNTAX, "STATUS items expected");
     *out = 0;
     do {
         if (!read_status_item(in, out, err))
             return false;
-    } while (scan_byte(in, ' '));
+    } while (imap_has_next(in));
     return scan_byte(in, ')') || err_fail(err, ERR_SYNTAX, "STATUS items not closed");
 }
 
@@ -92,7 +92,7 @@ static bool read_option(struct bytes *in, bool is_return, uint32_t *bits,
 static bool read_options(struct bytes *in, bool is_return, uint32_t *bits,
                          struct imap_list_args *args, struct err *err)
 {
-    if (!scan_byte(in, '('))
+    if (!imap_open_list(in))
         return err_fail(err, ERR_SYNTAX, "LIST options expected");
     args->is_extended = true;
     if (scan_byte(in, ')'))
@@ -100,14 +100,14 @@ static bool read_options(struct bytes *in, bool is_return, uint32_t *bits,
     do {
         if (!read_option(in, is_return, bits, args, err))
             return false;
-    } while (scan_byte(in, ' '));
+    } while (imap_has_next(in));
     return scan_byte(in, ')') || err_fail(err, ERR_SYNTAX, "LIST options not closed");
 }
 
 static bool read_patterns(struct bytes *in, struct arena *arena, struct imap_list_args *args,
                           struct err *err)
 {
-    bool is_list = scan_byte(in, '(');
+    bool is_list = imap_open_list(in);
     struct bytes *patterns = NULL;
     size_t room = 0;
 
@@ -118,7 +118,7 @@ static bool read_patterns(struct bytes *in, struct arena *arena, struct imap_lis
             !imap_read_list_mailbox(in, arena, &patterns[args->pattern_count], err))
             return false;
         args->pattern_count++;
-    } while (is_list && scan_byte(in, ' '));
+    } while (is_list && imap_has_next(in));
     args->patterns = patterns;
     return !is_list || scan_byte(in, ')') || err_fail(err, ERR_SYNTAX, "patterns not closed");
 }
@@ -140,11 +140,12 @@ bool imap_read_list_args(struct bytes *in, struct arena *arena, struct imap_comm
         if (!read_options(in, false, &args.select, &args, err) || !imap_read_space(in, err))
             return false;
     }
-    if (!imap_read_astring(in, arena, &args.reference, err) || !imap_read_space(in, err) ||
+    if (!imap_read_list_mailbox(in, arena, &args.reference, err) || !imap_read_space(in, err) ||
         !read_patterns(in, arena, &args, err) || !check_selection(&args, err))
         return false;
-    if (scan_text_nocase(in, BYTES(" RETURN ")) &&
-        !read_options(in, true, &args.returns, &args, err))
+    if (imap_has_next(in) && (!scan_text_nocase(in, BYTES("RETURN")) || !imap_scan_spaces(in)))
+        return err_fail(err, ERR_SYNTAX, "RETURN expected");
+    if (in->len > 0 && !read_options(in, true, &args.returns, &args, err))
         return false;
     out->list = args;
     return true;
@@ -156,7 +157,7 @@ bool imap_read_lsub_args(struct bytes *in, struct arena *arena, struct imap_comm
     struct imap_list_args args = { 0 };
     struct bytes *pattern = arena_new(arena, struct bytes);
 
-    if (!imap_read_astring(in, arena, &args.reference, err) || !imap_read_space(in, err) ||
+    if (!imap_read_list_mailbox(in, arena, &args.reference, err) || !imap_read_space(in, err) ||
         !imap_read_list_mailbox(in, arena, pattern, err))
         return false;
     args.patterns = pattern;

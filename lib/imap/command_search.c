@@ -233,7 +233,7 @@ static bool read_key(struct search_reader *r, struct imap_search_key *out)
 
     if (!count_key(r))
         return false;
-    if (scan_byte(r->in, '(')) {
+    if (imap_open_list(r->in)) {
         if (!go_deeper(r) || !read_keys(r, out))
             return false;
         r->depth--;
@@ -260,7 +260,7 @@ static bool read_keys(struct search_reader *r, struct imap_search_key *out)
         else
             last->next = key;
         last = key;
-    } while (scan_byte(r->in, ' '));
+    } while (imap_has_next(r->in));
     return true;
 }
 
@@ -282,14 +282,17 @@ static bool read_return(struct bytes *in, uint32_t *bits, struct err *err)
 /* "RETURN (" [option *(SP option)] ") " */
 static bool read_returns(struct bytes *in, struct imap_search_args *args, struct err *err)
 {
-    if (!scan_text_nocase(in, BYTES("RETURN (")))
+    if (!scan_text_nocase(in, BYTES("RETURN ")))
         return true;
+    (void)imap_scan_spaces(in);
+    if (!imap_open_list(in))
+        return err_fail(err, ERR_SYNTAX, "RETURN options expected");
     args->has_return = true;
     if (!scan_byte(in, ')')) {
         do {
             if (!read_return(in, &args->returns, err))
                 return false;
-        } while (scan_byte(in, ' '));
+        } while (imap_has_next(in));
         if (!scan_byte(in, ')'))
             return err_fail(err, ERR_SYNTAX, "RETURN options not closed");
     }
@@ -306,8 +309,9 @@ bool imap_read_search_args(struct bytes *in, struct arena *arena, struct imap_co
 
     if (!read_returns(in, &args, err))
         return false;
-    if (scan_text_nocase(in, BYTES("CHARSET ")) &&
-        (!imap_read_astring(in, arena, &args.charset, err) || !imap_read_space(in, err)))
+    if (scan_text_nocase(in, BYTES("CHARSET")) &&
+        (!imap_read_space(in, err) || !imap_read_astring(in, arena, &args.charset, err) ||
+         !imap_read_space(in, err)))
         return false;
     if (!read_keys(&r, &args.key))
         return false;

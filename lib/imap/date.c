@@ -105,7 +105,9 @@ void imap_write_date_time(struct buf *buf, struct imap_date_time when)
     struct civil civil = civil_from_usec(local_usec(when));
     int zone = when.zone_minutes < 0 ? -when.zone_minutes : when.zone_minutes;
 
-    buf_text(buf, civil.day < 10 ? "\" " : "\"");
+    buf_byte(buf, '"');
+    if (civil.day < 10) /* date-day-fixed allows SP too; Dovecot, our measure, writes 0 */
+        buf_byte(buf, '0');
     write_day(buf, &civil);
     buf_byte(buf, ' ');
     buf_u64_padded(buf, civil.hour, 2);

@@ -18,7 +18,8 @@ struct imap_date_time {
 /* "dd-Mmm-yyyy hh:mm:ss +zzzz" in double quotes; the day may have one digit, padded or not. */
 MUST_USE bool imap_read_date_time(struct bytes *in, struct imap_date_time *out, struct err *err);
 
-/* With quotes, in its own zone, the day padded with a space. The year is kept within 1 … 9999. */
+/* With quotes, in its own zone, the day with a leading zero (as Dovecot writes it). The year is
+ * kept within 1 … 9999. */
 void imap_write_date_time(struct buf *buf, struct imap_date_time when);
 
 /* 1-Feb-2020 or "1-Feb-2020" (a space-padded day within the quotes too): days since 1970-01-01. */

@@ -10,6 +10,15 @@
 /* Takes CRLF or a bare LF. */
 bool imap_scan_line_end(struct bytes *in);
 
+/* Takes one or more SP. */
+bool imap_scan_spaces(struct bytes *in);
+
+/* Takes "(" and blanks behind it. */
+bool imap_open_list(struct bytes *in);
+
+/* Takes blanks; true when there were some and neither ")" nor the end follows. */
+bool imap_has_next(struct bytes *in);
+
 /* Takes the longest run of octets for which is_member holds; it may be empty. */
 struct bytes imap_scan_while(struct bytes *in, bool (*is_member)(uint8_t c));
 

@@ -60,7 +60,7 @@ bool imap_parse_list(struct response_reader *r, struct imap_list_response *out)
         return false;
     imap_skip_spaces(r);
     /* Extended data of LIST-EXTENDED may follow: ("CHILDINFO" …). */
-    if (r->in.len > 0 && !imap_skip_value(r))
+    if (r->in.len > 0 && r->in.ptr[0] == '(' && !imap_skip_value(r))
         return false;
     imap_skip_spaces(r);
     return r->in.len == 0 || imap_fail_response(r, "end of mailbox name");

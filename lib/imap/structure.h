@@ -2,7 +2,7 @@
 /*
  * imap/structure.h - ENVELOPE, BODY and BODYSTRUCTURE of a message, as they are sent.
  *
- * Octet for octet what Dovecot 2.3.19 answers, save for what mime/README 5 lists. Sizes and lines are
+ * Octet for octet what Dovecot 2.3.19 answers, save for what mime/README lists. Sizes and lines are
  * those of the octets that were parsed, so that they equal the literals of BODY[…].
  *
  * Pure; appends to a struct buf, whose failure is told by buf_done. RFC 3501 §7.4.2, RFC 9051 §7.5.2.

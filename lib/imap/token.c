@@ -32,6 +32,28 @@ bool imap_scan_line_end(struct bytes *in)
     return scan_text(in, BYTES("\r\n")) || scan_byte(in, '\n');
 }
 
+bool imap_scan_spaces(struct bytes *in)
+{
+    size_t before = in->len;
+
+    while (scan_byte(in, ' '))
+        ;
+    return in->len < before;
+}
+
+bool imap_open_list(struct bytes *in)
+{
+    if (!scan_byte(in, '('))
+        return false;
+    (void)imap_scan_spaces(in);
+    return true;
+}
+
+bool imap_has_next(struct bytes *in)
+{
+    return imap_scan_spaces(in) && in->len > 0 && in->ptr[0] != ')';
+}
+
 struct bytes imap_scan_while(struct bytes *in, bool (*is_member)(uint8_t c))
 {
     struct bytes run = { in->ptr, 0 };
@@ -96,7 +118,7 @@ bool imap_read_atom(struct bytes *in, struct bytes *out, struct err *err)
 
 bool imap_read_space(struct bytes *in, struct err *err)
 {
-    return scan_byte(in, ' ') || err_fail(err, ERR_SYNTAX, "space expected");
+    return imap_scan_spaces(in) || err_fail(err, ERR_SYNTAX, "space expected");
 }
 
 static bool unescape(struct bytes raw, struct arena *arena, struct bytes *out, struct err *err)

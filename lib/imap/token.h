@@ -20,7 +20,7 @@ bool imap_is_list_char(uint8_t c);    /* ATOM-CHAR, "%", "*" or "]" */
 
 MUST_USE bool imap_read_tag(struct bytes *in, struct bytes *out, struct err *err);
 MUST_USE bool imap_read_atom(struct bytes *in, struct bytes *out, struct err *err);
-MUST_USE bool imap_read_space(struct bytes *in, struct err *err); /* exactly one SP */
+MUST_USE bool imap_read_space(struct bytes *in, struct err *err); /* one or more SP */
 
 /* "…": only \" and \\ are escapes; no CR, LF or NUL. 8-bit octets are passed through, as Dovecot
  * does it: clients send UTF-8 passwords and search texts so (imap/README 5). */

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest/client.h"
 
-#include <poll.h>
-#include <stdlib.h>
-
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/secret.h"
 #include "imap/write.h"
 
+#include <poll.h>
+#include <stdlib.h>
+
 enum {
     COMMAND_BYTES = 64 << 10,
     FILL_BYTES = 64 << 10,
-    ARENA_BYTES = 4 << 20,       /* values of one response: lines are at most 1 MB */
+    ARENA_BYTES = 4 << 20,         /* values of one response: lines are at most 1 MB */
     KEPT_LITERAL_BYTES = 64 << 10, /* names; a longer literal that is no message is dropped */
     LOGOUT_MS = 1000,
     PASSWORD_ROOM_BYTES = 8 << 10,
@@ -161,8 +161,7 @@ static bool wait_ready(struct ingest_client *client, enum net_progress progress,
                        struct deadline stall, struct err *err)
 {
     struct pollfd fds[2] = {
-        { .fd = net_fd(client->stream),
-          .events = progress == NET_WANT_WRITE ? POLLOUT : POLLIN },
+        { .fd = net_fd(client->stream), .events = progress == NET_WANT_WRITE ? POLLOUT : POLLIN },
         { .fd = client->options.stop_fd, .events = POLLIN },
     };
     struct deadline until = stall;

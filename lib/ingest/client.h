@@ -63,7 +63,7 @@ bool ingest_knows_capabilities(const struct ingest_client *client);
 void ingest_set_capabilities(struct ingest_client *client, const struct imap_words *words);
 void ingest_forget_capabilities(struct ingest_client *client); /* STARTTLS, login */
 
-bool ingest_was_stopped(const struct ingest_client *client); /* by stop_fd */
+bool ingest_was_stopped(const struct ingest_client *client);       /* by stop_fd */
 uint64_t ingest_odd_responses(const struct ingest_client *client); /* unusable or not asked for */
 void ingest_count_odd(struct ingest_client *client);
 
@@ -127,8 +127,8 @@ bool ingest_event_ends(const struct ingest_event *event, struct ingest_tag tag);
  */
 typedef bool ingest_take_fn(void *context, const struct imap_response *response, struct err *err);
 MUST_USE bool ingest_finish_command(struct ingest_client *client, struct ingest_tag tag,
-                                    ingest_take_fn *take, void *context,
-                                    struct ingest_reply *reply, struct err *err);
+                                    ingest_take_fn *take, void *context, struct ingest_reply *reply,
+                                    struct err *err);
 
 /* Waits for the "+"; other responses are passed over. ERR_DENIED: a tagged answer came instead, which
  * *reply tells. */

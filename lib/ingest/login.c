@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest/login.h"
 
-#include <stdio.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "base/buf.h"
 #include "base/fd.h"
 #include "net/connect.h"
 #include "net/tls.h"
 #include "net/url.h"
 #include "source/lease.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum {
     HOST_BYTES = 256,
@@ -28,11 +28,20 @@ struct login {
 
 /* Lower case; found anywhere in the text. Providers: reference of failures, ingest/README. */
 static const struct bytes passing_words[] = {
-    BYTES_INIT("throttl"),        BYTES_INIT("too many"),     BYTES_INIT("try again"),
-    BYTES_INIT("temporar"),       BYTES_INIT("unavailable"),  BYTES_INIT("rate limit"),
-    BYTES_INIT("bandwidth"),      BYTES_INIT("overloaded"),   BYTES_INIT("maximum number of connections"),
-    BYTES_INIT("not connected"),  BYTES_INIT("backoff"),      BYTES_INIT("timed out"),
-    BYTES_INIT("server error"),   BYTES_INIT("internal error"),
+    BYTES_INIT("throttl"),
+    BYTES_INIT("too many"),
+    BYTES_INIT("try again"),
+    BYTES_INIT("temporar"),
+    BYTES_INIT("unavailable"),
+    BYTES_INIT("rate limit"),
+    BYTES_INIT("bandwidth"),
+    BYTES_INIT("overloaded"),
+    BYTES_INIT("maximum number of connections"),
+    BYTES_INIT("not connected"),
+    BYTES_INIT("backoff"),
+    BYTES_INIT("timed out"),
+    BYTES_INIT("server error"),
+    BYTES_INIT("internal error"),
 };
 
 static bool speaks_of_passing(const char *text)
@@ -163,8 +172,7 @@ static bool upgrade(struct login *login, struct err *err)
 
 /* ---- login ---- */
 
-static bool fail_login(const struct login *login, const struct ingest_reply *reply,
-                       struct err *err)
+static bool fail_login(const struct login *login, const struct ingest_reply *reply, struct err *err)
 {
     struct bytes name = login->account->name;
     enum err_code code = ingest_classify_reply(reply, ERR_DENIED);

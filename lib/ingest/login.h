@@ -19,8 +19,8 @@
 /* Connects, logs in, and knows the capabilities that hold after login. */
 MUST_USE bool ingest_log_in(const struct source_account_settings *account,
                             const struct secret *password,
-                            const struct ingest_client_options *options,
-                            struct ingest_client **out, struct err *err);
+                            const struct ingest_client_options *options, struct ingest_client **out,
+                            struct err *err);
 
 /* The same from a connected stream, before its greeting (implicit TLS is up already). */
 MUST_USE bool ingest_greet_and_log_in(struct net_stream **stream,

@@ -42,7 +42,7 @@ static bool scan_type(struct mime_lexer *lex, struct buf *out, size_t *type_len)
     return false;
 }
 
-/* A broken field leaves an empty type, which is not the same as none (mime/README 7). */
+/* A broken field leaves an empty type, which is not the same as none (mime/README 9). */
 static void read_type(struct mime_content_reader *reader, struct bytes value)
 {
     struct mime_content *content = &reader->part->content;

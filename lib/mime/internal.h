@@ -61,7 +61,7 @@ struct mime_content_reader {
 void mime_read_content(struct mime_content_reader *reader, struct bytes header);
 
 /* Parameters from the ";" on. Those of RFC 2231 that come in pieces are joined; they stay encoded
- * (mime/README 6). */
+ * (mime/README 8). */
 bool mime_read_params(struct mime_lexer *lex, struct arena *arena, struct buf *scratch,
                       const struct mime_param **out, size_t *count);
 

@@ -14,7 +14,7 @@
  *     mime_reset_parser(parser);            for the next message
  *
  * Boundaries: a line that begins with "--" and a boundary of an open multipart ends the parts within
- * it; the longest matching boundary counts, the innermost of equals (mime/README 4). The line end in
+ * it; the longest matching boundary counts, the innermost of equals (mime/README 6). The line end in
  * front of it belongs to the boundary (RFC 2046 §5.1.1).
  *
  * No I/O; one thread at a time. RFC 2045, 2046, 5322.

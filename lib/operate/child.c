@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/child.h"
+#include "base/fd.h"
+#include "operate/internal.h"
+#include "operate/user.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -9,10 +14,6 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "base/fd.h"
-#include "operate/internal.h"
-#include "operate/user.h"
 
 /* A pipe's reading end from which the password can be read, up to the end. */
 static bool hand_down_password(const struct child_setup *setup, enum db_role role, int *out,
@@ -67,7 +68,7 @@ static void become_program(const struct child *child, const struct child_setup *
         argv[1] = NULL;
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
     if (getppid() != parent)
-        _exit(0);
+        child_give_up();
     (void)setpgid(0, 0); /* a Ctrl-C is for holdfastd, which ends its children in order */
     (void)dup2(nowhere, STDIN_FILENO);
     (void)dup2(STDERR_FILENO, STDOUT_FILENO);
@@ -82,7 +83,7 @@ static void become_program(const struct child *child, const struct child_setup *
     operate_exec(setup->plan->programs, child->program, argv);
     (void)err_errno(&err, "%s", name);
     log_error(setup->plan->log, "program could not be started", F_ERR(&err));
-    _exit(127);
+    child_give_up();
 }
 
 bool child_launch(struct child *child, const struct child_setup *setup, struct err *err)
@@ -154,8 +155,8 @@ void child_reap(struct child *child, char text[CHILD_END_BYTES], int *exit_statu
     if (child->backoff_ms == 0 || deadline_has_passed(child->steady_at))
         child->backoff_ms = CHILD_BACKOFF_FIRST_MS;
     child->restart_at = deadline_after_ms(child->backoff_ms);
-    child->backoff_ms = child->backoff_ms * 2 > CHILD_BACKOFF_MAX_MS ? CHILD_BACKOFF_MAX_MS
-                                                                     : child->backoff_ms * 2;
+    child->backoff_ms =
+        child->backoff_ms * 2 > CHILD_BACKOFF_MAX_MS ? CHILD_BACKOFF_MAX_MS : child->backoff_ms * 2;
 }
 
 void child_signal(const struct child *child, int signal_number)

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "operate/install.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "base/fd.h"
 #include "crypto/certificate.h"
 #include "crypto/random.h"
 #include "crypto/seal.h"
 #include "crypto/sign.h"
 
-enum { PASSWORD_RANDOM_BYTES = 24 };
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    PASSWORD_RANDOM_BYTES = 24
+};
 
 bool operate_get_path(const struct conf *conf, const char *name, char path[PATH_MAX],
                       struct err *err)
@@ -23,8 +25,8 @@ bool operate_get_path(const struct conf *conf, const char *name, char path[PATH_
 }
 
 /* *is_there: something of this name exists, whatever it is. */
-static bool look_for(const struct conf *conf, const char *name, char path[PATH_MAX],
-                     bool *is_there, struct err *err)
+static bool look_for(const struct conf *conf, const char *name, char path[PATH_MAX], bool *is_there,
+                     struct err *err)
 {
     struct stat st;
 
@@ -47,10 +49,11 @@ static bool make_master_key(const struct conf *conf, struct err *err)
     if (is_there)
         return true;
     if (has_database)
-        return err_fail(err, ERR_CORRUPT,
-                        "%s is missing but the database exists: put the key back from its copy (the "
-                        "passwords of the accounts are sealed under it)",
-                        path);
+        return err_fail(
+            err, ERR_CORRUPT,
+            "%s is missing but the database exists: put the key back from its copy (the "
+            "passwords of the accounts are sealed under it)",
+            path);
     return crypto_create_key_file(path, err);
 }
 

@@ -11,16 +11,16 @@
  */
 #pragma once
 
-#include <limits.h>
-
 #include "conf/conf.h"
 #include "db/cluster.h"
 
+#include <limits.h>
+
 /* Names under data_dir. */
-#define OPERATE_MASTER_KEY_FILE  "keys/master.key"
+#define OPERATE_MASTER_KEY_FILE "keys/master.key"
 #define OPERATE_SIGNING_KEY_FILE "keys/signing.key"
 #define OPERATE_CERTIFICATE_FILE "keys/imapd.crt"
-#define OPERATE_TLS_KEY_FILE     "keys/imapd.key"
+#define OPERATE_TLS_KEY_FILE "keys/imapd.key"
 
 /* data_dir/name. ERR_LIMIT: too long. */
 MUST_USE bool operate_get_path(const struct conf *conf, const char *name, char path[PATH_MAX],
@@ -34,5 +34,4 @@ MUST_USE bool operate_make_keys(const struct conf *conf, struct err *err);
  * Migrates the database of [database] url. *has_passwords: whether the url's user could give the
  * roles the passwords of keys/; otherwise libpq's own means (peer, certificates, passfile) apply.
  */
-MUST_USE bool operate_prepare_server(const struct conf *conf, bool *has_passwords,
-                                     struct err *err);
+MUST_USE bool operate_prepare_server(const struct conf *conf, bool *has_passwords, struct err *err);

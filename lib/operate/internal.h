@@ -7,27 +7,31 @@
  */
 #pragma once
 
-#include <sys/types.h>
-
 #include "db/cluster.h"
 #include "operate/supervise.h"
 
+#include <sys/types.h>
+
 enum {
-    CHILD_READY_MS = 60000,        /* from start to "ready"; sanitizer builds are slow */
+    CHILD_READY_MS = 60000, /* from start to "ready"; sanitizer builds are slow */
     CHILD_BACKOFF_FIRST_MS = 100,
     CHILD_BACKOFF_MAX_MS = 30000,
-    CHILD_STEADY_MS = 60000,       /* one that served for so long begins with the first back-off again */
+    CHILD_STEADY_MS = 60000, /* one that served for so long begins with the first back-off again */
 };
 
-enum child_state { CHILD_WAITING, CHILD_STARTING, CHILD_READY };
+enum child_state {
+    CHILD_WAITING,
+    CHILD_STARTING,
+    CHILD_READY
+};
 
 struct child {
     enum operate_program program;
     enum db_role role;
     enum child_state state;
-    pid_t pid;       /* while not WAITING */
-    int pidfd;       /* readable when it has ended; -1 while WAITING */
-    int ready_fd;    /* while STARTING */
+    pid_t pid;    /* while not WAITING */
+    int pidfd;    /* readable when it has ended; -1 while WAITING */
+    int ready_fd; /* while STARTING */
     int64_t backoff_ms;
     struct deadline restart_at;  /* of WAITING */
     struct deadline ready_until; /* of STARTING */
@@ -36,8 +40,8 @@ struct child {
 
 struct child_setup {
     const struct operate_plan *plan;
-    const char *conf_path;   /* "": none */
-    bool has_passwords;      /* the files of keys/ are what the server expects */
+    const char *conf_path; /* "": none */
+    bool has_passwords;    /* the files of keys/ are what the server expects */
 };
 
 MUST_USE bool child_launch(struct child *child, const struct child_setup *setup, struct err *err);
@@ -46,7 +50,9 @@ MUST_USE bool child_launch(struct child *child, const struct child_setup *setup,
 bool child_hear(struct child *child);
 
 /* Reaps a child whose pidfd is readable and puts it into WAITING. text: "exit status 1", "signal 9". */
-enum { CHILD_END_BYTES = 48 };
+enum {
+    CHILD_END_BYTES = 48
+};
 void child_reap(struct child *child, char text[CHILD_END_BYTES], int *exit_status);
 
 void child_signal(const struct child *child, int signal_number);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "operate/lock.h"
 
+#include "base/bytes.h"
+#include "base/fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -9,9 +12,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
-
-#include "base/bytes.h"
-#include "base/fd.h"
 
 enum {
     RETRY_MS = 50,
@@ -182,7 +182,8 @@ void operate_await_shares(const char *data_dir, struct deadline deadline)
     struct err late = { 0 };
 
     /* Whoever is left at the deadline sees a lost connection: ERR_RETRY. */
-    if (open_lock(data_dir, "commands.lock", &fd, &late) && lock_until(fd, LOCK_EX, deadline, &late))
+    if (open_lock(data_dir, "commands.lock", &fd, &late) &&
+        lock_until(fd, LOCK_EX, deadline, &late))
         return;
     err_clear(&late);
 }

@@ -21,7 +21,9 @@ enum {
     OPERATE_SERVICE_ALL = 31,
 };
 
-enum { OPERATE_SERVICES_TEXT_BYTES = 64 };
+enum {
+    OPERATE_SERVICES_TEXT_BYTES = 64
+};
 
 /* "database,gate", both ways. ERR_SYNTAX names the word that is no service. */
 void operate_write_services(unsigned services, char text[OPERATE_SERVICES_TEXT_BYTES]);

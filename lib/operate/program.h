@@ -16,7 +16,9 @@ enum operate_program {
     OPERATE_INGEST,
     OPERATE_IMAPD,
 };
-enum { OPERATE_PROGRAM_COUNT = OPERATE_IMAPD + 1 };
+enum {
+    OPERATE_PROGRAM_COUNT = OPERATE_IMAPD + 1
+};
 
 struct operate_programs {
     int fds[OPERATE_PROGRAM_COUNT]; /* O_PATH, close-on-exec; -1: not asked for */
@@ -27,6 +29,22 @@ struct operate_programs {
 /* Opens those whose bit (1u << program) is in wanted. ERR_ABSENT names the file that is missing. */
 MUST_USE bool operate_open_programs(unsigned wanted, struct operate_programs *out, struct err *err);
 void operate_close_programs(struct operate_programs *programs);
+
+/* The bits of the programs that these services (operate/lock.h) need. */
+unsigned operate_programs_of(unsigned services);
+
+/*
+ * A holdfast that was root hands the programs it opened to its holdfastd, which is root no more:
+ * as text ("-1,5,6,7,-1", the order of the enum), and with operate_pass_programs in the child.
+ */
+enum {
+    OPERATE_PROGRAMS_TEXT_BYTES = 64
+};
+void operate_write_programs(const struct operate_programs *programs,
+                            char text[OPERATE_PROGRAMS_TEXT_BYTES]);
+void operate_pass_programs(const struct operate_programs *programs);
+MUST_USE bool operate_adopt_programs(const char *text, struct operate_programs *out,
+                                     struct err *err);
 
 /* "holdfast-gate" */
 const char *operate_program_name(enum operate_program program);

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "operate/session.h"
 
+#include "base/child.h"
+#include "base/fd.h"
+#include "db/cluster.h"
+#include "operate/install.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -13,12 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/fd.h"
-#include "db/cluster.h"
-#include "operate/install.h"
-
 enum {
-    OPEN_MS = 180000,  /* initdb and a first start on a slow machine */
+    OPEN_MS = 180000, /* initdb and a first start on a slow machine */
     STOP_MS = 120000,
     RETRY_MS = 100,
     REPLY_BYTES = ERR_TEXT_BYTES + 64,
@@ -54,8 +55,8 @@ static bool connect_owner(struct operate_session *session, struct err *err)
     if (is_private && (!conf_find_runtime_dir(conf, &session->runtime, err) ||
                        !db_read_password(conf->holdfast.data_dir, DB_ROLE_OWNER, &password, err)))
         return false;
-    target = operate_session_target(session, is_private ? db_role_name(DB_ROLE_OWNER) : NULL,
-                                    password);
+    target =
+        operate_session_target(session, is_private ? db_role_name(DB_ROLE_OWNER) : NULL, password);
     return db_connect(&target, &session->db, err) && db_check_schema(session->db, err);
 }
 
@@ -81,20 +82,22 @@ static void become_holdfastd(const struct operate_session_request *request, int 
                              int log_fd, pid_t parent)
 {
     char services[OPERATE_SERVICES_TEXT_BYTES];
+    char descriptors[OPERATE_PROGRAMS_TEXT_BYTES];
     char number[16];
-    char *argv[8];
+    char *argv[10];
     size_t count = 0;
     int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
     sigset_t none;
 
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
     if (getppid() != parent)
-        _exit(0);
+        child_give_up();
     (void)setpgid(0, 0); /* a Ctrl-C is for the command */
     (void)dup2(nowhere, STDIN_FILENO);
     (void)dup2(nowhere, STDOUT_FILENO);
     (void)dup2(log_fd, STDERR_FILENO);
     (void)fcntl(ready_fd, F_SETFD, 0);
+    operate_pass_programs(request->programs);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 
@@ -109,10 +112,13 @@ static void become_holdfastd(const struct operate_session_request *request, int 
     argv[count++] = services;
     argv[count++] = (char *)(uintptr_t) "--ready-fd";
     argv[count++] = number;
+    operate_write_programs(request->programs, descriptors);
+    argv[count++] = (char *)(uintptr_t) "--programs";
+    argv[count++] = descriptors;
     argv[count] = NULL;
     operate_exec(request->programs, OPERATE_HOLDFASTD, argv);
     (void)dprintf(ready_fd, "failed SYSTEM holdfastd could not be started (error %d)\n", errno);
-    _exit(1);
+    child_give_up();
 }
 
 /* Reads the one line of holdfastd. "" when it ended without a word. */
@@ -143,8 +149,9 @@ static bool take_reply(const char *reply, struct err *err)
     if (bytes_start_with(rest, BYTES("ready")))
         return true;
     if (!scan_text(&rest, BYTES("failed ")) || !scan_until_byte(&rest, ' ', &word))
-        return err_fail(err, ERR_SYSTEM,
-                        "the services could not be started: see holdfast.log in the data directory");
+        return err_fail(
+            err, ERR_SYSTEM,
+            "the services could not be started: see holdfast.log in the data directory");
     for (int code = ERR_SYNTAX; code <= (int)ERR_SYSTEM; code++) {
         if (bytes_equal(word, bytes_of_text(err_code_name((enum err_code)code))))
             return err_fail(err, (enum err_code)code, "%s", (const char *)rest.ptr + 1);
@@ -254,6 +261,15 @@ static bool try_to_open(const struct operate_session_request *request,
     return connect_owner(session, err);
 }
 
+/* A command that defers signals still wants to be stopped. */
+static bool is_interrupted(void)
+{
+    sigset_t waiting;
+
+    return sigpending(&waiting) == 0 &&
+           (sigismember(&waiting, SIGINT) == 1 || sigismember(&waiting, SIGTERM) == 1);
+}
+
 bool operate_open_session(const struct operate_session_request *request,
                           struct operate_session *out, struct err *err)
 {
@@ -274,13 +290,16 @@ bool operate_open_session(const struct operate_session_request *request,
 
             operate_close_session(&session);
             /* Another command may have been quicker to start one. */
-            if (was_ours && operate_find_holder(request->conf->holdfast.data_dir, &holder, &unknown) &&
+            if (was_ours &&
+                operate_find_holder(request->conf->holdfast.data_dir, &holder, &unknown) &&
                 !holder.is_running)
                 return false;
             if (!was_ours && err->code != ERR_RETRY && err->code != ERR_ABSENT)
                 return false;
             if (deadline_has_passed(deadline))
                 return false;
+            if (is_interrupted())
+                return err_fail(err, ERR_RETRY, "interrupted while waiting for the services");
             err_clear(err);
             (void)poll(NULL, 0, RETRY_MS);
         }

@@ -24,13 +24,12 @@ struct operate_session {
     int share_fd;
 };
 
-#define OPERATE_NO_SESSION \
-    ((struct operate_session){ .holdfastd_fd = -1, .share_fd = -1 })
+#define OPERATE_NO_SESSION ((struct operate_session){ .holdfastd_fd = -1, .share_fd = -1 })
 
 struct operate_session_request {
     const struct conf *conf;
     const char *conf_path;                   /* of operate_keep_settings */
-    const struct operate_programs *programs; /* with OPERATE_HOLDFASTD */
+    const struct operate_programs *programs; /* with OPERATE_HOLDFASTD and those of services */
     unsigned services;                       /* OPERATE_SERVICE_*; the database always */
 };
 

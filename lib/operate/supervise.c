@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "operate/supervise.h"
 
+#include "base/fd.h"
+#include "operate/install.h"
+#include "operate/internal.h"
+#include "process/process.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,11 +17,6 @@
 #include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
-
-#include "base/fd.h"
-#include "operate/install.h"
-#include "operate/internal.h"
-#include "process/process.h"
 
 enum {
     DATABASE_START_MS = 120000, /* recovery after a power cut reads the WAL */
@@ -295,13 +295,14 @@ static void tend_child(struct supervisor *s, size_t index)
         int64_t pid = child->pid;
 
         child_reap(child, end, &exit_status);
-        log_warn(s->plan->log, "service ended, starting it again", F_TEXT("service", name_of(child)),
-                 F_I64("pid", pid), F_TEXT("by", end),
+        log_warn(s->plan->log, "service ended, starting it again",
+                 F_TEXT("service", name_of(child)), F_I64("pid", pid), F_TEXT("by", end),
                  F_I64("in_ms", deadline_poll_ms(child->restart_at)));
         return;
     }
     if (child->state == CHILD_STARTING && deadline_has_passed(child->ready_until)) {
-        log_warn(s->plan->log, "service is not ready, ending it", F_TEXT("service", name_of(child)));
+        log_warn(s->plan->log, "service is not ready, ending it",
+                 F_TEXT("service", name_of(child)));
         child_signal(child, SIGKILL);
         child->ready_until = deadline_never();
     }

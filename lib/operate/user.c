@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "operate/user.h"
 
+#include "base/child.h"
+#include "base/fd.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,8 +19,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "base/fd.h"
 
 enum {
     SETTINGS_MAX_BYTES = 1 << 20,
@@ -66,7 +67,7 @@ static bool make_user(const char *name)
             (void)execlp("useradd", "useradd", "--system", "--no-create-home", "--home-dir",
                          "/nonexistent", "--shell", "/usr/sbin/nologin", "--user-group", name,
                          (char *)NULL);
-        _exit(127);
+        child_give_up();
     }
     while (pid > 0 && waitpid(pid, &status, 0) < 0) {
         if (errno != EINTR)
@@ -83,10 +84,11 @@ static bool find_user(const char *name, struct user *out, struct err *err)
                         "name another one as [holdfast] user",
                         name);
     if (out->uid == 0)
-        return err_fail(err, ERR_DENIED,
-                        "[holdfast] user is %s: Holdfast and its PostgreSQL do not run as root; name "
-                        "an ordinary user",
-                        name);
+        return err_fail(
+            err, ERR_DENIED,
+            "[holdfast] user is %s: Holdfast and its PostgreSQL do not run as root; name "
+            "an ordinary user",
+            name);
     return true;
 }
 
@@ -106,7 +108,8 @@ static bool may_become_ours(int folder)
         return false;
     }
     while ((entry = readdir(entries)) != NULL)
-        is_empty = is_empty && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0);
+        is_empty =
+            is_empty && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0);
     (void)closedir(entries);
     return is_empty || is_archive;
 }
@@ -149,10 +152,11 @@ static bool check_data_dir(const char *path, struct err *err)
             continue;
         (void)snprintf(part, sizeof part, "%.*s", (int)i, path);
         if (access(part, X_OK) != 0 && errno == EACCES)
-            return err_fail(err, ERR_DENIED,
-                            "uid %u, who runs the archive, may not enter %s: open it (chmod o+x), or "
-                            "give another folder as [holdfast] data_dir",
-                            (unsigned)geteuid(), part);
+            return err_fail(
+                err, ERR_DENIED,
+                "uid %u, who runs the archive, may not enter %s: open it (chmod o+x), or "
+                "give another folder as [holdfast] data_dir",
+                (unsigned)geteuid(), part);
     }
     if (!dir_create(path, FOLDER_MODE, err))
         return err_wrap(err, "data directory");
@@ -193,8 +197,7 @@ static bool become(const struct user *user, bool keep_low_ports, struct err *err
 {
     if (keep_low_ports)
         (void)prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
-    if (initgroups(user->name, user->gid) != 0 ||
-        setresgid(user->gid, user->gid, user->gid) != 0 ||
+    if (initgroups(user->name, user->gid) != 0 || setresgid(user->gid, user->gid, user->gid) != 0 ||
         setresuid(user->uid, user->uid, user->uid) != 0)
         return err_errno(err, "become user %s", user->name);
     (void)prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);

@@ -8,9 +8,9 @@
  */
 #pragma once
 
-#include <limits.h>
-
 #include "conf/conf.h"
+
+#include <limits.h>
 
 /*
  * Makes the data directory (0700) and its folder keys/, becomes its user when started by root, and

@@ -23,7 +23,6 @@ struct search_key_row {
     const char *name;
     enum search_arg arg;
     const char *fragment; /* "?" is the argument; NULL: written by sql.c */
-    bool needs_message;   /* columns of message, too */
 };
 
 /* The row of a kind; every kind has one. */

@@ -5,7 +5,9 @@
 #include "imap/flag.h"
 #include "search/internal.h"
 
-enum { BORROW_MS = 10000 };
+enum {
+    BORROW_MS = 10000
+};
 
 /* ---- sets --------------------------------------------------------------------------------------- */
 

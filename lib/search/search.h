@@ -35,7 +35,9 @@ struct search_scope {
 MUST_USE bool search_open(const struct search_scope *scope, const struct imap_search_key *key,
                           struct arena *arena, struct search **out, struct err *err);
 
-enum { SEARCH_PAGE_HITS = 1000 };
+enum {
+    SEARCH_PAGE_HITS = 1000
+};
 
 /* The next hits. *count may be 0 on a page that is not the last. ERR_RETRY: as db_run. */
 MUST_USE bool search_next(struct search *search, uint32_t uids[SEARCH_PAGE_HITS], size_t *count,

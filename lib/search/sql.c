@@ -13,7 +13,6 @@ enum {
 struct assembly {
     struct search *search;
     struct buf sql;
-    bool needs_message;
 };
 
 static void add_value(struct assembly *at, struct db_value value)
@@ -117,7 +116,6 @@ static bool add_node(struct assembly *at, const struct search_node *node, struct
     enum search_truth truth = search_truth_of(&at->search->scope, node, 0);
     struct bytes text;
 
-    at->needs_message = at->needs_message || row->needs_message;
     switch (row->arg) {
     case SEARCH_ARG_CHILDREN:
         return add_children(at, node, err);
@@ -158,12 +156,8 @@ static bool add_statement(struct assembly *at, struct err *err)
     if (!buf_done(&where, &condition, err))
         return false;
     at->sql = buf_create(SQL_BYTES + 1024);
-    buf_text(&at->sql, "SELECT p.uid FROM placement p");
-    if (at->needs_message)
-        buf_text(&at->sql, " JOIN message m ON m.account_id = p.account_id"
-                           " AND m.message_id = p.message_id");
-    buf_text(&at->sql, " WHERE p.account_id = $1 AND p.mailbox_id = $2"
-                       " AND p.uid > $3 AND p.uid <= $4 AND ");
+    buf_text(&at->sql, "SELECT p.uid FROM placement p WHERE p.account_id = $1"
+                       " AND p.mailbox_id = $2 AND p.uid > $3 AND p.uid <= $4 AND ");
     buf_append(&at->sql, condition);
     buf_text(&at->sql, " ORDER BY p.uid LIMIT ");
     buf_u64(&at->sql, SEARCH_PAGE_HITS);

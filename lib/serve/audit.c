@@ -25,6 +25,5 @@ bool serve_audit(struct serve_session *session, struct audit_event event, struct
 {
     struct audit_ticket ticket = { 0 };
 
-    return serve_begin_audit(session, event, &ticket, err) &&
-           serve_end_audit(session, ticket, err);
+    return serve_begin_audit(session, event, &ticket, err) && serve_end_audit(session, ticket, err);
 }

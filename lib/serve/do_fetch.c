@@ -167,8 +167,8 @@ struct serve_reply serve_do_fetch(struct serve_session *session, const struct im
 
     if (args->param_count > 0)
         return serve_bad("No modifier of FETCH is offered");
-    if (!serve_resolve_uids(session, &args->set, command->is_uid, &query.ranges,
-                            &query.range_count, &err))
+    if (!serve_resolve_uids(session, &args->set, command->is_uid, &query.ranges, &query.range_count,
+                            &err))
         return serve_reply_for(session, &err);
     if (!serve_prepare_fetch(&fetch, &err))
         return serve_no("CANNOT", "FETCH item is not offered yet");

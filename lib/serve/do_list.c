@@ -6,11 +6,11 @@
  * together, ordered by component, so that parents stand before their children. Parents that are no
  * mailbox of their own (Accounts, Accounts/<account>, gaps) are shown as \Noselect.
  */
-#include <stdlib.h>
-
 #include "imap/mailbox.h"
 #include "imap/write.h"
 #include "serve/internal.h"
+
+#include <stdlib.h>
 
 enum {
     GROUP_ARENA_BYTES = 64 << 20, /* rows of the mailboxes of one account */
@@ -367,8 +367,9 @@ static bool list(struct lister *lister, bool is_subscribed, struct err *err)
     return list_all(lister, only_account(lister), err);
 }
 
-static struct serve_reply run_list(struct serve_session *session, const struct imap_command *command,
-                                   const char *word, bool is_subscribed)
+static struct serve_reply run_list(struct serve_session *session,
+                                   const struct imap_command *command, const char *word,
+                                   bool is_subscribed)
 {
     struct lister lister = {
         .session = session,

@@ -56,12 +56,12 @@ static bool is_listed(struct serve_session *session, struct bytes encoded, struc
     case SERVE_NAME_ROOT:
         return true;
     case SERVE_NAME_ACCOUNT:
-        return vault_list_mailboxes(session->reader, name->account, NULL, 1, session->command, &rows,
-                                    &count, err) &&
+        return vault_list_mailboxes(session->reader, name->account, NULL, 1, session->command,
+                                    &rows, &count, err) &&
                (count > 0 || err_fail(err, ERR_ABSENT, "no such mailbox"));
     case SERVE_NAME_MAILBOX:
-        return vault_find_mailbox(session->reader, name->account, name->path, session->command, &row,
-                                  err);
+        return vault_find_mailbox(session->reader, name->account, name->path, session->command,
+                                  &row, err);
     case SERVE_NAME_OTHER:
         return err_fail(err, ERR_ABSENT, "no such mailbox");
     }

@@ -5,7 +5,9 @@
 #include "search/search.h"
 #include "serve/internal.h"
 
-enum { KEYS_TEXT_BYTES = 1000 };
+enum {
+    KEYS_TEXT_BYTES = 1000
+};
 
 static bool knows_charset(struct bytes charset)
 {
@@ -40,8 +42,8 @@ static bool write_hits(struct serve_session *session, const uint32_t *uids, size
 {
     for (size_t i = 0; i < count; i++) {
         buf_byte(&session->out, ' ');
-        buf_u64(&session->out, is_uid ? uids[i]
-                                      : vault_count_through_uid(&session->view->mailbox, uids[i]));
+        buf_u64(&session->out,
+                is_uid ? uids[i] : vault_count_through_uid(&session->view->mailbox, uids[i]));
     }
     return serve_push(session);
 }
@@ -62,8 +64,7 @@ static bool stream_hits(struct serve_session *session, struct search *search,
     for (;;) {
         if (!write_hits(session, uids, count, command->is_uid) || is_last)
             break;
-        goes_on = serve_ask_login(session, err) &&
-                  search_next(search, uids, &count, &is_last, err);
+        goes_on = serve_ask_login(session, err) && search_next(search, uids, &count, &is_last, err);
         if (!goes_on)
             break;
     }

@@ -11,7 +11,7 @@
 #include "serve/internal.h"
 
 enum {
-    HEADER_MAX_BYTES = 4 << 20,     /* of which fields can be chosen; longer ones are streamed only */
+    HEADER_MAX_BYTES = 4 << 20, /* of which fields can be chosen; longer ones are streamed only */
     HEADER_WINDOW_BYTES = 64 << 10, /* first look for its end */
 };
 
@@ -40,9 +40,9 @@ static void write_flags(struct serve_fetch *fetch, const struct vault_placement 
 static void write_internaldate(struct serve_fetch *fetch, const struct vault_placement *row)
 {
     buf_text(&fetch->session->out, "INTERNALDATE ");
-    imap_write_date_time(&fetch->session->out,
-                         (struct imap_date_time){ .usec = row->internal_usec,
-                                                  .zone_minutes = row->internal_zone });
+    imap_write_date_time(
+        &fetch->session->out,
+        (struct imap_date_time){ .usec = row->internal_usec, .zone_minutes = row->internal_zone });
 }
 
 static void write_size(struct serve_fetch *fetch, const struct vault_placement *row)
@@ -95,8 +95,8 @@ static bool is_given(const struct imap_fetch_item *item)
 {
     if (items[item->kind].is_later)
         return false;
-    return item->kind != IMAP_FETCH_SECTION || (item->section.part_count == 0 &&
-                                                item->section.text != IMAP_SECTION_MIME);
+    return item->kind != IMAP_FETCH_SECTION ||
+           (item->section.part_count == 0 && item->section.text != IMAP_SECTION_MIME);
 }
 
 bool serve_prepare_fetch(struct serve_fetch *fetch, struct err *err)
@@ -295,13 +295,13 @@ static bool write_range(struct serve_fetch *fetch, const struct serve_part *part
     struct serve_session *session = fetch->session;
     struct err err = { 0 };
 
-    if (part->size_bytes == 0 ||
-        vault_stream_octets(session->reader, &row->octets, part->offset, part->size_bytes, push_sink,
-                            session, &err))
+    if (part->size_bytes == 0 || vault_stream_octets(session->reader, &row->octets, part->offset,
+                                                     part->size_bytes, push_sink, session, &err))
         return true;
     if (!session->is_broken)
         log_error(session->server->settings.log, "literal broken off",
                   F_U64("session", session->id), F_I64("message", row->message_id), F_ERR(&err));
+    (void)serve_flush(session); /* what was said until here is right */
     session->is_broken = true;
     return false;
 }

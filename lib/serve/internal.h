@@ -4,9 +4,6 @@
  */
 #pragma once
 
-#include <pthread.h>
-#include <stdatomic.h>
-
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -15,6 +12,9 @@
 #include "imap/command_framer.h"
 #include "serve/server.h"
 #include "vault/read.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 /* ---- server and threads: server.c, threads.c ------------------------------------------------ */
 
@@ -27,6 +27,12 @@ struct serve_load {
     size_t sessions; /* the load lives while there are any */
     size_t active;   /* of them with a thread */
     size_t max_active;
+};
+
+struct serve_thread {
+    struct serve_server *server;
+    struct serve_thread *next; /* in server->finished */
+    pthread_t handle;
 };
 
 struct serve_listener {
@@ -59,11 +65,14 @@ struct serve_server {
     struct serve_load strangers;
     struct serve_load *loads;
     size_t threads, idle_threads;
+    struct serve_thread *finished; /* to be joined */
     uint64_t last_id;
-    size_t ending;    /* out of the list, and not yet freed */
-    bool is_stopping; /* sessions end instead of being parked */
-    bool is_ended;    /* threads end too */
-    atomic_bool is_crowded; /* somebody waits in the queue: read without the lock */
+    size_t ending; /* out of the list, and not yet freed */
+    bool is_ended; /* threads end too */
+
+    /* written under the lock, read without it */
+    atomic_bool is_crowded;  /* somebody waits in the queue */
+    atomic_bool is_stopping; /* sessions end with their next turn */
 };
 
 /*
@@ -143,8 +152,8 @@ struct serve_session {
     bool is_watched; /* epoll knows the descriptor */
     enum serve_ending ending;
     struct serve_load *load;
-    struct deadline deadline;     /* of being parked */
-    struct deadline notice;       /* when it is told that it waits */
+    struct deadline deadline; /* of being parked */
+    struct deadline notice;   /* when it is told that it waits */
 
     /* its thread's */
     struct net_stream *stream;
@@ -170,7 +179,8 @@ struct serve_session {
 };
 
 enum serve_turn serve_take_turn(struct serve_session *session);
-void serve_free_session(struct serve_session **session); /* takes off the stream; blocks for logout */
+void serve_free_session(
+    struct serve_session **session); /* takes off the stream; blocks for logout */
 
 /* Moves *stream in. */
 MUST_USE bool serve_create_session(struct serve_server *server, struct net_stream **stream,
@@ -185,6 +195,7 @@ MUST_USE bool serve_add_session_locked(struct serve_server *server, struct serve
 void serve_remove_session_locked(struct serve_server *server, struct serve_session *session);
 void serve_queue_locked(struct serve_server *server, struct serve_session *session);
 void serve_tell_waiting_locked(struct serve_server *server);
+void serve_join_finished_locked(struct serve_server *server); /* gives the lock away meanwhile */
 void serve_stop_threads_locked(struct serve_server *server);
 void serve_join_auditor(struct serve_session *session, int64_t auditor_id);
 
@@ -246,11 +257,10 @@ bool serve_is_refused(const struct serve_command *row);
 /* Does this state allow it? */
 bool serve_is_allowed(const struct serve_session *session, const struct serve_command *row);
 
-serve_run_fn serve_do_capability, serve_do_noop, serve_do_logout, serve_do_id,
-    serve_do_starttls, serve_do_login, serve_do_authenticate, serve_do_enable, serve_do_namespace,
-    serve_do_list, serve_do_lsub, serve_do_subscribe, serve_do_status, serve_do_select,
-    serve_do_close, serve_do_fetch, serve_do_search, serve_do_myrights, serve_do_getacl,
-    serve_refuse_write;
+serve_run_fn serve_do_capability, serve_do_noop, serve_do_logout, serve_do_id, serve_do_starttls,
+    serve_do_login, serve_do_authenticate, serve_do_enable, serve_do_namespace, serve_do_list,
+    serve_do_lsub, serve_do_subscribe, serve_do_status, serve_do_select, serve_do_close,
+    serve_do_fetch, serve_do_search, serve_do_myrights, serve_do_getacl, serve_refuse_write;
 
 /* ---- what several commands need ---------------------------------------------------------------- */
 
@@ -267,8 +277,7 @@ MUST_USE bool serve_ask_login(struct serve_session *session, struct err *err);
 MUST_USE bool serve_check_login(struct serve_session *session, struct err *err);
 
 /* audit.c: fills in the token. The first waits for the row too: ERR_RETRY when it is not written. */
-MUST_USE bool serve_audit(struct serve_session *session, struct audit_event event,
-                          struct err *err);
+MUST_USE bool serve_audit(struct serve_session *session, struct audit_event event, struct err *err);
 MUST_USE bool serve_begin_audit(struct serve_session *session, struct audit_event event,
                                 struct audit_ticket *ticket, struct err *err);
 MUST_USE bool serve_end_audit(struct serve_session *session, struct audit_ticket ticket,
@@ -311,9 +320,8 @@ MUST_USE bool serve_refresh_view(struct serve_session *session, struct err *err)
 void serve_write_flags(struct serve_session *session, const struct vault_placement *placement);
 void serve_write_known_flags(struct serve_session *session); /* "* FLAGS (…)" CRLF */
 /* The set as ascending UID ranges within the view. ERR_SYNTAX: a sequence number over EXISTS. */
-MUST_USE bool serve_resolve_uids(struct serve_session *session,
-                                 const struct imap_sequence_set *set, bool is_uid,
-                                 const struct vault_uid_range **out, size_t *count,
+MUST_USE bool serve_resolve_uids(struct serve_session *session, const struct imap_sequence_set *set,
+                                 bool is_uid, const struct vault_uid_range **out, size_t *count,
                                  struct err *err);
 
 /* fetch_item.c: what FETCH can give. */

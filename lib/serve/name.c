@@ -85,8 +85,8 @@ static void split(struct bytes full, struct arena *arena, struct serve_name *out
     }
     if (!read_account(component, arena, &out->account) || out->account.len == 0)
         return;
-    out->kind = component.len + sizeof SERVE_ROOT == full.len ? SERVE_NAME_ACCOUNT
-                                                              : SERVE_NAME_MAILBOX;
+    out->kind =
+        component.len + sizeof SERVE_ROOT == full.len ? SERVE_NAME_ACCOUNT : SERVE_NAME_MAILBOX;
 }
 
 bool serve_read_name(struct serve_session *session, struct bytes encoded, struct serve_name *out,

@@ -96,7 +96,7 @@ void serve_answer(struct serve_session *session, struct bytes tag, const struct 
     buf_append(&session->out, tag.len > 0 ? tag : BYTES("*"));
     buf_byte(&session->out, ' ');
     write_condition(&session->out, words[reply->condition], reply->code, reply->text);
-    (void)serve_push(session);
+    (void)!serve_push(session);
 }
 
 void serve_say_bye(struct serve_session *session, const char *code, const char *text)

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/server.h"
 
+#include "base/fd.h"
+#include "net/connect.h"
+#include "serve/internal.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#include "base/fd.h"
-#include "net/connect.h"
-#include "serve/internal.h"
 
 enum {
     EVENTS_MAX = 256,
@@ -72,7 +72,8 @@ static bool open_sources(struct serve_server *server, struct err *err)
         return err_errno(err, "eventfd");
     if (!watch(server, server->wake_fd, &wake_source, err))
         return false;
-    if (server->settings.stop_fd >= 0 && !watch(server, server->settings.stop_fd, &stop_source, err))
+    if (server->settings.stop_fd >= 0 &&
+        !watch(server, server->settings.stop_fd, &stop_source, err))
         return false;
     if (!listen_on(server, server->settings.listen, false, err) ||
         !listen_on(server, server->settings.listen_tls, true, err))
@@ -83,8 +84,7 @@ static bool open_sources(struct serve_server *server, struct err *err)
     return true;
 }
 
-bool serve_create(const struct serve_settings *settings, struct serve_server **out,
-                  struct err *err)
+bool serve_create(const struct serve_settings *settings, struct serve_server **out, struct err *err)
 {
     CLEANUP(serve_free) struct serve_server *server = NULL;
     pthread_condattr_t monotonic;
@@ -103,6 +103,7 @@ bool serve_create(const struct serve_settings *settings, struct serve_server **o
     /* Whoever has not logged in may not take all threads away from those who have. */
     server->strangers.max_active = settings->active_threads - settings->active_threads / 4;
     atomic_init(&server->is_crowded, false);
+    atomic_init(&server->is_stopping, false);
     pthread_mutex_init(&server->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -155,7 +156,7 @@ static bool add_stream(struct serve_server *server, struct net_stream **stream, 
         return true;
     if (!is_tls) { /* one line that fits any socket buffer; otherwise it is lost */
         serve_say_bye(session, "UNAVAILABLE", "Too many connections");
-        (void)net_try_flush(session->stream, &(struct err){ 0 });
+        (void)!net_try_flush(session->stream, &(struct err){ 0 });
     }
     serve_free_session(&session);
     return false;
@@ -239,19 +240,21 @@ static void tick(struct serve_server *server)
         }
     }
     serve_tell_waiting_locked(server);
+    serve_join_finished_locked(server);
     serve_unlock(server);
     if (server->is_deaf && deadline_has_passed(server->listen_again))
         set_deaf(server, false);
 }
 
-static bool has_sessions(struct serve_server *server)
+/* Without deadlines to keep, sessions to tell or threads to join the loop sleeps. */
+static bool needs_ticks(struct serve_server *server)
 {
-    bool has;
+    bool needs;
 
     serve_lock(server);
-    has = server->session_count > 0;
+    needs = server->session_count > 0 || server->threads > 0 || server->finished != NULL;
     serve_unlock(server);
-    return has;
+    return needs || server->is_deaf;
 }
 
 static bool run_loop(struct serve_server *server, struct err *err)
@@ -261,7 +264,7 @@ static bool run_loop(struct serve_server *server, struct err *err)
 
     while (!stop) {
         struct epoll_event events[EVENTS_MAX];
-        int wait_ms = has_sessions(server) || server->is_deaf ? deadline_poll_ms(next_tick) : -1;
+        int wait_ms = needs_ticks(server) ? deadline_poll_ms(next_tick) : -1;
         int count = epoll_wait(server->epoll_fd, events, EVENTS_MAX, wait_ms);
 
         if (count < 0 && errno != EINTR)
@@ -303,12 +306,10 @@ static bool end_sessions(struct serve_server *server, struct err *err)
     bool has_ended;
 
     serve_lock(server);
-    server->is_stopping = true;
-    for (struct serve_session *s = server->sessions; s != NULL; s = s->next) {
-        s->ending = SERVE_ENDS_STOPPING;
+    atomic_store(&server->is_stopping, true); /* whoever takes a session from now on ends it */
+    for (struct serve_session *s = server->sessions; s != NULL; s = s->next)
         if (s->place == SERVE_PARKED)
             serve_queue_locked(server, s);
-    }
     if (!wait_for_end(server, SERVE_STOP_MS, false)) {
         log_warn(server->settings.log, "cutting active sessions",
                  F_U64("sessions", server->session_count));
@@ -317,6 +318,7 @@ static bool end_sessions(struct serve_server *server, struct err *err)
     }
     serve_stop_threads_locked(server);
     has_ended = wait_for_end(server, LAST_MS, true);
+    serve_join_finished_locked(server);
     serve_unlock(server);
     return has_ended || err_fail(err, ERR_RETRY, "some sessions did not end in time");
 }
@@ -337,7 +339,8 @@ void serve_free(struct serve_server **server)
     if (dead == NULL)
         return;
     close_listeners(dead);
-    if (dead->threads > 0 && !end_sessions(dead, &err)) /* added, but serve_run never ran */
+    if ((dead->threads > 0 || dead->finished != NULL) && /* added, but serve_run never ran */
+        !end_sessions(dead, &err))
         return;
     fd_close(&dead->epoll_fd);
     fd_close(&dead->wake_fd);

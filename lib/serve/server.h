@@ -17,17 +17,17 @@
 #include "net/tls.h"
 
 enum {
-    SERVE_SESSIONS_MAX = 10500,        /* DESIGN 11: 10,000 idle ones, and some that come and go */
-    SERVE_STRANGERS_MAX = 1000,        /* sessions that have not logged in */
-    SERVE_LOGIN_MS = 60 * 1000,        /* from accept to the end of login, all in all */
-    SERVE_IDLE_MS = 30 * 60 * 1000,    /* RFC 9051 §5.4 */
-    SERVE_COMMAND_MS = 5 * 60 * 1000,  /* from the first to the last octet of one command */
-    SERVE_STALL_MS = 60 * 1000,        /* a client that does not read its answer */
-    SERVE_WAIT_NOTICE_MS = 2000,       /* waiting for a thread: told so after this */
-    SERVE_TURN_MS = 250,               /* pipelined commands in one go while others wait */
-    SERVE_BAD_MAX = 20,                /* BAD answers in a row */
-    SERVE_LOGIN_TRIES_MAX = 5,         /* refused logins in one session */
-    SERVE_STOP_MS = 3500,              /* what active commands are given at the end */
+    SERVE_SESSIONS_MAX = 10500,       /* DESIGN 11: 10,000 idle ones, and some that come and go */
+    SERVE_STRANGERS_MAX = 1000,       /* sessions that have not logged in */
+    SERVE_LOGIN_MS = 60 * 1000,       /* from accept to the end of login, all in all */
+    SERVE_IDLE_MS = 30 * 60 * 1000,   /* RFC 9051 §5.4 */
+    SERVE_COMMAND_MS = 5 * 60 * 1000, /* from the first to the last octet of one command */
+    SERVE_STALL_MS = 60 * 1000,       /* a client that does not read its answer */
+    SERVE_WAIT_NOTICE_MS = 2000,      /* waiting for a thread: told so after this */
+    SERVE_TURN_MS = 250,              /* pipelined commands in one go while others wait */
+    SERVE_BAD_MAX = 20,               /* BAD answers in a row */
+    SERVE_LOGIN_TRIES_MAX = 5,        /* refused logins in one session */
+    SERVE_STOP_MS = 3500,             /* what active commands are given at the end */
 };
 
 struct db_pool;
@@ -47,8 +47,8 @@ struct serve_settings {
     struct serve_limits limits;
     int stop_fd; /* readable: finish and return; -1: never */
 
-    struct db_pool *pool;           /* of the reader's role; NULL in tests that log nobody in */
-    struct db_pool *primary;        /* the same role, for the question whether a login still holds */
+    struct db_pool *pool;    /* of the reader's role; NULL in tests that log nobody in */
+    struct db_pool *primary; /* the same role, for the question whether a login still holds */
     const struct auth_client *auth; /* the gate */
     struct audit_writer *audit;
 };

@@ -2,11 +2,11 @@
 /*
  * serve/session.c - one turn of a session: read what is there, execute whole commands, park again.
  */
-#include <stdlib.h>
-
 #include "net/stream.h"
 #include "net/tls.h"
 #include "serve/internal.h"
+
+#include <stdlib.h>
 
 enum {
     COMMAND_ARENA_BYTES = 16 << 20, /* what the sizes in one command may add up to */
@@ -52,9 +52,8 @@ void serve_free_session(struct serve_session **session)
     if (dead == NULL)
         return;
     net_close(&dead->stream);
-    if (dead->login.token != NULL &&
-        !auth_log_out(dead->server->settings.auth, dead->login.token, deadline_after_ms(LOGOUT_MS),
-                      &err))
+    if (dead->login.token != NULL && !auth_log_out(dead->server->settings.auth, dead->login.token,
+                                                   deadline_after_ms(LOGOUT_MS), &err))
         log_warn(dead->server->settings.log, "logout not recorded", F_U64("session", dead->id),
                  F_ERR(&err));
     vault_close_reader(&dead->reader);
@@ -134,7 +133,8 @@ static void start_tls(struct serve_session *session)
     if (!net_start_tls_server(session->stream, session->server->settings.tls, &err)) {
         log_warn(session->server->settings.log, "STARTTLS refused", F_U64("session", session->id),
                  F_ERR(&err));
-        session->is_broken = true; /* octets behind STARTTLS: nothing more is said (RFC 9051 §6.2.1) */
+        session->is_broken =
+            true; /* octets behind STARTTLS: nothing more is said (RFC 9051 §6.2.1) */
         return;
     }
     session->state = SERVE_HANDSHAKE;
@@ -187,8 +187,8 @@ static struct serve_reply execute(struct serve_session *session, const struct se
 
     if (needs_login(session, row) && !serve_check_login(session, &err))
         return serve_reply_for(session, &err);
-    if (!serve_is_refused(row) && !imap_parse_command(imap_framer_text(session->framer),
-                                                      session->command, &command, &err))
+    if (!serve_is_refused(row) &&
+        !imap_parse_command(imap_framer_text(session->framer), session->command, &command, &err))
         return serve_bad(arena_text(session->command, err.text));
     return row->run(session, &command);
 }
@@ -265,14 +265,7 @@ static void finish_sasl(struct serve_session *session)
            serve_finish_authenticate(session, imap_framer_text(session->framer)));
 }
 
-static void end_command(struct serve_session *session)
-{
-    session->command_deadline = deadline_never();
-    arena_reset(session->command);
-}
-
-/* Takes what belongs to one command from what has arrived. */
-static void take_input(struct serve_session *session)
+static enum imap_frame feed(struct serve_session *session)
 {
     struct bytes in = net_peek(session->stream);
     size_t had = in.len;
@@ -280,13 +273,24 @@ static void take_input(struct serve_session *session)
                                                  : imap_framer_feed(session->framer, &in);
 
     net_consume(session->stream, had - in.len);
+    return frame;
+}
+
+/* Takes what belongs to one command from what has arrived. */
+static void take_input(struct serve_session *session)
+{
+    enum imap_frame frame = feed(session);
+
+    while (frame == IMAP_FRAME_LITERAL) { /* fed again also when nothing more has arrived */
+        consider_literal(session);
+        frame = feed(session);
+    }
     switch (frame) {
+    case IMAP_FRAME_LITERAL:
     case IMAP_FRAME_MORE:
         if (session->command_deadline.at_usec == deadline_never().at_usec)
-            session->command_deadline = deadline_after_ms(session->server->settings.limits.command_ms);
-        return;
-    case IMAP_FRAME_LITERAL:
-        consider_literal(session);
+            session->command_deadline =
+                deadline_after_ms(session->server->settings.limits.command_ms);
         return;
     case IMAP_FRAME_COMMAND:
         run_command(session);
@@ -301,7 +305,8 @@ static void take_input(struct serve_session *session)
         serve_say_bye(session, NULL, "Too much input");
         break;
     }
-    end_command(session);
+    session->command_deadline = deadline_never();
+    arena_reset(session->command);
 }
 
 /* ---- the turn --------------------------------------------------------------------------------- */
@@ -317,7 +322,8 @@ static enum serve_turn fill(struct serve_session *session)
 
 static bool has_had_its_turn(const struct serve_session *session, struct deadline turn_end)
 {
-    return atomic_load(&session->server->is_crowded) && deadline_has_passed(turn_end);
+    return atomic_load(&session->server->is_stopping) ||
+           (atomic_load(&session->server->is_crowded) && deadline_has_passed(turn_end));
 }
 
 static enum serve_turn converse(struct serve_session *session)
@@ -378,7 +384,7 @@ static void rest(struct serve_session *session)
     buf_free(&session->out);
     if (session->reader != NULL)
         vault_trim_reader(session->reader);
-    if (session->framer != NULL && is_between_commands)
+    if (session->framer != NULL && is_between_commands && session->state != SERVE_ENDED)
         imap_framer_shrink(session->framer);
     session->deadline = session->login.token == NULL
                             ? session->login_deadline

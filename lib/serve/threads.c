@@ -2,19 +2,19 @@
 /*
  * serve/threads.c - which session has a thread, and which one waits or is parked (README 1).
  */
+#include "net/stream.h"
+#include "serve/internal.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-
-#include "net/stream.h"
-#include "serve/internal.h"
 
 #ifndef __has_feature
 #define __has_feature(x) 0
 #endif
 
 enum {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
     __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
     STACK_BYTES = 2 << 20, /* sanitizers make frames several times as large */
 #else
@@ -88,7 +88,7 @@ void serve_join_auditor(struct serve_session *session, int64_t auditor_id)
 bool serve_add_session_locked(struct serve_server *server, struct serve_session *session,
                               struct err *err)
 {
-    if (server->is_stopping)
+    if (atomic_load(&server->is_stopping))
         return err_fail(err, ERR_RETRY, "stopping");
     if (server->session_count >= SERVE_SESSIONS_MAX ||
         server->strangers.sessions >= SERVE_STRANGERS_MAX)
@@ -125,8 +125,7 @@ static void park(struct serve_server *server, struct serve_session *session, uin
 
     session->is_watched = true;
     session->place = SERVE_PARKED;
-    if (server->is_stopping) {
-        session->ending = SERVE_ENDS_STOPPING;
+    if (atomic_load(&server->is_stopping)) {
         serve_queue_locked(server, session);
         return;
     }
@@ -159,6 +158,8 @@ static struct serve_session *take_session(struct serve_server *server)
     atomic_store(&server->is_crowded, server->queued > 0);
     session->place = SERVE_ACTIVE;
     session->load->active++;
+    if (atomic_load(&server->is_stopping))
+        session->ending = SERVE_ENDS_STOPPING;
     return session;
 }
 
@@ -216,7 +217,8 @@ static bool wait_for_work(struct serve_server *server)
 
 static void *work(void *context)
 {
-    struct serve_server *server = context;
+    struct serve_thread *thread = context;
+    struct serve_server *server = thread->server;
     bool is_needed = true;
 
     serve_lock(server);
@@ -238,26 +240,49 @@ static void *work(void *context)
         is_needed = true;
     }
     server->threads--;
+    thread->next = server->finished;
+    server->finished = thread;
     pthread_cond_broadcast(&server->has_ended);
     serve_unlock(server);
     return NULL;
 }
 
+/*
+ * Threads are joined, not detached: libraries (OpenSSL) clean up in them after our last line, which
+ * must be over before the process takes those libraries down.
+ */
+void serve_join_finished_locked(struct serve_server *server)
+{
+    while (server->finished != NULL) {
+        struct serve_thread *thread = server->finished;
+
+        server->finished = thread->next;
+        serve_unlock(server);
+        (void)pthread_join(thread->handle, NULL);
+        free(thread);
+        serve_lock(server);
+    }
+}
+
 static void add_thread(struct serve_server *server)
 {
+    struct serve_thread *thread = calloc(1, sizeof *thread);
     pthread_attr_t attributes;
-    pthread_t thread;
-    int status;
+    int status = ENOMEM;
 
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    status = pthread_create(&thread, &attributes, work, server);
-    pthread_attr_destroy(&attributes);
-    if (status == 0)
+    if (thread != NULL) {
+        thread->server = server;
+        pthread_attr_init(&attributes);
+        pthread_attr_setstacksize(&attributes, STACK_BYTES);
+        status = pthread_create(&thread->handle, &attributes, work, thread);
+        pthread_attr_destroy(&attributes);
+    }
+    if (status == 0) {
         server->threads++;
-    else
-        log_error(server->settings.log, "no thread for a session", F_I64("errno", status));
+        return;
+    }
+    free(thread);
+    log_error(server->settings.log, "no thread for a session", F_I64("errno", status));
 }
 
 void serve_queue_locked(struct serve_server *server, struct serve_session *session)
@@ -296,6 +321,6 @@ void serve_tell_waiting_locked(struct serve_server *server)
             continue;
         s->notice = deadline_never();
         if (net_write(s->stream, notice, &err)) /* into an empty buffer: does not wait */
-            (void)net_try_flush(s->stream, &err);
+            (void)!net_try_flush(s->stream, &err);
     }
 }

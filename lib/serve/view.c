@@ -2,11 +2,11 @@
 /*
  * serve/view.c - the selected mailbox as a session sees it, and how it learns what changed.
  */
-#include <stdlib.h>
-
 #include "imap/flag.h"
 #include "search/search.h"
 #include "serve/internal.h"
+
+#include <stdlib.h>
 
 enum {
     VIEW_ARENA_BYTES = 16 << 20, /* disposed ranges and keywords of one mailbox */

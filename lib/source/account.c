@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "source/account.h"
 
-#include <stdlib.h>
-
 #include "base/buf.h"
 #include "base/limits.h"
 #include "crypto/seal.h"
 #include "db/db.h"
 #include "source/internal.h"
+
+#include <stdlib.h>
 
 enum {
     PATTERN_BYTES = LIMIT_MAILBOX_NAME_BYTES,
@@ -78,7 +78,8 @@ static bool check_settings(const struct source_account_settings *account, uint32
     if ((edit & SOURCE_EDIT_HOST) != 0 && !check_host(account, err))
         return false;
     if ((edit & SOURCE_EDIT_LOGIN) != 0 &&
-        (account->login.len == 0 || account->login.len > LOGIN_BYTES || has_control(account->login)))
+        (account->login.len == 0 || account->login.len > LOGIN_BYTES ||
+         has_control(account->login)))
         return err_fail(err, ERR_SYNTAX, "login: 1 to %d octets without controls expected",
                         LOGIN_BYTES);
     if ((edit & SOURCE_EDIT_TLS_CA) != 0 && account->tls_ca.len > CA_BYTES)
@@ -104,10 +105,10 @@ static bool save_secret(struct db *db, int64_t account_id, const struct crypto_k
     return crypto_seal(master, source_secret_aad(account_id, text), secret_bytes(password), &sealed,
                        err) &&
            buf_done(&sealed, &octets, err) &&
-           db_run_ok(db, DB_SOURCE_SECRET_SAVE,
-                     DB_ARGS(DB_I64(account_id), DB_BYTEA(octets),
-                             DB_I64(crypto_get_key_id(master))),
-                     err);
+           db_run_ok(
+               db, DB_SOURCE_SECRET_SAVE,
+               DB_ARGS(DB_I64(account_id), DB_BYTEA(octets), DB_I64(crypto_get_key_id(master))),
+               err);
 }
 
 /* A name that is taken is the one failure that the operator can understand and mend. */
@@ -144,8 +145,8 @@ bool source_add_account(struct db *db, const struct source_account_settings *acc
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
     int64_t id;
 
-    if (!check_settings(account, UINT32_MAX, err) ||
-        !db_begin(db, DB_READ_COMMITTED, &tx, err) || !insert_account(db, account, &id, err))
+    if (!check_settings(account, UINT32_MAX, err) || !db_begin(db, DB_READ_COMMITTED, &tx, err) ||
+        !insert_account(db, account, &id, err))
         return false;
     if (!db_run_ok(db, DB_SOURCE_NAME_INSERT, DB_ARGS(DB_I64(id), DB_TEXT(account->name)), err))
         return name_failed(db, account->name, err);
@@ -163,19 +164,19 @@ static bool update_account(struct db *db, int64_t account_id, uint32_t edit,
 
     if (!db_run_count(
             db, DB_SOURCE_ACCOUNT_UPDATE,
-            DB_ARGS(DB_I64(account_id),
-                    db_null_unless((edit & SOURCE_EDIT_HOST) != 0, DB_TEXT(account->host)),
-                    db_null_unless((edit & SOURCE_EDIT_HOST) != 0, DB_I32(account->port)),
-                    db_null_unless((edit & SOURCE_EDIT_LOGIN) != 0, DB_TEXT(account->login)),
-                    db_null_unless((edit & SOURCE_EDIT_TLS) != 0, DB_TEXT(tls_name(account->tls))),
-                    DB_BOOL((edit & SOURCE_EDIT_TLS_CA) != 0),
-                    db_null_unless(account->tls_ca.len > 0, DB_TEXT(account->tls_ca)),
-                    db_null_unless((edit & SOURCE_EDIT_INCLUDE) != 0,
-                                   DB_TEXTS(account->include, account->include_count)),
-                    db_null_unless((edit & SOURCE_EDIT_EXCLUDE) != 0,
-                                   DB_TEXTS(account->exclude, account->exclude_count)),
-                    db_null_unless((edit & SOURCE_EDIT_EVERY) != 0,
-                                   DB_I32(account->every_seconds))),
+            DB_ARGS(
+                DB_I64(account_id),
+                db_null_unless((edit & SOURCE_EDIT_HOST) != 0, DB_TEXT(account->host)),
+                db_null_unless((edit & SOURCE_EDIT_HOST) != 0, DB_I32(account->port)),
+                db_null_unless((edit & SOURCE_EDIT_LOGIN) != 0, DB_TEXT(account->login)),
+                db_null_unless((edit & SOURCE_EDIT_TLS) != 0, DB_TEXT(tls_name(account->tls))),
+                DB_BOOL((edit & SOURCE_EDIT_TLS_CA) != 0),
+                db_null_unless(account->tls_ca.len > 0, DB_TEXT(account->tls_ca)),
+                db_null_unless((edit & SOURCE_EDIT_INCLUDE) != 0,
+                               DB_TEXTS(account->include, account->include_count)),
+                db_null_unless((edit & SOURCE_EDIT_EXCLUDE) != 0,
+                               DB_TEXTS(account->exclude, account->exclude_count)),
+                db_null_unless((edit & SOURCE_EDIT_EVERY) != 0, DB_I32(account->every_seconds))),
             &affected, err))
         return false;
     if (affected == 0)
@@ -221,8 +222,8 @@ bool source_pause_account(struct db *db, int64_t account_id, struct err *err)
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
 
     return db_begin(db, DB_READ_COMMITTED, &tx, err) &&
-           db_run_ok(db, DB_SOURCE_ACCOUNT_SET_PAUSED,
-                     DB_ARGS(DB_I64(account_id), DB_BOOL(true)), err) &&
+           db_run_ok(db, DB_SOURCE_ACCOUNT_SET_PAUSED, DB_ARGS(DB_I64(account_id), DB_BOOL(true)),
+                     err) &&
            db_run_ok(db, DB_SOURCE_JOB_STOP,
                      DB_ARGS(DB_I64(account_id), DB_TEXT(BYTES("stopped: the account was paused"))),
                      err) &&
@@ -235,8 +236,8 @@ bool source_resume_account(struct db *db, int64_t account_id, struct err *err)
     uint64_t affected;
 
     if (!db_begin(db, DB_READ_COMMITTED, &tx, err) ||
-        !db_run_count(db, DB_SOURCE_ACCOUNT_SET_PAUSED,
-                      DB_ARGS(DB_I64(account_id), DB_BOOL(false)), &affected, err))
+        !db_run_count(db, DB_SOURCE_ACCOUNT_SET_PAUSED, DB_ARGS(DB_I64(account_id), DB_BOOL(false)),
+                      &affected, err))
         return false;
     if (affected == 0)
         return err_fail(err, ERR_ABSENT, "no such account, or it was removed");
@@ -256,8 +257,9 @@ bool source_remove_account(struct db *db, int64_t account_id, struct err *err)
     if (affected == 0)
         return err_fail(err, ERR_ABSENT, "no such account");
     return db_run_ok(db, DB_SOURCE_SECRET_DELETE, DB_ARGS(DB_I64(account_id)), err) &&
-           db_run_ok(db, DB_SOURCE_JOB_STOP,
-                     DB_ARGS(DB_I64(account_id), DB_TEXT(BYTES("stopped: the account was removed"))),
-                     err) &&
+           db_run_ok(
+               db, DB_SOURCE_JOB_STOP,
+               DB_ARGS(DB_I64(account_id), DB_TEXT(BYTES("stopped: the account was removed"))),
+               err) &&
            db_commit(&tx, err);
 }

@@ -115,11 +115,11 @@ struct source_mailbox_facts {
     bool is_noselect;
     int64_t gone_usec; /* no longer listed at the source since; 0: listed */
     uint64_t messages, octets;
-    int32_t epoch;         /* 0: never selected */
-    uint32_t uidvalidity;  /* of the source; 0: it gives none */
-    uint64_t exists;       /* at the source, at the last enumeration */
+    int32_t epoch;                           /* 0: never selected */
+    uint32_t uidvalidity;                    /* of the source; 0: it gives none */
+    uint64_t exists;                         /* at the source, at the last enumeration */
     uint64_t stored, pending, gone, skipped; /* UIDs of this epoch */
-    uint64_t stored_gone;  /* of stored: no longer at the source */
+    uint64_t stored_gone;                    /* of stored: no longer at the source */
     int64_t enumerated_usec, longest_gap_usec;
 };
 

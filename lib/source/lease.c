@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "source/lease.h"
 
-#include <stdio.h>
-
 #include "crypto/base64.h"
 #include "db/db.h"
 #include "gate/client.h"
 #include "source/internal.h"
+
+#include <stdio.h>
 
 enum {
     PROGRESS_BYTES = 2048,
@@ -19,7 +19,8 @@ bool source_claim_job(struct db *db, struct bytes owner, struct source_lease *ou
     CLEANUP(db_result_free) struct db_result *row = NULL;
     const struct bytes kinds[] = { BYTES_INIT("sync"), BYTES_INIT("test") };
 
-    if (!db_run(db, DB_SOURCE_CLAIM,
+    if (!db_run_ok(db, DB_SOURCE_GO_BY_KEYS, DB_NO_ARGS, err) ||
+        !db_run(db, DB_SOURCE_CLAIM,
                 DB_ARGS(DB_TEXT(owner), DB_TEXTS(kinds, ARRAY_LEN(kinds)),
                         DB_I64(SOURCE_LEASE_SECONDS)),
                 &row, err))
@@ -30,16 +31,15 @@ bool source_claim_job(struct db *db, struct bytes owner, struct source_lease *ou
             .job_id = db_i64(row, 0, 0),
             .account_id = db_i64(row, 0, 1),
             .mailbox_id = db_i64(row, 0, 2),
-            .kind = bytes_equal(db_bytes(row, 0, 3), BYTES("test")) ? SOURCE_JOB_TEST
-                                                                    : SOURCE_JOB_SYNC,
+            .kind =
+                bytes_equal(db_bytes(row, 0, 3), BYTES("test")) ? SOURCE_JOB_TEST : SOURCE_JOB_SYNC,
             .fence = db_i64(row, 0, 4),
         };
     return true;
 }
 
-bool source_run_leased(struct db *db, const struct source_lease *lease,
-                       enum db_statement statement, struct db_args args, struct db_result **out,
-                       struct err *err)
+bool source_run_leased(struct db *db, const struct source_lease *lease, enum db_statement statement,
+                       struct db_args args, struct db_result **out, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
 
@@ -68,9 +68,9 @@ bool source_renew(struct db *db, const struct source_lease *lease,
 {
     CLEANUP(buf_free) struct buf json = buf_create(PROGRESS_BYTES);
 
-    return source_run_leased(
-        db, lease, DB_SOURCE_RENEW,
-        DB_ARGS(SOURCE_LEASE_ARGS(lease), progress_value(progress, &json)), NULL, err);
+    return source_run_leased(db, lease, DB_SOURCE_RENEW,
+                             DB_ARGS(SOURCE_LEASE_ARGS(lease), progress_value(progress, &json)),
+                             NULL, err);
 }
 
 bool source_finish(struct db *db, const struct source_lease *lease,

@@ -42,8 +42,8 @@ MUST_USE bool source_renew(struct db *db, const struct source_lease *lease,
                            const struct source_progress *progress, struct err *err);
 
 struct source_outcome {
-    enum err_code code; /* ERR_NONE: complete */
-    const char *text;   /* one line: which account, what failed, what to do */
+    enum err_code code;      /* ERR_NONE: complete */
+    const char *text;        /* one line: which account, what failed, what to do */
     int64_t next_in_seconds; /* when it is due again; -1: not before somebody asks */
 };
 
@@ -58,8 +58,8 @@ struct source_work {
     bool is_paused, is_removed;
     int32_t attempts; /* failed runs since the last good one */
 };
-MUST_USE bool source_load_work(struct db *db, const struct source_lease *lease,
-                               struct arena *arena, struct source_work *out, struct err *err);
+MUST_USE bool source_load_work(struct db *db, const struct source_lease *lease, struct arena *arena,
+                               struct source_work *out, struct err *err);
 
 /*
  * The password of the claimed account, from holdfast-gate at this socket. ERR_DENIED: the gate knows

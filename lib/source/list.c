@@ -22,9 +22,8 @@ int64_t source_time(const struct db_result *rows, size_t row, size_t col)
     return db_is_null(rows, row, col) ? 0 : db_time_usec(rows, row, col);
 }
 
-static bool read_patterns(const struct db_result *rows, size_t row, size_t col,
-                          struct arena *arena, const struct bytes **out, size_t *count,
-                          struct err *err)
+static bool read_patterns(const struct db_result *rows, size_t row, size_t col, struct arena *arena,
+                          const struct bytes **out, size_t *count, struct err *err)
 {
     const struct bytes *borrowed;
     struct bytes *copies;
@@ -48,9 +47,8 @@ static enum source_tls tls_of(struct bytes name)
     return bytes_equal(name, BYTES("none")) ? SOURCE_TLS_NONE : SOURCE_TLS_STARTTLS;
 }
 
-bool source_read_settings(const struct db_result *rows, size_t row, size_t col,
-                          struct arena *arena, struct source_account_settings *out,
-                          struct err *err)
+bool source_read_settings(const struct db_result *rows, size_t row, size_t col, struct arena *arena,
+                          struct source_account_settings *out, struct err *err)
 {
     out->port = (uint16_t)db_i32(rows, row, col + 1);
     out->tls = tls_of(db_bytes(rows, row, col + 3));
@@ -82,8 +80,8 @@ static bool read_account(const struct db_result *rows, size_t row, struct arena 
            source_read_run(rows, row, 21, arena, &out->run, err);
 }
 
-static bool list_accounts(struct db *db, int64_t account_id, bool with_removed,
-                          struct arena *arena, struct source_account_list *out, struct err *err)
+static bool list_accounts(struct db *db, int64_t account_id, bool with_removed, struct arena *arena,
+                          struct source_account_list *out, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *rows = NULL;
     struct source_account *accounts;

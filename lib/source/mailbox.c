@@ -88,19 +88,19 @@ bool source_finish_enumeration(struct db *db, const struct source_lease *lease, 
                                int32_t epoch, const struct source_enumeration *enumeration,
                                struct err *err)
 {
-    return source_run_leased(
-        db, lease, DB_SOURCE_EPOCH_ENUMERATED,
-        DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id), DB_I64(mailbox_id),
-                DB_I32(epoch), DB_I64(enumeration->uidnext), DB_I64(enumeration->exists),
-                DB_I64(enumeration->highestmodseq)),
-        NULL, err);
+    return source_run_leased(db, lease, DB_SOURCE_EPOCH_ENUMERATED,
+                             DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
+                                     DB_I64(mailbox_id), DB_I32(epoch),
+                                     DB_I64(enumeration->uidnext), DB_I64(enumeration->exists),
+                                     DB_I64(enumeration->highestmodseq)),
+                             NULL, err);
 }
 
 bool source_finish_unchanged(struct db *db, const struct source_lease *lease,
                              const int64_t *mailbox_ids, size_t count, struct err *err)
 {
     return source_run_leased(db, lease, DB_SOURCE_EPOCH_UNCHANGED,
-                             DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL,
-                                     DB_I64(lease->account_id), DB_I64S(mailbox_ids, count)),
+                             DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
+                                     DB_I64S(mailbox_ids, count)),
                              NULL, err);
 }

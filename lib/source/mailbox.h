@@ -66,9 +66,8 @@ MUST_USE bool source_load_keywords(struct db *db, const struct source_lease *lea
 
 /* Closes the open epoch of the mailbox, if there is one, and opens the next. UIDs that were pending in
  * the closed one can be asked for no more: they become 'gone', with that as their error. */
-MUST_USE bool source_open_epoch(struct db *db, const struct source_lease *lease,
-                                int64_t mailbox_id, uint32_t uidvalidity,
-                                struct source_epoch *out, struct err *err);
+MUST_USE bool source_open_epoch(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
+                                uint32_t uidvalidity, struct source_epoch *out, struct err *err);
 
 struct source_enumeration {
     uint64_t uidnext; /* over every UID that was enumerated */
@@ -98,13 +97,13 @@ enum source_uid_state {
 struct source_known {
     uint32_t uid;
     enum source_uid_state state;
-    uint8_t flags;         /* IMAP_FLAG_*, of the placement */
-    bool is_gone;          /* no longer at the source, as far as we know */
-    bool is_due;           /* pending: may be tried now */
-    int32_t attempts;      /* pending */
+    uint8_t flags;          /* IMAP_FLAG_*, of the placement */
+    bool is_gone;           /* no longer at the source, as far as we know */
+    bool is_due;            /* pending: may be tried now */
+    int32_t attempts;       /* pending */
     uint32_t placement_uid; /* stored */
-    struct bytes keywords; /* bitmap of the placement: keyword n is bit n % 8 of octet n / 8 */
-    int64_t internal_usec; /* INTERNALDATE of the placement */
+    struct bytes keywords;  /* bitmap of the placement: keyword n is bit n % 8 of octet n / 8 */
+    int64_t internal_usec;  /* INTERNALDATE of the placement */
 };
 
 struct source_window {
@@ -112,10 +111,11 @@ struct source_window {
     size_t count;
 };
 
-/* All that is known of the UIDs first … last of an epoch, at most LIMIT_ENUMERATE_UIDS wide. */
+/* What is known of the UIDs first … last of an epoch: the first max of them that are known. */
 MUST_USE bool source_load_window(struct db *db, const struct source_lease *lease,
                                  int64_t mailbox_id, int32_t epoch, uint32_t first, uint32_t last,
-                                 struct arena *arena, struct source_window *out, struct err *err);
+                                 size_t max, struct arena *arena, struct source_window *out,
+                                 struct err *err);
 
 /* Pending UIDs of the epoch that are due, ascending, over `after`, at most max. */
 MUST_USE bool source_load_pending(struct db *db, const struct source_lease *lease,
@@ -138,13 +138,13 @@ MUST_USE bool source_announce(struct db *db, const struct source_lease *lease, i
 
 /* These are proved to be at the source no more (or, again: is_gone false). Only source_uid rows; the
  * placements of stored ones are the vault's (vault_record_changes). */
-MUST_USE bool source_mark_gone(struct db *db, const struct source_lease *lease,
-                               int64_t mailbox_id, int32_t epoch, const uint32_t *uids,
-                               size_t count, bool is_gone, struct err *err);
+MUST_USE bool source_mark_gone(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
+                               int32_t epoch, const uint32_t *uids, size_t count, bool is_gone,
+                               struct err *err);
 
 struct source_uid_failure {
     uint32_t uid;
-    struct bytes error; /* one line, no content of the message */
+    struct bytes error;       /* one line, no content of the message */
     int64_t retry_in_seconds; /* doubled for each attempt before, at most a day */
 };
 

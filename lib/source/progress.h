@@ -15,14 +15,14 @@ struct source_progress {
     uint64_t mailboxes;      /* to look at in this run; 0: not listed yet */
     uint64_t mailboxes_done; /* enumerated to the end, or found unchanged */
     uint64_t mailboxes_failed;
-    uint64_t skipped;      /* mailboxes left out by include and exclude */
-    uint64_t messages;     /* UIDs that must be fetched, as far as is known */
-    uint64_t fetched;      /* messages archived in this run */
-    uint64_t bytes;        /* their octets */
-    uint64_t flag_changes; /* placements whose flags or keywords changed */
-    uint64_t gone;         /* messages that vanished at the source */
-    uint64_t pending;      /* UIDs left unfetched by this run */
-    uint64_t size_notes;   /* RFC822.SIZE was not the size of the octets */
+    uint64_t skipped;       /* mailboxes left out by include and exclude */
+    uint64_t messages;      /* UIDs that must be fetched, as far as is known */
+    uint64_t fetched;       /* messages archived in this run */
+    uint64_t bytes;         /* their octets */
+    uint64_t flag_changes;  /* placements whose flags or keywords changed */
+    uint64_t gone;          /* messages that vanished at the source */
+    uint64_t pending;       /* UIDs left unfetched by this run */
+    uint64_t size_notes;    /* RFC822.SIZE was not the size of the octets */
     uint64_t odd_responses; /* responses that were ignored as unusable or not asked for */
 };
 
@@ -31,5 +31,4 @@ void source_write_progress(struct buf *out, const struct source_progress *progre
 
 /* Reads what source_write_progress gives, also with members unknown here or missing (0), and blanks
  * as PostgreSQL puts them. ERR_SYNTAX. */
-MUST_USE bool source_read_progress(struct bytes json, struct source_progress *out,
-                                   struct err *err);
+MUST_USE bool source_read_progress(struct bytes json, struct source_progress *out, struct err *err);

@@ -22,12 +22,12 @@ enum source_job_kind {
 };
 
 struct source_run {
-    int64_t job_id;       /* 0: the account has no such job */
-    bool is_active;       /* false: nothing will make it due but a request */
-    bool is_running;      /* a worker holds it, and its lease has not run out */
-    bool is_finished;     /* source_watch_run: a run that began after the request has ended */
-    int64_t due_usec;     /* when it is or was due; of a running job: when the lease ends */
-    int32_t attempts;     /* failed runs since the last good one */
+    int64_t job_id;   /* 0: the account has no such job */
+    bool is_active;   /* false: nothing will make it due but a request */
+    bool is_running;  /* a worker holds it, and its lease has not run out */
+    bool is_finished; /* source_watch_run: a run that began after the request has ended */
+    int64_t due_usec; /* when it is or was due; of a running job: when the lease ends */
+    int32_t attempts; /* failed runs since the last good one */
     int64_t requested_usec, started_usec, finished_usec; /* 0: never */
     enum err_code outcome;     /* of the last run; ERR_NONE: complete (or none has ended) */
     struct bytes outcome_text; /* one line for the operator */

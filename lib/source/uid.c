@@ -2,13 +2,13 @@
 /*
  * What is known of each UID of a source epoch.
  */
-#include <stdlib.h>
-
 #include "base/buf.h"
 #include "base/limits.h"
 #include "db/db.h"
 #include "source/internal.h"
 #include "source/mailbox.h"
+
+#include <stdlib.h>
 
 enum {
     WINDOW_FIRST_ROWS = 256,
@@ -68,9 +68,8 @@ static bool add_known(void *context, const struct db_result *row, struct err *er
         known->placement_uid = (uint32_t)db_i64(row, 0, 5);
         known->flags = (uint8_t)db_i16(row, 0, 6);
         known->internal_usec = db_time_usec(row, 0, 8);
-        if (db_bytes(row, 0, 7).len > 0 &&
-            !arena_try_copy(builder->arena, db_bytes(row, 0, 7), KEYWORDS_BYTES, &known->keywords,
-                            err))
+        if (db_bytes(row, 0, 7).len > 0 && !arena_try_copy(builder->arena, db_bytes(row, 0, 7),
+                                                           KEYWORDS_BYTES, &known->keywords, err))
             return false;
     }
     builder->count++;
@@ -78,14 +77,14 @@ static bool add_known(void *context, const struct db_result *row, struct err *er
 }
 
 bool source_load_window(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
-                        int32_t epoch, uint32_t first, uint32_t last, struct arena *arena,
-                        struct source_window *out, struct err *err)
+                        int32_t epoch, uint32_t first, uint32_t last, size_t max,
+                        struct arena *arena, struct source_window *out, struct err *err)
 {
     struct window_builder builder = { .arena = arena };
 
     if (!db_stream(db, DB_SOURCE_WINDOW,
                    DB_ARGS(DB_I64(lease->account_id), DB_I64(mailbox_id), DB_I32(epoch),
-                           DB_I64(first), DB_I64(last)),
+                           DB_I64(first), DB_I64(last), DB_I64(max)),
                    add_known, &builder, err))
         return false;
     *out = (struct source_window){ builder.rows, builder.count };
@@ -147,16 +146,16 @@ static bool run_on_uids(struct db *db, const struct source_lease *lease,
                         enum db_statement statement, struct db_value progress, int64_t mailbox_id,
                         int32_t epoch, const uint32_t *uids, size_t count, struct err *err)
 {
-    int64_t *wide;
+    int64_t *wide = NULL;
     bool is_done;
 
     if (!widen(uids, count, &wide, err))
         return false;
-    is_done = source_run_leased(db, lease, statement,
-                                DB_ARGS(SOURCE_LEASE_ARGS(lease), progress,
-                                        DB_I64(lease->account_id), DB_I64(mailbox_id),
-                                        DB_I32(epoch), DB_I64S(wide, count)),
-                                NULL, err);
+    is_done =
+        source_run_leased(db, lease, statement,
+                          DB_ARGS(SOURCE_LEASE_ARGS(lease), progress, DB_I64(lease->account_id),
+                                  DB_I64(mailbox_id), DB_I32(epoch), DB_I64S(wide, count)),
+                          NULL, err);
     free(wide);
     return is_done;
 }
@@ -197,12 +196,12 @@ bool source_mark_failed(struct db *db, const struct source_lease *lease, int64_t
         seconds[i] = failures[i].retry_in_seconds;
         errors[i] = failures[i].error;
     }
-    is_done = source_run_leased(
-        db, lease, DB_SOURCE_UID_FAILED,
-        DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id), DB_I64(mailbox_id),
-                DB_I32(epoch), DB_I64S(uids, count), DB_TEXTS(errors, count),
-                DB_I64S(seconds, count)),
-        NULL, err);
+    is_done =
+        source_run_leased(db, lease, DB_SOURCE_UID_FAILED,
+                          DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
+                                  DB_I64(mailbox_id), DB_I32(epoch), DB_I64S(uids, count),
+                                  DB_TEXTS(errors, count), DB_I64S(seconds, count)),
+                          NULL, err);
     arena_free(&arena);
     return is_done;
 }

@@ -35,7 +35,7 @@ struct vault_pack_opener {
 };
 
 /*
- * token: as the gate gave it; copied. NULL: none, for roles that need none (owner, keeper).
+ * token: text, as the gate gave it; copied. NULL: none, for roles that need none (owner, keeper).
  * opener: copied. NULL: frames in packs fail with ERR_ABSENT.
  */
 MUST_USE bool vault_open_reader(struct db_pool *pool, const struct secret *token,
@@ -98,16 +98,16 @@ struct vault_uid_range {
 /* A mailbox as one transaction saw it. Costs the same with a thousand or ten million messages. */
 struct vault_mailbox {
     struct vault_mailbox_row row;
-    uint32_t first_unseen_uid;           /* 0: none */
-    const struct bytes *keywords;        /* by number; empty: that number is not in use */
+    uint32_t first_unseen_uid;    /* 0: none */
+    const struct bytes *keywords; /* by number; empty: that number is not in use */
     size_t keyword_count;
     const struct vault_uid_range *disposed; /* ascending, apart; UIDs that are no longer there */
     size_t disposed_count;
 };
 
 MUST_USE bool vault_load_mailbox(struct vault_reader *reader, int64_t account_id,
-                                 int64_t mailbox_id, struct arena *arena,
-                                 struct vault_mailbox *out, struct err *err);
+                                 int64_t mailbox_id, struct arena *arena, struct vault_mailbox *out,
+                                 struct err *err);
 
 /* The counters alone, for polling: the strings of *out are empty. */
 MUST_USE bool vault_poll_mailbox(struct vault_reader *reader, int64_t account_id,
@@ -179,16 +179,15 @@ struct vault_placement_query {
 
 struct vault_placement_page {
     const struct vault_placement *rows; /* ascending UIDs */
-    size_t count;         /* may be 0 on a page that is not the last */
+    size_t count;                       /* may be 0 on a page that is not the last */
     uint32_t through_uid; /* everything asked for up to and with this UID has been given */
     bool is_last;
 };
 
 /* One keyset page; about a millisecond for 1,000 rows. */
 MUST_USE bool vault_read_placements(struct vault_reader *reader,
-                                    const struct vault_placement_query *query,
-                                    struct arena *arena, struct vault_placement_page *out,
-                                    struct err *err);
+                                    const struct vault_placement_query *query, struct arena *arena,
+                                    struct vault_placement_page *out, struct err *err);
 
 /* A placement found by the hash of its octets. */
 struct vault_found {
@@ -223,7 +222,8 @@ void vault_expect_octets(struct vault_reader *reader, const struct vault_octets 
 MUST_USE bool vault_check_octets(struct vault_reader *reader, const struct vault_octets *octets,
                                  uint64_t offset, uint64_t length, struct err *err);
 
-/* Gets the next octets, borrowed, at most 1 MiB at once. No database connection is held meanwhile. */
+/* Gets the next octets, borrowed, at most 1 MiB at once. No database connection is held meanwhile. A
+ * sink must not use the reader. */
 typedef bool vault_sink_fn(void *context, struct bytes octets, struct err *err);
 
 /*

@@ -84,18 +84,23 @@ struct vault_arrival {
     int64_t internal_usec; /* INTERNALDATE */
     int16_t internal_zone; /* its zone, minutes east of UTC */
     uint8_t flags;         /* VAULT_FLAG_* */
-    const struct bytes *keywords; /* UTF-8, distinct without regard to case; not \Recent */
+    /*
+     * Without regard to ASCII case; not \Recent. One over LIMIT_KEYWORD_BYTES, not UTF-8 or with a
+     * NUL, or beyond LIMIT_KEYWORDS_PER_MAILBOX names, is dropped and counted: the message counts more.
+     */
+    const struct bytes *keywords;
     size_t keyword_count;
 };
 
 struct vault_counts {
-    uint64_t messages;     /* messages that were given and committed */
-    uint64_t placed;       /* new placements */
-    uint64_t new_messages; /* of them, octets that the account did not have */
-    uint64_t matched;      /* found again in a new source epoch: no new placement */
-    uint64_t repeated;     /* source UIDs that were stored before: nothing was done */
-    uint64_t new_octets;   /* sum of sizes of new_messages */
-    uint64_t stored_octets; /* of their frames */
+    uint64_t messages;         /* messages that were given and committed */
+    uint64_t placed;           /* new placements */
+    uint64_t new_messages;     /* of them, octets that the account did not have */
+    uint64_t matched;          /* found again in a new source epoch: no new placement */
+    uint64_t repeated;         /* source UIDs that were stored before: nothing was done */
+    uint64_t new_octets;       /* sum of sizes of new_messages */
+    uint64_t stored_octets;    /* of their frames */
+    uint64_t keywords_dropped; /* that cannot be recorded: see vault_arrival */
 };
 
 /* epoch: of source_epoch, whose row must exist. Rows of source_uid may exist ("pending") or not. */
@@ -105,7 +110,7 @@ MUST_USE bool vault_begin_batch(struct vault_writer *writer, int64_t mailbox_id,
 /*
  * announced_bytes: size of the literal. When it does not fit the batch, the messages before it are
  * committed first; over LIMIT_BATCH_BYTES it gets a transaction of its own, open until
- * vault_end_message, which commits it. ERR_LIMIT: over LIMIT_MESSAGE_BYTES; the batch stays.
+ * vault_end_message, which commits it: the connection is the writer's alone meanwhile. ERR_LIMIT: over LIMIT_MESSAGE_BYTES; the batch stays.
  */
 MUST_USE bool vault_begin_message(struct vault_writer *writer, uint64_t announced_bytes,
                                   struct err *err);
@@ -115,9 +120,11 @@ MUST_USE bool vault_write_message(struct vault_writer *writer, struct bytes octe
                                   struct err *err);
 
 /*
- * ERR_SYNTAX: fewer octets than announced, or an arrival that cannot be stored (UID 0, keyword with
- * NUL or not UTF-8, zone over a day): the message is forgotten, the batch stays.
- * ERR_LIMIT: a keyword over LIMIT_KEYWORD_BYTES or more than LIMIT_KEYWORDS_PER_MAILBOX: likewise.
+ * ERR_SYNTAX: fewer octets than announced, or an arrival that cannot be stored (UID 0, a date outside
+ * the years 1 to 9999, a zone over a day): the message is forgotten, the batch stays.
+ * ERR_LIMIT: more than LIMIT_KEYWORDS_PER_MAILBOX keywords: likewise.
+ * A message that has a transaction of its own is committed by this call; any failure then (ERR_RETRY,
+ * ERR_DENIED) means that it is forgotten, and may be fetched again.
  */
 MUST_USE bool vault_end_message(struct vault_writer *writer, const struct vault_arrival *arrival,
                                 struct err *err);
@@ -150,12 +157,14 @@ struct vault_change {
     size_t keyword_count;
 };
 
-enum { VAULT_CHANGES_MAX = 10000 }; /* a call: one transaction that holds the mailbox row */
+enum {
+    VAULT_CHANGES_MAX = 10000
+}; /* a call: one transaction that holds the mailbox row */
 
 /*
  * One transaction. Those that change nothing leave no trace, so a caller may give all flags of a
  * mailbox; an unknown UID is passed over. changed: NULL, or set to how many did change.
- * ERR_LIMIT: more than VAULT_CHANGES_MAX; keywords as in vault_end_message.
+ * ERR_LIMIT: more than VAULT_CHANGES_MAX. Not while a message is begun; a batch may be waiting.
  */
 MUST_USE bool vault_record_changes(struct vault_writer *writer, int64_t mailbox_id,
                                    const struct vault_change *changes, size_t count,

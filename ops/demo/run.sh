@@ -8,6 +8,7 @@
 # auditor "auditor". All of it lies in <data_dir>/demo and is used again at the next run. Ctrl-C ends
 # everything and leaves the data directory alone. BINDIR: else $HOLDFAST_BIN.
 set -euo pipefail
+umask 077
 
 here=$(cd "$(dirname "$0")" && pwd)
 bin=${1:-${HOLDFAST_BIN:-$here/../../build/release/bin}}
@@ -245,7 +246,7 @@ add_accounts() {
             [ "$(field url <<<"$known")" = "$url" ] || holdfast account edit "$name" --url "$url"
         else
             holdfast account add "$name" --url "$url" --password-file "$demo/$name.password" \
-                --tls-ca "$demo/tls/ca.crt"
+                --tls-ca "$demo/tls/ca.crt" --no-test
         fi
     done
 }
@@ -301,9 +302,9 @@ TEXT
 serve() {
     explain_connection
     explain_commands "$1"
-    while kill -0 "$holdfastd_pid" 2>/dev/null; do
-        wait "$holdfastd_pid" || true
-    done
+    if wait "$holdfastd_pid"; then
+        exit 0 # it was asked to end, by the same Ctrl-C
+    fi
     holdfastd_pid=
     die "holdfastd has ended: see $log"
 }
@@ -329,10 +330,10 @@ main() {
     fi
     say "Demonstration: mail of ${people[*]} on a Dovecot of its own, archived in $data_dir."
     make_source
-    start_holdfastd
     add_accounts
     holdfast sync || say "(that may be tried again: $bin/holdfast sync)"
     add_auditor
+    start_holdfastd
     serve "${people[0]}"
 }
 

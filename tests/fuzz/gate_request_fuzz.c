@@ -3,9 +3,9 @@
  * What gate_read_request accepts it can write again as the same octets, and every field is inside
  * its limit; what it refuses it leaves alone.
  */
-#include <assert.h>
-
 #include "gate/message.h"
+
+#include <assert.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

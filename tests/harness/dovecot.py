@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real Dovecot on loopback: its own folder, ports and authority; Maildir with known contents."""
+import base64
 import imaplib
 import os
 import pathlib
 import pwd
+import re
 import signal
 import ssl
 import subprocess
@@ -128,7 +130,7 @@ class Dovecot:
 
     def maildir(self, user, mailbox="INBOX"):
         base = self.dir / "home" / user / "Maildir"
-        return base if mailbox == "INBOX" else base / ("." + mailbox.replace("/", "."))
+        return base if mailbox == "INBOX" else base / ("." + modified_utf7(mailbox).replace("/", "."))
 
     def deliver(self, user, octets, mailbox="INBOX", flags="", at=None):
         """Puts a message into a Maildir as a delivery agent does. flags: Maildir letters, "FS"."""
@@ -171,6 +173,14 @@ class Dovecot:
             if path.is_file() and path.parent.name in ("cur", "new"):
                 files[str(path.relative_to(base))] = (path.read_bytes(), path.stat().st_mtime_ns)
         return files
+
+
+def modified_utf7(name):
+    """RFC 3501 5.1.3, as Dovecot names the folders of a Maildir."""
+    def encode(match):
+        octets = base64.b64encode(match[0].encode("utf-16-be")).rstrip(b"=")
+        return "&" + octets.decode().replace("/", ",") + "-"
+    return re.sub(r"[^\x20-\x7e]+", encode, name.replace("&", "&-"))
 
 
 def _group_name(gid):

@@ -54,7 +54,11 @@ def test_new_mail_flag_changes_and_expunges_are_recorded(installed):
     assert text.count(b"\\Flagged") == 2 and text.count(b"project-x") == 2
     assert text.count(b"$GoneAtSource") == 2
     assert holdfast.sql("SELECT count(*) FROM flag_event WHERE is_gone")[0][0] == 2
-    assert holdfast.sql("SELECT count(*) FROM flag_event WHERE NOT is_gone")[0][0] == 2
+    changes = "flag_event e JOIN placement p USING (account_id, mailbox_id, uid)"
+    assert holdfast.sql(f"SELECT count(*) FROM {changes} WHERE NOT e.is_gone "
+                        "AND e.modseq > p.appeared_modseq")[0][0] == 2
+    # Each history begins with the state in which the message appeared.
+    assert holdfast.sql(f"SELECT count(*) FROM {changes} WHERE e.modseq = p.appeared_modseq")[0][0] == 4
     assert "nothing new" in holdfast.run("sync", "alice").stdout
 
 

@@ -293,6 +293,9 @@ def test_a_role_uses_its_sequences_and_no_others(server, role):
 
 FORBIDDEN = """
 CREATE TEMP TABLE t (n int)
+SELECT pg_logical_emit_message(false, 'x', 'y')
+SELECT pg_current_xact_id()
+SELECT pg_export_snapshot()
 CREATE TEMP SEQUENCE s
 SELECT 1 AS x INTO TEMP t
 CREATE TABLE holdfast.t (n int)

@@ -3,6 +3,11 @@
 -- Jobs as holdfast-ingest holds them, epochs, and what became of each UID (source/lease.h, mailbox.h).
 -- Whatever changes something runs behind source_renew in the same transaction.
 
+-- What this connection runs goes by keys. Plans are made once, and while the tables are still empty they
+-- would be sequential scans, which the same prepared statement then keeps while millions of rows come.
+-- name: source_go_by_keys
+SELECT set_config('enable_seqscan', 'off', false);
+
 -- name: source_claim
 -- args: owner text, kinds text[], lease_seconds bigint
 SELECT job_id, account_id, coalesce(mailbox_id, 0), kind, fence
@@ -10,7 +15,8 @@ SELECT job_id, account_id, coalesce(mailbox_id, 0), kind, fence
 
 -- name: source_renew
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text
-SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb);
+SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb),
+       set_config('synchronous_commit', 'off', true);
 
 -- A paused or removed account is not due again, whatever the worker thinks.
 -- name: source_finish
@@ -55,12 +61,15 @@ SELECT number, name FROM mailbox_keyword WHERE account_id = $1 AND mailbox_id = 
 
 -- Each write of a unit of its own is one statement: the fence (renew_job) is its first part, and what
 -- follows happens only while the lease is held. It gives is_held.
+-- None of them waits for the disk: what a crash takes back is found again by the next enumeration, and
+-- a later commit of the vault, which waits, makes all before it durable too (WAL is in order).
 
 -- UIDs that were pending in the epoch that ends can be asked for no more.
 -- name: source_epoch_open
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, uidvalidity bigint, error text
 WITH held AS MATERIALIZED (
-    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
+           set_config('synchronous_commit', 'off', true)
 ), closed AS (
     UPDATE source_epoch e SET closed_at = now() FROM held
      WHERE is_held AND e.account_id = $5 AND e.mailbox_id = $6 AND e.closed_at IS NULL
@@ -80,7 +89,8 @@ SELECT is_held, coalesce((SELECT epoch FROM opened), 0) FROM held;
 -- name: source_epoch_enumerated
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, uidnext bigint, messages bigint, highestmodseq bigint
 WITH held AS MATERIALIZED (
-    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
+           set_config('synchronous_commit', 'off', true)
 ), done AS (
     UPDATE source_epoch e
        SET uidnext = greatest(e.uidnext, $8), messages = $9, highestmodseq = $10,
@@ -96,7 +106,8 @@ SELECT is_held FROM held;
 -- name: source_epoch_unchanged
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_ids bigint[]
 WITH held AS MATERIALIZED (
-    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
+           set_config('synchronous_commit', 'off', true)
 ), done AS (
     UPDATE source_epoch e
        SET longest_gap = greatest(e.longest_gap, now() - e.enumerated_at), enumerated_at = now()
@@ -107,14 +118,14 @@ WITH held AS MATERIALIZED (
 SELECT is_held FROM held;
 
 -- name: source_window
--- args: account_id bigint, mailbox_id bigint, epoch integer, first bigint, last bigint
+-- args: account_id bigint, mailbox_id bigint, epoch integer, first bigint, last bigint, max bigint
 SELECT u.uid, u.state, u.gone_at IS NOT NULL, u.next_try_at IS NULL OR u.next_try_at <= now(),
        u.attempts, u.placement_uid, p.flags, p.keywords, p.internal_at
   FROM source_uid u
   LEFT JOIN placement p
          ON p.account_id = u.account_id AND p.mailbox_id = u.mailbox_id AND p.uid = u.placement_uid
  WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = $3 AND u.uid BETWEEN $4 AND $5
- ORDER BY u.uid;
+ ORDER BY u.uid LIMIT $6;
 
 -- name: source_pending
 -- args: account_id bigint, mailbox_id bigint, epoch integer, after bigint, max bigint
@@ -136,7 +147,8 @@ SELECT p.uid FROM placement p
 -- name: source_uid_announce
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, uids bigint[]
 WITH held AS MATERIALIZED (
-    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
+           set_config('synchronous_commit', 'off', true)
 ), done AS (
     INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state)
     SELECT $5, $6, $7, uid, 'pending' FROM held, unnest($8) AS uid WHERE is_held
@@ -147,7 +159,8 @@ SELECT is_held FROM held;
 -- name: source_uid_gone
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, uids bigint[]
 WITH held AS MATERIALIZED (
-    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
+           set_config('synchronous_commit', 'off', true)
 ), done AS (
     UPDATE source_uid u
        SET gone_at = coalesce(u.gone_at, now()), next_try_at = NULL,
@@ -161,7 +174,8 @@ SELECT is_held FROM held;
 -- name: source_uid_back
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, uids bigint[]
 WITH held AS MATERIALIZED (
-    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
+           set_config('synchronous_commit', 'off', true)
 ), done AS (
     UPDATE source_uid u
        SET gone_at = NULL, state = CASE u.state WHEN 'gone' THEN 'pending' ELSE u.state END
@@ -175,7 +189,8 @@ SELECT is_held FROM held;
 -- name: source_uid_failed
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, uids bigint[], errors text[], retry_seconds bigint[]
 WITH held AS MATERIALIZED (
-    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
+           set_config('synchronous_commit', 'off', true)
 ), done AS (
     UPDATE source_uid u
        SET attempts = u.attempts + 1, error = f.error,

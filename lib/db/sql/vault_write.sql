@@ -2,6 +2,7 @@
 --
 -- What ingest writes: mailboxes, messages, placements, changes (vault/write.h). Each transaction
 -- begins with vault_renew, and one that adds or changes placements then locks the mailbox row.
+-- Look-ups by an array are LATERAL with OFFSET 0: one index step an item, whatever the statistics.
 
 -- The fence: false means roll back.
 -- name: vault_renew
@@ -40,12 +41,21 @@ RETURNING message_id, sha256;
 -- Runs after vault_message_add, so it sees what others have added meanwhile.
 -- name: vault_message_find
 -- args: account_id bigint, sha256 bytea[]
-SELECT message_id, sha256 FROM message WHERE account_id = $1 AND sha256 = ANY ($2);
+SELECT m.message_id, m.sha256
+  FROM unnest($2) AS w (sha256)
+ CROSS JOIN LATERAL (
+       SELECT m.message_id, m.sha256 FROM message m
+        WHERE m.account_id = $1 AND m.sha256 = w.sha256 OFFSET 0) m;
 
 -- name: vault_source_uid_stored
 -- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[]
-SELECT uid FROM source_uid
- WHERE account_id = $1 AND mailbox_id = $2 AND epoch = $3 AND uid = ANY ($4) AND state = 'stored';
+SELECT s.uid
+  FROM unnest($4) AS w (uid)
+ CROSS JOIN LATERAL (
+       SELECT s.uid, s.state FROM source_uid s
+        WHERE s.account_id = $1 AND s.mailbox_id = $2 AND s.epoch = $3 AND s.uid = w.uid
+       OFFSET 0) s
+ WHERE s.state = 'stored';
 
 -- Placements of these octets and dates that no UID of this epoch stands for yet.
 -- name: vault_epoch_candidates
@@ -55,9 +65,9 @@ SELECT p.uid, m.message_id, p.internal_at, p.flags, p.keywords, p.is_gone
   JOIN message m ON m.account_id = $1 AND m.sha256 = w.sha256
  CROSS JOIN LATERAL (
        SELECT p.uid, p.internal_at, p.flags, p.keywords, p.gone_at IS NOT NULL AS is_gone
-         FROM placement p
-        WHERE p.account_id = $1 AND p.message_id = m.message_id AND p.mailbox_id = $2
-          AND p.internal_at = w.internal_at
+         FROM (SELECT p.* FROM placement p
+                WHERE p.account_id = $1 AND p.message_id = m.message_id OFFSET 0) p
+        WHERE p.mailbox_id = $2 AND p.internal_at = w.internal_at
           AND NOT EXISTS (SELECT FROM source_uid s
                            WHERE s.account_id = $1 AND s.mailbox_id = $2 AND s.epoch = $3
                              AND s.epoch > 1 AND s.placement_uid = p.uid)
@@ -101,17 +111,23 @@ SELECT $1, $2, $3, s.uid, 'stored', s.placement_uid FROM unnest($4, $5) AS s (ui
 
 -- name: vault_placement_states
 -- args: account_id bigint, mailbox_id bigint, uids bigint[]
-SELECT uid, flags, keywords, gone_at IS NOT NULL FROM placement
- WHERE account_id = $1 AND mailbox_id = $2 AND uid = ANY ($3)
- ORDER BY uid;
+SELECT p.uid, p.flags, p.keywords, p.is_gone
+  FROM (SELECT DISTINCT w.uid FROM unnest($3) AS w (uid)) w
+ CROSS JOIN LATERAL (
+       SELECT p.uid, p.flags, p.keywords, p.gone_at IS NOT NULL AS is_gone FROM placement p
+        WHERE p.account_id = $1 AND p.mailbox_id = $2 AND p.uid = w.uid OFFSET 0) p
+ ORDER BY p.uid;
 
 -- The state in which a placement appeared, recorded when it changes for the first time.
 -- name: vault_flag_event_first
 -- args: account_id bigint, mailbox_id bigint, uids bigint[]
 INSERT INTO flag_event (account_id, mailbox_id, modseq, uid, at, flags, keywords, is_gone)
-SELECT account_id, mailbox_id, appeared_modseq, uid, archived_at, flags, keywords, false
-  FROM placement
- WHERE account_id = $1 AND mailbox_id = $2 AND uid = ANY ($3) AND modseq = appeared_modseq;
+SELECT $1, $2, p.appeared_modseq, p.uid, p.archived_at, p.flags, p.keywords, false
+  FROM unnest($3) AS w (uid)
+ CROSS JOIN LATERAL (
+       SELECT p.* FROM placement p
+        WHERE p.account_id = $1 AND p.mailbox_id = $2 AND p.uid = w.uid OFFSET 0) p
+ WHERE p.modseq = p.appeared_modseq;
 
 -- name: vault_flag_event_add
 -- args: account_id bigint, mailbox_id bigint, modseq bigint, uids bigint[], flags smallint[], keywords bytea[], is_gone boolean[]
@@ -119,20 +135,25 @@ INSERT INTO flag_event (account_id, mailbox_id, modseq, uid, flags, keywords, is
 SELECT $1, $2, $3, c.uid, c.flags, c.keywords, c.is_gone
   FROM unnest($4, $5, $6, $7) AS c (uid, flags, keywords, is_gone);
 
+-- By ctid, which stands still while we hold the mailbox row: a plain join may read the whole mailbox.
 -- name: vault_placement_change
 -- args: account_id bigint, mailbox_id bigint, modseq bigint, uids bigint[], flags smallint[], keywords bytea[], is_gone boolean[]
 UPDATE placement p
    SET flags = c.flags, keywords = c.keywords, modseq = $3,
        gone_at = CASE WHEN c.is_gone THEN coalesce(p.gone_at, now()) END
   FROM unnest($4, $5, $6, $7) AS c (uid, flags, keywords, is_gone)
- WHERE p.account_id = $1 AND p.mailbox_id = $2 AND p.uid = c.uid;
+ CROSS JOIN LATERAL (
+       SELECT q.ctid AS place FROM placement q
+        WHERE q.account_id = $1 AND q.mailbox_id = $2 AND q.uid = c.uid OFFSET 0) q
+ WHERE p.ctid = q.place;
 
 ---------------------------------------------------------------------------------------------------
 
 -- name: vault_listed_find
 -- args: account_id bigint, paths text[]
 SELECT mailbox_id, path, coalesce(special_use, ''), is_noselect, gone_at IS NOT NULL
-  FROM mailbox WHERE account_id = $1 AND path = ANY ($2);
+  FROM mailbox WHERE account_id = $1 AND path = ANY ($2)
+ ORDER BY path COLLATE "C";
 
 -- UIDVALIDITY: seconds since 1970, and over all that the account has had.
 -- name: vault_listed_add

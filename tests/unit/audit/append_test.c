@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "audit/append.h"
-
 #include "db/test_server.h"
 
 #define NO_TOKEN "0000000000000000000000000000000000000000000000000000000000000000"
@@ -27,7 +26,9 @@ TEST(events_are_listed_as_they_were_appended_with_the_role_that_spoke)
         return;
     test_sql(owner, "TRUNCATE audit_event");
     struct audit_event events[] = {
-        { .kind = AUDIT_FETCH, .account_id = 7, .mailbox_id = 31,
+        { .kind = AUDIT_FETCH,
+          .account_id = 7,
+          .mailbox_id = 31,
           .fields = AUDIT_FIELDS(AUDIT_TEXT("uids", BYTES("1:500")), AUDIT_I64("messages", 500)) },
         { .kind = AUDIT_REFUSED_WRITE },
     };
@@ -96,8 +97,8 @@ TEST(a_token_names_its_session_and_one_that_no_session_has_names_nobody)
     CHECK_BYTES(rows[0].auditor_name, BYTES("teresa"));
     CHECK_EQ_I64(rows[1].session_id, 0);
     CHECK_EQ_I64(rows[1].auditor_id, 0);
-    CHECK_EQ_U64(list(owner, arena, &(struct audit_query){ .auditor_name = BYTES("teresa") }, &rows),
-                 1);
+    CHECK_EQ_U64(
+        list(owner, arena, &(struct audit_query){ .auditor_name = BYTES("teresa") }, &rows), 1);
     test_sql(owner, "TRUNCATE login_session, auditor CASCADE");
 }
 
@@ -109,8 +110,8 @@ TEST(what_is_not_a_token_or_too_many_events_never_reach_the_database)
 
     if (owner == NULL)
         return;
-    CHECK(!audit_append_one(owner, &(struct audit_event){ .kind = AUDIT_LOGIN, .token = BYTES("a") },
-                            &err));
+    CHECK(!audit_append_one(
+        owner, &(struct audit_event){ .kind = AUDIT_LOGIN, .token = BYTES("a") }, &err));
     CHECK_EQ_U64(err.code, ERR_SYNTAX);
     CHECK(audit_append_many(owner, events, AUDIT_APPEND_MAX, &err));
     CHECK(!audit_append_many(owner, events, AUDIT_APPEND_MAX + 1, &err));

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "audit/event.h"
-
 #include "../test.h"
+#include "audit/event.h"
 #include "audit/internal.h"
 
 static struct bytes detail_of(const struct audit_field *fields, struct buf *store)
@@ -48,8 +47,9 @@ TEST(text_is_cut_and_made_printable_so_that_the_database_takes_it)
     CHECK_BYTES(detail_of(AUDIT_FIELDS(AUDIT_TEXT("c", BYTES("a\0b\x1b[\xff\n"))), &store),
                 BYTES("{\"c\":\"a?b?[??\"}"));
     memset(octets, '"', sizeof octets);
-    CHECK_EQ_U64(detail_of(AUDIT_FIELDS(AUDIT_TEXT("c", bytes_of(octets, sizeof octets))), &store).len,
-                 2 * AUDIT_TEXT_BYTES + 8);
+    CHECK_EQ_U64(
+        detail_of(AUDIT_FIELDS(AUDIT_TEXT("c", bytes_of(octets, sizeof octets))), &store).len,
+        2 * AUDIT_TEXT_BYTES + 8);
 }
 
 TEST(fields_over_the_limit_are_refused)

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "audit/writer.h"
-
-#include <pthread.h>
-
 #include "audit/append.h"
+#include "audit/writer.h"
 #include "base/fd.h"
 #include "db/test_server.h"
+
+#include <pthread.h>
 
 static struct log quiet = { .fd = -1, .level = LOG_ERROR, .process = "test" };
 
@@ -47,7 +46,10 @@ TEST(a_ticket_comes_true_when_the_row_is_there)
     CHECK_EQ_U64(audit_get_counts(writer).committed, 3);
 }
 
-enum { THREADS = 16, EVENTS_EACH = 50 };
+enum {
+    THREADS = 16,
+    EVENTS_EACH = 50
+};
 
 struct session {
     struct audit_writer *writer;

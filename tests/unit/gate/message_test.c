@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gate/message.h"
-
 #include "../test.h"
+#include "gate/message.h"
 
 #define TOKEN "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
@@ -102,8 +101,8 @@ TEST(fields_at_their_limit_pass_and_one_octet_more_does_not)
     CHECK_EQ_U64(err.code, ERR_LIMIT);
     CHECK_EQ_U64(datagram.len, 0);
 
-    reply.secret = (struct gate_secret){ GATE_SECRET_PASSWORD, 1,
-                                         bytes_of(octets, GATE_SECRET_MAX_BYTES) };
+    reply.secret =
+        (struct gate_secret){ GATE_SECRET_PASSWORD, 1, bytes_of(octets, GATE_SECRET_MAX_BYTES) };
     CHECK(gate_write_reply(&reply, &datagram, &err));
     CHECK(gate_read_reply(gate_datagram_bytes(&datagram), &answer, &err));
     reply.secret.octets.len++;
@@ -132,7 +131,8 @@ TEST(tokens_are_64_lower_case_hex_digits_and_ids_are_positive)
     CHECK(gate_write_request(&request, &datagram, &err));
     CHECK(!gate_read_request(gate_datagram_bytes(&datagram), &got, &err));
     request = requests[2];
-    request.open_pack.token = BYTES("AA112233445566778899aabbccddeeff00112233445566778899aabbccddeeff");
+    request.open_pack.token =
+        BYTES("AA112233445566778899aabbccddeeff00112233445566778899aabbccddeeff");
     CHECK(gate_write_request(&request, &datagram, &err));
     CHECK(!gate_read_request(gate_datagram_bytes(&datagram), &got, &err));
     request.open_pack.token = BYTES("aa");

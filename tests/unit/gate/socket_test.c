@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../test.h"
+#include "base/fd.h"
+#include "gate/client.h"
+#include "gate/server.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -10,10 +13,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include "base/fd.h"
-#include "gate/client.h"
-#include "gate/server.h"
 
 #define TOKEN "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
@@ -93,7 +92,8 @@ TEST(a_reply_brings_its_secret_and_the_request_is_wiped)
 {
     struct place place;
     open_place(&place);
-    struct answerer a = { .place = &place, .fd = -1,
+    struct answerer a = { .place = &place,
+                          .fd = -1,
                           .reply = { .kind = GATE_SOURCE_SECRET,
                                      .secret = { GATE_SECRET_PASSWORD, 7, BYTES_INIT("hush") } } };
     struct gate_datagram store = { 0 };
@@ -113,7 +113,8 @@ TEST(a_descriptor_travels_with_the_reply_and_is_close_on_exec)
 {
     struct place place;
     open_place(&place);
-    struct answerer a = { .place = &place, .fd = open("/dev/zero", O_RDONLY | O_CLOEXEC),
+    struct answerer a = { .place = &place,
+                          .fd = open("/dev/zero", O_RDONLY | O_CLOEXEC),
                           .reply = { .kind = GATE_OPEN_PACK } };
     struct gate_datagram store = { 0 };
     struct gate_reply reply;
@@ -161,13 +162,16 @@ TEST(a_gate_that_is_absent_or_silent_is_a_reason_to_try_again)
     struct gate_reply reply;
     struct err err = { 0 };
 
-    CHECK(!gate_call(place.path, &source_secret, &store, &reply, NULL, deadline_after_ms(50), &err));
+    CHECK(
+        !gate_call(place.path, &source_secret, &store, &reply, NULL, deadline_after_ms(50), &err));
     CHECK_EQ_U64(err.code, ERR_RETRY);
     fd_close(&place.listener);
-    CHECK(!gate_call(place.path, &source_secret, &store, &reply, NULL, deadline_after_ms(50), &err));
+    CHECK(
+        !gate_call(place.path, &source_secret, &store, &reply, NULL, deadline_after_ms(50), &err));
     CHECK_EQ_U64(err.code, ERR_RETRY);
     close_place(&place);
-    CHECK(!gate_call(place.path, &source_secret, &store, &reply, NULL, deadline_after_ms(50), &err));
+    CHECK(
+        !gate_call(place.path, &source_secret, &store, &reply, NULL, deadline_after_ms(50), &err));
     CHECK_EQ_U64(err.code, ERR_RETRY);
 }
 
@@ -300,7 +304,9 @@ TEST(descriptors_sent_uninvited_are_closed)
     CHECK(pipe(pipes) == 0);
     CHECK(gate_write_request(&source_secret, &datagram, &err));
     struct iovec iov = { datagram.octets, datagram.len };
-    struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room,
+    struct msghdr msg = { .msg_iov = &iov,
+                          .msg_iovlen = 1,
+                          .msg_control = control.room,
                           .msg_controllen = sizeof control.room };
     struct cmsghdr *header = CMSG_FIRSTHDR(&msg);
     *header = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };

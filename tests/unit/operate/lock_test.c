@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/fd.h"
 #include "operate/lock.h"
+#include "test.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "test.h"
-#include "base/fd.h"
 
 /* A folder of its own, removed with what the locks left in it. */
 struct folder {

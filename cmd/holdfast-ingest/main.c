@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * holdfast-ingest: claims the jobs that are due, one at a time, and runs them.
+ *
+ * Holds one database connection and, during a job, one connection to a source server. A job that was
+ * begun is finished or dropped at a safe point when SIGTERM comes (ingest/run.h). One thread.
+ */
+#include "base/clock.h"
+#include "conf/runtime.h"
+#include "gate/client.h"
+#include "ingest/run.h"
+#include "process/process.h"
+#include "source/lease.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+enum {
+    CONNECT_MS = 60000,
+    IDLE_MS = 1000,    /* between two looks for work */
+    TROUBLE_MS = 2000, /* after a failure of the database */
+};
+
+static struct bytes owner_name(char text[32])
+{
+    int len = snprintf(text, 32, "ingest %jd", (intmax_t)getpid());
+
+    return bytes_of(text, (size_t)len);
+}
+
+/* Claims and runs one job. *has_run false: nothing is due. */
+static bool run_one(struct db *db, const struct ingest_settings *settings, bool *has_run,
+                    struct err *err)
+{
+    struct source_lease lease;
+    char text[32];
+
+    return source_claim_job(db, owner_name(text), &lease, has_run, err) &&
+           (!*has_run || ingest_run_job(db, &lease, settings, err));
+}
+
+/* True: stop. */
+static bool mend(struct process *process, struct db *db, struct err *err)
+{
+    log_warn(&process->log, "the archive failed, the job is left to its lease", F_ERR(err));
+    err_clear(err);
+    if (process_wait(process, TROUBLE_MS))
+        return true;
+    if (!db_reset_if_broken(db, err))
+        err_clear(err); /* tried again in the next round */
+    return false;
+}
+
+static void work(struct process *process, struct db *db)
+{
+    char gate_path[CONF_SOCKET_PATH_BYTES];
+    struct ingest_settings settings = {
+        .gate_socket = gate_path,
+        .stop_fd = process->stop_fd,
+        .log = &process->log,
+    };
+
+    conf_get_socket_path(&process->runtime, GATE_INGEST_SOCKET, gate_path);
+    while (!process_must_stop(process)) {
+        bool has_run = false;
+        struct err err = { 0 };
+
+        if (!run_one(db, &settings, &has_run, &err)) {
+            if (mend(process, db, &err))
+                return;
+        } else if (!has_run && process_wait(process, IDLE_MS)) {
+            return;
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    CLEANUP(db_close) struct db *db = NULL;
+    struct process process;
+    struct err err = { 0 };
+
+    if (!process_start(argc, argv, "ingest", "holdfast_ingest", &process, &err)) {
+        (void)fprintf(stderr, "holdfast-ingest: %s\n", err.text);
+        return err_exit_status(err.code);
+    }
+    if (!process_connect(&process, CONNECT_MS, &db, &err)) {
+        log_error(&process.log, "no database", F_ERR(&err));
+        process_end(&process);
+        return err_exit_status(err.code);
+    }
+    process_ready();
+    work(&process, db);
+    db_close(&db);
+    process_end(&process);
+    return 0;
+}

@@ -1,0 +1,164 @@
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- What readers read (vault/read.h), under row-level security. Columns that stand in a function's
+-- way as an index condition must be compared with leakproof operators only (int8, text, bytea: all
+-- are); joins are LATERAL with OFFSET 0, so that no estimate ever turns a page into a hash join.
+
+-- name: vault_account_list
+-- args: after text, page bigint
+SELECT account_id, name FROM account_name WHERE name > $1 ORDER BY name LIMIT $2;
+
+-- The columns of a mailbox: the same in the next five.
+-- name: vault_mailbox_list
+-- args: after_account text, after_path text, page bigint
+SELECT m.account_id, m.mailbox_id, m.uidvalidity, m.uidnext, m.highestmodseq, m.messages, m.unseen,
+       m.deleted, m.octets, m.is_noselect, m.gone_at IS NOT NULL, n.name, m.path, m.source_name,
+       coalesce(m.special_use, '')
+  FROM account_name n JOIN mailbox m ON m.account_id = n.account_id
+ WHERE n.name >= $1 AND (n.name > $1 OR m.path > $2)
+ ORDER BY n.name, m.path LIMIT $3;
+
+-- name: vault_mailbox_list_account
+-- args: account text, after_path text, page bigint
+SELECT m.account_id, m.mailbox_id, m.uidvalidity, m.uidnext, m.highestmodseq, m.messages, m.unseen,
+       m.deleted, m.octets, m.is_noselect, m.gone_at IS NOT NULL, n.name, m.path, m.source_name,
+       coalesce(m.special_use, '')
+  FROM account_name n JOIN mailbox m ON m.account_id = n.account_id
+ WHERE n.name = $1 AND m.path > $2
+ ORDER BY m.path LIMIT $3;
+
+-- name: vault_mailbox_find
+-- args: account text, path text
+SELECT m.account_id, m.mailbox_id, m.uidvalidity, m.uidnext, m.highestmodseq, m.messages, m.unseen,
+       m.deleted, m.octets, m.is_noselect, m.gone_at IS NOT NULL, n.name, m.path, m.source_name,
+       coalesce(m.special_use, '')
+  FROM account_name n JOIN mailbox m ON m.account_id = n.account_id
+ WHERE n.name = $1 AND m.path = $2;
+
+-- name: vault_mailbox_load
+-- args: account_id bigint, mailbox_id bigint
+SELECT m.account_id, m.mailbox_id, m.uidvalidity, m.uidnext, m.highestmodseq, m.messages, m.unseen,
+       m.deleted, m.octets, m.is_noselect, m.gone_at IS NOT NULL, n.name, m.path, m.source_name,
+       coalesce(m.special_use, '')
+  FROM mailbox m JOIN account_name n ON n.account_id = m.account_id
+ WHERE m.account_id = $1 AND m.mailbox_id = $2;
+
+-- name: vault_mailbox_poll
+-- args: account_id bigint, mailbox_id bigint
+SELECT account_id, mailbox_id, uidvalidity, uidnext, highestmodseq, messages, unseen, deleted,
+       octets, is_noselect, gone_at IS NOT NULL
+  FROM mailbox WHERE account_id = $1 AND mailbox_id = $2;
+
+-- name: vault_mailbox_disposed
+-- args: account_id bigint, mailbox_id bigint
+SELECT first_uid, last_uid FROM mailbox_disposed WHERE account_id = $1 AND mailbox_id = $2
+ ORDER BY first_uid;
+
+-- By the partial index placement_unseen: one step however large the mailbox.
+-- name: vault_mailbox_first_unseen
+-- args: account_id bigint, mailbox_id bigint
+SELECT uid FROM placement
+ WHERE account_id = $1 AND mailbox_id = $2 AND (flags & 1) = 0
+ ORDER BY uid LIMIT 1;
+
+-- The ranges are either one, or together no wider than a page. The columns of a placement: the same
+-- in the next five.
+-- name: vault_placement_page
+-- args: account_id bigint, mailbox_id bigint, firsts bigint[], lasts bigint[], page bigint
+SELECT p.*
+  FROM unnest($3, $4) AS r (first, last)
+ CROSS JOIN LATERAL (
+       SELECT uid, flags, internal_at, internal_zone, archived_at, gone_at, modseq,
+              appeared_modseq, keywords, message_id
+         FROM placement
+        WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN r.first AND r.last
+        ORDER BY uid LIMIT $5) p
+ ORDER BY p.uid;
+
+-- name: vault_placement_page_size
+-- args: account_id bigint, mailbox_id bigint, firsts bigint[], lasts bigint[], page bigint
+SELECT p.*, m.size_bytes, m.sha256
+  FROM unnest($3, $4) AS r (first, last)
+ CROSS JOIN LATERAL (
+       SELECT uid, flags, internal_at, internal_zone, archived_at, gone_at, modseq,
+              appeared_modseq, keywords, message_id
+         FROM placement
+        WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN r.first AND r.last
+        ORDER BY uid LIMIT $5) p
+ CROSS JOIN LATERAL (
+       SELECT m.size_bytes, m.sha256 FROM message m
+        WHERE m.account_id = $1 AND m.message_id = p.message_id OFFSET 0) m
+ ORDER BY p.uid;
+
+-- name: vault_placement_page_locator
+-- args: account_id bigint, mailbox_id bigint, firsts bigint[], lasts bigint[], page bigint
+SELECT p.*, m.size_bytes, m.sha256, l.run_id, l.raw_offset
+  FROM unnest($3, $4) AS r (first, last)
+ CROSS JOIN LATERAL (
+       SELECT uid, flags, internal_at, internal_zone, archived_at, gone_at, modseq,
+              appeared_modseq, keywords, message_id
+         FROM placement
+        WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN r.first AND r.last
+        ORDER BY uid LIMIT $5) p
+ CROSS JOIN LATERAL (
+       SELECT m.size_bytes, m.sha256 FROM message m
+        WHERE m.account_id = $1 AND m.message_id = p.message_id OFFSET 0) m
+ CROSS JOIN LATERAL (
+       SELECT l.run_id, l.raw_offset FROM locator l
+        WHERE l.account_id = $1 AND l.message_id = p.message_id OFFSET 0) l
+ ORDER BY p.uid;
+
+-- Of its own, so that the other pages are never tempted by the index on MODSEQ.
+-- name: vault_placement_page_changed
+-- args: account_id bigint, mailbox_id bigint, firsts bigint[], lasts bigint[], changed_since bigint, page bigint
+SELECT p.*, m.size_bytes, m.sha256, l.run_id, l.raw_offset
+  FROM unnest($3, $4) AS r (first, last)
+ CROSS JOIN LATERAL (
+       SELECT uid, flags, internal_at, internal_zone, archived_at, gone_at, modseq,
+              appeared_modseq, keywords, message_id
+         FROM placement
+        WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN r.first AND r.last
+          AND modseq > $5
+        ORDER BY uid LIMIT $6) p
+ CROSS JOIN LATERAL (
+       SELECT m.size_bytes, m.sha256 FROM message m
+        WHERE m.account_id = $1 AND m.message_id = p.message_id OFFSET 0) m
+ CROSS JOIN LATERAL (
+       SELECT l.run_id, l.raw_offset FROM locator l
+        WHERE l.account_id = $1 AND l.message_id = p.message_id OFFSET 0) l
+ ORDER BY p.uid;
+
+-- name: vault_placement_by_hash
+-- args: first_sha256 bytea, last_sha256 bytea, page bigint
+SELECT p.uid, p.flags, p.internal_at, p.internal_zone, p.archived_at, p.gone_at, p.modseq,
+       p.appeared_modseq, p.keywords, p.message_id, m.size_bytes, m.sha256, l.run_id, l.raw_offset,
+       m.account_id, p.mailbox_id, n.name, b.path
+  FROM message m
+  JOIN locator l ON l.account_id = m.account_id AND l.message_id = m.message_id
+  JOIN placement p ON p.account_id = m.account_id AND p.message_id = m.message_id
+  JOIN mailbox b ON b.account_id = p.account_id AND b.mailbox_id = p.mailbox_id
+  JOIN account_name n ON n.account_id = m.account_id
+ WHERE m.sha256 >= $1 AND m.sha256 <= $2
+ ORDER BY m.account_id, p.mailbox_id, p.uid LIMIT $3;
+
+-- Frames that hold raw octets first … last of runs, with their stored octets while in the spool.
+-- name: vault_frame_range
+-- args: account_id bigint, run_ids bigint[], firsts bigint[], lasts bigint[]
+SELECT f.run_id, f.raw_start, f.raw_bytes, f.stored_bytes, f.stored_sha256, f.key_id, f.pack_id,
+       f.pack_offset, k.sha256, s.octets
+  FROM unnest($2, $3, $4) WITH ORDINALITY AS r (run_id, first, last, position)
+ CROSS JOIN LATERAL (
+       SELECT f.* FROM frame f
+        WHERE f.account_id = $1 AND f.run_id = r.run_id AND f.raw_start <= r.last
+          AND f.raw_start >= (SELECT b.raw_start FROM frame b
+                               WHERE b.account_id = $1 AND b.run_id = r.run_id
+                                 AND b.raw_start <= r.first
+                               ORDER BY b.raw_start DESC LIMIT 1)
+        ORDER BY f.raw_start OFFSET 0) f
+  LEFT JOIN LATERAL (
+       SELECT s.octets FROM spool s
+        WHERE s.account_id = $1 AND s.frame_id = f.frame_id AND s.week = f.week OFFSET 0) s ON true
+  LEFT JOIN LATERAL (
+       SELECT k.sha256 FROM pack k
+        WHERE k.account_id = $1 AND k.pack_id = f.pack_id OFFSET 0) k ON true
+ ORDER BY r.position, f.raw_start;

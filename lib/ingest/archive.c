@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The vault as the sink of a fetch, its commits, and the progress of the run.
+ */
+#include "base/buf.h"
+#include "base/limits.h"
+#include "ingest/internal.h"
+
+/* A message that the vault refuses is that message's failure; all else is the archive's. */
+static bool judge(struct ingest_run *run, bool is_done, const struct err *err)
+{
+    if (!is_done && err->code != ERR_SYNTAX && err->code != ERR_LIMIT)
+        run->has_archive_failed = true;
+    return is_done;
+}
+
+static bool begin(void *context, uint64_t announced_bytes, struct err *err)
+{
+    struct ingest_run *run = context;
+
+    if (!judge(run, vault_begin_message(run->writer, announced_bytes, err), err))
+        return false;
+    run->is_in_large = announced_bytes > LIMIT_BATCH_BYTES;
+    return true;
+}
+
+static bool take_octets(void *context, struct bytes octets, struct err *err)
+{
+    struct ingest_run *run = context;
+
+    return ingest_archive(run, vault_write_message(run->writer, octets, err));
+}
+
+static void give_up(void *context)
+{
+    struct ingest_run *run = context;
+
+    vault_abort_message(run->writer);
+    run->is_in_large = false;
+}
+
+/* Names as the database can hold them, in the arena. */
+static bool settle_keywords(const struct imap_flags *flags, struct arena *arena,
+                            struct vault_arrival *arrival, struct err *err)
+{
+    CLEANUP(buf_free) struct buf name = buf_create(LIMIT_KEYWORD_BYTES);
+    struct bytes *names;
+
+    if (flags->keyword_count == 0)
+        return true;
+    names = arena_new_array(arena, struct bytes, flags->keyword_count);
+    for (size_t i = 0; i < flags->keyword_count; i++) {
+        buf_reset(&name, LIMIT_KEYWORD_BYTES);
+        ingest_write_keyword(&name, flags->keywords[i]);
+        if (!arena_try_copy(arena, buf_bytes(&name), LIMIT_KEYWORD_BYTES, &names[i], err))
+            return false;
+    }
+    arrival->keywords = names;
+    arrival->keyword_count = flags->keyword_count;
+    return true;
+}
+
+static bool end_message(struct ingest_run *run, const struct imap_fetch_response *message,
+                        struct arena *arena, struct err *err)
+{
+    struct vault_arrival arrival = {
+        .source_uid = message->uid.n,
+        .flags = message->flags.system,
+        .internal_usec = message->internaldate.usec,
+        .internal_zone = message->internaldate.zone_minutes,
+    };
+
+    if ((message->has & IMAP_HAS_INTERNALDATE) == 0) {
+        arrival.internal_usec = clock_now_usec(); /* the source has none that can be read */
+        ingest_count_odd(run->client);
+    }
+    if (!settle_keywords(&message->flags, arena, &arrival, err)) {
+        vault_abort_message(run->writer);
+        return false;
+    }
+    return judge(run, vault_end_message(run->writer, &arrival, err), err);
+}
+
+static bool end(void *context, const struct imap_fetch_response *message, struct err *err)
+{
+    struct ingest_run *run = context;
+    struct arena *arena = arena_create(1 << 20);
+    bool is_done = end_message(run, message, arena, err);
+
+    arena_free(&arena);
+    run->is_in_large = false;
+    if (!is_done)
+        return false;
+    run->arriving_bytes += message->body_bytes;
+    if (vault_batch_is_full(run->writer) || deadline_has_passed(run->next_commit))
+        return ingest_commit(run, err);
+    return true;
+}
+
+struct ingest_sink ingest_make_sink(struct ingest_run *run)
+{
+    return (struct ingest_sink){
+        .context = run,
+        .begin = begin,
+        .octets = take_octets,
+        .end = end,
+        .abort = give_up,
+    };
+}
+
+bool ingest_report(struct ingest_run *run, bool is_urgent, struct err *err)
+{
+    if (!is_urgent && !deadline_has_passed(run->next_report))
+        return true;
+    run->next_report = deadline_after_ms(INGEST_REPORT_MS);
+    return ingest_archive(run, source_renew(run->db, run->lease, &run->progress, err));
+}
+
+bool ingest_commit(struct ingest_run *run, struct err *err)
+{
+    struct vault_counts counts = { 0 };
+    bool is_done = vault_commit_batch(run->writer, &counts, err);
+
+    if (!is_done && err->code == ERR_RETRY) { /* a serialization failure, say: the batch is kept */
+        err_clear(err);
+        is_done = vault_commit_batch(run->writer, &counts, err);
+    }
+    if (!ingest_archive(run, is_done))
+        return false;
+    run->next_commit = deadline_after_ms(INGEST_COMMIT_MS);
+    run->progress.fetched += counts.placed;
+    run->progress.bytes += run->arriving_bytes;
+    run->arriving_bytes = 0;
+    if (run->target_at < run->target_count)
+        run->targets[run->target_at].fetched += counts.messages;
+    return ingest_report(run, false, err);
+}

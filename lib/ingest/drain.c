@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One mailbox: EXAMINE, epoch, enumeration, then every message that is not archived.
+ */
+#include "base/limits.h"
+#include "ingest/internal.h"
+#include "ingest/set.h"
+
+#include <stdio.h>
+
+/* One pass over a mailbox. */
+struct drain {
+    struct ingest_run *run;
+    struct ingest_target *target;
+    struct ingest_selected selected;
+    struct ingest_names names;
+    uint64_t enumerated; /* UIDs that were shown */
+    uint32_t top;        /* the largest of them */
+    bool is_replaced;
+};
+
+/* ---- epoch ---- */
+
+static bool open_epoch(struct drain *drain, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    struct ingest_target *target = drain->target;
+
+    if (!ingest_archive(run,
+                        source_open_epoch(run->db, run->lease, target->known.mailbox_id,
+                                          drain->selected.uidvalidity, &target->known.epoch, err)))
+        return false;
+    target->known.pending = 0;
+    target->is_epoch_new = true;
+    return true;
+}
+
+static bool settle_epoch(struct drain *drain, struct err *err)
+{
+    const struct source_epoch *epoch = &drain->target->known.epoch;
+
+    if (epoch->number == 0 || epoch->uidvalidity != drain->selected.uidvalidity)
+        return open_epoch(drain, err);
+    return true;
+}
+
+static bool load_names(struct drain *drain, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    struct source_keywords known;
+
+    arena_reset(run->mailbox_arena);
+    return ingest_archive(run,
+                          source_load_keywords(run->db, run->lease, drain->target->known.mailbox_id,
+                                               run->mailbox_arena, &known, err)) &&
+           ingest_start_names(&known, run->mailbox_arena, &drain->names, err);
+}
+
+/* ---- enumeration ---- */
+
+static bool enumerate_window(struct drain *drain, uint32_t first, uint32_t last, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    struct ingest_enumeration window = { NULL, 0 };
+    bool is_numbered_anew_unseen = drain->selected.uidvalidity == 0;
+
+    arena_reset(run->window_arena);
+    if (drain->selected.exists > 0 &&
+        !ingest_enumerate(run->client, first, last, is_numbered_anew_unseen, &drain->selected,
+                          &drain->names, run->window_arena, &window, err))
+        return false;
+    drain->enumerated += window.count;
+    if (window.count > 0 && window.seen[window.count - 1].uid > drain->top)
+        drain->top = window.seen[window.count - 1].uid;
+    return ingest_apply_window(run, drain->target, &window, first, last, &drain->selected,
+                               &drain->names, &drain->is_replaced, err);
+}
+
+/* The largest UID that the windows must reach. A UIDNEXT that is too small costs nothing: the last
+ * window is open. */
+static bool find_top(struct drain *drain, uint32_t *top, struct err *err)
+{
+    if (drain->selected.uidnext > 1) {
+        *top = drain->selected.uidnext - 1;
+        return true;
+    }
+    return ingest_find_top(drain->run->client, &drain->selected, top, err);
+}
+
+/* As many messages as a window may hold come in one answer; more in windows of UIDs. */
+static bool enumerate_all(struct drain *drain, struct err *err)
+{
+    uint32_t top;
+    uint32_t first = 1;
+
+    if (drain->selected.exists <= LIMIT_ENUMERATE_UIDS)
+        return enumerate_window(drain, 1, 0, err);
+    if (!find_top(drain, &top, err))
+        return false;
+    while (!drain->is_replaced && top - first >= LIMIT_ENUMERATE_UIDS) {
+        if (!enumerate_window(drain, first, first + LIMIT_ENUMERATE_UIDS - 1, err) ||
+            !ingest_report(drain->run, false, err))
+            return false;
+        first += LIMIT_ENUMERATE_UIDS;
+    }
+    return drain->is_replaced || enumerate_window(drain, first, 0, err);
+}
+
+/* Mail may have come while we read; whatever EXISTS promised before must have been shown. */
+static bool check_count(struct drain *drain, struct err *err)
+{
+    uint64_t promised = drain->selected.exists;
+
+    if (drain->enumerated >= promised)
+        return true;
+    if (drain->top == UINT32_MAX || !enumerate_window(drain, drain->top + 1, 0, err))
+        return false;
+    if (promised > drain->selected.exists)
+        promised = drain->selected.exists; /* expunged since */
+    if (drain->enumerated < promised)
+        return err_fail(err, ERR_ABSENT, "%ju messages are announced and only %ju are listed",
+                        (uintmax_t)promised, (uintmax_t)drain->enumerated);
+    return true;
+}
+
+static bool enumerate(struct drain *drain, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    struct source_epoch *epoch = &drain->target->known.epoch;
+    struct source_enumeration end;
+
+    if (!enumerate_all(drain, err))
+        return false;
+    if (drain->is_replaced) { /* without UIDVALIDITY, INTERNALDATE told (ingest/README 5) */
+        drain->is_replaced = false;
+        drain->enumerated = 0;
+        drain->top = 0;
+        if (!open_epoch(drain, err) || !enumerate_all(drain, err))
+            return false;
+    }
+    if (!check_count(drain, err))
+        return false;
+    end = (struct source_enumeration){
+        .uidnext = (uint64_t)drain->top + 1,
+        .exists = drain->enumerated,
+        .highestmodseq = drain->selected.highestmodseq,
+    };
+    if (drain->selected.uidnext > end.uidnext)
+        end.uidnext = drain->selected.uidnext;
+    epoch->uidnext = end.uidnext;
+    return ingest_archive(run, source_finish_enumeration(run->db, run->lease,
+                                                         drain->target->known.mailbox_id,
+                                                         epoch->number, &end, err));
+}
+
+/* ---- messages ---- */
+
+static bool mark_failed(struct drain *drain, const struct source_uid_failure *failures,
+                        size_t count, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+
+    drain->target->failed += count;
+    return count == 0 ||
+           ingest_archive(
+               run, source_mark_failed(run->db, run->lease, drain->target->known.mailbox_id,
+                                       drain->target->known.epoch.number, failures, count, err));
+}
+
+static bool record_failures(struct drain *drain, const struct ingest_fetch_result *result,
+                            struct err *err)
+{
+    struct source_uid_failure *failures =
+        arena_new_array(drain->run->window_arena, struct source_uid_failure, result->failure_count);
+
+    for (size_t i = 0; i < result->failure_count; i++)
+        failures[i] = (struct source_uid_failure){
+            .uid = result->failures[i].uid,
+            .error = result->failures[i].text,
+            .retry_in_seconds = INGEST_UID_RETRY_SECONDS,
+        };
+    return mark_failed(drain, failures, result->failure_count, err);
+}
+
+/* OK, and nothing came: either they are gone by now, or the source keeps them from us. */
+static bool settle_missing(struct drain *drain, const uint32_t *uids, size_t count,
+                           const struct ingest_fetch_result *result, struct err *err)
+{
+    struct arena *arena = drain->run->window_arena;
+    uint32_t *missing = arena_new_array(arena, uint32_t, count);
+    struct source_uid_failure *failures = arena_new_array(arena, struct source_uid_failure, count);
+    const uint32_t *present = NULL;
+    size_t missing_count = 0;
+    size_t present_count = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (result->states[i] == INGEST_MISSING)
+            missing[missing_count++] = uids[i];
+    if (missing_count == 0)
+        return true;
+    if (!ingest_mark_vanished(drain->run, drain->target, missing, NULL, missing_count,
+                              &drain->selected, &present, &present_count, arena, err))
+        return false;
+    for (size_t i = 0; i < present_count; i++)
+        failures[i] = (struct source_uid_failure){
+            .uid = present[i],
+            .error = BYTES("the source lists it, but answered OK without sending it"),
+            .retry_in_seconds = INGEST_UID_RETRY_SECONDS,
+        };
+    return mark_failed(drain, failures, present_count, err);
+}
+
+/* The connection ended within a message: the second time, that message is put aside. */
+static bool note_broken(struct drain *drain, uint32_t uid, struct err *err)
+{
+    struct ingest_target *target = drain->target;
+    struct source_uid_failure failure = {
+        .uid = uid,
+        .error = BYTES("the connection ended within its octets, twice"),
+        .retry_in_seconds = INGEST_UID_RETRY_SECONDS,
+    };
+
+    if (uid == 0 || uid != target->suspect_uid) {
+        target->suspect_uid = uid;
+        return true;
+    }
+    target->suspect_uid = 0;
+    target->breaks = 0; /* that is progress */
+    return mark_failed(drain, &failure, 1, err);
+}
+
+/* The fetch failed with *err: what came before is kept. False in any case; *err stays, unless the
+ * archive fails too. */
+static bool save_rest(struct drain *drain, const struct ingest_fetch_result *result,
+                      struct err *err)
+{
+    struct err archive_err = { 0 };
+    uint64_t fetched = drain->target->fetched;
+
+    if (drain->run->has_archive_failed)
+        return false;
+    if (!ingest_commit(drain->run, &archive_err) || !record_failures(drain, result, &archive_err) ||
+        (!result->was_refused && !ingest_was_stopped(drain->run->client) &&
+         !note_broken(drain, result->broken_uid, &archive_err))) {
+        *err = archive_err;
+        return false;
+    }
+    if (drain->target->fetched > fetched)
+        drain->target->breaks = 0;
+    drain->run->was_refused = result->was_refused;
+    return false;
+}
+
+static bool fetch_page(struct drain *drain, const uint32_t *uids, size_t count, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    struct ingest_sink sink = ingest_make_sink(run);
+    struct ingest_fetch_result result;
+    bool is_done = ingest_fetch(run->client, uids, count, &sink, run->window_arena, &result, err);
+
+    run->progress.size_notes += result.size_notes;
+    if (!is_done)
+        return save_rest(drain, &result, err);
+    return ingest_commit(run, err) && record_failures(drain, &result, err) &&
+           settle_missing(drain, uids, count, &result, err);
+}
+
+static bool fetch_pending(struct drain *drain, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    struct ingest_target *target = drain->target;
+    uint32_t after = 0;
+
+    if (!ingest_archive(run, vault_begin_batch(run->writer, target->known.mailbox_id,
+                                               target->known.epoch.number, err)))
+        return false;
+    for (;;) {
+        const uint32_t *uids;
+        size_t count;
+
+        arena_reset(run->window_arena);
+        if (!ingest_archive(run, source_load_pending(run->db, run->lease, target->known.mailbox_id,
+                                                     target->known.epoch.number, after,
+                                                     INGEST_FETCH_PAGE, run->window_arena, &uids,
+                                                     &count, err)))
+            return false;
+        if (count == 0)
+            return true;
+        after = uids[count - 1];
+        if (!fetch_page(drain, uids, count, err))
+            return false;
+        if (count < INGEST_FETCH_PAGE)
+            return true;
+    }
+}
+
+/* ---- what an earlier epoch had and this one has not ---- */
+
+static bool mark_orphans(struct drain *drain, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    struct ingest_target *target = drain->target;
+    uint32_t after = 0;
+
+    for (;;) {
+        struct vault_change *changes;
+        const uint32_t *uids;
+        size_t count;
+        uint64_t changed = 0;
+
+        arena_reset(run->window_arena);
+        if (!ingest_archive(run, source_load_orphans(run->db, run->lease, target->known.mailbox_id,
+                                                     target->known.epoch.number, after,
+                                                     VAULT_CHANGES_MAX, run->window_arena, &uids,
+                                                     &count, err)))
+            return false;
+        if (count == 0)
+            return true;
+        changes = arena_new_array(run->window_arena, struct vault_change, count);
+        for (size_t i = 0; i < count; i++)
+            changes[i] = (struct vault_change){ .uid = uids[i], .is_gone = true };
+        if (!ingest_archive(run, vault_record_changes(run->writer, target->known.mailbox_id,
+                                                      changes, count, &changed, err)))
+            return false;
+        run->progress.gone += changed;
+        after = uids[count - 1];
+    }
+}
+
+static bool may_have_orphans(const struct ingest_target *target)
+{
+    bool is_whole = target->failed == 0 && target->known.pending == 0;
+
+    return target->known.epoch.number > 1 && is_whole &&
+           (target->is_epoch_new || target->fetched > 0);
+}
+
+bool ingest_drain_mailbox(struct ingest_run *run, struct ingest_target *target, struct err *err)
+{
+    struct drain drain = { .run = run, .target = target };
+
+    return ingest_examine(run->client, target->listed->wire_name, &drain.selected, err) &&
+           settle_epoch(&drain, err) && load_names(&drain, err) && enumerate(&drain, err) &&
+           fetch_pending(&drain, err) && (!may_have_orphans(target) || mark_orphans(&drain, err));
+}

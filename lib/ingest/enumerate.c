@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ingest/enumerate.h"
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include "ingest/login.h"
+#include "ingest/set.h"
+
+enum {
+    SEEN_FIRST_ROWS = 256
+};
+
+static bool refuse(const struct ingest_reply *reply, const char *what, struct err *err)
+{
+    return err_fail(err,
+                    ingest_classify_reply(reply, ERR_ABSENT) == ERR_RETRY ? ERR_RETRY : ERR_ABSENT,
+                    "%s is refused: %s", what, reply->text);
+}
+
+/* EXISTS and EXPUNGE may come at any time. */
+static void take_size(struct ingest_selected *selected, const struct imap_response *response)
+{
+    if (response->kind == IMAP_RESPONSE_EXISTS)
+        selected->exists = response->number;
+    else if (response->kind == IMAP_RESPONSE_EXPUNGE && selected->exists > 0)
+        selected->exists--;
+    else if (response->kind == IMAP_RESPONSE_VANISHED && !response->vanished.is_earlier) {
+        uint64_t gone = imap_set_size(&response->vanished.uids);
+
+        selected->exists -= gone < selected->exists ? gone : selected->exists;
+    }
+}
+
+/* ---- EXAMINE ---- */
+
+struct examination {
+    struct ingest_selected selected;
+    bool is_sticky;
+};
+
+static bool take_examination(void *context, const struct imap_response *response, struct err *err)
+{
+    struct examination *examination = context;
+
+    (void)err;
+    take_size(&examination->selected, response);
+    if (response->kind != IMAP_RESPONSE_STATUS || response->status.condition != IMAP_OK)
+        return true;
+    if (response->status.code == IMAP_CODE_UIDVALIDITY && response->status.number <= UINT32_MAX)
+        examination->selected.uidvalidity = (uint32_t)response->status.number;
+    else if (response->status.code == IMAP_CODE_UIDNEXT && response->status.number <= UINT32_MAX)
+        examination->selected.uidnext = (uint32_t)response->status.number;
+    else if (response->status.code == IMAP_CODE_HIGHESTMODSEQ)
+        examination->selected.highestmodseq = response->status.number;
+    else if (response->status.code == IMAP_CODE_UIDNOTSTICKY)
+        examination->is_sticky = false;
+    return true;
+}
+
+static bool send_examine(struct ingest_client *client, struct bytes wire_name, bool with_modseq,
+                         struct examination *examination, struct ingest_reply *reply,
+                         struct err *err)
+{
+    struct ingest_tag tag;
+
+    *examination = (struct examination){ .is_sticky = true };
+    ingest_begin_command(client, "EXAMINE ");
+    if (!ingest_add_string(client, wire_name, err))
+        return false;
+    if (with_modseq)
+        ingest_add_text(client, " (CONDSTORE)");
+    return ingest_send_command(client, &tag, err) &&
+           ingest_finish_command(client, tag, take_examination, examination, reply, err);
+}
+
+bool ingest_examine(struct ingest_client *client, struct bytes wire_name,
+                    struct ingest_selected *out, struct err *err)
+{
+    bool with_modseq = (ingest_capabilities(client) & INGEST_CONDSTORE) != 0;
+    struct examination examination;
+    struct ingest_reply reply;
+
+    if (!send_examine(client, wire_name, with_modseq, &examination, &reply, err))
+        return false;
+    if (reply.condition == IMAP_BAD && with_modseq &&
+        !send_examine(client, wire_name, false, &examination, &reply, err))
+        return false;
+    if (reply.condition != IMAP_OK)
+        return refuse(&reply, "EXAMINE", err);
+    *out = examination.selected;
+    if (!examination.is_sticky)
+        out->uidvalidity = 0;
+    return true;
+}
+
+/* ---- UIDs and flags ---- */
+
+struct enumerator {
+    struct ingest_client *client;
+    struct ingest_selected *selected;
+    struct ingest_names *names;
+    struct arena *arena;
+    uint32_t first, last;
+    struct ingest_seen *seen;
+    size_t count, cap;
+};
+
+static bool grow(struct enumerator *enumerator, struct err *err)
+{
+    size_t cap = enumerator->cap == 0 ? SEEN_FIRST_ROWS : enumerator->cap * 2;
+    void *rows;
+
+    if (!arena_try_alloc(enumerator->arena, cap, sizeof *enumerator->seen, &rows, err))
+        return false;
+    if (enumerator->count > 0)
+        memcpy(rows, enumerator->seen, enumerator->count * sizeof *enumerator->seen);
+    enumerator->seen = rows;
+    enumerator->cap = cap;
+    return true;
+}
+
+static bool take_keywords(struct enumerator *enumerator, const struct imap_flags *flags,
+                          struct ingest_seen *seen, struct err *err)
+{
+    CLEANUP(buf_free) struct buf name = buf_create(LIMIT_KEYWORD_BYTES);
+    void *numbers;
+
+    if (flags->keyword_count == 0)
+        return true;
+    if (!arena_try_alloc(enumerator->arena, flags->keyword_count, sizeof(uint16_t), &numbers, err))
+        return false;
+    for (size_t i = 0; i < flags->keyword_count; i++) {
+        buf_reset(&name, LIMIT_KEYWORD_BYTES);
+        ingest_write_keyword(&name, flags->keywords[i]);
+        if (!ingest_number_of(enumerator->names, buf_bytes(&name), &((uint16_t *)numbers)[i], err))
+            return false;
+    }
+    seen->keywords = numbers;
+    seen->keyword_count = (uint16_t)flags->keyword_count;
+    return true;
+}
+
+static bool take_seen(void *context, const struct imap_response *response, struct err *err)
+{
+    struct enumerator *enumerator = context;
+    const struct imap_fetch_response *fetch = &response->fetch;
+    struct ingest_seen *seen;
+
+    take_size(enumerator->selected, response);
+    if (response->kind != IMAP_RESPONSE_FETCH)
+        return true;
+    /* Without UID it is somebody's change of flags; outside the range "n:*" gave the last one. */
+    if ((fetch->has & IMAP_HAS_UID) == 0 || fetch->uid.n < enumerator->first ||
+        (enumerator->last != 0 && fetch->uid.n > enumerator->last)) {
+        if (enumerator->last != 0)
+            ingest_count_odd(enumerator->client);
+        return true;
+    }
+    if (enumerator->count == enumerator->cap && !grow(enumerator, err))
+        return false;
+    seen = &enumerator->seen[enumerator->count];
+    *seen = (struct ingest_seen){
+        .uid = fetch->uid.n,
+        .has_flags = (fetch->has & IMAP_HAS_FLAGS) != 0,
+        .flags = fetch->flags.system,
+        .internal_usec =
+            (fetch->has & IMAP_HAS_INTERNALDATE) != 0 ? fetch->internaldate.usec : INT64_MIN,
+    };
+    if (seen->has_flags && !take_keywords(enumerator, &fetch->flags, seen, err))
+        return false;
+    enumerator->count++;
+    return true;
+}
+
+static void add_range(struct ingest_client *client, uint32_t first, uint32_t last)
+{
+    CLEANUP(buf_free) struct buf set = buf_create(64);
+
+    buf_u64(&set, first);
+    buf_text(&set, ":");
+    if (last == 0)
+        buf_text(&set, "*");
+    else
+        buf_u64(&set, last);
+    ingest_add_bytes(client, buf_bytes(&set));
+}
+
+bool ingest_enumerate(struct ingest_client *client, uint32_t first, uint32_t last, bool with_date,
+                      struct ingest_selected *selected, struct ingest_names *names,
+                      struct arena *arena, struct ingest_enumeration *out, struct err *err)
+{
+    struct enumerator enumerator = {
+        .client = client,
+        .selected = selected,
+        .names = names,
+        .arena = arena,
+        .first = first,
+        .last = last,
+    };
+    struct ingest_reply reply;
+    struct ingest_tag tag;
+
+    ingest_begin_command(client, "UID FETCH ");
+    add_range(client, first, last);
+    ingest_add_text(client, with_date ? " (UID FLAGS INTERNALDATE)" : " (UID FLAGS)");
+    if (!ingest_send_command(client, &tag, err) ||
+        !ingest_finish_command(client, tag, take_seen, &enumerator, &reply, err))
+        return false;
+    if (reply.condition != IMAP_OK)
+        return refuse(&reply, "the list of messages", err);
+    *out = (struct ingest_enumeration){ enumerator.seen,
+                                        ingest_sort_seen(enumerator.seen, enumerator.count) };
+    return true;
+}
+
+/* ---- the top ---- */
+
+struct top_finder {
+    struct ingest_selected *selected;
+    uint32_t top;
+};
+
+static bool take_top(void *context, const struct imap_response *response, struct err *err)
+{
+    struct top_finder *finder = context;
+
+    (void)err;
+    take_size(finder->selected, response);
+    if (response->kind == IMAP_RESPONSE_FETCH && (response->fetch.has & IMAP_HAS_UID) != 0 &&
+        response->fetch.uid.n > finder->top)
+        finder->top = response->fetch.uid.n;
+    return true;
+}
+
+bool ingest_find_top(struct ingest_client *client, struct ingest_selected *selected, uint32_t *top,
+                     struct err *err)
+{
+    struct top_finder finder = { .selected = selected };
+    struct ingest_reply reply;
+    struct ingest_tag tag;
+
+    ingest_begin_command(client, "UID FETCH * (UID)");
+    if (!ingest_send_command(client, &tag, err) ||
+        !ingest_finish_command(client, tag, take_top, &finder, &reply, err))
+        return false;
+    if (reply.condition != IMAP_OK)
+        return refuse(&reply, "the last message", err);
+    *top = finder.top;
+    return true;
+}
+
+/* ---- what is still there ---- */
+
+struct confirmer {
+    struct ingest_selected *selected;
+    const uint32_t *uids;
+    size_t count;
+    uint32_t *present;
+    size_t present_count;
+    bool was_answered; /* a SEARCH or ESEARCH came; an OK without one proves nothing */
+};
+
+static void add_present(struct confirmer *confirmer, uint32_t uid)
+{
+    if (ingest_find_uid(confirmer->uids, confirmer->count, uid) != SIZE_MAX &&
+        confirmer->present_count < confirmer->count)
+        confirmer->present[confirmer->present_count++] = uid;
+}
+
+static bool take_present(void *context, const struct imap_response *response, struct err *err)
+{
+    struct confirmer *confirmer = context;
+
+    (void)err;
+    take_size(confirmer->selected, response);
+    if (response->kind != IMAP_RESPONSE_SEARCH && response->kind != IMAP_RESPONSE_ESEARCH)
+        return true;
+    confirmer->was_answered = true;
+    for (size_t i = 0; response->kind == IMAP_RESPONSE_SEARCH && i < response->search.count; i++)
+        add_present(confirmer, response->search.numbers[i]);
+    if (response->kind == IMAP_RESPONSE_ESEARCH)
+        for (uint32_t n = 0; (n = imap_set_next(&response->search.all, n)) != 0;)
+            add_present(confirmer, n);
+    return true;
+}
+
+static bool confirm_some(struct ingest_client *client, struct confirmer *confirmer, size_t at,
+                         size_t *taken, struct err *err)
+{
+    CLEANUP(buf_free) struct buf set = buf_create(INGEST_SET_BYTES + 64);
+    struct ingest_reply reply;
+    struct ingest_tag tag;
+
+    *taken = ingest_write_set(&set, confirmer->uids + at, confirmer->count - at, SIZE_MAX);
+    confirmer->was_answered = false;
+    ingest_begin_command(client, "UID SEARCH UID ");
+    ingest_add_bytes(client, buf_bytes(&set));
+    if (!ingest_send_command(client, &tag, err) ||
+        !ingest_finish_command(client, tag, take_present, confirmer, &reply, err))
+        return false;
+    if (reply.condition != IMAP_OK)
+        return refuse(&reply, "UID SEARCH", err);
+    if (!confirmer->was_answered)
+        return err_fail(err, ERR_ABSENT, "UID SEARCH was answered OK without a list");
+    return true;
+}
+
+bool ingest_confirm(struct ingest_client *client, const uint32_t *uids, size_t count,
+                    struct ingest_selected *selected, uint32_t *present, size_t *present_count,
+                    struct err *err)
+{
+    struct confirmer confirmer = {
+        .selected = selected,
+        .uids = uids,
+        .count = count,
+        .present = present,
+    };
+
+    for (size_t at = 0, taken; at < count; at += taken)
+        if (!confirm_some(client, &confirmer, at, &taken, err))
+            return false;
+    *present_count = ingest_sort_uids(present, confirmer.present_count);
+    return true;
+}

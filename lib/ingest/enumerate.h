@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ingest/enumerate.h - what the selected mailbox says of itself: EXAMINE, its UIDs and flags.
+ *
+ * Only a tagged OK makes what came before it true; all else teaches nothing. One thread.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "ingest/client.h"
+#include "ingest/diff.h"
+
+/* The selected mailbox. exists changes with every untagged EXISTS and EXPUNGE. */
+struct ingest_selected {
+    uint32_t uidvalidity; /* 0: the source gives none, or says that UIDs do not stick */
+    uint32_t uidnext;     /* 0: not given */
+    uint64_t exists;
+    uint64_t highestmodseq; /* 0: none */
+};
+
+/* EXAMINE, never SELECT. ERR_ABSENT: this mailbox cannot be opened, the connection stays good. */
+MUST_USE bool ingest_examine(struct ingest_client *client, struct bytes wire_name,
+                             struct ingest_selected *out, struct err *err);
+
+struct ingest_enumeration {
+    struct ingest_seen *seen; /* ascending, distinct; keyword numbers are those of names */
+    size_t count;
+};
+
+/*
+ * UID FETCH first:last (UID FLAGS); last 0: "*". with_date: INTERNALDATE too. UIDs outside of the
+ * range and responses without UID are passed over. ERR_ABSENT: the server said NO or BAD;
+ * ERR_RETRY also when it speaks of load (was_refused). ERR_LIMIT: over the arena's ceiling.
+ */
+MUST_USE bool ingest_enumerate(struct ingest_client *client, uint32_t first, uint32_t last,
+                               bool with_date, struct ingest_selected *selected,
+                               struct ingest_names *names, struct arena *arena,
+                               struct ingest_enumeration *out, struct err *err);
+
+/* The largest UID, 0 when there is none: UID FETCH * (UID). */
+MUST_USE bool ingest_find_top(struct ingest_client *client, struct ingest_selected *selected,
+                              uint32_t *top, struct err *err);
+
+/*
+ * Which of these UIDs (ascending) the source still has: UID SEARCH UID set. present: room for `count`,
+ * ascending.
+ */
+MUST_USE bool ingest_confirm(struct ingest_client *client, const uint32_t *uids, size_t count,
+                             struct ingest_selected *selected, uint32_t *present,
+                             size_t *present_count, struct err *err);

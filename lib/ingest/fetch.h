@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ingest/fetch.h - message octets from the selected mailbox, pipelined and streamed.
+ *
+ * Asks for the UIDs in sets of at most INGEST_SET_UIDS. The next command is sent when the last message
+ * of the one before begins to arrive: no round trip is lost, and the archive gets its messages in the
+ * order of their UIDs. (Sent earlier, Dovecot 2.3 runs both at once and mixes their answers, for UID
+ * FETCH is not ambiguous to it; tests/integration/test_octets.py shows it.) Each message is
+ * given to the sink as its octets arrive; nothing of it is held here. Order of messages
+ * and of the items of one is the server's. Whatever was not asked for is counted and passed over.
+ * A set that is refused is halved until the one message that spoils it stands alone. One thread.
+ */
+#pragma once
+
+#include "ingest/client.h"
+
+enum {
+    INGEST_FETCH_DEPTH = 2,   /* commands in flight */
+    INGEST_FETCH_PAGE = 5000, /* UIDs of one call */
+};
+
+/*
+ * Where messages go: begin, octets (any number of times), then end or abort. begin and end may refuse
+ * the one message with ERR_SYNTAX or ERR_LIMIT; every other failure ends the fetch.
+ */
+struct ingest_sink {
+    void *context;
+    bool (*begin)(void *context, uint64_t announced_bytes, struct err *err);
+    bool (*octets)(void *context, struct bytes octets, struct err *err);
+    bool (*end)(void *context, const struct imap_fetch_response *message, struct err *err);
+    void (*abort)(void *context);
+};
+
+enum ingest_fetched {
+    INGEST_WAITING = 0, /* nothing is known of it */
+    INGEST_FETCHED,     /* the sink has it */
+    INGEST_FAILED,      /* refused, NIL, empty: see failures */
+    INGEST_MISSING,     /* OK, and nothing came for it */
+};
+
+struct ingest_failure {
+    uint32_t uid;
+    struct bytes text; /* in the arena */
+};
+
+struct ingest_fetch_result {
+    enum ingest_fetched *states; /* of each UID, in the order of `uids` */
+    struct ingest_failure *failures;
+    size_t failure_count;
+    uint64_t size_notes; /* RFC822.SIZE was not the size of the octets */
+    uint32_t broken_uid; /* connection lost: the message that was then arriving; 0: none was */
+    bool was_refused;    /* for now, by a NO or BAD that speaks of load: come back later */
+};
+
+/*
+ * uids: ascending, distinct, at most INGEST_FETCH_PAGE. *result is set in any case and lives in the
+ * arena; on failure its states tell what the sink has got before.
+ */
+MUST_USE bool ingest_fetch(struct ingest_client *client, const uint32_t *uids, size_t count,
+                           const struct ingest_sink *sink, struct arena *arena,
+                           struct ingest_fetch_result *result, struct err *err);

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ingest/internal.h - a run and its mailboxes, for the files of ingest that carry it out.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/secret.h"
+#include "ingest/client.h"
+#include "ingest/enumerate.h"
+#include "ingest/fetch.h"
+#include "ingest/list.h"
+#include "ingest/outcome.h"
+#include "ingest/run.h"
+#include "source/mailbox.h"
+#include "vault/write.h"
+
+enum {
+    INGEST_RUN_ARENA_BYTES = 24 << 20,    /* names of mailboxes: 100,000 short ones */
+    INGEST_MAILBOX_ARENA_BYTES = 4 << 20, /* keyword names */
+    INGEST_PAGE_ARENA_BYTES = 12 << 20,   /* known UIDs of one page, and what is new of them */
+    INGEST_WINDOW_ARENA_BYTES = 20 << 20, /* UIDs of one window as seen */
+    INGEST_KNOWN_ROWS = 20000,            /* of one page of known UIDs */
+    INGEST_ANNOUNCE_UIDS = 10000,         /* in one statement */
+    INGEST_BREAKS_PER_MAILBOX = 2, /* lost connections without progress: then the next mailbox */
+    INGEST_BREAKS_PER_RUN = 50,
+    INGEST_UID_RETRY_SECONDS = 60, /* doubled by each attempt (source_mark_failed) */
+    INGEST_REPORT_MS = 500,        /* progress to the job row, at most so often */
+    INGEST_COMMIT_MS = 2000,       /* a batch that fills slowly is committed all the same */
+};
+
+/* A mailbox of the run. */
+struct ingest_target {
+    const struct ingest_listed *listed;
+    struct source_mailbox known; /* with its epoch, renewed as the run goes on */
+    int breaks;                  /* connections lost within it, without progress */
+    uint32_t suspect_uid;        /* whose octets the last of them broke off in; 0: none */
+    bool is_epoch_new;           /* opened by this run */
+    uint64_t fetched;            /* in this run */
+    uint64_t failed;             /* UIDs that this run had to leave pending */
+};
+
+enum ingest_state {
+    INGEST_OFFLINE,
+    INGEST_ONLINE,
+    INGEST_READY,
+    INGEST_DRAINING,
+    INGEST_DONE
+};
+
+struct ingest_run {
+    struct db *db;
+    const struct ingest_settings *settings;
+    const struct source_lease *lease;
+    struct source_work work;
+    struct secret *password;
+    struct arena *arena;         /* the run */
+    struct arena *mailbox_arena; /* the mailbox being drained */
+    struct arena *window_arena;  /* a window of it, or a page of UIDs to fetch */
+    struct arena *page_arena;    /* a page of what is known of the window */
+    struct ingest_client *client;
+    struct vault_writer *writer;
+    enum ingest_state state;
+    struct ingest_listing listing;
+    bool has_listing;
+    struct ingest_target *targets;
+    size_t target_count, target_at;
+    int breaks;
+    struct source_progress progress;
+    struct deadline next_report, next_commit;
+    uint64_t arriving_bytes; /* octets of the messages that await their commit */
+    bool is_in_large;        /* the vault holds a transaction open: no other statement may run */
+    bool has_archive_failed; /* the failure that is under way is the archive's, not the source's */
+    bool was_stopped;        /* by stop_fd */
+    bool was_refused;        /* the source asks us to come back later */
+    char first_failure[ERR_TEXT_BYTES];
+};
+
+/* Marks a failure as the archive's: ingest_archive(run, source_…(…)). */
+static inline bool ingest_archive(struct ingest_run *run, bool is_done)
+{
+    if (!is_done)
+        run->has_archive_failed = true;
+    return is_done;
+}
+
+/* archive.c: the vault as the sink of a fetch; commits; progress. */
+struct ingest_sink ingest_make_sink(struct ingest_run *run);
+MUST_USE bool ingest_commit(struct ingest_run *run, struct err *err);
+MUST_USE bool ingest_report(struct ingest_run *run, bool is_urgent, struct err *err);
+
+/* window.c: what the enumeration showed, made known. *is_replaced: the UIDs stand for other messages
+ * now (a source without UIDVALIDITY): open a new epoch and begin again. */
+MUST_USE bool ingest_apply_window(struct ingest_run *run, struct ingest_target *target,
+                                  const struct ingest_enumeration *window, uint32_t first,
+                                  uint32_t last, struct ingest_selected *selected,
+                                  struct ingest_names *names, bool *is_replaced, struct err *err);
+
+/* UIDs (ascending) that may have vanished: asks once more, and marks those that have. present: NULL,
+ * or set to those that are still there (in the arena). */
+MUST_USE bool ingest_mark_vanished(struct ingest_run *run, struct ingest_target *target,
+                                   const uint32_t *uids, const uint32_t *placement_uids,
+                                   size_t count, struct ingest_selected *selected,
+                                   const uint32_t **present, size_t *present_count,
+                                   struct arena *arena, struct err *err);
+
+/* drain.c: one mailbox from EXAMINE to its last message. */
+MUST_USE bool ingest_drain_mailbox(struct ingest_run *run, struct ingest_target *target,
+                                   struct err *err);

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ingest/list.h"
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include "imap/list_args.h"
+#include "imap/mailbox.h"
+#include "ingest/login.h"
+
+#include <stdlib.h>
+
+enum {
+    LIST_FIRST_ROWS = 64,
+};
+
+struct lister {
+    struct ingest_client *client;
+    const struct source_account_settings *account;
+    struct arena *arena;
+    struct ingest_listed *rows;
+    size_t count, cap;
+};
+
+static const struct {
+    uint32_t attribute;
+    struct bytes name;
+} special_uses[] = {
+    { IMAP_MAILBOX_ALL, BYTES_INIT("\\All") },
+    { IMAP_MAILBOX_ARCHIVE, BYTES_INIT("\\Archive") },
+    { IMAP_MAILBOX_DRAFTS, BYTES_INIT("\\Drafts") },
+    { IMAP_MAILBOX_FLAGGED, BYTES_INIT("\\Flagged") },
+    { IMAP_MAILBOX_JUNK, BYTES_INIT("\\Junk") },
+    { IMAP_MAILBOX_SENT, BYTES_INIT("\\Sent") },
+    { IMAP_MAILBOX_TRASH, BYTES_INIT("\\Trash") },
+    { IMAP_MAILBOX_IMPORTANT, BYTES_INIT("\\Important") },
+};
+
+int ingest_compare_paths(struct bytes a, struct bytes b)
+{
+    bool a_is_inbox = bytes_equal(a, BYTES("INBOX"));
+    bool b_is_inbox = bytes_equal(b, BYTES("INBOX"));
+
+    if (a_is_inbox != b_is_inbox)
+        return a_is_inbox ? -1 : 1;
+    return bytes_compare(a, b);
+}
+
+static bool matches_any(const struct bytes *patterns, size_t count, struct bytes path)
+{
+    for (size_t i = 0; i < count; i++)
+        if (imap_list_matches(patterns[i], path))
+            return true;
+    return false;
+}
+
+bool ingest_is_wanted(const struct source_account_settings *account, struct bytes path)
+{
+    if (matches_any(account->exclude, account->exclude_count, path))
+        return false;
+    return account->include_count == 0 ||
+           matches_any(account->include, account->include_count, path);
+}
+
+static bool grow(struct lister *lister, struct err *err)
+{
+    size_t cap = lister->cap == 0 ? LIST_FIRST_ROWS : lister->cap * 2;
+    void *rows;
+
+    if (lister->count >= INGEST_MAILBOXES_MAX)
+        return err_fail(err, ERR_LIMIT, "more than %d mailboxes", INGEST_MAILBOXES_MAX);
+    if (!arena_try_alloc(lister->arena, cap, sizeof *lister->rows, &rows, err))
+        return false;
+    if (lister->count > 0)
+        memcpy(rows, lister->rows, lister->count * sizeof *lister->rows);
+    lister->rows = rows;
+    lister->cap = cap;
+    return true;
+}
+
+static struct bytes special_use_of(uint32_t attributes)
+{
+    for (size_t i = 0; i < ARRAY_LEN(special_uses); i++)
+        if ((attributes & special_uses[i].attribute) != 0)
+            return special_uses[i].name;
+    return (struct bytes){ NULL, 0 };
+}
+
+static bool add_listed(struct lister *lister, const struct imap_list_response *list,
+                       struct err *err)
+{
+    CLEANUP(buf_free) struct buf path = buf_create(LIMIT_MAILBOX_NAME_BYTES * 4);
+    struct bytes octets;
+    struct ingest_listed *row;
+    uint32_t unselectable = IMAP_MAILBOX_NOSELECT | IMAP_MAILBOX_NONEXISTENT;
+
+    if (list->wire_name.len == 0) { /* the answer to LIST "" "": a delimiter, no mailbox */
+        ingest_count_odd(lister->client);
+        return true;
+    }
+    imap_path_from_source(list->wire_name, list->delimiter, &path);
+    if (lister->count == lister->cap && !grow(lister, err))
+        return false;
+    row = &lister->rows[lister->count];
+    *row = (struct ingest_listed){
+        .delimiter = list->delimiter,
+        .is_noselect = (list->attributes & unselectable) != 0,
+        .special_use = special_use_of(list->attributes),
+    };
+    if (!buf_done(&path, &octets, err) ||
+        !arena_try_copy(lister->arena, octets, octets.len, &row->path, err) ||
+        !arena_try_copy(lister->arena, list->wire_name, LIMIT_MAILBOX_NAME_BYTES, &row->wire_name,
+                        err))
+        return err_wrap(err, "mailbox %zu of the list", lister->count + 1);
+    row->is_skipped = !ingest_is_wanted(lister->account, row->path);
+    lister->count++;
+    return true;
+}
+
+static void set_status(struct ingest_listed *row, const struct imap_mailbox_status_response *status)
+{
+    row->status = status->has;
+    row->messages = status->messages;
+    row->uidnext = status->uidnext;
+    row->uidvalidity = status->uidvalidity;
+    row->highestmodseq = status->highestmodseq;
+}
+
+static bool is_named(const struct ingest_listed *row, struct bytes wire_name)
+{
+    return bytes_equal(row->wire_name, wire_name) ||
+           (bytes_equal_nocase(wire_name, BYTES("INBOX")) &&
+            bytes_equal(row->path, BYTES("INBOX")));
+}
+
+/* LIST-STATUS puts the numbers right behind their mailbox: look from the end. */
+static void take_status(struct lister *lister, const struct imap_mailbox_status_response *status)
+{
+    for (size_t i = lister->count; i-- > 0;)
+        if (is_named(&lister->rows[i], status->wire_name)) {
+            set_status(&lister->rows[i], status);
+            return;
+        }
+}
+
+static bool take_list(void *context, const struct imap_response *response, struct err *err)
+{
+    struct lister *lister = context;
+
+    if (response->kind == IMAP_RESPONSE_LIST)
+        return add_listed(lister, &response->list, err);
+    if (response->kind == IMAP_RESPONSE_MAILBOX_STATUS)
+        take_status(lister, &response->mailbox_status);
+    return true;
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    return ingest_compare_paths(((const struct ingest_listed *)a)->path,
+                                ((const struct ingest_listed *)b)->path);
+}
+
+/* Sorts, and drops what is listed twice ("INBOX" and "inbox"). */
+static void settle(struct lister *lister, struct ingest_listing *out)
+{
+    size_t kept = 0;
+
+    if (lister->count > 1)
+        qsort(lister->rows, lister->count, sizeof *lister->rows, compare_rows);
+    for (size_t i = 0; i < lister->count; i++) {
+        if (kept > 0 && bytes_equal(lister->rows[kept - 1].path, lister->rows[i].path))
+            ingest_count_odd(lister->client);
+        else
+            lister->rows[kept++] = lister->rows[i];
+    }
+    *out = (struct ingest_listing){ lister->rows, kept };
+}
+
+static bool run_list(struct lister *lister, bool with_status, struct ingest_reply *reply,
+                     struct err *err)
+{
+    uint32_t can = ingest_capabilities(lister->client);
+    struct ingest_tag tag;
+
+    ingest_begin_command(lister->client, "LIST \"\" \"*\"");
+    if (with_status) {
+        ingest_add_text(lister->client, " RETURN (");
+        if ((can & INGEST_SPECIAL_USE) != 0)
+            ingest_add_text(lister->client, "SPECIAL-USE ");
+        ingest_add_text(lister->client, (can & INGEST_CONDSTORE) != 0
+                                            ? "STATUS (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ))"
+                                            : "STATUS (MESSAGES UIDNEXT UIDVALIDITY))");
+    }
+    lister->count = 0;
+    return ingest_send_command(lister->client, &tag, err) &&
+           ingest_finish_command(lister->client, tag, take_list, lister, reply, err);
+}
+
+bool ingest_list(struct ingest_client *client, const struct source_account_settings *account,
+                 bool with_status, struct arena *arena, struct ingest_listing *out, struct err *err)
+{
+    struct lister lister = { .client = client, .account = account, .arena = arena };
+    struct ingest_reply reply = { .condition = IMAP_BAD };
+
+    if (with_status && (ingest_capabilities(client) & INGEST_LIST_STATUS) != 0 &&
+        !run_list(&lister, true, &reply, err))
+        return false;
+    if (reply.condition != IMAP_OK && !run_list(&lister, false, &reply, err))
+        return false;
+    if (reply.condition != IMAP_OK)
+        return err_fail(err, ingest_classify_reply(&reply, ERR_DENIED),
+                        "the mailboxes cannot be listed: %s", reply.text);
+    settle(&lister, out);
+    return true;
+}
+
+/* ---- STATUS ---- */
+
+struct counter {
+    struct ingest_listing *listing;
+};
+
+static bool take_count(void *context, const struct imap_response *response, struct err *err)
+{
+    struct counter *counter = context;
+
+    (void)err;
+    if (response->kind != IMAP_RESPONSE_MAILBOX_STATUS)
+        return true;
+    for (size_t i = 0; i < counter->listing->count; i++)
+        if (is_named(&counter->listing->rows[i], response->mailbox_status.wire_name))
+            set_status(&counter->listing->rows[i], &response->mailbox_status);
+    return true;
+}
+
+bool ingest_count_messages(struct ingest_client *client, struct ingest_listing *listing, size_t max,
+                           struct err *err)
+{
+    struct counter counter = { listing };
+    struct ingest_reply reply;
+    struct ingest_tag tag;
+
+    for (size_t i = 0; i < listing->count && max > 0; i++) {
+        struct ingest_listed *row = &listing->rows[i];
+
+        if (row->is_noselect || row->is_skipped || (row->status & IMAP_STATUS_MESSAGES) != 0)
+            continue;
+        max--;
+        ingest_begin_command(client, "STATUS ");
+        if (!ingest_add_string(client, row->wire_name, err))
+            return false;
+        ingest_add_text(client, " (MESSAGES)");
+        if (!ingest_send_command(client, &tag, err) ||
+            !ingest_finish_command(client, tag, take_count, &counter, &reply, err))
+            return false;
+    }
+    return true;
+}

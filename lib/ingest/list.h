@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ingest/list.h - which mailboxes a source has, and which of them are archived. One thread.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "ingest/client.h"
+#include "source/account.h"
+
+enum {
+    INGEST_MAILBOXES_MAX = 100000
+}; /* of one account; the arena's ceiling counts too */
+
+struct ingest_listed {
+    struct bytes wire_name;
+    struct bytes path; /* imap_path_from_source: UTF-8, "/" between levels */
+    uint8_t delimiter;
+    bool is_noselect;
+    bool is_skipped;          /* by include and exclude */
+    struct bytes special_use; /* "\Sent"; empty: none */
+    uint32_t status;          /* IMAP_STATUS_* of the numbers below that came with LIST-STATUS */
+    uint64_t messages, uidnext, uidvalidity, highestmodseq;
+};
+
+struct ingest_listing {
+    struct ingest_listed *rows; /* distinct paths, INBOX first, then by the octets of the path */
+    size_t count;
+};
+
+/* INBOX before all others, then by octets: the order of source_load_mailboxes. Pure. */
+int ingest_compare_paths(struct bytes a, struct bytes b);
+
+/* Does the account archive this path? No include: everything; an exclude is stronger. Pure. */
+bool ingest_is_wanted(const struct source_account_settings *account, struct bytes path);
+
+/*
+ * LIST "" "*". with_status: ask for the numbers too, where the server offers LIST-STATUS.
+ * ERR_RETRY or ERR_DENIED: refused; ERR_LIMIT: more than INGEST_MAILBOXES_MAX.
+ */
+MUST_USE bool ingest_list(struct ingest_client *client,
+                          const struct source_account_settings *account, bool with_status,
+                          struct arena *arena, struct ingest_listing *out, struct err *err);
+
+/* STATUS of those rows that are selectable, wanted and have no `messages` yet, at most max of them.
+ * A mailbox that answers NO is left without. */
+MUST_USE bool ingest_count_messages(struct ingest_client *client, struct ingest_listing *listing,
+                                    size_t max, struct err *err);

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ingest/outcome.h"
+
+#include "base/buf.h"
+
+#include <stdio.h>
+
+static void finish(struct buf *line, char text[INGEST_OUTCOME_BYTES])
+{
+    struct bytes octets = buf_bytes(line);
+
+    if (octets.len > INGEST_OUTCOME_BYTES - 1)
+        octets.len = INGEST_OUTCOME_BYTES - 1;
+    memcpy(text, octets.ptr, octets.len);
+    text[octets.len] = '\0';
+    buf_free(line);
+}
+
+static struct buf start(struct bytes name)
+{
+    struct buf line = buf_create(INGEST_OUTCOME_BYTES * 4);
+
+    buf_text(&line, "account ");
+    buf_append(&line, name);
+    buf_text(&line, ": ");
+    return line;
+}
+
+/* 3,412 */
+static void add_number(struct buf *line, uint64_t value)
+{
+    if (value >= 1000) {
+        add_number(line, value / 1000);
+        buf_text(line, ",");
+        buf_u64_padded(line, value % 1000, 3);
+    } else {
+        buf_u64(line, value);
+    }
+}
+
+static void add_count(struct buf *line, uint64_t value, const char *one, const char *many)
+{
+    add_number(line, value);
+    buf_text(line, " ");
+    buf_text(line, value == 1 ? one : many);
+}
+
+/* What the run brought. */
+static void add_gains(struct buf *line, const struct source_progress *progress)
+{
+    add_count(line, progress->mailboxes, "mailbox", "mailboxes");
+    if (progress->fetched == 0 && progress->flag_changes == 0 && progress->gone == 0) {
+        buf_text(line, ", nothing new");
+        return;
+    }
+    buf_text(line, ", ");
+    add_count(line, progress->fetched, "new message", "new messages");
+    if (progress->flag_changes > 0) {
+        buf_text(line, ", ");
+        add_count(line, progress->flag_changes, "change of flags", "changes of flags");
+    }
+    if (progress->gone > 0) {
+        buf_text(line, ", ");
+        add_number(line, progress->gone);
+        buf_text(line, " gone at the source");
+    }
+}
+
+void ingest_write_complete(char text[INGEST_OUTCOME_BYTES], struct bytes name,
+                           const struct source_progress *progress)
+{
+    struct buf line = start(name);
+
+    buf_text(&line, "complete: ");
+    add_gains(&line, progress);
+    finish(&line, text);
+}
+
+void ingest_write_incomplete(char text[INGEST_OUTCOME_BYTES], struct bytes name,
+                             const struct source_progress *progress, const char *first)
+{
+    struct buf line = start(name);
+
+    buf_text(&line, "not complete: ");
+    if (progress->pending > 0) {
+        add_count(&line, progress->pending, "message", "messages");
+        buf_text(&line, " could not be fetched yet (holdfast failures shows why)");
+    }
+    if (progress->mailboxes_failed > 0) {
+        buf_text(&line, progress->pending > 0 ? "; " : "");
+        add_number(&line, progress->mailboxes_failed);
+        buf_text(&line, " of ");
+        add_count(&line, progress->mailboxes, "mailbox", "mailboxes");
+        buf_text(&line, " could not be read, the first: ");
+        buf_append(&line, bytes_slice(bytes_of_text(first), 0, 300));
+    }
+    buf_text(&line, "; tried again at the next run; so far ");
+    add_gains(&line, progress);
+    finish(&line, text);
+}
+
+void ingest_write_test(char text[INGEST_OUTCOME_BYTES], struct bytes name, uint64_t mailboxes,
+                       uint64_t messages, bool is_all_counted, uint64_t skipped)
+{
+    struct buf line = start(name);
+
+    buf_text(&line, "login ok, ");
+    add_count(&line, mailboxes, "mailbox", "mailboxes");
+    buf_text(&line, is_all_counted ? ", " : ", at least ");
+    add_count(&line, messages, "message", "messages");
+    if (skipped > 0) {
+        buf_text(&line, " (");
+        add_count(&line, skipped, "mailbox", "mailboxes");
+        buf_text(&line, " left out by --include and --exclude)");
+    }
+    finish(&line, text);
+}
+
+void ingest_write_failure(char text[INGEST_OUTCOME_BYTES], struct bytes name, const struct err *err)
+{
+    struct buf line = start(name);
+
+    buf_text(&line, err->text);
+    finish(&line, text);
+}
+
+int64_t ingest_retry_seconds(enum err_code code, int32_t attempts, uint64_t jitter)
+{
+    int64_t seconds = INGEST_RETRY_MAX_SECONDS;
+    int64_t quarter;
+
+    if (code == ERR_RETRY && attempts < 7)
+        seconds = INGEST_RETRY_FIRST_SECONDS << (attempts < 0 ? 0 : attempts);
+    if (seconds > INGEST_RETRY_MAX_SECONDS)
+        seconds = INGEST_RETRY_MAX_SECONDS;
+    quarter = seconds / 4;
+    return seconds - quarter + (int64_t)(jitter % (uint64_t)(quarter + 1));
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ingest/outcome.h - how a run ended, in one line for the operator, and when the next one is due. Pure.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "source/account.h"
+#include "source/progress.h"
+
+enum {
+    INGEST_OUTCOME_BYTES = 700,
+    INGEST_RETRY_FIRST_SECONDS = 30,
+    INGEST_RETRY_MAX_SECONDS = 3600,
+};
+
+/* "account alice: complete: 12 mailboxes, 3 new messages, 1 gone at the source" */
+void ingest_write_complete(char text[INGEST_OUTCOME_BYTES], struct bytes name,
+                           const struct source_progress *progress);
+
+/*
+ * A run that went to its end with something left. first: what was said of the first mailbox that
+ * failed, or "".
+ */
+void ingest_write_incomplete(char text[INGEST_OUTCOME_BYTES], struct bytes name,
+                             const struct source_progress *progress, const char *first);
+
+/* "account alice: login ok, 12 mailboxes, 3,412 messages" */
+void ingest_write_test(char text[INGEST_OUTCOME_BYTES], struct bytes name, uint64_t mailboxes,
+                       uint64_t messages, bool is_all_counted, uint64_t skipped);
+
+/* "account alice: …" */
+void ingest_write_failure(char text[INGEST_OUTCOME_BYTES], struct bytes name,
+                          const struct err *err);
+
+/*
+ * When to try again after `attempts` failed runs before this one. ERR_RETRY: doubling from
+ * INGEST_RETRY_FIRST_SECONDS to INGEST_RETRY_MAX_SECONDS; what a human must mend: the maximum, so that
+ * no account is locked for wrong passwords. jitter: any number; moves the time by up to a quarter.
+ */
+int64_t ingest_retry_seconds(enum err_code code, int32_t attempts, uint64_t jitter);

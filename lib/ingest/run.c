@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ingest/run.h"
+
+#include "imap/list_args.h"
+#include "ingest/internal.h"
+#include "ingest/login.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    TEST_STATUS_MAX = 500, /* mailboxes that `account test` counts one by one */
+    BREAK_WAIT_MS = 500,
+};
+
+/* ---- connection ---- */
+
+static bool prolong_lease(void *context, struct err *err)
+{
+    struct ingest_run *run = context;
+
+    /* While the vault's transaction holds the job's row, nobody else can claim it. */
+    return run->is_in_large || ingest_report(run, true, err);
+}
+
+static void disconnect(struct ingest_run *run)
+{
+    if (run->client == NULL)
+        return;
+    run->progress.odd_responses += ingest_odd_responses(run->client);
+    run->was_stopped = run->was_stopped || ingest_was_stopped(run->client);
+    ingest_close_client(&run->client);
+}
+
+static bool connect_source(struct ingest_run *run, struct err *err)
+{
+    struct ingest_client_options options = {
+        .stop_fd = run->settings->stop_fd,
+        .beat = prolong_lease,
+        .context = run,
+    };
+
+    if (!ingest_log_in(&run->work.account, run->password, &options, &run->client, err))
+        return false;
+    run->state = run->has_listing ? INGEST_READY : INGEST_ONLINE;
+    return true;
+}
+
+/* ---- mailboxes ---- */
+
+/* Both in the order of ingest_compare_paths. */
+static const struct source_mailbox *find_known(const struct source_mailbox_list *known,
+                                               struct bytes path)
+{
+    size_t low = 0;
+    size_t high = known->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = ingest_compare_paths(known->rows[middle].path, path);
+
+        if (order == 0)
+            return &known->rows[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+static struct vault_listed describe(const struct ingest_listed *listed)
+{
+    return (struct vault_listed){
+        .source_name = listed->wire_name,
+        .delimiter = bytes_of(&listed->delimiter, listed->delimiter == 0 ? 0 : 1),
+        .path = listed->path,
+        .special_use = listed->special_use,
+        .is_noselect = listed->is_noselect,
+    };
+}
+
+/* Makes the mailboxes that are new and marks those that are listed no more. */
+static bool save_listing(struct ingest_run *run, const struct source_mailbox_list *known,
+                         struct err *err)
+{
+    const struct ingest_listing *listing = &run->listing;
+    struct vault_listed *wanted = arena_new_array(run->arena, struct vault_listed, listing->count);
+    int64_t *ids = arena_new_array(run->arena, int64_t, listing->count);
+    size_t count = 0;
+
+    for (size_t i = 0; i < listing->count; i++)
+        if (!listing->rows[i].is_skipped)
+            wanted[count++] = describe(&listing->rows[i]);
+    if (!ingest_archive(run, vault_open_mailboxes(run->writer, wanted, count, ids, err)))
+        return false;
+    for (size_t i = 0; i < listing->count; i++) {
+        const struct source_mailbox *row = find_known(known, listing->rows[i].path);
+
+        if (listing->rows[i].is_skipped && row != NULL)
+            ids[count++] = row->mailbox_id; /* left out by rule, not gone */
+    }
+    return ingest_archive(run, vault_mark_unlisted(run->writer, ids, count, NULL, err));
+}
+
+/* Was it proved by STATUS that nothing happened since the last enumeration? */
+static bool is_unchanged(const struct ingest_target *target)
+{
+    const struct ingest_listed *listed = target->listed;
+    const struct source_epoch *epoch = &target->known.epoch;
+    uint32_t needed = IMAP_STATUS_MESSAGES | IMAP_STATUS_UIDNEXT | IMAP_STATUS_UIDVALIDITY |
+                      IMAP_STATUS_HIGHESTMODSEQ;
+
+    return epoch->number > 0 && epoch->enumerated_usec != 0 &&
+           (listed->status & needed) == needed && listed->uidvalidity == epoch->uidvalidity &&
+           listed->uidnext == epoch->uidnext && listed->messages == epoch->exists &&
+           listed->highestmodseq != 0 && listed->highestmodseq == epoch->highestmodseq &&
+           target->known.pending_due == 0;
+}
+
+static bool note_unchanged(struct ingest_run *run, const int64_t *ids, size_t count,
+                           struct err *err)
+{
+    run->progress.mailboxes_done += count;
+    return count == 0 ||
+           ingest_archive(run, source_finish_unchanged(run->db, run->lease, ids, count, err));
+}
+
+/* The mailboxes to look at: wanted, selectable, not proved unchanged. */
+static bool choose_targets(struct ingest_run *run, const struct source_mailbox_list *known,
+                           struct err *err)
+{
+    const struct ingest_listing *listing = &run->listing;
+    int64_t *unchanged = arena_new_array(run->arena, int64_t, listing->count);
+    size_t unchanged_count = 0;
+
+    run->targets = arena_new_array(run->arena, struct ingest_target, listing->count);
+    for (size_t i = 0; i < listing->count; i++) {
+        const struct ingest_listed *listed = &listing->rows[i];
+        const struct source_mailbox *row = find_known(known, listed->path);
+        struct ingest_target target = { .listed = listed };
+
+        run->progress.skipped += listed->is_skipped;
+        if (listed->is_skipped || listed->is_noselect || row == NULL)
+            continue;
+        run->progress.mailboxes++;
+        target.known = *row;
+        if (is_unchanged(&target))
+            unchanged[unchanged_count++] = row->mailbox_id;
+        else
+            run->targets[run->target_count++] = target;
+    }
+    return note_unchanged(run, unchanged, unchanged_count, err);
+}
+
+static bool list_mailboxes(struct ingest_run *run, struct err *err)
+{
+    struct source_mailbox_list known;
+
+    if (!ingest_archive(run, source_load_mailboxes(run->db, run->lease, run->arena, &known, err)) ||
+        !ingest_list(run->client, &run->work.account, known.count > 0, run->arena, &run->listing,
+                     err))
+        return false;
+    if (run->listing.count == 0)
+        return err_fail(err, ERR_RETRY, "the source lists no mailbox at all");
+    if (!save_listing(run, &known, err) ||
+        !ingest_archive(run, source_load_mailboxes(run->db, run->lease, run->arena, &known, err)) ||
+        !choose_targets(run, &known, err) || !ingest_report(run, true, err))
+        return false;
+    run->has_listing = true;
+    run->state = INGEST_READY;
+    return true;
+}
+
+static bool select_next(struct ingest_run *run)
+{
+    run->state = run->target_at < run->target_count ? INGEST_DRAINING : INGEST_DONE;
+    return true;
+}
+
+/* The mailbox is left as it is; the others go on. */
+static void fail_mailbox(struct ingest_run *run, struct err *err)
+{
+    const struct ingest_target *target = &run->targets[run->target_at];
+
+    if (run->progress.mailboxes_failed++ == 0)
+        (void)snprintf(run->first_failure, sizeof run->first_failure, "%.*s: %.*s",
+                       (int)bytes_slice(target->listed->path, 0, 100).len,
+                       (const char *)target->listed->path.ptr, 300, err->text);
+    log_warn(run->settings->log, "mailbox not read", F_I64("account", run->lease->account_id),
+             F_I64("mailbox", target->known.mailbox_id), F_TEXT("code", err_code_name(err->code)));
+    err_clear(err);
+    run->target_at++;
+    run->state = INGEST_READY;
+}
+
+static bool drain_mailbox(struct ingest_run *run, struct err *err)
+{
+    if (ingest_drain_mailbox(run, &run->targets[run->target_at], err)) {
+        run->progress.mailboxes_done++;
+        run->target_at++;
+        run->state = INGEST_READY;
+        return ingest_report(run, false, err);
+    }
+    if (!run->has_archive_failed && err->code == ERR_ABSENT) {
+        fail_mailbox(run, err);
+        return true;
+    }
+    return false;
+}
+
+/*
+ *   OFFLINE --connect_source--> ONLINE --list_mailboxes--> READY --select_next--> DRAINING
+ *   DRAINING --drain_mailbox--> READY          READY --select_next, none is left--> DONE
+ *   ONLINE, DRAINING --recover, the connection was lost--> OFFLINE (then straight to READY)
+ *
+ *   ONLINE: logged in, capabilities known. READY: has_listing; target_at is the next mailbox.
+ *   DRAINING: targets[target_at] is selected, by EXAMINE, and its open epoch is the source's
+ *   UIDVALIDITY (ingest/README 3).
+ */
+static bool step(struct ingest_run *run, struct err *err)
+{
+    switch (run->state) {
+    case INGEST_OFFLINE:
+        return connect_source(run, err);
+    case INGEST_ONLINE:
+        return list_mailboxes(run, err);
+    case INGEST_READY:
+        return select_next(run);
+    case INGEST_DRAINING:
+        return drain_mailbox(run, err);
+    case INGEST_DONE:
+        return true;
+    }
+    UNREACHABLE();
+}
+
+/* True: asked to stop meanwhile. */
+static bool wait_a_little(const struct ingest_run *run, int times)
+{
+    struct pollfd stop = { .fd = run->settings->stop_fd, .events = POLLIN };
+
+    return poll(&stop, 1, BREAK_WAIT_MS * times) > 0;
+}
+
+/* A step failed. True: the run goes on without what failed. False: *err is how it ends. */
+static bool recover(struct ingest_run *run, struct err *err)
+{
+    bool is_broken = err->code == ERR_RETRY || err->code == ERR_SYNTAX || err->code == ERR_LIMIT;
+
+    disconnect(run);
+    if (run->has_archive_failed || !is_broken || run->was_stopped || run->was_refused ||
+        run->state != INGEST_DRAINING || ++run->breaks > INGEST_BREAKS_PER_RUN)
+        return false;
+    log_info(run->settings->log, "source connection lost, connecting again",
+             F_I64("account", run->lease->account_id), F_I64("breaks", run->breaks),
+             F_TEXT("code", err_code_name(err->code)));
+    if (++run->targets[run->target_at].breaks > INGEST_BREAKS_PER_MAILBOX)
+        fail_mailbox(run, err);
+    if (wait_a_little(run, run->target_at < run->target_count ? run->targets[run->target_at].breaks
+                                                              : 1)) {
+        run->was_stopped = true;
+        return err_fail(err, ERR_RETRY, "asked to stop");
+    }
+    err_clear(err);
+    run->state = INGEST_OFFLINE;
+    return true;
+}
+
+/* ---- outcome ---- */
+
+static bool count_pending(struct ingest_run *run, struct err *err)
+{
+    struct source_mailbox_list known;
+
+    if (!ingest_archive(run, source_load_mailboxes(run->db, run->lease, run->arena, &known, err)))
+        return false;
+    run->progress.pending = 0;
+    for (size_t i = 0; i < known.count; i++)
+        if (!known.rows[i].is_gone)
+            run->progress.pending += known.rows[i].pending;
+    return true;
+}
+
+static bool finish(struct ingest_run *run, enum err_code code, const char *text,
+                   int64_t next_in_seconds, struct err *err)
+{
+    struct source_outcome outcome = { code, text, next_in_seconds };
+
+    if (run->lease->kind == SOURCE_JOB_TEST)
+        outcome.next_in_seconds = -1;
+    log_info(run->settings->log, "job finished", F_I64("account", run->lease->account_id),
+             F_TEXT("outcome", err_code_name(code)), F_U64("fetched", run->progress.fetched),
+             F_U64("bytes", run->progress.bytes), F_U64("gone", run->progress.gone),
+             F_U64("pending", run->progress.pending),
+             F_U64("mailboxes_failed", run->progress.mailboxes_failed));
+    return ingest_archive(run, source_finish(run->db, run->lease, &outcome, &run->progress, err));
+}
+
+static bool finish_whole(struct ingest_run *run, struct err *err)
+{
+    char text[INGEST_OUTCOME_BYTES];
+    enum err_code code = ERR_NONE;
+
+    if (!count_pending(run, err))
+        return false;
+    if (run->progress.pending > 0 || run->progress.mailboxes_failed > 0) {
+        code = ERR_RETRY;
+        ingest_write_incomplete(text, run->work.account.name, &run->progress, run->first_failure);
+    } else {
+        ingest_write_complete(text, run->work.account.name, &run->progress);
+    }
+    return finish(run, code, text, run->work.account.every_seconds, err);
+}
+
+/* The source failed with *failure. */
+static bool finish_failed(struct ingest_run *run, const struct err *failure, struct err *err)
+{
+    char text[INGEST_OUTCOME_BYTES];
+    int64_t seconds =
+        ingest_retry_seconds(failure->code, run->work.attempts, (uint64_t)clock_now_usec());
+
+    if (run->was_stopped)
+        seconds = 0; /* whoever starts next goes on */
+    ingest_write_failure(text, run->work.account.name, failure);
+    return finish(run, failure->code, text, seconds, err);
+}
+
+/* ---- jobs ---- */
+
+static bool run_sync(struct ingest_run *run, struct err *err)
+{
+    struct vault_lease lease = {
+        .account_id = run->lease->account_id,
+        .job_id = run->lease->job_id,
+        .fence = run->lease->fence,
+        .lease_ms = SOURCE_LEASE_SECONDS * 1000,
+    };
+
+    if (!ingest_archive(run, vault_open_writer(run->db, &lease, &run->writer, err)))
+        return false;
+    while (run->state != INGEST_DONE)
+        if (!step(run, err) && !recover(run, err))
+            return false;
+    if (run->client != NULL)
+        ingest_log_out(run->client);
+    disconnect(run);
+    return finish_whole(run, err);
+}
+
+static bool run_test(struct ingest_run *run, struct err *err)
+{
+    char text[INGEST_OUTCOME_BYTES];
+    uint64_t mailboxes = 0;
+    uint64_t messages = 0;
+    bool is_all_counted = true;
+
+    if (!connect_source(run, err) ||
+        !ingest_list(run->client, &run->work.account, true, run->arena, &run->listing, err) ||
+        !ingest_count_messages(run->client, &run->listing, TEST_STATUS_MAX, err))
+        return false;
+    for (size_t i = 0; i < run->listing.count; i++) {
+        const struct ingest_listed *row = &run->listing.rows[i];
+
+        run->progress.skipped += row->is_skipped;
+        if (row->is_skipped || row->is_noselect)
+            continue;
+        mailboxes++;
+        messages += row->messages;
+        is_all_counted = is_all_counted && (row->status & IMAP_STATUS_MESSAGES) != 0;
+    }
+    ingest_log_out(run->client);
+    disconnect(run);
+    run->progress.mailboxes = mailboxes;
+    run->progress.messages = messages;
+    ingest_write_test(text, run->work.account.name, mailboxes, messages, is_all_counted,
+                      run->progress.skipped);
+    return finish(run, ERR_NONE, text, -1, err);
+}
+
+static bool get_ready(struct ingest_run *run, struct err *err)
+{
+    return ingest_archive(run,
+                          source_load_work(run->db, run->lease, run->arena, &run->work, err)) &&
+           source_get_secret(run->settings->gate_socket, run->lease, &run->password, err);
+}
+
+static bool run_job(struct ingest_run *run, struct err *err)
+{
+    if (run->work.is_removed || (run->work.is_paused && run->lease->kind == SOURCE_JOB_SYNC))
+        return err_fail(err, ERR_DENIED, "paused or removed: nothing is fetched");
+    return run->lease->kind == SOURCE_JOB_TEST ? run_test(run, err) : run_sync(run, err);
+}
+
+static void clean_up(struct ingest_run *run)
+{
+    ingest_close_client(&run->client);
+    vault_close_writer(&run->writer);
+    secret_free(&run->password);
+    arena_free(&run->arena);
+    arena_free(&run->mailbox_arena);
+    arena_free(&run->window_arena);
+    arena_free(&run->page_arena);
+}
+
+bool ingest_run_job(struct db *db, const struct source_lease *lease,
+                    const struct ingest_settings *settings, struct err *err)
+{
+    CLEANUP(clean_up)
+    struct ingest_run run = {
+        .db = db,
+        .settings = settings,
+        .lease = lease,
+        .arena = arena_create(INGEST_RUN_ARENA_BYTES),
+        .mailbox_arena = arena_create(INGEST_MAILBOX_ARENA_BYTES),
+        .window_arena = arena_create(INGEST_WINDOW_ARENA_BYTES),
+        .page_arena = arena_create(INGEST_PAGE_ARENA_BYTES),
+        .next_report = deadline_after_ms(INGEST_REPORT_MS),
+        .next_commit = deadline_after_ms(INGEST_COMMIT_MS),
+    };
+    struct err failure = { 0 };
+
+    log_info(settings->log, "job begins", F_I64("account", lease->account_id),
+             F_I64("job", lease->job_id), F_I64("fence", lease->fence));
+    if (get_ready(&run, &failure) && run_job(&run, &failure))
+        return true;
+    disconnect(&run);
+    if (run.has_archive_failed) {
+        *err = failure;
+        return false;
+    }
+    vault_close_writer(&run.writer); /* rolls back what is open */
+    return finish_failed(&run, &failure, err);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ingest/run.h - one claimed job, from its account's login to its outcome.
+ *
+ * Blocking straight-line code with a deadline on every wait; ends within seconds when stop_fd becomes
+ * readable, at the next safe point: the batch is committed or dropped. One thread, under 64 MB.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/log.h"
+#include "source/lease.h"
+
+struct db;
+
+struct ingest_settings {
+    const char *gate_socket;
+    int stop_fd; /* -1: none */
+    const struct log *log;
+};
+
+/*
+ * Runs the job and gives it back with its outcome, whatever that is: a source that fails is an
+ * outcome. False: the archive failed (database, lease lost), the job was not given back and is due
+ * again when its lease ends; the caller reconnects if need be.
+ */
+MUST_USE bool ingest_run_job(struct db *db, const struct source_lease *lease,
+                             const struct ingest_settings *settings, struct err *err);

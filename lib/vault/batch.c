@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vault/batch.c - messages that await their commit.
+ */
+#include "base/clock.h"
+#include "vault/internal.h"
+
+enum {
+    ZONE_MINUTES_MAX = 24 * 60
+};
+
+/* Years 1 to 9999: what a timestamptz holds and INTERNALDATE can say. */
+static bool is_date(int64_t usec)
+{
+    static const struct civil first = { .year = 1, .month = 1, .day = 1 };
+    static const struct civil last = {
+        .year = 9999, .month = 12, .day = 31, .hour = 23, .minute = 59, .second = 59
+    };
+
+    /* A day each way, so that the date as written exists too. */
+    return usec > civil_to_usec(&first) + INT64_C(86400000000) &&
+           usec < civil_to_usec(&last) - INT64_C(86400000000);
+}
+
+void vault_clear_batch(struct vault_batch *batch)
+{
+    buf_reset(&batch->octets, LIMIT_BATCH_BYTES);
+    batch->count = 0;
+    batch->keywords_dropped = 0;
+    arena_reset(batch->arena);
+    vault_clear_keywords(&batch->keywords);
+}
+
+static void add_keywords(struct vault_batch *batch, const struct vault_arrival *arrival,
+                         struct vault_entry *entry)
+{
+    uint16_t *numbers = arena_new_array(batch->arena, uint16_t, arrival->keyword_count);
+
+    entry->keywords = numbers;
+    for (size_t i = 0; i < arrival->keyword_count; i++) {
+        if (vault_number_keyword(&batch->keywords, batch->arena, arrival->keywords[i],
+                                 &numbers[entry->keyword_count]))
+            entry->keyword_count++;
+        else
+            batch->keywords_dropped++;
+    }
+}
+
+bool vault_add_entry(struct vault_batch *batch, const struct vault_arrival *arrival,
+                     const struct crypto_sha256 *sha256, size_t start, uint64_t size_bytes,
+                     struct err *err)
+{
+    struct vault_entry *entry;
+
+    if (arrival->source_uid == 0)
+        return err_fail(err, ERR_SYNTAX, "message without a UID");
+    if (!is_date(arrival->internal_usec) || arrival->internal_zone > ZONE_MINUTES_MAX ||
+        arrival->internal_zone < -ZONE_MINUTES_MAX)
+        return err_fail(err, ERR_SYNTAX, "UID %u: INTERNALDATE out of range", arrival->source_uid);
+    if (arrival->keyword_count > LIMIT_KEYWORDS_PER_MAILBOX)
+        return err_fail(err, ERR_LIMIT, "UID %u: %zu keywords, at most %u are kept",
+                        arrival->source_uid, arrival->keyword_count, LIMIT_KEYWORDS_PER_MAILBOX);
+
+    assert(batch->count < LIMIT_BATCH_MESSAGES);
+    entry = &batch->entries[batch->count++];
+    *entry = (struct vault_entry){ .size_bytes = size_bytes,
+                                   .start = start,
+                                   .sha256 = *sha256,
+                                   .source_uid = arrival->source_uid,
+                                   .internal_usec = arrival->internal_usec,
+                                   .internal_zone = arrival->internal_zone,
+                                   .flags = arrival->flags & VAULT_FLAGS_ALL };
+    add_keywords(batch, arrival, entry);
+    return true;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ingest/enumerate.h"
+#include "peer.h"
+
+struct bench {
+    struct peer peer;
+    struct ingest_client *client;
+    struct arena *arena;
+    struct ingest_selected selected;
+    struct ingest_names names;
+    struct ingest_enumeration out;
+    struct err err;
+};
+
+static void start(struct bench *b, struct bytes script)
+{
+    memset(b, 0, sizeof *b);
+    b->arena = arena_create(1 << 20);
+    b->names.arena = b->arena;
+    b->client = peer_connect(&b->peer, script, true, "IMAP4rev1");
+}
+
+static void drop(struct bench *b)
+{
+    ingest_close_client(&b->client);
+    peer_close(&b->peer);
+    arena_free(&b->arena);
+}
+
+static bool enumerate(struct bench *b, uint32_t first, uint32_t last)
+{
+    return ingest_enumerate(b->client, first, last, false, &b->selected, &b->names, b->arena,
+                            &b->out, &b->err);
+}
+
+TEST(examine_tells_the_epoch_and_never_selects)
+{
+    struct bench b;
+
+    start(&b, BYTES("* FLAGS (\\Seen)\r\n* 3 EXISTS\r\n* OK [UIDVALIDITY 1700000000] x\r\n"
+                    "* OK [UIDNEXT 42] x\r\n* OK [HIGHESTMODSEQ 9223372036854775807] x\r\n"
+                    "h1 OK [READ-ONLY] done\r\n"));
+    CHECK(ingest_examine(b.client, BYTES("a b"), &b.selected, &b.err));
+    CHECK_STR(peer_heard(&b.peer), "h1 EXAMINE \"a b\"\r\n");
+    CHECK_EQ_U64(b.selected.exists, 3);
+    CHECK_EQ_U64(b.selected.uidvalidity, 1700000000);
+    CHECK_EQ_U64(b.selected.uidnext, 42);
+    CHECK_EQ_U64(b.selected.highestmodseq, INT64_MAX);
+    drop(&b);
+}
+
+TEST(a_missing_or_wrong_uidvalidity_is_none)
+{
+    struct bench b;
+
+    start(&b, BYTES("* 1 EXISTS\r\n* OK [UIDVALIDITY 99999999999] x\r\nh1 OK done\r\n"
+                    "* 1 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNOTSTICKY] x\r\n"
+                    "h2 OK done\r\n"));
+    CHECK(ingest_examine(b.client, BYTES("a"), &b.selected, &b.err));
+    CHECK_EQ_U64(b.selected.uidvalidity, 0);
+    CHECK(ingest_examine(b.client, BYTES("a"), &b.selected, &b.err));
+    CHECK_EQ_U64(b.selected.uidvalidity, 0);
+    drop(&b);
+}
+
+TEST(a_mailbox_that_cannot_be_opened_is_its_own_failure)
+{
+    struct bench b;
+
+    start(&b, BYTES("h1 NO [NOPERM] no\r\nh2 NO [UNAVAILABLE] later\r\n"));
+    CHECK(!ingest_examine(b.client, BYTES("a"), &b.selected, &b.err));
+    CHECK_EQ_U64(b.err.code, ERR_ABSENT);
+    CHECK(!ingest_examine(b.client, BYTES("a"), &b.selected, &b.err));
+    CHECK_EQ_U64(b.err.code, ERR_RETRY);
+    drop(&b);
+}
+
+TEST(answers_come_in_any_order_and_what_was_not_asked_for_is_passed_over)
+{
+    struct bench b;
+
+    start(&b, BYTES("* 3 FETCH (FLAGS (\\Seen Work) UID 30)\r\n"
+                    "* 1 FETCH (FLAGS (\\Deleted))\r\n" /* unsolicited: no UID */
+                    "* 1 FETCH (UID 10 FLAGS ())\r\n"
+                    "* 9 FETCH (UID 999 FLAGS ())\r\n"
+                    "* 2 FETCH (UID 0 FLAGS ())\r\n"
+                    "* 4 EXISTS\r\n* 1 EXPUNGE\r\n"
+                    "h1 OK done\r\n"));
+    b.selected.exists = 3;
+    CHECK(enumerate(&b, 10, 40));
+    CHECK_STR(peer_heard(&b.peer), "h1 UID FETCH 10:40 (UID FLAGS)\r\n");
+    CHECK_EQ_U64(b.out.count, 2);
+    CHECK_EQ_U64(b.out.seen[0].uid, 10);
+    CHECK_EQ_U64(b.out.seen[1].uid, 30);
+    CHECK_EQ_U64(b.out.seen[1].flags, IMAP_FLAG_SEEN);
+    CHECK_EQ_U64(b.out.seen[1].keyword_count, 1);
+    CHECK_BYTES(b.names.names[b.out.seen[1].keywords[0]], BYTES("Work"));
+    CHECK_EQ_U64(b.selected.exists, 3);
+    drop(&b);
+}
+
+TEST(an_open_range_that_gives_the_last_message_again_gives_nothing)
+{
+    struct bench b;
+
+    start(&b, BYTES("* 3 FETCH (UID 30 FLAGS ())\r\nh1 OK done\r\n"));
+    CHECK(enumerate(&b, 31, 0));
+    CHECK_STR(peer_heard(&b.peer), "h1 UID FETCH 31:* (UID FLAGS)\r\n");
+    CHECK_EQ_U64(b.out.count, 0);
+    CHECK_EQ_U64(ingest_odd_responses(b.client), 0);
+    drop(&b);
+}
+
+TEST(only_a_tagged_ok_ends_an_enumeration)
+{
+    struct bench b;
+
+    start(&b, BYTES("* 1 FETCH (UID 1 FLAGS ())\r\nh1 NO [SERVERBUG] oops\r\n"));
+    CHECK(!enumerate(&b, 1, 0));
+    CHECK_EQ_U64(b.err.code, ERR_RETRY);
+    drop(&b);
+    start(&b, BYTES("* 1 FETCH (UID 1 FLAGS ())\r\n"));
+    CHECK(!enumerate(&b, 1, 0));
+    CHECK_EQ_U64(b.err.code, ERR_RETRY);
+    CHECK_EQ_U64(b.out.count, 0);
+    drop(&b);
+}
+
+TEST(what_is_still_there_is_confirmed_by_search_in_either_form)
+{
+    const uint32_t uids[] = { 2, 3, 4, 9 };
+    uint32_t present[4];
+    size_t count;
+    struct bench b;
+
+    start(&b, BYTES("* SEARCH 9 3 77 0\r\nh1 OK done\r\n"
+                    "* ESEARCH (TAG \"h2\") UID ALL 2:3\r\nh2 OK done\r\n"
+                    "* SEARCH\r\nh3 OK done\r\n"
+                    "h4 OK done\r\n"));
+    CHECK(ingest_confirm(b.client, uids, 4, &b.selected, present, &count, &b.err));
+    CHECK_STR(peer_heard(&b.peer), "h1 UID SEARCH UID 2:4,9\r\n");
+    CHECK_EQ_U64(count, 2);
+    CHECK_EQ_U64(present[0], 3);
+    CHECK(ingest_confirm(b.client, uids, 4, &b.selected, present, &count, &b.err));
+    CHECK_EQ_U64(count, 2);
+    CHECK(ingest_confirm(b.client, uids, 4, &b.selected, present, &count, &b.err));
+    CHECK_EQ_U64(count, 0);
+    /* an OK without a list proves nothing */
+    CHECK(!ingest_confirm(b.client, uids, 4, &b.selected, present, &count, &b.err));
+    drop(&b);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "imap/list_args.h"
+#include "ingest/list.h"
+#include "peer.h"
+
+struct listed {
+    struct peer peer;
+    struct ingest_client *client;
+    struct arena *arena;
+    struct ingest_listing listing;
+    struct err err;
+};
+
+static bool list(struct listed *l, struct bytes script, const char *capabilities,
+                 const struct source_account_settings *account)
+{
+    memset(l, 0, sizeof *l);
+    l->arena = arena_create(1 << 20);
+    l->client = peer_connect(&l->peer, script, false, capabilities);
+    return ingest_list(l->client, account, true, l->arena, &l->listing, &l->err);
+}
+
+static void drop(struct listed *l)
+{
+    ingest_close_client(&l->client);
+    peer_close(&l->peer);
+    arena_free(&l->arena);
+}
+
+static const struct source_account_settings everything = { .name = BYTES_INIT("a") };
+
+TEST(names_come_as_atoms_strings_and_literals)
+{
+    struct listed l;
+
+    CHECK(list(&l,
+               BYTES("* LIST (\\HasNoChildren) \".\" {9}\r\nTo\"do.\\x\xe9\r\n"
+                     "* LIST (\\Noselect) \".\" Lists\r\n"
+                     "* LIST () \".\" NIL\r\n"
+                     "* LIST (\\Sent) \".\" \"Sent Items\"\r\n"
+                     "* LIST (\\NonExistent) \".\" Lists.gone\r\n"
+                     "* LIST () \".\" inbox\r\n"
+                     "h1 OK done\r\n"),
+               "IMAP4rev1", &everything));
+    CHECK_EQ_U64(l.listing.count, 6);
+    CHECK_BYTES(l.listing.rows[0].path, BYTES("INBOX"));
+    CHECK_BYTES(l.listing.rows[0].wire_name, BYTES("inbox"));
+    CHECK_BYTES(l.listing.rows[1].path, BYTES("Lists"));
+    CHECK(l.listing.rows[1].is_noselect);
+    CHECK(l.listing.rows[2].is_noselect);
+    CHECK_BYTES(l.listing.rows[3].path, BYTES("NIL"));
+    CHECK_BYTES(l.listing.rows[4].special_use, BYTES("\\Sent"));
+    CHECK_BYTES(l.listing.rows[5].wire_name, BYTES("To\"do.\\x\xe9"));
+    drop(&l);
+}
+
+TEST(a_mailbox_that_is_listed_twice_counts_once)
+{
+    struct listed l;
+
+    CHECK(list(&l, BYTES("* LIST () NIL \"INBOX\"\r\n* LIST () NIL inbox\r\nh1 OK done\r\n"),
+               "IMAP4rev1", &everything));
+    CHECK_EQ_U64(l.listing.count, 1);
+    CHECK_EQ_U64(ingest_odd_responses(l.client), 1);
+    drop(&l);
+}
+
+TEST(numbers_come_with_the_list_where_that_is_offered)
+{
+    struct listed l;
+
+    CHECK(list(&l,
+               BYTES("* LIST () \"/\" INBOX\r\n"
+                     "* STATUS inbox (MESSAGES 3 UIDNEXT 9 UIDVALIDITY 77 HIGHESTMODSEQ 5)\r\n"
+                     "* LIST () \"/\" a\r\nh1 OK done\r\n"),
+               "LIST-STATUS CONDSTORE", &everything));
+    CHECK_STR(peer_heard(&l.peer), "h1 LIST \"\" \"*\" RETURN (STATUS (MESSAGES UIDNEXT "
+                                   "UIDVALIDITY HIGHESTMODSEQ))\r\n");
+    CHECK_EQ_U64(l.listing.rows[0].messages, 3);
+    CHECK_EQ_U64(l.listing.rows[0].uidvalidity, 77);
+    CHECK_EQ_U64(l.listing.rows[1].status, 0);
+    drop(&l);
+}
+
+TEST(a_refused_extension_falls_back_to_the_plain_list)
+{
+    struct listed l;
+
+    CHECK(list(&l, BYTES("h1 BAD what\r\n* LIST () \"/\" INBOX\r\nh2 OK done\r\n"), "LIST-STATUS",
+               &everything));
+    CHECK_EQ_U64(l.listing.count, 1);
+    drop(&l);
+}
+
+TEST(rules_choose_by_archive_path_and_exclude_is_stronger)
+{
+    const struct bytes include[] = { BYTES_INIT("INBOX"), BYTES_INIT("Work/*") };
+    const struct bytes exclude[] = { BYTES_INIT("Work/Private*") };
+    const struct source_account_settings some = {
+        .include = include, .include_count = 2, .exclude = exclude, .exclude_count = 1
+    };
+
+    CHECK(ingest_is_wanted(&some, BYTES("INBOX")));
+    CHECK(ingest_is_wanted(&some, BYTES("Work/a/b")));
+    CHECK(!ingest_is_wanted(&some, BYTES("Work/Private/x")));
+    CHECK(!ingest_is_wanted(&some, BYTES("Trash")));
+    CHECK(ingest_is_wanted(&everything, BYTES("Trash")));
+}
+
+TEST(a_list_that_breaks_off_has_taught_nothing)
+{
+    struct listed l;
+
+    CHECK(!list(&l, BYTES("* LIST () \"/\" INBOX\r\n* BYE shutting down\r\n"), "", &everything));
+    CHECK_EQ_U64(l.err.code, ERR_RETRY);
+    CHECK_EQ_U64(l.listing.count, 0);
+    drop(&l);
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ingest/login.h"
+#include "peer.h"
+
+static const struct source_account_settings plain_account = {
+    .name = BYTES_INIT("alice"),
+    .host = BYTES_INIT("127.0.0.1"),
+    .port = 143,
+    .login = BYTES_INIT("alice"),
+    .tls = SOURCE_TLS_NONE,
+};
+
+/* Plays the script; returns whether the login worked. */
+static bool log_in(struct peer *peer, const struct source_account_settings *account,
+                   struct bytes password, struct bytes script, struct err *err)
+{
+    CLEANUP(secret_free) struct secret *secret = NULL;
+    CLEANUP(ingest_close_client) struct ingest_client *client = NULL;
+    struct net_stream *stream = peer_play(peer, script, false);
+    struct ingest_client_options options = { .stop_fd = -1, .stall_ms = 300 };
+    bool is_in;
+
+    CHECK(secret_create(password, &secret, err));
+    is_in = ingest_greet_and_log_in(&stream, account, secret, &options, &client, err);
+    (void)peer_heard(peer);
+    peer_close(peer);
+    return is_in;
+}
+
+TEST(login_is_used_where_sasl_is_not_offered)
+{
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    CHECK(log_in(&peer, &plain_account, BYTES("p\"w\\ 1"),
+                 BYTES("* OK [CAPABILITY IMAP4rev1] hi\r\n"
+                       "h1 OK [CAPABILITY IMAP4rev1 CONDSTORE] in\r\n"),
+                 &err));
+    CHECK_STR(peer.said, "h1 LOGIN alice \"p\\\"w\\\\ 1\"\r\n");
+}
+
+TEST(capabilities_are_asked_again_after_login_when_not_told)
+{
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    CHECK(log_in(&peer, &plain_account, BYTES("pw"),
+                 BYTES("* OK hi\r\n* CAPABILITY IMAP4rev1\r\nh1 OK\r\nh2 OK in\r\n"
+                       "* CAPABILITY IMAP4rev1 LIST-STATUS\r\nh3 OK done\r\n"),
+                 &err));
+    CHECK_STR(peer.said, "h1 CAPABILITY\r\nh2 LOGIN alice pw\r\nh3 CAPABILITY\r\n");
+}
+
+TEST(a_password_beyond_ascii_travels_as_a_literal_that_waits)
+{
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    CHECK(log_in(&peer, &plain_account, BYTES("p\xc3\xa4ss"),
+                 BYTES("* OK [CAPABILITY IMAP4rev1] hi\r\n+ go\r\nh1 OK [CAPABILITY X] in\r\n"),
+                 &err));
+    CHECK_STR(peer.said, "h1 LOGIN alice {5}\r\np\xc3\xa4ss\r\n");
+}
+
+TEST(sasl_plain_is_sent_at_once_when_the_server_takes_it_so)
+{
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    CHECK(log_in(&peer, &plain_account, BYTES("pw"),
+                 BYTES("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] hi\r\n"
+                       "h1 OK [CAPABILITY X] in\r\n"),
+                 &err));
+    CHECK_STR(peer.said, "h1 AUTHENTICATE PLAIN AGFsaWNlAHB3\r\n");
+}
+
+TEST(sasl_plain_waits_for_the_plus_otherwise)
+{
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    CHECK(log_in(&peer, &plain_account, BYTES("pw"),
+                 BYTES("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN LOGINDISABLED] hi\r\n+ \r\n"
+                       "h1 OK [CAPABILITY X] in\r\n"),
+                 &err));
+    CHECK_STR(peer.said, "h1 AUTHENTICATE PLAIN\r\nAGFsaWNlAHB3\r\n");
+}
+
+TEST(login_disabled_is_respected)
+{
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    CHECK(!log_in(&peer, &plain_account, BYTES("pw"),
+                  BYTES("* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] hi\r\n"), &err));
+    CHECK_EQ_U64(err.code, ERR_DENIED);
+    CHECK_STR(peer.said, "");
+}
+
+TEST(a_wrong_password_says_what_to_do)
+{
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    CHECK(!log_in(&peer, &plain_account, BYTES("pw"),
+                  BYTES("* OK [CAPABILITY IMAP4rev1] hi\r\n"
+                        "h1 NO [AUTHENTICATIONFAILED] Authentication failed.\r\n"),
+                  &err));
+    CHECK_EQ_U64(err.code, ERR_DENIED);
+    CHECK_STR(err.text, "login to 127.0.0.1:143 refused ([AUTHENTICATIONFAILED] Authentication "
+                        "failed.): check the user name and set the password with holdfast account "
+                        "edit alice --password-file F");
+}
+
+TEST(a_login_that_fails_for_now_is_worth_another_try)
+{
+    static const char *const answers[] = {
+        "[UNAVAILABLE] Temporary authentication failure.",
+        "[ALERT] Too many simultaneous connections. (Failure)",
+        "[LIMIT] x",
+        "Request is throttled. Suggested Backoff Time: 299961 milliseconds",
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        CLEANUP(buf_free) struct buf script = buf_create(1000);
+        struct peer peer = { 0 };
+        struct err err = { 0 };
+
+        buf_text(&script, "* OK [CAPABILITY IMAP4rev1] hi\r\nh1 NO ");
+        buf_text(&script, answers[i]);
+        buf_text(&script, "\r\n");
+        CHECK(!log_in(&peer, &plain_account, BYTES("pw"), buf_bytes(&script), &err));
+        CHECK_EQ_U64(err.code, ERR_RETRY);
+    }
+}
+
+TEST(preauth_is_refused_and_nothing_is_sent)
+{
+    struct source_account_settings account = plain_account;
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    account.tls = SOURCE_TLS_STARTTLS;
+    CHECK(!log_in(&peer, &account, BYTES("pw"),
+                  BYTES("* PREAUTH [CAPABILITY IMAP4rev1 STARTTLS] hello\r\n"), &err));
+    CHECK_EQ_U64(err.code, ERR_DENIED);
+    CHECK_STR(peer.said, "");
+}
+
+TEST(without_starttls_no_password_is_sent)
+{
+    struct source_account_settings account = plain_account;
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    account.tls = SOURCE_TLS_STARTTLS;
+    CHECK(!log_in(&peer, &account, BYTES("pw"),
+                  BYTES("* OK hi\r\n* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\nh1 OK\r\n"), &err));
+    CHECK_EQ_U64(err.code, ERR_DENIED);
+    CHECK_STR(peer.said, "h1 CAPABILITY\r\n");
+}
+
+TEST(a_refused_starttls_ends_it)
+{
+    struct source_account_settings account = plain_account;
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    account.tls = SOURCE_TLS_STARTTLS;
+    CHECK(!log_in(&peer, &account, BYTES("pw"),
+                  BYTES("* OK [CAPABILITY STARTTLS] hi\r\nh1 NO not now\r\n"), &err));
+    CHECK_EQ_U64(err.code, ERR_DENIED);
+    CHECK_STR(peer.said, "h1 STARTTLS\r\n");
+}
+
+TEST(answers_injected_behind_starttls_end_it)
+{
+    struct source_account_settings account = plain_account;
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    account.tls = SOURCE_TLS_STARTTLS;
+    CHECK(!log_in(&peer, &account, BYTES("pw"),
+                  BYTES("* OK [CAPABILITY STARTTLS] hi\r\nh1 OK go\r\n"
+                        "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\nh2 OK\r\n"),
+                  &err));
+    CHECK_EQ_U64(err.code, ERR_DENIED);
+    CHECK_STR(peer.said, "h1 STARTTLS\r\n");
+}
+
+TEST(another_protocol_is_named)
+{
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    CHECK(!log_in(&peer, &plain_account, BYTES("pw"), BYTES("SSH-2.0-OpenSSH_9.2\r\n"), &err));
+    CHECK_EQ_U64(err.code, ERR_SYNTAX);
+    CHECK_STR(peer.said, "");
+    memset(&peer, 0, sizeof peer);
+    CHECK(!log_in(&peer, &plain_account, BYTES("pw"), BYTES("220 mail.example.org ESMTP ready\r\n"),
+                  &err));
+    CHECK_EQ_U64(err.code, ERR_SYNTAX);
+}
+
+TEST(a_bye_as_greeting_is_worth_another_try)
+{
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    CHECK(!log_in(&peer, &plain_account, BYTES("pw"), BYTES("* BYE too busy\r\n"), &err));
+    CHECK_EQ_U64(err.code, ERR_RETRY);
+}
+
+TEST(a_silent_source_ends_by_the_stall_time)
+{
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    CHECK(!log_in(&peer, &plain_account, BYTES("pw"), BYTES("* OK [CAPA"), &err));
+    CHECK_EQ_U64(err.code, ERR_RETRY);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ingest/outcome.h"
+#include "test.h"
+
+TEST(a_complete_run_says_what_it_brought)
+{
+    char text[INGEST_OUTCOME_BYTES];
+    struct source_progress progress = { .mailboxes = 12, .fetched = 3412, .gone = 1 };
+
+    ingest_write_complete(text, BYTES("alice"), &progress);
+    CHECK_STR(text, "account alice: complete: 12 mailboxes, 3,412 new messages, "
+                    "1 gone at the source");
+    progress = (struct source_progress){ .mailboxes = 1 };
+    ingest_write_complete(text, BYTES("alice"), &progress);
+    CHECK_STR(text, "account alice: complete: 1 mailbox, nothing new");
+}
+
+TEST(a_run_with_something_left_is_never_called_complete)
+{
+    char text[INGEST_OUTCOME_BYTES];
+    struct source_progress progress = { .mailboxes = 12, .pending = 2, .mailboxes_failed = 1 };
+
+    ingest_write_incomplete(text, BYTES("alice"), &progress, "Shared/x: EXAMINE is refused");
+    CHECK_STR(text, "account alice: not complete: 2 messages could not be fetched yet (holdfast "
+                    "failures shows why); 1 of 12 mailboxes could not be read, the first: "
+                    "Shared/x: EXAMINE is refused; tried again at the next run; so far 12 "
+                    "mailboxes, nothing new");
+}
+
+TEST(a_test_says_what_would_be_archived)
+{
+    char text[INGEST_OUTCOME_BYTES];
+
+    ingest_write_test(text, BYTES("alice"), 12, 3412, true, 0);
+    CHECK_STR(text, "account alice: login ok, 12 mailboxes, 3,412 messages");
+    ingest_write_test(text, BYTES("alice"), 1, 1000007, false, 2);
+    CHECK_STR(text, "account alice: login ok, 1 mailbox, at least 1,000,007 messages (2 mailboxes "
+                    "left out by --include and --exclude)");
+}
+
+TEST(a_failure_is_one_line_that_names_the_account)
+{
+    char text[INGEST_OUTCOME_BYTES];
+    struct err err = { ERR_RETRY, "host name x.invalid cannot be resolved" };
+
+    ingest_write_failure(text, BYTES("alice"), &err);
+    CHECK_STR(text, "account alice: host name x.invalid cannot be resolved");
+}
+
+TEST(waiting_doubles_up_to_an_hour_with_jitter_below)
+{
+    for (int32_t attempts = 0; attempts < 40; attempts++)
+        for (uint64_t jitter = 0; jitter < 3000; jitter += 97) {
+            int64_t seconds = ingest_retry_seconds(ERR_RETRY, attempts, jitter);
+
+            CHECK(seconds >= 22 && seconds <= INGEST_RETRY_MAX_SECONDS);
+        }
+    CHECK(ingest_retry_seconds(ERR_RETRY, 0, 0) <= 30);
+    CHECK(ingest_retry_seconds(ERR_RETRY, 3, 0) >= 180);
+    CHECK(ingest_retry_seconds(ERR_DENIED, 0, 0) >= 2700);
+}

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Accounts, runs, leases, epochs and UIDs against a real PostgreSQL, each side with its own role.
+ */
+#include "crypto/seal.h"
+#include "db/test_server.h"
+#include "source/mailbox.h"
+#include "test.h"
+
+struct bench {
+    struct db *owner, *ingest;
+    struct arena *arena;
+    struct crypto_key *master;
+    struct secret *password;
+    int64_t account_id;
+    struct err err;
+};
+
+#define MUST(call)                                                                                 \
+    do {                                                                                           \
+        if (!(call))                                                                               \
+            test_fail(__FILE__, __LINE__, "%s: %s", #call, b->err.text);                           \
+    } while (0)
+
+static struct source_account_settings settings_of(const char *name)
+{
+    return (struct source_account_settings){
+        .name = bytes_of_text(name),
+        .host = BYTES("mail.example.org"),
+        .port = 993,
+        .login = BYTES("alice"),
+        .tls = SOURCE_TLS_IMPLICIT,
+        .every_seconds = 300,
+    };
+}
+
+/* An account of this name, and no other job that is due. False: there is no PostgreSQL. */
+static bool begin(struct bench *b, const char *name)
+{
+    struct source_account_settings settings = settings_of(name);
+    CLEANUP(db_result_free) struct db_result *rows = NULL;
+
+    memset(b, 0, sizeof *b);
+    b->owner = test_db(DB_ROLE_OWNER);
+    if (b->owner == NULL)
+        return false;
+    b->ingest = test_db(DB_ROLE_INGEST);
+    b->arena = arena_create(1 << 22);
+    MUST(
+        db_run_assembled(b->owner, "UPDATE job SET is_active = false", DB_NO_ARGS, &rows, &b->err));
+    MUST(crypto_generate_key(&b->master, &b->err));
+    MUST(secret_create(BYTES("pw"), &b->password, &b->err));
+    MUST(source_add_account(b->owner, &settings, b->master, b->password, &b->account_id, &b->err));
+    return true;
+}
+
+static void end(struct bench *b)
+{
+    db_close(&b->owner);
+    db_close(&b->ingest);
+    arena_free(&b->arena);
+    crypto_free_key(&b->master);
+    secret_free(&b->password);
+}
+
+static struct source_lease claim(struct bench *b)
+{
+    struct source_lease lease;
+    bool has_one = false;
+
+    MUST(source_claim_job(b->ingest, BYTES("test"), &lease, &has_one, &b->err));
+    CHECK(has_one);
+    CHECK_EQ_I64(lease.account_id, b->account_id);
+    return lease;
+}
+
+static void execute(struct bench *b, const char *sql)
+{
+    CLEANUP(db_result_free) struct db_result *rows = NULL;
+
+    MUST(db_run_assembled(b->owner, sql, DB_ARGS(DB_I64(b->account_id)), &rows, &b->err));
+}
+
+static int64_t make_mailbox(struct bench *b)
+{
+    CLEANUP(db_result_free) struct db_result *rows = NULL;
+
+    MUST(db_run_assembled(b->owner,
+                          "INSERT INTO mailbox (account_id, source_name, path, uidvalidity) "
+                          "VALUES ($1, 'INBOX', 'INBOX', 1) RETURNING mailbox_id",
+                          DB_ARGS(DB_I64(b->account_id)), &rows, &b->err));
+    return db_i64(rows, 0, 0);
+}
+
+TEST(an_account_is_listed_with_what_was_said_of_it)
+{
+    struct bench bench, *b = &bench;
+    const struct bytes include[] = { BYTES_INIT("INBOX"), BYTES_INIT("Work/*") };
+    struct source_account_settings change = { .include = include, .include_count = 2 };
+    struct source_account account;
+    struct source_account_list list;
+    int64_t found;
+
+    if (!begin(b, "listed"))
+        return;
+    MUST(source_edit_account(b->owner, b->account_id, SOURCE_EDIT_INCLUDE, &change, NULL, NULL,
+                             &b->err));
+    MUST(source_show_account(b->owner, b->account_id, b->arena, &account, &b->err));
+    CHECK_BYTES(account.settings.name, BYTES("listed"));
+    CHECK_BYTES(account.settings.host, BYTES("mail.example.org"));
+    CHECK_EQ_U64(account.settings.port, 993);
+    CHECK_EQ_U64(account.settings.include_count, 2);
+    CHECK_BYTES(account.settings.include[1], BYTES("Work/*"));
+    CHECK(account.has_secret && !account.is_paused && account.run.is_active);
+    CHECK_EQ_U64(account.messages, 0);
+    MUST(source_list_accounts(b->owner, false, b->arena, &list, &b->err));
+    CHECK(list.count >= 1);
+    MUST(source_find_account(b->owner, BYTES("listed"), &found, &b->err));
+    CHECK_EQ_I64(found, b->account_id);
+    CHECK(!source_find_account(b->owner, BYTES("nobody"), &found, &b->err));
+    CHECK_EQ_U64(b->err.code, ERR_ABSENT);
+    end(b);
+}
+
+TEST(a_name_is_taken_once_and_must_be_a_name)
+{
+    struct bench bench, *b = &bench;
+    struct source_account_settings again = settings_of("taken");
+    int64_t id;
+
+    if (!begin(b, "taken"))
+        return;
+    CHECK(!source_add_account(b->owner, &again, b->master, b->password, &id, &b->err));
+    CHECK_EQ_U64(b->err.code, ERR_DENIED);
+    again.name = BYTES("a/b");
+    CHECK(!source_add_account(b->owner, &again, b->master, b->password, &id, &b->err));
+    CHECK_EQ_U64(b->err.code, ERR_SYNTAX);
+    end(b);
+}
+
+TEST(the_secret_is_sealed_for_its_account_alone)
+{
+    struct bench bench, *b = &bench;
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+    CLEANUP(secret_free) struct secret *opened = NULL;
+    char text[SOURCE_AAD_BYTES];
+
+    if (!begin(b, "sealed"))
+        return;
+    MUST(db_run_assembled(b->owner, "SELECT sealed FROM account_secret WHERE account_id = $1",
+                          DB_ARGS(DB_I64(b->account_id)), &row, &b->err));
+    CHECK(!crypto_open_secret(b->master, source_secret_aad(b->account_id + 1, text),
+                              db_bytes(row, 0, 0), &opened, &b->err));
+    MUST(crypto_open_secret(b->master, source_secret_aad(b->account_id, text), db_bytes(row, 0, 0),
+                            &opened, &b->err));
+    CHECK_BYTES(secret_bytes(opened), BYTES("pw"));
+    end(b);
+}
+
+TEST(a_requested_run_is_watched_to_its_outcome)
+{
+    struct bench bench, *b = &bench;
+    struct source_request request;
+    struct source_run run;
+    struct source_lease lease;
+    struct source_progress progress = { .fetched = 3 };
+    struct source_outcome outcome = { ERR_RETRY, "account x: no", 300 };
+
+    if (!begin(b, "watched"))
+        return;
+    MUST(source_request_run(b->owner, b->account_id, SOURCE_JOB_SYNC, &request, &b->err));
+    MUST(source_watch_run(b->owner, &request, b->arena, &run, &b->err));
+    CHECK(!run.is_finished && !run.is_running && run.is_active);
+    lease = claim(b);
+    MUST(source_watch_run(b->owner, &request, b->arena, &run, &b->err));
+    CHECK(!run.is_finished && run.is_running);
+    MUST(source_renew(b->ingest, &lease, &progress, &b->err));
+    MUST(source_finish(b->ingest, &lease, &outcome, &progress, &b->err));
+    MUST(source_watch_run(b->owner, &request, b->arena, &run, &b->err));
+    CHECK(run.is_finished && !run.is_running);
+    CHECK_EQ_U64(run.outcome, ERR_RETRY);
+    CHECK_BYTES(run.outcome_text, BYTES("account x: no"));
+    CHECK_EQ_I64(run.attempts, 1);
+    MUST(source_read_progress(run.progress, &progress, &b->err));
+    CHECK_EQ_U64(progress.fetched, 3);
+    end(b);
+}
+
+TEST(a_request_during_a_run_is_answered_by_the_next_one)
+{
+    struct bench bench, *b = &bench;
+    struct source_request request;
+    struct source_run run;
+    struct source_lease lease;
+    struct source_outcome outcome = { ERR_NONE, "complete", 300 };
+
+    if (!begin(b, "twice"))
+        return;
+    lease = claim(b);
+    MUST(source_request_run(b->owner, b->account_id, SOURCE_JOB_SYNC, &request, &b->err));
+    MUST(source_finish(b->ingest, &lease, &outcome, NULL, &b->err));
+    MUST(source_watch_run(b->owner, &request, b->arena, &run, &b->err));
+    CHECK(!run.is_finished);
+    lease = claim(b); /* due at once */
+    MUST(source_finish(b->ingest, &lease, &outcome, NULL, &b->err));
+    MUST(source_watch_run(b->owner, &request, b->arena, &run, &b->err));
+    CHECK(run.is_finished);
+    end(b);
+}
+
+TEST(a_paused_account_is_taken_from_its_worker_and_not_due_again)
+{
+    struct bench bench, *b = &bench;
+    struct source_lease lease;
+    struct source_request request;
+    struct source_outcome outcome = { ERR_NONE, "complete", 0 };
+    bool has_one;
+
+    if (!begin(b, "paused"))
+        return;
+    lease = claim(b);
+    MUST(source_pause_account(b->owner, b->account_id, &b->err));
+    CHECK(!source_renew(b->ingest, &lease, NULL, &b->err));
+    CHECK_EQ_U64(b->err.code, ERR_DENIED);
+    CHECK(!source_finish(b->ingest, &lease, &outcome, NULL, &b->err));
+    MUST(source_claim_job(b->ingest, BYTES("x"), &lease, &has_one, &b->err));
+    CHECK(!has_one);
+    CHECK(!source_request_run(b->owner, b->account_id, SOURCE_JOB_SYNC, &request, &b->err));
+    CHECK_EQ_U64(b->err.code, ERR_DENIED);
+    MUST(source_resume_account(b->owner, b->account_id, &b->err));
+    (void)claim(b);
+    MUST(source_remove_account(b->owner, b->account_id, &b->err));
+    CHECK(!source_request_run(b->owner, b->account_id, SOURCE_JOB_TEST, &request, &b->err));
+    end(b);
+}
+
+TEST(every_uid_is_accounted_for_from_its_announcement_on)
+{
+    struct bench bench, *b = &bench;
+    const uint32_t uids[] = { 4, 7, 9 };
+    const struct source_uid_failure failure = { 7, BYTES_INIT("NIL"), 60 };
+    const struct source_enumeration all = { .uidnext = 10, .exists = 3 };
+    struct source_mailbox_list mailboxes;
+    struct source_mailbox_facts_list facts;
+    struct source_failure_list failures;
+    struct source_window window;
+    struct source_epoch epoch;
+    struct source_lease lease;
+    const uint32_t *due;
+    size_t count;
+    uint64_t affected;
+    int64_t mailbox;
+
+    if (!begin(b, "accounted"))
+        return;
+    lease = claim(b);
+    mailbox = make_mailbox(b);
+    MUST(source_open_epoch(b->ingest, &lease, mailbox, 77, &epoch, &b->err));
+    CHECK_EQ_I64(epoch.number, 1);
+    MUST(source_announce(b->ingest, &lease, mailbox, 1, uids, 3, NULL, &b->err));
+    MUST(source_announce(b->ingest, &lease, mailbox, 1, uids, 3, NULL, &b->err));
+    MUST(source_finish_enumeration(b->ingest, &lease, mailbox, 1, &all, &b->err));
+    MUST(source_mark_failed(b->ingest, &lease, mailbox, 1, &failure, 1, &b->err));
+    MUST(source_mark_gone(b->ingest, &lease, mailbox, 1, &uids[2], 1, true, &b->err));
+    MUST(source_load_window(b->ingest, &lease, mailbox, 1, 1, UINT32_MAX, 100, b->arena, &window,
+                            &b->err));
+    CHECK_EQ_U64(window.count, 3);
+    CHECK_EQ_U64(window.rows[0].state, SOURCE_UID_PENDING);
+    CHECK(window.rows[0].is_due && !window.rows[1].is_due);
+    CHECK_EQ_I64(window.rows[1].attempts, 1);
+    CHECK_EQ_U64(window.rows[2].state, SOURCE_UID_GONE);
+    MUST(source_load_window(b->ingest, &lease, mailbox, 1, 5, 9, 1, b->arena, &window, &b->err));
+    CHECK_EQ_U64(window.count, 1);
+    CHECK_EQ_U64(window.rows[0].uid, 7);
+    MUST(
+        source_load_pending(b->ingest, &lease, mailbox, 1, 0, 10, b->arena, &due, &count, &b->err));
+    CHECK_EQ_U64(count, 1);
+    CHECK_EQ_U64(due[0], 4);
+    MUST(source_load_mailboxes(b->ingest, &lease, b->arena, &mailboxes, &b->err));
+    CHECK_EQ_U64(mailboxes.count, 1);
+    CHECK_EQ_U64(mailboxes.rows[0].pending, 2);
+    CHECK_EQ_U64(mailboxes.rows[0].pending_due, 1);
+    CHECK_EQ_U64(mailboxes.rows[0].epoch.uidnext, 10);
+    MUST(source_list_mailbox_facts(b->owner, b->account_id, b->arena, &facts, &b->err));
+    CHECK_EQ_U64(facts.rows[0].pending, 2);
+    CHECK_EQ_U64(facts.rows[0].gone, 1);
+    MUST(source_list_failures(b->owner, b->account_id, 10, b->arena, &failures, &b->err));
+    CHECK_EQ_U64(failures.count, 2);
+    MUST(source_retry_failures(b->owner, b->account_id, &affected, &b->err));
+    CHECK_EQ_U64(affected, 1);
+    end(b);
+}
+
+TEST(a_new_epoch_closes_the_old_and_abandons_what_was_pending)
+{
+    struct bench bench, *b = &bench;
+    const uint32_t uid = 4;
+    struct source_mailbox_list mailboxes;
+    struct source_window window;
+    struct source_epoch epoch;
+    struct source_lease lease;
+    int64_t mailbox;
+
+    if (!begin(b, "epochs"))
+        return;
+    lease = claim(b);
+    mailbox = make_mailbox(b);
+    MUST(source_open_epoch(b->ingest, &lease, mailbox, 77, &epoch, &b->err));
+    MUST(source_announce(b->ingest, &lease, mailbox, 1, &uid, 1, NULL, &b->err));
+    MUST(source_open_epoch(b->ingest, &lease, mailbox, 0, &epoch, &b->err));
+    CHECK_EQ_I64(epoch.number, 2);
+    MUST(source_load_window(b->ingest, &lease, mailbox, 1, 1, 9, 10, b->arena, &window, &b->err));
+    CHECK_EQ_U64(window.rows[0].state, SOURCE_UID_GONE);
+    MUST(source_load_mailboxes(b->ingest, &lease, b->arena, &mailboxes, &b->err));
+    CHECK_EQ_I64(mailboxes.rows[0].epoch.number, 2);
+    CHECK_EQ_U64(mailboxes.rows[0].epoch.uidvalidity, 0);
+    CHECK_EQ_U64(mailboxes.rows[0].pending, 0);
+    end(b);
+}
+
+TEST(who_lost_the_lease_changes_nothing)
+{
+    struct bench bench, *b = &bench;
+    const uint32_t uid = 4;
+    struct source_window window;
+    struct source_epoch epoch;
+    struct source_lease lease, newer;
+    int64_t mailbox;
+
+    if (!begin(b, "fenced"))
+        return;
+    lease = claim(b);
+    mailbox = make_mailbox(b);
+    MUST(source_open_epoch(b->ingest, &lease, mailbox, 77, &epoch, &b->err));
+    execute(b, "UPDATE job SET due_at = now() WHERE account_id = $1");
+    newer = claim(b);
+    CHECK(newer.fence > lease.fence);
+    CHECK(!source_announce(b->ingest, &lease, mailbox, 1, &uid, 1, NULL, &b->err));
+    CHECK_EQ_U64(b->err.code, ERR_DENIED);
+    CHECK(!source_open_epoch(b->ingest, &lease, mailbox, 78, &epoch, &b->err));
+    MUST(source_load_window(b->ingest, &newer, mailbox, 1, 1, 9, 10, b->arena, &window, &b->err));
+    CHECK_EQ_U64(window.count, 0);
+    end(b);
+}
+
+TEST(mailboxes_come_inbox_first_and_unchanged_ones_keep_their_gap)
+{
+    struct bench bench, *b = &bench;
+    struct source_mailbox_list mailboxes;
+    struct source_epoch epoch;
+    struct source_lease lease;
+    const struct source_enumeration none = { .uidnext = 1 };
+    int64_t mailbox;
+
+    if (!begin(b, "ordered"))
+        return;
+    lease = claim(b);
+    mailbox = make_mailbox(b);
+    execute(b, "INSERT INTO mailbox (account_id, source_name, path, uidvalidity) "
+               "VALUES ($1, 'A', 'A', 1), ($1, 'z', 'z', 1), ($1, 'b', 'b', 1)");
+    MUST(source_open_epoch(b->ingest, &lease, mailbox, 7, &epoch, &b->err));
+    MUST(source_finish_enumeration(b->ingest, &lease, mailbox, 1, &none, &b->err));
+    MUST(source_finish_unchanged(b->ingest, &lease, &mailbox, 1, &b->err));
+    MUST(source_load_mailboxes(b->ingest, &lease, b->arena, &mailboxes, &b->err));
+    CHECK_EQ_U64(mailboxes.count, 4);
+    CHECK_BYTES(mailboxes.rows[0].path, BYTES("INBOX"));
+    CHECK_BYTES(mailboxes.rows[1].path, BYTES("A"));
+    CHECK_BYTES(mailboxes.rows[3].path, BYTES("z"));
+    CHECK(mailboxes.rows[0].epoch.enumerated_usec > 0);
+    end(b);
+}
