@@ -207,6 +207,10 @@ $(B)/fuzz/$1_fuzz: $(call objects,tests/fuzz/$1_fuzz.c) \
 endef
 $(foreach f,$(FUZZ_ALL),$(eval $(call fuzz_rules,$f)))
 
+# What lib/mime makes of a message, for the comparison with a server.
+$(B)/tests/mime_dump: $(call objects,tests/harness/mime_dump.c) $(call archives,imap)
+	$(call link)
+
 -include $(wildcard $(B)/obj/*/*/*.d $(B)/obj/*/*/*/*.d $(B)/obj/*/*.d)
 
 # ---- targets -------------------------------------------------------------------------------
@@ -253,11 +257,12 @@ test-replay: $(REPLAYS) ## every fuzz target over its stored corpus
 
 export UBSAN_OPTIONS ?= print_stacktrace=1
 PYTEST = HOLDFAST_BIN=$(abspath $(B)/bin) HOLDFAST_RELEASE_BIN=$(abspath $(BUILD)/release/bin) \
-         HOLDFAST_VARIANT=$(VARIANT) PYTHONDONTWRITEBYTECODE=1 \
+         HOLDFAST_VARIANT=$(VARIANT) HOLDFAST_MIME_DUMP=$(abspath $(B)/tests/mime_dump) \
+         PYTHONDONTWRITEBYTECODE=1 \
          $(PYTHON) -m pytest -p no:cacheprovider -ra $(if $(SLOW),,-m "not slow") \
          $(if $(K),-k "$(K)") $(PYTEST_ARGS)
 
-test-integration: bin ## against PostgreSQL and Dovecot; K=expression T=file SLOW=1 choose
+test-integration: bin $(B)/tests/mime_dump ## against PostgreSQL and Dovecot; K=expression T=file SLOW=1 choose
 	$(Q)$(PYTEST) $(if $(T),$(if $(wildcard $(T)),$(T),tests/integration/$(T)),tests/integration)
 
 faults: bin ## kill, cut and starve it, then check what it kept

@@ -42,6 +42,10 @@ void imap_append_utf8(struct buf *buf, uint32_t code_point);
 /* Takes one valid code point. */
 bool imap_scan_utf8(struct bytes *in, uint32_t *out);
 
+/* Strings of ENVELOPE and BODYSTRUCTURE. write_envelope.c */
+void imap_write_plain_string(struct buf *buf, struct bytes value);
+void imap_write_unfolded(struct buf *buf, const struct bytes *value); /* NULL: NIL */
+
 /* Arguments of commands, behind the SP that follows the name. command_<topic>.c */
 bool imap_read_list_args(struct bytes *in, struct arena *arena, struct imap_command *out,
                          struct err *err);

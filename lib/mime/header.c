@@ -107,6 +107,29 @@ size_t mime_unfold(struct bytes value, uint8_t *out)
     return len;
 }
 
+static struct bytes without_line_end(struct bytes line)
+{
+    if (is_line_whole(line))
+        line.len -= line.len > 1 && line.ptr[line.len - 2] == '\r' ? 2 : 1;
+    return line;
+}
+
+void mime_join_lines(struct bytes value, struct buf *out)
+{
+    struct bytes line = without_line_end(take_line(&value));
+    size_t blanks = 0;
+
+    while (blanks < line.len && is_blank(line.ptr[blanks]))
+        blanks++;
+    if (blanks == line.len && blanks > 0)
+        blanks = 1;
+    buf_append(out, bytes_slice(line, blanks, SIZE_MAX));
+    while (value.len > 0) {
+        buf_byte(out, '\n');
+        buf_append(out, without_line_end(take_line(&value)));
+    }
+}
+
 static bool is_named(const struct mime_selection *selection, struct bytes name)
 {
     for (size_t i = 0; i < selection->count; i++)

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "base/bytes.h"
 
 /* Finds the end of the header in a stream. Starts as { 0 }. */
@@ -43,6 +44,13 @@ MUST_USE bool mime_read_field(struct bytes *header, struct mime_field *out);
 /* The value without line ends in folding (CR LF before a blank is dropped), outer blanks removed:
  * at most value.len octets into out; returns how many. */
 size_t mime_unfold(struct bytes value, uint8_t *out);
+
+/*
+ * Appends the value as ENVELOPE and the readers of structured fields want it: without the blanks in
+ * front and the last line end, its lines joined by LF, so that folding is still to be seen. Of a
+ * first line of blanks only, one blank goes.
+ */
+void mime_join_lines(struct bytes value, struct buf *out);
 
 /* HEADER.FIELDS, or with is_not HEADER.FIELDS.NOT. Names are compared without regard to case. */
 struct mime_selection {

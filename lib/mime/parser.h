@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mime/parser.h - from a message's octets to the tree of its parts, in one pass.
+ *
+ * Takes the octets in chunks of any size and keeps only the header that it is in (up to
+ * MIME_HEADER_KEPT_MAX), the start of one line, and the tree: memory does not grow with the message.
+ * How the octets are cut into chunks never changes the tree. Every message has a tree: what cannot
+ * be understood is text. Lines end with LF, with or without CR in front.
+ *
+ *     parser = mime_create_parser();
+ *     while (… chunk …)
+ *         mime_feed_parser(parser, chunk);
+ *     root = mime_finish_parser(parser);    valid until the next reset or free
+ *     mime_reset_parser(parser);            for the next message
+ *
+ * Boundaries: a line that begins with "--" and a boundary of an open multipart ends the parts within
+ * it; the longest matching boundary counts, the innermost of equals (mime/README 6). The line end in
+ * front of it belongs to the boundary (RFC 2046 §5.1.1).
+ *
+ * No I/O; one thread at a time. RFC 2045, 2046, 5322.
+ */
+#pragma once
+
+#include "mime/part.h"
+
+struct mime_parser;
+
+/* What was met, as bits; for the notes of the index. */
+enum {
+    MIME_NOTE_HEADER_CUT = 1 << 0,   /* a header over MIME_HEADER_KEPT_MAX: its rest was not read */
+    MIME_NOTE_VALUES_LOST = 1 << 1,  /* more values than MIME_VALUES_MAX, or parameters */
+    MIME_NOTE_NESTING_CUT = 1 << 2,  /* parts below MIME_NESTING_MAX are opaque */
+    MIME_NOTE_PARTS_CUT = 1 << 3,    /* the part number MIME_PARTS_MAX holds all the rest */
+    MIME_NOTE_HEADER_OPEN = 1 << 4,  /* the message has no empty line: it is all header */
+    MIME_NOTE_UNTERMINATED = 1 << 5, /* a multipart without its closing boundary */
+    MIME_NOTE_NO_BOUNDARY = 1 << 6,  /* a multipart without a boundary parameter: it has no parts */
+};
+
+struct mime_parser *mime_create_parser(void);
+void mime_free_parser(struct mime_parser **parser);
+void mime_reset_parser(struct mime_parser *parser);
+
+void mime_feed_parser(struct mime_parser *parser, struct bytes chunk);
+
+/* The message has ended. Borrowed from the parser. */
+struct mime_part *mime_finish_parser(struct mime_parser *parser);
+
+/* After mime_finish_parser. */
+uint32_t mime_parser_notes(const struct mime_parser *parser);
+uint32_t mime_parser_part_count(const struct mime_parser *parser);
+
+/* The message's own header, as much of it as was kept, with its empty line. */
+struct bytes mime_parser_header(const struct mime_parser *parser);
+
+/* The name of one note bit, for the notes column: "header-cut", … */
+const char *mime_note_name(uint32_t note);

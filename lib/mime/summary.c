@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mime/summary.h"
+
+#include "mime/header.h"
+#include "mime/word.h"
+
+struct summariser {
+    struct arena *arena;
+    struct buf text; /* the one being made */
+    struct mime_summary *out;
+    struct bytes *references;
+};
+
+bool mime_next_message_id(struct bytes *in, struct bytes *out)
+{
+    for (;;) {
+        ssize_t start = bytes_find_byte(*in, '<');
+        struct bytes id;
+        ssize_t end;
+
+        if (start < 0)
+            return false;
+        id = bytes_slice(*in, (size_t)start + 1, SIZE_MAX);
+        end = bytes_find_byte(id, '>');
+        if (end < 0)
+            return false;
+        *in = bytes_slice(id, (size_t)end + 1, SIZE_MAX);
+        id.len = (size_t)end;
+        start = bytes_find_byte(id, '<'); /* "<a <b>": the inner one */
+        if (start >= 0)
+            id = bytes_slice(id, (size_t)start + 1, SIZE_MAX);
+        if (id.len > 0 && id.len <= MIME_MESSAGE_ID_MAX) {
+            *out = id;
+            return true;
+        }
+    }
+}
+
+/* The text as a column: cut to its limit at a character's border, without NUL. */
+static struct bytes keep_text(struct summariser *s)
+{
+    struct bytes text = buf_bytes(&s->text);
+    struct err ignored = { 0 };
+    struct bytes kept = { 0 };
+
+    if (text.len > MIME_SUMMARY_TEXT_MAX) {
+        text.len = MIME_SUMMARY_TEXT_MAX;
+        while (text.len > 0 && (text.ptr[text.len] & 0xc0) == 0x80)
+            text.len--;
+        s->out->is_cut = true;
+    }
+    if (!arena_try_copy(s->arena, text, SIZE_MAX, &kept, &ignored))
+        s->out->is_cut = true;
+    return kept;
+}
+
+/* Decoded; blanks at both ends go, NUL becomes U+FFFD. */
+static void append_decoded(struct summariser *s, struct bytes value)
+{
+    CLEANUP(buf_free) struct buf decoded = buf_create(4 * (size_t)MIME_HEADER_KEPT_MAX);
+    struct bytes text;
+
+    mime_decode_words(value, &decoded);
+    text = buf_bytes(&decoded);
+    while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t'))
+        text = bytes_slice(text, 1, SIZE_MAX);
+    while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t'))
+        text.len--;
+    for (size_t i = 0; i < text.len && s->text.len <= MIME_SUMMARY_TEXT_MAX; i++) {
+        if (text.ptr[i] == '\0')
+            buf_text(&s->text, "\xef\xbf\xbd");
+        else
+            buf_byte(&s->text, text.ptr[i]);
+    }
+}
+
+static struct bytes summarise_list(struct summariser *s, const struct mime_value *values)
+{
+    buf_reset(&s->text, SIZE_MAX);
+    for (; values != NULL && s->text.len <= MIME_SUMMARY_TEXT_MAX; values = values->next) {
+        if (s->text.len > 0)
+            buf_text(&s->text, ", ");
+        append_decoded(s, values->octets);
+    }
+    return keep_text(s);
+}
+
+/* Ids are kept as UTF-8 too: they are a column of text. */
+static struct bytes keep_id(struct summariser *s, struct bytes id)
+{
+    buf_reset(&s->text, SIZE_MAX);
+    append_decoded(s, id);
+    return keep_text(s);
+}
+
+static void add_references(struct summariser *s, struct bytes value)
+{
+    struct bytes id;
+
+    while (mime_next_message_id(&value, &id)) {
+        size_t i = 0;
+
+        if (s->references == NULL)
+            s->references = arena_new_array(s->arena, struct bytes, MIME_REFERENCES_MAX);
+        if (s->out->reference_count == MIME_REFERENCES_MAX) {
+            s->out->is_cut = true;
+            return;
+        }
+        id = keep_id(s, id);
+        while (i < s->out->reference_count && !bytes_equal(s->references[i], id))
+            i++;
+        if (i == s->out->reference_count)
+            s->references[s->out->reference_count++] = id;
+    }
+}
+
+static void find_references(struct summariser *s, struct bytes header)
+{
+    struct mime_field field;
+
+    while (mime_read_field(&header, &field))
+        if (bytes_equal_nocase(field.name, BYTES("References")))
+            add_references(s, field.value);
+}
+
+void mime_summarise(const struct mime_envelope *envelope, struct bytes header, struct arena *arena,
+                    struct mime_summary *out)
+{
+    struct summariser s = {
+        .arena = arena,
+        .text = buf_create(2 * (size_t)MIME_SUMMARY_TEXT_MAX),
+        .out = out,
+    };
+    struct bytes ids, id;
+
+    *out = (struct mime_summary){ 0 };
+    out->has_date = envelope->date != NULL && mime_read_date(*envelope->date, &out->date);
+    if (envelope->message_id != NULL) {
+        ids = *envelope->message_id;
+        out->message_id = keep_id(&s, mime_next_message_id(&ids, &id) ? id : *envelope->message_id);
+    }
+    find_references(&s, header);
+    if (envelope->in_reply_to != NULL)
+        add_references(&s, *envelope->in_reply_to);
+    out->references = s.references;
+    buf_reset(&s.text, SIZE_MAX);
+    if (envelope->subject != NULL)
+        append_decoded(&s, *envelope->subject);
+    out->subject = keep_text(&s);
+    out->from = summarise_list(&s, envelope->from);
+    out->to = summarise_list(&s, envelope->to);
+    out->cc = summarise_list(&s, envelope->cc);
+    out->bcc = summarise_list(&s, envelope->bcc);
+    buf_free(&s.text);
+}
