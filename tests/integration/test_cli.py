@@ -247,7 +247,9 @@ def test_a_command_that_is_killed_takes_its_database_along(installed):
     if started is not True:
         wait_for(lambda: not (installed.data_dir / "postgres" / "postmaster.pid").exists(), 60,
                  "the end of postgres")
-    assert installed.json("status")["holdfastd"]["running"] is False
+    # The holdfastd that the command started ends a moment after its PostgreSQL.
+    wait_for(lambda: installed.json("status")["holdfastd"]["running"] is False, 30,
+             "the end of holdfastd")
 
 
 def test_a_second_holdfastd_names_the_first(installed):
