@@ -9,6 +9,7 @@
 # everything and leaves the data directory alone. BINDIR: else $HOLDFAST_BIN.
 set -euo pipefail
 umask 077
+PATH=$PATH:/usr/local/sbin:/usr/sbin # dovecot is there, and not every user looks there
 
 here=$(cd "$(dirname "$0")" && pwd)
 bin=${1:-${HOLDFAST_BIN:-$here/../../build/release/bin}}
