@@ -87,4 +87,6 @@ TEST(folders_are_made_with_their_parents)
     CHECK(dir_create(path, 0700, &err));
     CHECK(dir_create(path, 0700, &err));
     CHECK(rmdir(path) == 0);
+    (void)snprintf(path, sizeof path, "%s/a", folder);
+    CHECK(rmdir(path) == 0 && rmdir(folder) == 0);
 }
