@@ -230,15 +230,22 @@ static void take_event(struct serve_server *server, const struct epoll_event *ev
     }
 }
 
+/* No event took it out of epoll: otherwise the next one could name it when its thread has freed it. */
+static void expire_locked(struct serve_server *server, struct serve_session *session)
+{
+    if (session->is_watched)
+        (void)epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, net_fd(session->stream), NULL);
+    session->is_watched = false;
+    session->ending = SERVE_ENDS_IDLE;
+    serve_queue_locked(server, session);
+}
+
 static void tick(struct serve_server *server)
 {
     serve_lock(server);
-    for (struct serve_session *s = server->sessions; s != NULL; s = s->next) {
-        if (s->place == SERVE_PARKED && deadline_has_passed(s->deadline)) {
-            s->ending = SERVE_ENDS_IDLE;
-            serve_queue_locked(server, s);
-        }
-    }
+    for (struct serve_session *s = server->sessions; s != NULL; s = s->next)
+        if (s->place == SERVE_PARKED && deadline_has_passed(s->deadline))
+            expire_locked(server, s);
     serve_tell_waiting_locked(server);
     serve_join_finished_locked(server);
     serve_unlock(server);
