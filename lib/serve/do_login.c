@@ -86,7 +86,7 @@ static struct serve_reply log_in(struct serve_session *session, struct bytes nam
     session->state = SERVE_AUTHENTICATED;
     session->login_tries = 0;
     imap_framer_set_limits(session->framer, imap_limits_after_login());
-    serve_join_auditor(session, session->login.auditor_id);
+    session->yields = !serve_join_auditor(session, session->login.auditor_id);
     log_info(session->server->settings.log, "logged in", F_U64("session", session->id),
              F_I64("auditor", session->login.auditor_id),
              F_I64("login_session", session->login.session_id));

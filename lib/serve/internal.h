@@ -174,6 +174,7 @@ struct serve_session {
     struct arena *command; /* of one command */
     struct arena *scratch; /* of one line of an answer; who needs it resets it first */
     bool starts_tls;       /* once the answer is out */
+    bool yields;           /* its auditor has too many threads: the next command waits its turn */
     struct buf out;        /* to the stream in pieces (reply.c) */
     bool is_broken;        /* writing failed: nothing more is said */
 };
@@ -197,7 +198,8 @@ void serve_queue_locked(struct serve_server *server, struct serve_session *sessi
 void serve_tell_waiting_locked(struct serve_server *server);
 void serve_join_finished_locked(struct serve_server *server); /* gives the lock away meanwhile */
 void serve_stop_threads_locked(struct serve_server *server);
-void serve_join_auditor(struct serve_session *session, int64_t auditor_id);
+/* False: the auditor now has more threads than his share, as those who log in are no one's yet. */
+MUST_USE bool serve_join_auditor(struct serve_session *session, int64_t auditor_id);
 
 /* ---- replies: reply.c ------------------------------------------------------------------------ */
 

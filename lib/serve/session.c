@@ -322,7 +322,7 @@ static enum serve_turn fill(struct serve_session *session)
 
 static bool has_had_its_turn(const struct serve_session *session, struct deadline turn_end)
 {
-    return atomic_load(&session->server->is_stopping) ||
+    return atomic_load(&session->server->is_stopping) || session->yields ||
            (atomic_load(&session->server->is_crowded) && deadline_has_passed(turn_end));
 }
 
@@ -330,6 +330,7 @@ static enum serve_turn converse(struct serve_session *session)
 {
     struct deadline turn_end = deadline_after_ms(SERVE_TURN_MS);
 
+    session->yields = false;
     while (!session->is_broken) {
         enum serve_turn turn = SERVE_TURN_AGAIN;
 

@@ -59,10 +59,11 @@ static size_t auditor_threads(const struct serve_server *server)
     return share < all ? share : all;
 }
 
-void serve_join_auditor(struct serve_session *session, int64_t auditor_id)
+bool serve_join_auditor(struct serve_session *session, int64_t auditor_id)
 {
     struct serve_server *server = session->server;
     struct serve_load *load;
+    bool is_within;
 
     serve_lock(server);
     for (load = server->loads; load != NULL && load->auditor_id != auditor_id;)
@@ -80,7 +81,11 @@ void serve_join_auditor(struct serve_session *session, int64_t auditor_id)
     session->load->active--;
     leave_load(server, session->load);
     session->load = load;
+    is_within = load->active <= load->max_active;
+    if (server->idle_threads > 0 && server->queued > 0)
+        pthread_cond_signal(&server->has_work); /* strangers have room for one more */
     serve_unlock(server);
+    return is_within;
 }
 
 /* ---- sessions -------------------------------------------------------------------------------- */

@@ -332,6 +332,29 @@ TEST(beyond_the_cap_a_session_waits_and_is_told_so)
     fake_stop(&server);
 }
 
+/* They log in as strangers, of whom six may have a thread. */
+TEST(what_is_pipelined_behind_a_login_counts_under_its_auditor)
+{
+    struct serve_settings settings = { .active_threads = 8, .allows_plain_loopback = true };
+    struct fake_server *server = fake_start(&settings);
+    struct peer peers[6];
+
+    for (size_t i = 0; i < ARRAY_LEN(peers); i++)
+        peer_open(server, &peers[i]);
+    fake.login_ms = 300;
+    fake.page_ms = 1500;
+    for (size_t i = 0; i < ARRAY_LEN(peers); i++)
+        peer_send(&peers[i], "a LOGIN auditor secret\r\nb EXAMINE Accounts/alice/INBOX\r\n"
+                             "c FETCH 1 FLAGS\r\n");
+    CHECK(usleep(1000000) == 0);
+    CHECK_EQ_U64(fake.pages, 4);
+    for (size_t i = 0; i < ARRAY_LEN(peers); i++) {
+        CHECK_HAS(peer_until(&peers[i], "c "), "c OK");
+        peer_close(&peers[i]);
+    }
+    fake_stop(&server);
+}
+
 TEST(a_client_that_does_not_read_is_ended_and_its_work_stops)
 {
     struct serve_settings settings = { .active_threads = 4,
