@@ -5,6 +5,7 @@
  */
 #include "auth/session.h"
 #include "crypto/base64.h"
+#include "net/stream.h"
 #include "net/tls.h"
 #include "serve/internal.h"
 
@@ -86,6 +87,8 @@ static struct serve_reply log_in(struct serve_session *session, struct bytes nam
     session->state = SERVE_AUTHENTICATED;
     session->login_tries = 0;
     imap_framer_set_limits(session->framer, imap_limits_after_login());
+    net_set_stall(session->stream, session->server->settings.limits.stall_ms);
+    net_set_deadline(session->stream, deadline_never());
     session->yields = !serve_join_auditor(session, session->login.auditor_id);
     log_info(session->server->settings.log, "logged in", F_U64("session", session->id),
              F_I64("auditor", session->login.auditor_id),

@@ -154,9 +154,9 @@ static bool add_stream(struct serve_server *server, struct net_stream **stream, 
     serve_unlock(server);
     if (is_added)
         return true;
-    if (!is_tls) { /* one line that fits any socket buffer; otherwise it is lost */
+    if (!is_tls) { /* one line into an empty socket buffer: does not wait */
         serve_say_bye(session, "UNAVAILABLE", "Too many connections");
-        (void)!net_try_flush(session->stream, &(struct err){ 0 });
+        (void)serve_flush(session);
     }
     serve_free_session(&session);
     return false;

@@ -23,6 +23,7 @@ enum {
     SERVE_IDLE_MS = 30 * 60 * 1000,   /* RFC 9051 §5.4 */
     SERVE_COMMAND_MS = 5 * 60 * 1000, /* from the first to the last octet of one command */
     SERVE_STALL_MS = 60 * 1000,       /* a client that does not read its answer */
+    SERVE_STRANGER_STALL_MS = 5000,   /* before login: those answers fit any socket buffer */
     SERVE_WAIT_NOTICE_MS = 2000,      /* waiting for a thread: told so after this */
     SERVE_TURN_MS = 250,              /* pipelined commands in one go while others wait */
     SERVE_BAD_MAX = 20,               /* BAD answers in a row */

@@ -20,6 +20,16 @@ const struct net_options serve_stream_options = {
 
 /* ---- beginning and end ------------------------------------------------------------------------ */
 
+/* Whoever has not logged in holds a thread neither by not reading nor by never coming to an end. */
+static void limit_stranger(struct net_stream *stream, const struct serve_server *server,
+                           struct deadline login_deadline)
+{
+    int64_t stall_ms = server->settings.limits.stall_ms;
+
+    net_set_stall(stream, stall_ms < SERVE_STRANGER_STALL_MS ? stall_ms : SERVE_STRANGER_STALL_MS);
+    net_set_deadline(stream, login_deadline);
+}
+
 bool serve_create_session(struct serve_server *server, struct net_stream **stream, bool is_tls,
                           struct serve_session **out, struct err *err)
 {
@@ -27,7 +37,6 @@ bool serve_create_session(struct serve_server *server, struct net_stream **strea
 
     if (session == NULL)
         return err_errno(err, "session");
-    net_set_stall(*stream, server->settings.limits.stall_ms);
     if (is_tls && !net_start_tls_server(*stream, server->settings.tls, err)) {
         free(session);
         return false;
@@ -36,6 +45,7 @@ bool serve_create_session(struct serve_server *server, struct net_stream **strea
     session->state = is_tls ? SERVE_HANDSHAKE : SERVE_GREETING;
     session->login_deadline = deadline_after_ms(server->settings.limits.login_ms);
     session->deadline = session->login_deadline;
+    limit_stranger(*stream, server, session->login_deadline);
     session->command_deadline = deadline_never();
     session->out = buf_create(LIMIT_RESPONSE_LINE_BYTES);
     session->stream = *stream;
@@ -115,8 +125,9 @@ static void count_answer(struct serve_session *session, const struct serve_reply
 {
     bool is_stranger = session->state == SERVE_NOT_AUTHENTICATED;
 
+    /* A stranger's are never forgiven: each refused write of his makes a row of the audit. */
     if (reply->condition == SERVE_OK)
-        session->bad_count = 0;
+        session->bad_count = is_stranger ? session->bad_count : 0;
     else if (reply->condition == SERVE_BAD || is_stranger)
         session->bad_count++;
     if (session->bad_count >= SERVE_BAD_MAX && session->state != SERVE_ENDED)
@@ -326,6 +337,24 @@ static bool has_had_its_turn(const struct serve_session *session, struct deadlin
            (atomic_load(&session->server->is_crowded) && deadline_has_passed(turn_end));
 }
 
+static bool is_late(const struct serve_session *session)
+{
+    return session->login.token == NULL && deadline_has_passed(session->login_deadline);
+}
+
+static enum serve_turn say_farewell(struct serve_session *session)
+{
+    if (session->state == SERVE_HANDSHAKE || session->state == SERVE_ENDED)
+        return SERVE_TURN_END;
+    if (session->ending == SERVE_ENDS_STOPPING)
+        serve_say_bye(session, "UNAVAILABLE", "Server is shutting down");
+    else
+        serve_say_bye(session, NULL, "Idle for too long");
+    net_set_stall(session->stream, LOGOUT_MS);
+    (void)serve_flush(session);
+    return SERVE_TURN_END;
+}
+
 static enum serve_turn converse(struct serve_session *session)
 {
     struct deadline turn_end = deadline_after_ms(SERVE_TURN_MS);
@@ -334,6 +363,8 @@ static enum serve_turn converse(struct serve_session *session)
     while (!session->is_broken) {
         enum serve_turn turn = SERVE_TURN_AGAIN;
 
+        if (is_late(session))
+            return say_farewell(session);
         switch (session->state) {
         case SERVE_HANDSHAKE:
             turn = shake_hands(session);
@@ -358,19 +389,6 @@ static enum serve_turn converse(struct serve_session *session)
         if (turn != SERVE_TURN_AGAIN)
             return turn;
     }
-    return SERVE_TURN_END;
-}
-
-static enum serve_turn say_farewell(struct serve_session *session)
-{
-    if (session->state == SERVE_HANDSHAKE || session->state == SERVE_ENDED)
-        return SERVE_TURN_END;
-    if (session->ending == SERVE_ENDS_STOPPING)
-        serve_say_bye(session, "UNAVAILABLE", "Server is shutting down");
-    else
-        serve_say_bye(session, NULL, "Idle for too long");
-    net_set_stall(session->stream, LOGOUT_MS);
-    (void)serve_flush(session);
     return SERVE_TURN_END;
 }
 

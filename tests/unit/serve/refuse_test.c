@@ -90,6 +90,24 @@ TEST(before_login_writes_are_refused_too_and_count_as_errors)
     fake_stop(&server);
 }
 
+/* Each makes a row: without an end a stranger could fill the audit. */
+TEST(before_login_good_commands_do_not_make_up_for_refused_ones)
+{
+    struct fake_server *server = fake_start(NULL);
+    struct peer peer;
+
+    peer_open(server, &peer);
+    for (int i = 0; i < SERVE_BAD_MAX - 1; i++) {
+        CHECK_STR(peer_ask(&peer, "STORE 1 FLAGS ()"), refusal);
+        CHECK_HAS(peer_ask(&peer, "NOOP"), "t OK");
+    }
+    CHECK_HAS(peer_ask(&peer, "STORE 1 FLAGS ()"), refusal);
+    CHECK(peer_is_closed(&peer));
+    CHECK_EQ_U64(fake.events[AUDIT_REFUSED_WRITE], SERVE_BAD_MAX);
+    peer_close(&peer);
+    fake_stop(&server);
+}
+
 TEST(a_refused_literal_that_is_too_large_to_drop_ends_the_session)
 {
     struct fake_server *server = fake_start(NULL);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "serve/fake.h"
 
+#include "base/clock.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -185,7 +187,7 @@ TEST(garbage_is_bad_and_too_much_of_it_ends_the_session)
     peer_send(&peer, "\x01\xff\r\n");
     CHECK_HAS(peer_until(&peer, "* "), "* BAD");
     CHECK_HAS(peer_ask(&peer, "NOOP"), "t OK");
-    for (int i = 0; i < SERVE_BAD_MAX; i++)
+    for (int i = 4; i < SERVE_BAD_MAX; i++) /* good ones do not make up for them before login */
         CHECK_HAS(peer_ask(&peer, "XYZZY"), "t BAD");
     CHECK_HAS(peer_until(&peer, "* "), "* BYE Too many errors");
     CHECK(peer_is_closed(&peer));
@@ -225,6 +227,64 @@ TEST(strangers_are_ended_after_their_time_whatever_they_send)
     CHECK(peer_is_closed(&silent) && peer_is_closed(&busy));
     peer_close(&silent);
     peer_close(&busy);
+    fake_stop(&server);
+}
+
+TEST(a_stranger_who_does_not_read_holds_his_thread_no_longer_than_his_time)
+{
+    struct serve_settings settings = quick(700, 0, 0);
+    struct fake_server *server = fake_start(&settings);
+    struct peer peer;
+
+    peer_open(server, &peer);
+    for (int i = 0; i < 100000 && serve_counts(fake_get(server)).sessions == 1; i++)
+        if (send(peer.fd, "a CAPABILITY\r\n", 14, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+            CHECK(usleep(100) == 0);
+    CHECK_EQ_U64(serve_counts(fake_get(server)).sessions, 0);
+    peer_close(&peer);
+    fake_stop(&server);
+}
+
+TEST(a_stranger_who_never_pauses_is_ended_after_his_time)
+{
+    struct serve_settings settings = quick(700, 0, 0);
+    struct fake_server *server = fake_start(&settings);
+    struct deadline too_late = deadline_after_ms(5000);
+    struct peer peer;
+    bool is_open = true;
+
+    peer_open(server, &peer);
+    while (is_open && !deadline_has_passed(too_late)) {
+        char octets[4096];
+
+        for (int k = 0; k < 50; k++)
+            (void)!send(peer.fd, "a NOOP\r\n", 8, MSG_NOSIGNAL | MSG_DONTWAIT);
+        is_open = recv(peer.fd, octets, sizeof octets, 0) > 0;
+    }
+    CHECK(!is_open);
+    peer_close(&peer);
+    fake_stop(&server);
+}
+
+TEST(one_too_many_is_told_so)
+{
+    struct fake_server *server = fake_start(NULL);
+    struct peer *peers = calloc(SERVE_STRANGERS_MAX, sizeof *peers);
+    struct peer refused = { 0 };
+    struct err err = { 0 };
+    int fds[2];
+
+    for (size_t i = 0; i < SERVE_STRANGERS_MAX; i++)
+        peer_open(server, &peers[i]);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
+    CHECK(!serve_add_connection(fake_get(server), &fds[1], false, &err));
+    refused.fd = fds[0];
+    CHECK_STR(peer_until(&refused, "* BYE"), "* BYE [UNAVAILABLE] Too many connections\r\n");
+    CHECK(peer_is_closed(&refused));
+    peer_close(&refused);
+    for (size_t i = 0; i < SERVE_STRANGERS_MAX; i++)
+        peer_close(&peers[i]);
+    free(peers);
     fake_stop(&server);
 }
 
