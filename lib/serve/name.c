@@ -55,6 +55,8 @@ static bool read_account(struct bytes component, struct arena *arena, struct byt
             c = (uint8_t)(high << 4 | low);
             i += 2;
         }
+        if (c == 0) /* no name that can be stored has one */
+            return false;
         name[len++] = c;
     }
     *out = bytes_of(name, len);

@@ -246,6 +246,15 @@ def test_damage_is_a_no_and_the_rest_is_still_given(new_served):
     wire.close()
 
 
+def test_a_name_that_the_database_cannot_hold_is_absent_like_others(served):
+    wire = served.login()
+    for command in ('EXAMINE "Accounts/%00/INBOX"', 'STATUS "Accounts/alice%00/INBOX" (MESSAGES)',
+                    'MYRIGHTS "Accounts/%00"', 'MYRIGHTS "Accounts/%FF%C3/x"'):
+        tagged, units = wire.command(command)
+        assert b" NO [NONEXISTENT] No such mailbox or message\r\n" in tagged and not units, tagged
+    wire.close()
+
+
 def test_lost_database_connections_are_replaced(served):
     wire = served.open()
     for _ in range(3):

@@ -100,6 +100,8 @@ TEST(names_that_do_not_exist_answer_alike)
     CHECK_STR(ask("EXAMINE Accounts/alice"), "t NO [NONEXISTENT] No such mailbox or message\r\n");
     CHECK_STR(ask("EXAMINE elsewhere"), "t NO [NONEXISTENT] No such mailbox or message\r\n");
     CHECK_HAS(ask("EXAMINE \"Accounts/%61lice/INBOX\""), "t NO [NONEXISTENT]");
+    CHECK_HAS(ask("EXAMINE \"Accounts/%00/INBOX\""), "t NO [NONEXISTENT]");
+    CHECK_HAS(ask("MYRIGHTS \"Accounts/alice%00\""), "t NO [NONEXISTENT]");
     CHECK_HAS(ask("STATUS Accounts/alice/&ANw-ber (MESSAGES)"),
               "* STATUS \"Accounts/alice/&ANw-ber\" (MESSAGES 0)\r\n");
     done();
