@@ -8,26 +8,27 @@
 enum {
     PAGE_ARENA_BYTES = 16 << 20,
     CONTENT_PAGE_ROWS = 200, /* with octets: rows are not what takes the time */
-    UIDS_TEXT_BYTES = 1000,  /* in the audit row; AUDIT_TEXT_BYTES cuts */
+    UIDS_TEXT_BYTES = 1000,  /* in one audit row; AUDIT_TEXT_BYTES cuts */
+    RANGE_TEXT_BYTES = 22,   /* ",4294967295:4294967295" */
 };
 
 /* ---- audit -------------------------------------------------------------------------------------- */
 
-static void write_uids(struct buf *buf, const struct vault_uid_range *ranges, size_t count)
+/* As many ranges from the front as one row names; returns their count. */
+static size_t write_uids(struct buf *buf, const struct vault_uid_range *ranges, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
+    size_t i;
+
+    for (i = 0; i < count && buf->len <= UIDS_TEXT_BYTES - RANGE_TEXT_BYTES; i++) {
         if (i > 0)
             buf_byte(buf, ',');
-        if (buf->len > UIDS_TEXT_BYTES - 30) {
-            buf_text(buf, "...");
-            return;
-        }
         buf_u64(buf, ranges[i].first);
         if (ranges[i].last != ranges[i].first) {
             buf_byte(buf, ':');
             buf_u64(buf, ranges[i].last);
         }
     }
+    return i;
 }
 
 static uint64_t count_messages(const struct vault_mailbox *mailbox,
@@ -41,27 +42,34 @@ static uint64_t count_messages(const struct vault_mailbox *mailbox,
     return messages;
 }
 
-/* One row for the whole FETCH, however long it takes. */
+/*
+ * One row for the whole FETCH, however long it takes; more only when it does not hold the set, so
+ * that every UID is named: nobody hides a message behind a thousand others. *ticket: the last row's,
+ * before which the others are committed.
+ */
 static bool begin_audit(struct serve_fetch *fetch, const struct vault_placement_query *query,
                         struct audit_ticket *ticket, struct err *err)
 {
     CLEANUP(buf_free) struct buf uids = buf_create(UIDS_TEXT_BYTES + 64);
     CLEANUP(buf_free) struct buf words = buf_create(IMAP_FETCH_ITEMS_MAX * 32);
     const struct vault_mailbox *mailbox = &fetch->session->view->mailbox;
-    uint64_t messages = count_messages(mailbox, query->ranges, query->range_count);
 
-    write_uids(&uids, query->ranges, query->range_count);
     serve_write_content_words(fetch, &words);
-    return serve_begin_audit(fetch->session,
-                             (struct audit_event){
-                                 .kind = AUDIT_FETCH,
-                                 .account_id = query->account_id,
-                                 .mailbox_id = query->mailbox_id,
-                                 .fields = AUDIT_FIELDS(AUDIT_TEXT("uids", buf_bytes(&uids)),
-                                                        AUDIT_I64("messages", (int64_t)messages),
-                                                        AUDIT_TEXT("items", buf_bytes(&words))),
-                             },
-                             ticket, err);
+    for (size_t at = 0, named; at < query->range_count; at += named) {
+        struct audit_event event = { .kind = AUDIT_FETCH,
+                                     .account_id = query->account_id,
+                                     .mailbox_id = query->mailbox_id };
+
+        buf_reset(&uids, SIZE_MAX);
+        named = write_uids(&uids, &query->ranges[at], query->range_count - at);
+        event.fields = AUDIT_FIELDS(
+            AUDIT_TEXT("uids", buf_bytes(&uids)),
+            AUDIT_I64("messages", (int64_t)count_messages(mailbox, &query->ranges[at], named)),
+            AUDIT_TEXT("items", buf_bytes(&words)));
+        if (!serve_begin_audit(fetch->session, event, ticket, err))
+            return false;
+    }
+    return true;
 }
 
 /* ---- pages -------------------------------------------------------------------------------------- */

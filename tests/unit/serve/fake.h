@@ -31,7 +31,8 @@ struct fake {
     atomic_uint pages;    /* rows were asked for so often */
     atomic_uint logouts;
     atomic_uint events[AUDIT_KIND_COUNT];
-    char last_detail[256]; /* texts of the fields of the last event */
+    atomic_uint waits; /* for events to be committed */
+    char last_detail[2048]; /* texts of the fields of the last event */
 };
 extern struct fake fake;
 

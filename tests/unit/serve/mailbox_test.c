@@ -169,6 +169,24 @@ TEST(one_fetch_is_one_record_with_its_range)
     done();
 }
 
+TEST(a_set_too_long_for_one_record_is_named_to_its_end_in_several)
+{
+    static char command[8192];
+    size_t len = 0;
+
+    begin(NULL);
+    fake.messages = 1000;
+    (void)ask("NOOP");
+    len += (size_t)snprintf(command, sizeof command, "UID FETCH 1");
+    for (int uid = 3; uid < 1000; uid += 2)
+        len += (size_t)snprintf(command + len, sizeof command - len, ",%d", uid);
+    (void)snprintf(command + len, sizeof command - len, " BODY.PEEK[]<0.1>");
+    CHECK_HAS(ask(command), "t OK");
+    CHECK_EQ_U64(fake.events[AUDIT_FETCH], 2);
+    CHECK_HAS(fake.last_detail, ",997,999;");
+    done();
+}
+
 TEST(what_is_not_offered_yet_is_said_to_be_so)
 {
     begin(NULL);
