@@ -98,8 +98,9 @@ struct serve_reply serve_refuse_write(struct serve_session *session,
     };
     struct err err = { 0 };
 
-    /* Nobody waits for the row: whether it can be written or not, the answer is NO. */
-    if (!serve_begin_audit(session, event, NULL, &err))
+    /* Whether the row can be written or not, the answer is NO. It waits, so that no client fills the
+     * queue by which all others are given content. */
+    if (!serve_audit(session, event, &err))
         log_error(session->server->settings.log, "refused write not recorded",
                   F_U64("session", session->id), F_ERR(&err));
     return serve_no("NOPERM", "This archive is read-only");

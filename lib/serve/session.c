@@ -269,6 +269,18 @@ static void answer_refused(struct serve_session *session)
     answer(session, head.tag, reply);
 }
 
+/* More than is worth dropping. What would have written is recorded all the same. */
+static void close_input(struct serve_session *session)
+{
+    struct imap_frame_head head = imap_framer_head(session->framer);
+    const struct serve_command *row = serve_find_command(head.name, head.is_uid);
+
+    if (head.tag.len > 0 && row != NULL && serve_is_refused(row))
+        (void)execute(session, row, &head);
+    if (session->state != SERVE_ENDED)
+        serve_say_bye(session, NULL, "Too much input");
+}
+
 static void finish_sasl(struct serve_session *session)
 {
     session->awaits_sasl = false;
@@ -313,7 +325,7 @@ static void take_input(struct serve_session *session)
         answer_refused(session);
         break;
     case IMAP_FRAME_CLOSE:
-        serve_say_bye(session, NULL, "Too much input");
+        close_input(session);
         break;
     }
     session->command_deadline = deadline_never();

@@ -71,6 +71,7 @@ TEST(every_write_is_refused_in_every_form_and_state_and_recorded)
     CHECK_HAS(peer_ask(&peer, "EXAMINE INBOX"), "t OK [READ-ONLY]");
     refused += refuse_all(&peer);
     CHECK_EQ_U64(fake.events[AUDIT_REFUSED_WRITE], refused);
+    CHECK_EQ_U64(fake.waits, refused + 2); /* no client gets ahead of its rows */
     peer_close(&peer);
     fake_stop(&server);
 }
@@ -124,6 +125,7 @@ TEST(a_refused_literal_that_is_too_large_to_drop_ends_the_session)
     peer_send(&peer, "a APPEND INBOX {99999999+}\r\n");
     CHECK_HAS(peer_until(&peer, "* BYE"), "* BYE Too much input");
     CHECK(peer_is_closed(&peer));
+    CHECK_EQ_U64(fake.events[AUDIT_REFUSED_WRITE], 2);
     peer_close(&peer);
     fake_stop(&server);
 }
