@@ -18,6 +18,7 @@
 #include "vault/seal_internal.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 enum {
     COMMIT_ARENA_BYTES = 64 << 20,
@@ -125,6 +126,8 @@ static bool create_file(struct vault_sealing *sealing, struct err *err)
     sealing->fd = sys()->open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
     if (sealing->fd < 0)
         return err_errno(err, "create %s", path);
+    if (fchmod(sealing->fd, 0444) != 0) /* whatever the umask; who may enter the folder decides */
+        return err_errno(err, "mode of %s", path);
     sealing->writer = store_create_pack_writer(vault_write_pack_octets, &sealing->fd);
     return true;
 }

@@ -229,6 +229,7 @@ bool vault_seal_catalogue(struct vault_sealing *sealing, bool *has_news, struct 
 
     spread_runs(sealing, arena, &arguments);
     if (!db_begin(sealing->db, DB_REPEATABLE_READ_ONLY, &tx, err) ||
+        !db_run_ok(sealing->db, DB_VAULT_SEAL_PATIENCE, DB_NO_ARGS, err) ||
         !db_stream(sealing->db, DB_VAULT_SEAL_CUTS,
                    DB_ARGS(DB_I64(sealing->order->account_id),
                            DB_I64S(arguments.run_ids, arguments.runs)),

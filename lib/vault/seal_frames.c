@@ -170,6 +170,7 @@ static bool take_frame(void *context, const struct db_result *row, struct err *e
                      frame.stored, err);
 }
 
+/* One REPEATABLE READ READ ONLY transaction. */
 bool vault_seal_frames(struct vault_sealing *sealing, int64_t last_run_id, struct err *err)
 {
     CLEANUP(end_packing)
@@ -178,10 +179,14 @@ bool vault_seal_frames(struct vault_sealing *sealing, int64_t last_run_id, struc
                                .decoder = store_create_decoder(),
                                .group = calloc(1, sizeof *packing.group) };
 
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+
     if (packing.group == NULL)
         return err_errno(err, "memory for joining runs");
-    return db_stream(sealing->db, DB_VAULT_SEAL_FRAMES,
+    return db_begin(sealing->db, DB_REPEATABLE_READ_ONLY, &tx, err) &&
+           db_run_ok(sealing->db, DB_VAULT_SEAL_PATIENCE, DB_NO_ARGS, err) &&
+           db_stream(sealing->db, DB_VAULT_SEAL_FRAMES,
                      DB_ARGS(DB_I64(sealing->order->account_id), DB_I64(last_run_id)), take_frame,
                      &packing, err) &&
-           flush_group(&packing, err);
+           flush_group(&packing, err) && db_commit(&tx, err);
 }

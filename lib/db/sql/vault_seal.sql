@@ -30,6 +30,10 @@ UPDATE seal_account SET pending_sha256 = NULL WHERE account_id = $1;
 -- name: vault_seal_unfinished
 SELECT account_id FROM seal_account ORDER BY account_id;
 
+-- A stream takes as long as the disk that it is written to; each row of it still has a deadline.
+-- name: vault_seal_patience
+SELECT set_config('statement_timeout', '0', true);
+
 -- The first runs until they are enough for a pack, the last of them included; how much waits in all.
 -- name: vault_seal_choose
 -- args: account_id bigint, pack_bytes bigint, max_frames bigint
