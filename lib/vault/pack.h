@@ -8,8 +8,8 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "crypto/hash.h"
 #include "db/db.h"
+#include "store/frame.h"
 
 enum {
     VAULT_PACK_WHAT_BYTES = 256

@@ -15,8 +15,8 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "crypto/hash.h"
 #include "db/db.h"
+#include "store/frame.h"
 
 struct vault_seal_order {
     const char *packs_dir; /* made if absent */

@@ -297,16 +297,15 @@ def test_killed_keepers_lose_nothing_and_leave_nothing_behind(new_dovecot, new_h
         dovecot.deliver("alice", mail.large_message(10_000_000, seed=n))
         holdfast.run("sync", "alice")
         expected = archived(holdfast, "INBOX")
+        before = len(pack_paths(holdfast))
         holdfast.sql("INSERT INTO seal_request (account_id) SELECT account_id FROM account ON CONFLICT "
                      "(account_id) DO UPDATE SET requested_at = clock_timestamp()")
-        folder = holdfast.data_dir / "packs"
-        before = len(pack_paths(holdfast))
         wait_for(lambda: leftovers(holdfast) or len(pack_paths(holdfast)) > before, 60,
                  "the keeper to begin")
         time.sleep(chance.uniform(0, 0.15))  # the random moment itself
         for pid in holdfast.pids("keeper"):
             os.kill(pid, signal.SIGKILL)
-        assert archived(holdfast, "INBOX") == expected, f"after kill {n} in {folder}"
+        assert archived(holdfast, "INBOX") == expected, f"after kill {n}"
     holdfast.run("seal")
     assert leftovers(holdfast) == []
     verified = holdfast.json("verify", "--full")

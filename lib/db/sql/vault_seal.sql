@@ -76,10 +76,14 @@ SELECT b.mailbox_id, coalesce(c.uid, 0), coalesce(c.modseq, 0), coalesce(c.sourc
   LEFT JOIN LATERAL (
        SELECT p.uid, p.appeared_modseq
          FROM placement p
-         JOIN locator l ON l.account_id = $1 AND l.message_id = p.message_id
-         JOIN frame f ON f.account_id = $1 AND f.run_id = l.run_id AND f.ordinal = 0
         WHERE p.account_id = $1 AND p.mailbox_id = b.mailbox_id AND p.uid > coalesce(c.uid, 0)
-          AND f.week IS NOT NULL AND l.run_id NOT IN (SELECT unnest($2))
+          AND (SELECT f.is_waiting AND l.run_id NOT IN (SELECT unnest($2))
+                 FROM locator l
+                CROSS JOIN LATERAL (
+                      SELECT f.week IS NOT NULL AS is_waiting FROM frame f
+                       WHERE f.account_id = $1 AND f.run_id = l.run_id AND f.ordinal = 0
+                      OFFSET 0) f
+                WHERE l.account_id = $1 AND l.message_id = p.message_id)
         ORDER BY p.uid LIMIT 1) w ON true
   LEFT JOIN LATERAL (
        SELECT s.epoch, s.uid FROM source_uid s
