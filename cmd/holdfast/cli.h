@@ -62,6 +62,9 @@ MUST_USE bool cli_open(struct cli *cli, unsigned services);
 /* Both, with the database alone. */
 MUST_USE bool cli_open_database(struct cli *cli);
 
+/* <data_dir>/packs, in the arena. After cli_settle. */
+char *cli_packs_dir(struct cli *cli);
+
 /* One audit event about an account (0: none). */
 MUST_USE bool cli_audit(struct cli *cli, enum audit_kind kind, int64_t account_id,
                         const struct audit_field *fields);
@@ -151,6 +154,11 @@ void cli_print_outcome(struct bytes name, struct bytes text);
  */
 int cli_follow(struct cli *cli, const struct cli_run *runs, size_t count, bool is_test);
 
+struct cli_run;
+/* The accounts named, or all that are not removed (and not paused, unless with_paused). */
+MUST_USE bool cli_choose_accounts(struct cli *cli, int count, char **names, bool with_paused,
+                                  struct cli_run **out, size_t *out_count);
+
 /* ---- accounts, for account list and status (account.c) ---- */
 
 struct source_account_list;
@@ -177,3 +185,6 @@ int cmd_auditor_show(struct cli *cli, int argc, char **argv);
 int cmd_auditor_grant(struct cli *cli, int argc, char **argv);
 int cmd_auditor_revoke(struct cli *cli, int argc, char **argv);
 int cmd_show(struct cli *cli, int argc, char **argv);
+int cmd_seal(struct cli *cli, int argc, char **argv);
+int cmd_verify(struct cli *cli, int argc, char **argv);
+int cmd_pack_list(struct cli *cli, int argc, char **argv);

@@ -35,6 +35,14 @@ bool cli_open_database(struct cli *cli)
     return cli_settle(cli, OPERATE_SERVICE_DATABASE) && cli_open(cli, OPERATE_SERVICE_DATABASE);
 }
 
+char *cli_packs_dir(struct cli *cli)
+{
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof path, "%s/packs", cli->conf->holdfast.data_dir);
+    return arena_text(cli->arena, path);
+}
+
 bool cli_audit(struct cli *cli, enum audit_kind kind, int64_t account_id,
                const struct audit_field *fields)
 {

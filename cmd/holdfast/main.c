@@ -69,6 +69,13 @@ static const struct cli_command commands[] = {
       "ACCOUNT/PATH;UID=N. The octets go to standard output, after a few lines about the message and\n"
       "made harmless for a terminal.\n"
       "  --raw                  the octets alone, exactly\n", cmd_show },
+    { NULL, "seal", "[NAME...]", "move what waits in the database into packs now",
+      "By itself an account is sealed when [store] seal_bytes wait, and each week.\n", cmd_seal },
+    { NULL, "verify", "[--full] [--json]", "prove that every pack is what it was; exit 1 if one is not",
+      "Compares each file's size and index with the database.\n"
+      "  --full                 read every octet, and compare every message with its SHA-256\n",
+      cmd_verify },
+    { "pack", "list", "[--json]", "all packs", "", cmd_pack_list },
 };
 // clang-format on
 

@@ -10,6 +10,7 @@
 #include "db/cluster.h"
 #include "holdfast/cli.h"
 #include "source/account.h"
+#include "vault/pack.h"
 #include "vault/read.h"
 
 #include <errno.h>
@@ -213,6 +214,7 @@ static bool show(struct cli *cli, const struct wanted *wanted, const struct orde
     CLEANUP(db_pool_free) struct db_pool *pool = NULL;
     CLEANUP(vault_close_reader) struct vault_reader *reader = NULL;
     struct operate_session place = { .conf = cli->conf, .runtime = order->runtime };
+    struct vault_pack_opener opener = { vault_open_pack_in_folder, cli_packs_dir(cli) };
     struct db_target target;
     struct found found;
 
@@ -222,7 +224,7 @@ static bool show(struct cli *cli, const struct wanted *wanted, const struct orde
         return false;
     target = operate_session_target(&place, db_role_name(DB_ROLE_READER), password);
     if (!db_pool_create(&target, 1, &pool, err) ||
-        !vault_open_reader(pool, token, NULL, &reader, err))
+        !vault_open_reader(pool, token, &opener, &reader, err))
         return false;
     if (wanted->hash.len > 0 ? !find_hash(reader, wanted, cli->arena, &found, err)
                              : !find_place(reader, wanted, cli->arena, &found, err))

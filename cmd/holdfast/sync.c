@@ -10,9 +10,8 @@
 
 static const struct option no_options[] = { { NULL, 0, NULL, 0 } };
 
-/* The accounts named, or all that are neither paused nor removed. */
-static bool choose_accounts(struct cli *cli, int count, char **names, struct cli_run **out,
-                            size_t *out_count)
+bool cli_choose_accounts(struct cli *cli, int count, char **names, bool with_paused,
+                         struct cli_run **out, size_t *out_count)
 {
     struct source_account_list all;
     struct cli_run *runs;
@@ -34,7 +33,7 @@ static bool choose_accounts(struct cli *cli, int count, char **names, struct cli
         return false;
     runs = arena_new_array(cli->arena, struct cli_run, all.count + 1);
     for (size_t i = 0; i < all.count; i++) {
-        if (all.rows[i].is_paused) {
+        if (all.rows[i].is_paused && !with_paused) {
             cli_print_text(all.rows[i].settings.name);
             (void)puts(": paused, left out");
             continue;
@@ -58,7 +57,7 @@ int cmd_sync(struct cli *cli, int argc, char **argv)
         return status;
     cli_defer_interrupts(); /* from here on: services that were started end in order */
     if (!cli_settle(cli, needed) || !cli_open(cli, needed) ||
-        !choose_accounts(cli, argc - optind, argv + optind, &runs, &count))
+        !cli_choose_accounts(cli, argc - optind, argv + optind, false, &runs, &count))
         return cli_fail(cli);
     if (count == 0) {
         (void)puts("No accounts to sync: holdfast account add --help");

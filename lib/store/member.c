@@ -2,9 +2,7 @@
 /*
  * store/member.c - the ustar header of a message.
  */
-#include "store/member.h"
-
-#include "base/limits.h"
+#include "store/internal.h"
 
 /* Offsets and widths of POSIX.1-1988, "ustar Interchange Format". */
 enum {
@@ -44,22 +42,11 @@ static void put_checksum(uint8_t *header)
     header[CHECKSUM_AT + 6] = 0; /* then the space that is there: as every tar writes it */
 }
 
-bool store_write_member_header(const struct crypto_sha256 *sha256, uint64_t size_bytes,
-                               uint8_t out[STORE_BLOCK_BYTES], struct err *err)
+void store_write_header(struct bytes name, uint64_t size_bytes, uint8_t out[STORE_BLOCK_BYTES])
 {
-    static const char digits[] = "0123456789abcdef";
-    uint8_t *name = out + NAME_AT;
-
-    if (size_bytes > LIMIT_MESSAGE_BYTES)
-        return err_fail(err, ERR_LIMIT, "message of %ju bytes, at most %ju are stored",
-                        (uintmax_t)size_bytes, (uintmax_t)LIMIT_MESSAGE_BYTES);
-
+    assert(name.len < MODE_AT - NAME_AT);
     memset(out, 0, STORE_BLOCK_BYTES);
-    for (size_t i = 0; i < CRYPTO_SHA256_BYTES; i++) {
-        *name++ = (uint8_t)digits[sha256->octets[i] >> 4];
-        *name++ = (uint8_t)digits[sha256->octets[i] & 15];
-    }
-    memcpy(name, ".eml", 4);
+    memcpy(out + NAME_AT, name.ptr, name.len);
     put_octal(out + MODE_AT, ID_DIGITS, 0444);
     put_octal(out + UID_AT, ID_DIGITS, 0);
     put_octal(out + GID_AT, ID_DIGITS, 0);
@@ -73,6 +60,23 @@ bool store_write_member_header(const struct crypto_sha256 *sha256, uint64_t size
     put_octal(out + DEVMAJOR_AT, ID_DIGITS, 0);
     put_octal(out + DEVMINOR_AT, ID_DIGITS, 0);
     put_checksum(out);
+}
+
+bool store_write_member_header(const struct crypto_sha256 *sha256, uint64_t size_bytes,
+                               uint8_t out[STORE_BLOCK_BYTES], struct err *err)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t name[2 * CRYPTO_SHA256_BYTES + 4];
+
+    if (size_bytes > LIMIT_MESSAGE_BYTES)
+        return err_fail(err, ERR_LIMIT, "message of %ju bytes, at most %ju are stored",
+                        (uintmax_t)size_bytes, (uintmax_t)LIMIT_MESSAGE_BYTES);
+    for (size_t i = 0; i < CRYPTO_SHA256_BYTES; i++) {
+        name[2 * i] = (uint8_t)digits[sha256->octets[i] >> 4];
+        name[2 * i + 1] = (uint8_t)digits[sha256->octets[i] & 15];
+    }
+    memcpy(name + 2 * CRYPTO_SHA256_BYTES, ".eml", 4);
+    store_write_header(bytes_of(name, sizeof name), size_bytes, out);
     return true;
 }
 

@@ -9,8 +9,9 @@
 
 /* A part of one message in its run's raw stream. */
 struct span {
-    int64_t account_id, run_id;
-    uint64_t at, end; /* positions; nothing is left when they are equal */
+    int64_t account_id, message_id, run_id;
+    uint64_t raw_offset; /* of the message */
+    uint64_t at, end;    /* positions; nothing is left when they are equal */
 };
 
 static struct span span_of(const struct vault_octets *octets, uint64_t offset, uint64_t length)
@@ -23,6 +24,8 @@ static struct span span_of(const struct vault_octets *octets, uint64_t offset, u
         length = size - offset;
     assert((octets->run_id != 0 || length == 0) && "a placement read without VAULT_WITH_LOCATOR");
     return (struct span){ .account_id = octets->account_id,
+                          .message_id = octets->message_id,
+                          .raw_offset = octets->raw_offset,
                           .run_id = octets->run_id,
                           .at = octets->raw_offset + offset,
                           .end = octets->raw_offset + offset + length };
@@ -67,7 +70,7 @@ static void add_range(struct vault_raw_range *ranges, size_t *count, struct vaul
 }
 
 /* Loads the frames of the span, and of what is expected next as far as there is room. */
-static bool load(struct vault_reader *reader, const struct span *span, struct err *err)
+static bool load_ranges(struct vault_reader *reader, const struct span *span, struct err *err)
 {
     struct vault_raw_range ranges[VAULT_RANGES_MAX];
     uint64_t total = span->end - span->at;
@@ -89,6 +92,49 @@ static bool load(struct vault_reader *reader, const struct span *span, struct er
                                             item->raw_offset + item->size_bytes - 1 });
     }
     return vault_load_window(reader, span->account_id, ranges, count, err);
+}
+
+/*
+ * The keeper joins small runs, and their locators move with them (vault/seal.h): a span that was
+ * located before is located again. True with *has_moved false: it is where it was.
+ */
+static bool relocate(struct vault_reader *reader, struct span *span, bool *has_moved,
+                     struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *rows = NULL;
+    int64_t run_id;
+    uint64_t raw_offset;
+
+    *has_moved = false;
+    if (!vault_run_queries(reader,
+                           &(struct vault_query){ DB_VAULT_LOCATOR,
+                                                  DB_ARGS(DB_I64(span->account_id),
+                                                          DB_I64(span->message_id)) },
+                           1, &rows, err))
+        return false;
+    if (db_rows(rows) == 0)
+        return true;
+    run_id = db_i64(rows, 0, 0);
+    raw_offset = (uint64_t)db_i64(rows, 0, 1);
+    *has_moved = run_id != span->run_id || raw_offset != span->raw_offset;
+    span->at = raw_offset + (span->at - span->raw_offset);
+    span->end = raw_offset + (span->end - span->raw_offset);
+    span->run_id = run_id;
+    span->raw_offset = raw_offset;
+    return true;
+}
+
+static bool load(struct vault_reader *reader, struct span *span, struct err *err)
+{
+    bool has_moved;
+
+    if (!load_ranges(reader, span, err))
+        return false;
+    if (vault_find_frame(reader, span->account_id, span->run_id, span->at) != NULL)
+        return true;
+    if (!relocate(reader, span, &has_moved, err))
+        return false;
+    return !has_moved || load_ranges(reader, span, err);
 }
 
 /* Position behind the frame. */
@@ -162,22 +208,36 @@ bool vault_check_octets(struct vault_reader *reader, const struct vault_octets *
     return true;
 }
 
+/* Loads no more of the span than one round trip should bring; the span itself may move. */
+static bool load_next(struct vault_reader *reader, struct span *span, struct err *err)
+{
+    struct span next = *span;
+    uint64_t left = span->end - span->at;
+
+    if (left > PREFETCH_BYTES)
+        next.end = next.at + PREFETCH_BYTES;
+    if (!load(reader, &next, err))
+        return false;
+    span->run_id = next.run_id;
+    span->raw_offset = next.raw_offset;
+    span->at = next.at;
+    span->end = next.at + left;
+    return true;
+}
+
 /* The decoded octets from span->at to the end of their frame. */
-static bool get_raw(struct vault_reader *reader, const struct span *span, struct bytes *out,
+static bool get_raw(struct vault_reader *reader, struct span *span, struct bytes *out,
                     struct err *err)
 {
     uint64_t start = 0;
     struct bytes raw = vault_decoded(reader, span->account_id, span->run_id, span->at, &start);
 
     if (raw.len == 0) {
-        struct span next = *span;
         struct vault_frame *frame =
             vault_find_frame(reader, span->account_id, span->run_id, span->at);
 
-        if (next.end - next.at > PREFETCH_BYTES)
-            next.end = next.at + PREFETCH_BYTES;
-        if (frame == NULL &&
-            (!load(reader, &next, err) || !get_frame(reader, &next, next.at, &frame, err)))
+        if (frame == NULL && (!load_next(reader, span, err) ||
+                              !get_frame(reader, span, span->at, &frame, err)))
             return false;
         if (!vault_decode_frame(reader, frame, &raw, err))
             return false;

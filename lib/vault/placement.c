@@ -84,6 +84,7 @@ bool vault_read_placement_row(const struct db_result *rows, size_t row, unsigned
         placement.octets =
             (struct vault_octets){ .account_id = account_id,
                                    .run_id = db_i64(rows, row, COL_RUN_ID),
+                                   .message_id = placement.message_id,
                                    .raw_offset = (uint64_t)db_i64(rows, row, COL_RAW_OFFSET),
                                    .size_bytes = placement.size_bytes };
     if ((columns & VAULT_WITH_INDEX) == VAULT_WITH_INDEX &&

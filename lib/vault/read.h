@@ -132,6 +132,7 @@ uint32_t vault_uid_at_seq(const struct vault_mailbox *mailbox, uint32_t seq);
 /* Where the octets of a message are: what the octet functions take. A plain value. */
 struct vault_octets {
     int64_t account_id;
+    int64_t message_id; /* should the keeper have moved them since: see vault_stream_octets */
     int64_t run_id;      /* 0: not asked for */
     uint64_t raw_offset; /* of the first octet in the run's raw stream */
     uint64_t size_bytes;
@@ -242,7 +243,7 @@ typedef bool vault_sink_fn(void *context, struct bytes octets, struct err *err);
 /*
  * Gives exactly these octets to the sink, in order; a range past the end is cut. Each frame is
  * checked before any of it is given out. Failure: the error of the sink, or ours; what was given
- * until then is right.
+ * until then is right. Octets that were sealed into another run meanwhile are found again.
  */
 MUST_USE bool vault_stream_octets(struct vault_reader *reader, const struct vault_octets *octets,
                                   uint64_t offset, uint64_t length, vault_sink_fn *sink,

@@ -188,3 +188,7 @@ SELECT f.run_id, f.raw_start, f.raw_bytes, f.stored_bytes, f.stored_sha256, f.ke
        SELECT k.sha256 FROM pack k
         WHERE k.account_id = $1 AND k.pack_id = f.pack_id OFFSET 0) k ON true
  ORDER BY r.position, f.raw_start;
+
+-- name: vault_locator
+-- args: account_id bigint, message_id bigint
+SELECT run_id, raw_offset FROM locator WHERE account_id = $1 AND message_id = $2;
