@@ -25,6 +25,14 @@ void imap_write_envelope(struct buf *buf, const struct mime_envelope *envelope);
 void imap_write_body(struct buf *buf, const struct mime_part *part);
 void imap_write_bodystructure(struct buf *buf, const struct mime_part *part);
 
+enum {
+    IMAP_BODYSTRUCTURE_MAX = 4 << 20, /* 10,000 parts with long names */
+};
+
+/* Whole, or when that would be over IMAP_BODYSTRUCTURE_MAX as one application/octet-stream; true:
+ * whole. buf is emptied first, and its ceiling is at least that. */
+bool imap_write_limited_bodystructure(struct buf *buf, const struct mime_part *root);
+
 /*
  * BODY from what imap_write_bodystructure wrote: it alone need be stored. ERR_CORRUPT: this is not
  * such text; what was appended to buf until then is to be thrown away.

@@ -154,3 +154,20 @@ void imap_write_bodystructure(struct buf *buf, const struct mime_part *part)
 {
     write_part(buf, part, true);
 }
+
+bool imap_write_limited_bodystructure(struct buf *buf, const struct mime_part *root)
+{
+    struct mime_part opaque = *root;
+
+    buf_reset(buf, SIZE_MAX);
+    imap_write_bodystructure(buf, root);
+    if (!buf->has_failed && buf->len <= IMAP_BODYSTRUCTURE_MAX)
+        return true;
+    buf_reset(buf, SIZE_MAX);
+    opaque.is_opaque = true;
+    opaque.is_multipart = opaque.is_digest = opaque.is_message = false;
+    opaque.children = opaque.last_child = NULL;
+    opaque.child_count = 0;
+    imap_write_bodystructure(buf, &opaque);
+    return false;
+}

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "ingest/client.h"
+#include "ingest/derive.h"
 #include "ingest/enumerate.h"
 #include "ingest/fetch.h"
 #include "ingest/list.h"
@@ -61,6 +62,7 @@ struct ingest_run {
     struct arena *page_arena;    /* a page of what is known of the window */
     struct ingest_client *client;
     struct vault_writer *writer;
+    struct ingest_deriver *deriver; /* the writer's */
     enum ingest_state state;
     struct ingest_listing listing;
     bool has_listing;

@@ -338,7 +338,11 @@ static bool run_sync(struct ingest_run *run, struct err *err)
         .lease_ms = SOURCE_LEASE_SECONDS * 1000,
     };
 
-    if (!ingest_archive(run, vault_open_writer(run->db, &lease, &run->writer, err)))
+    struct vault_deriver deriver;
+
+    run->deriver = ingest_create_deriver();
+    deriver = ingest_use_deriver(run->deriver);
+    if (!ingest_archive(run, vault_open_writer(run->db, &lease, &deriver, &run->writer, err)))
         return false;
     while (run->state != INGEST_DONE)
         if (!step(run, err) && !recover(run, err))
@@ -397,6 +401,7 @@ static void clean_up(struct ingest_run *run)
 {
     ingest_close_client(&run->client);
     vault_close_writer(&run->writer);
+    ingest_free_deriver(&run->deriver);
     secret_free(&run->password);
     arena_free(&run->arena);
     arena_free(&run->mailbox_arena);

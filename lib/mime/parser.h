@@ -25,6 +25,13 @@
 
 struct mime_parser;
 
+enum {
+    /* Of everything that message_index holds: raise it with every change of lib/mime, of imap's
+     * structure.h or of ingest/derive.c that gives other values. A row with another number counts as
+     * not there. */
+    MIME_PARSER_VERSION = 1,
+};
+
 /* What was met, as bits; for the notes of the index. */
 enum {
     MIME_NOTE_HEADER_CUT = 1 << 0,   /* a header over MIME_HEADER_KEPT_MAX: its rest was not read */

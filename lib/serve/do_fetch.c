@@ -131,7 +131,7 @@ static bool fetch_pages(struct serve_fetch *fetch, struct vault_placement_query 
         if ((!is_first && !serve_check_login(session, err)) ||
             !vault_read_placements(session->reader, query, arena, &page, err))
             return false;
-        if (fetch->has_content)
+        if (fetch->has_octets)
             expect_octets(fetch, &page, arena);
         if (!write_page(fetch, &page, skipped, err))
             return false;
@@ -178,13 +178,12 @@ struct serve_reply serve_do_fetch(struct serve_session *session, const struct im
     if (!serve_resolve_uids(session, &args->set, command->is_uid, &query.ranges, &query.range_count,
                             &err))
         return serve_reply_for(session, &err);
-    if (!serve_prepare_fetch(&fetch, &err))
-        return serve_no("CANNOT", "FETCH item is not offered yet");
     if (query.range_count == 0)
         return serve_ok("Done");
+    serve_prepare_fetch(&fetch);
     query.columns = fetch.columns;
     query.limit = fetch.has_content ? CONTENT_PAGE_ROWS : LIMIT_PAGE_ROWS;
     reply = run_fetch(&fetch, &query);
-    buf_free(&fetch.header);
+    serve_end_fetch(&fetch);
     return reply;
 }

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "imap/command.h"
 #include "imap/command_framer.h"
+#include "mime/part.h"
 #include "serve/server.h"
 #include "vault/read.h"
 
@@ -326,6 +327,26 @@ MUST_USE bool serve_resolve_uids(struct serve_session *session, const struct ima
                                  bool is_uid, const struct vault_uid_range **out, size_t *count,
                                  struct err *err);
 
+/* index.c: what is derived from a message, from its row or, without one, from its octets. */
+enum serve_index_needs {
+    SERVE_NEEDS_ENVELOPE = 1,
+    SERVE_NEEDS_BODYSTRUCTURE = 2,
+    SERVE_NEEDS_BODY = 4,
+    SERVE_NEEDS_TREE = 8,
+};
+
+struct serve_index {
+    struct bytes envelope, bodystructure, body; /* as they are sent */
+    const struct mime_part *tree;
+    /* private: what the values above lie in, when it is not the row */
+    struct mime_parser *parser; /* NULL: nothing was parsed yet */
+
+    struct buf envelope_text, bodystructure_text, body_text;
+    struct arena *arena; /* the tree of a row */
+};
+
+void serve_free_index(struct serve_index **index);
+
 /* fetch_item.c: what FETCH can give. */
 struct serve_fetch {
     struct serve_session *session;
@@ -333,15 +354,25 @@ struct serve_fetch {
     size_t item_count;
     bool adds_uid;            /* UID FETCH gives UIDs also when nobody asks */
     struct serve_part *parts; /* what each item comes to, for the message at hand */
-    struct buf header;        /* of the message at hand, when fields are chosen from it */
-    uint64_t header_bytes;
-    bool has_content;
+    struct buf header;     /* of the message at hand or of a part, when fields are chosen from it */
+    uint64_t kept_offset;  /* of what is in it */
+    uint64_t header_bytes; /* of the message at hand */
+    unsigned index_needs;  /* enum serve_index_needs */
+    struct serve_index *index; /* of the message at hand; NULL: none was needed */
+    bool has_content;          /* is audited */
+    bool has_octets;           /* reads them from the vault */
     bool needs_header_end, needs_header;
     unsigned columns; /* enum vault_columns */
 };
 
-/* Sets up for these items. Failure: ERR_ABSENT, an item that cannot be given yet. */
-MUST_USE bool serve_prepare_fetch(struct serve_fetch *fetch, struct err *err);
+/* Sets fetch->index for fetch->index_needs; parses the message when its row is missing, old or too
+ * large. */
+MUST_USE bool serve_prepare_index(struct serve_fetch *fetch, const struct vault_placement *row,
+                                  struct err *err);
+
+/* Sets up for these items; serve_end_fetch releases. */
+void serve_prepare_fetch(struct serve_fetch *fetch);
+void serve_end_fetch(struct serve_fetch *fetch);
 /* Everything that can fail, before the first octet is said: sizes are known, frames checked. */
 MUST_USE bool serve_prepare_message(struct serve_fetch *fetch, const struct vault_placement *row,
                                     struct err *err);

@@ -9,8 +9,7 @@ enum {
     ZONE_MINUTES_MAX = 24 * 60
 };
 
-/* Years 1 to 9999: what a timestamptz holds and INTERNALDATE can say. */
-static bool is_date(int64_t usec)
+bool vault_is_date(int64_t usec)
 {
     static const struct civil first = { .year = 1, .month = 1, .day = 1 };
     static const struct civil last = {
@@ -54,7 +53,7 @@ bool vault_add_entry(struct vault_batch *batch, const struct vault_arrival *arri
 
     if (arrival->source_uid == 0)
         return err_fail(err, ERR_SYNTAX, "message without a UID");
-    if (!is_date(arrival->internal_usec) || arrival->internal_zone > ZONE_MINUTES_MAX ||
+    if (!vault_is_date(arrival->internal_usec) || arrival->internal_zone > ZONE_MINUTES_MAX ||
         arrival->internal_zone < -ZONE_MINUTES_MAX)
         return err_fail(err, ERR_SYNTAX, "UID %u: INTERNALDATE out of range", arrival->source_uid);
     if (arrival->keyword_count > LIMIT_KEYWORDS_PER_MAILBOX)

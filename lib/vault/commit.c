@@ -3,7 +3,7 @@
  * vault/commit.c - one transaction for a batch, or the end of one for a large message.
  *
  * Two round trips. The first takes the mailbox row, adds the hashes that the account does not have
- * and reads what decides; the second carries frames, locators, placements, source UIDs and counters,
+ * and reads what decides; the second carries frames, locators, index, placements, source UIDs and counters,
  * and the COMMIT. READ COMMITTED: everything that is decided on is read under the mailbox row, or
  * is protected by the unique key of `message`.
  */
@@ -311,19 +311,22 @@ static bool queue_octets(struct commit *commit, struct err *err)
     bool is_large = writer->state == VAULT_IN_LARGE;
     size_t used = 0;
 
+    vault_clear_derived(&writer->derived);
     if (!is_large)
         store_begin_run(writer->run);
     for (size_t i = 0; i < count; i++) {
         const struct outcome *outcome = &commit->outcomes[i];
         uint64_t offset = STORE_LARGE_RAW_OFFSET;
+        struct bytes octets = { 0 };
 
         if (!outcome->is_new)
             continue;
-        if (!is_large &&
-            !store_put_member(writer->run, &outcome->entry->sha256,
-                              bytes_slice(buf_bytes(&commit->batch->octets), outcome->entry->start,
-                                          (size_t)outcome->entry->size_bytes),
-                              &offset, err))
+        if (!is_large)
+            octets = bytes_slice(buf_bytes(&commit->batch->octets), outcome->entry->start,
+                                 (size_t)outcome->entry->size_bytes);
+        if ((!is_large &&
+             !store_put_member(writer->run, &outcome->entry->sha256, octets, &offset, err)) ||
+            !vault_derive(writer, outcome->message_id, is_large ? NULL : &octets, err))
             return false;
         ids[used] = outcome->message_id;
         offsets[used++] = (int64_t)offset;
@@ -336,7 +339,8 @@ static bool queue_octets(struct commit *commit, struct err *err)
            db_queue(writer->db, DB_VAULT_LOCATOR_ADD,
                     DB_ARGS(DB_I64(writer->lease.account_id), DB_I64(writer->run_id),
                             DB_I64S(ids, used), DB_I64S(offsets, used)),
-                    err);
+                    err) &&
+           vault_queue_derived(writer, err);
 }
 
 /* The date as it was written, in its own zone. */

@@ -74,10 +74,43 @@ struct vault_batch {
 
 void vault_clear_batch(struct vault_batch *batch);
 
+/* Years 1 to 9999: what a timestamptz holds and INTERNALDATE can say. */
+bool vault_is_date(int64_t usec);
+
 /* ERR_SYNTAX, ERR_LIMIT: nothing was added. */
 MUST_USE bool vault_add_entry(struct vault_batch *batch, const struct vault_arrival *arrival,
                               const struct crypto_sha256 *sha256, size_t start, uint64_t size_bytes,
                               struct err *err);
+
+/* ---- derived.c: rows of message_index that await their statement -------------------------------- */
+
+enum {
+    VAULT_DERIVED_ROWS = 250,         /* of one statement */
+    VAULT_DERIVED_BYTES = 256 << 10,  /* and of their values; a larger row goes alone */
+    VAULT_DERIVED_REFERENCES = 20000, /* of one statement, in all */
+};
+
+struct vault_derived {
+    size_t count;
+    size_t octets;          /* of all values */
+    size_t reference_count; /* of all rows */
+    int64_t message_ids[VAULT_DERIVED_ROWS];
+    struct vault_index rows[VAULT_DERIVED_ROWS];
+    struct arena *arena; /* their values */
+};
+
+struct vault_writer;
+
+/* Derives the row of a message from its octets (in large.c they were fed already: octets NULL), and
+ * queues statements as rows gather. Nothing without a deriver. */
+MUST_USE bool vault_derive(struct vault_writer *writer, int64_t message_id,
+                           const struct bytes *octets, struct err *err);
+
+/* Queues those that wait. */
+MUST_USE bool vault_queue_derived(struct vault_writer *writer, struct err *err);
+
+/* Forgets those that wait. */
+void vault_clear_derived(struct vault_derived *derived);
 
 /* ---- writer.c, large.c ------------------------------------------------------------------------ */
 
@@ -107,6 +140,8 @@ struct vault_writer {
     size_t large_queued;    /* frames of a large message in the open pipeline */
     struct arena *arena;    /* of one unit of work */
     struct vault_keywords numbers;
+    struct vault_deriver deriver; /* begin NULL: none */
+    struct vault_derived derived;
 };
 
 /* Queues the frame, as sink of writer->run. */

@@ -63,6 +63,8 @@ bool vault_begin_large(struct vault_writer *writer, struct err *err)
         return false;
     }
     store_begin_large(writer->run);
+    if (writer->deriver.begin != NULL)
+        writer->deriver.begin(writer->deriver.context);
     return true;
 }
 

@@ -24,6 +24,10 @@ enum {
     COL_MAILBOX_ID,
     COL_ACCOUNT_NAME,
     COL_PATH,
+    COL_PARSER_VERSION = COL_RAW_OFFSET + 1, /* in vault_placement_page_index */
+    COL_ENVELOPE,
+    COL_BODYSTRUCTURE,
+    COL_STRUCTURE,
 };
 
 static bool read_sha256(const struct db_result *rows, size_t row, size_t col,
@@ -35,6 +39,21 @@ static bool read_sha256(const struct db_result *rows, size_t row, size_t col,
         return err_fail(err, ERR_CORRUPT, "SHA-256 of %zu octets", octets.len);
     memcpy(out->octets, octets.ptr, octets.len);
     return true;
+}
+
+/* Values that are missing stay { NULL, 0 }. */
+static bool read_index(const struct db_result *rows, size_t row, struct arena *arena,
+                       struct vault_index_row *out, struct err *err)
+{
+    if (db_is_null(rows, row, COL_PARSER_VERSION))
+        return true;
+    out->parser_version = db_i32(rows, row, COL_PARSER_VERSION);
+    return (db_is_null(rows, row, COL_ENVELOPE) ||
+            vault_copy_column(rows, row, COL_ENVELOPE, arena, &out->envelope, err)) &&
+           (db_is_null(rows, row, COL_BODYSTRUCTURE) ||
+            vault_copy_column(rows, row, COL_BODYSTRUCTURE, arena, &out->bodystructure, err)) &&
+           (db_is_null(rows, row, COL_STRUCTURE) ||
+            vault_copy_column(rows, row, COL_STRUCTURE, arena, &out->structure, err));
 }
 
 bool vault_read_placement_row(const struct db_result *rows, size_t row, unsigned columns,
@@ -67,6 +86,9 @@ bool vault_read_placement_row(const struct db_result *rows, size_t row, unsigned
                                    .run_id = db_i64(rows, row, COL_RUN_ID),
                                    .raw_offset = (uint64_t)db_i64(rows, row, COL_RAW_OFFSET),
                                    .size_bytes = placement.size_bytes };
+    if ((columns & VAULT_WITH_INDEX) == VAULT_WITH_INDEX &&
+        !read_index(rows, row, arena, &placement.index, err))
+        return false;
     *out = placement;
     return true;
 }
@@ -135,6 +157,13 @@ static bool run_page(struct vault_reader *reader, const struct vault_placement_q
     struct db_value lasts = DB_I64S(ask->lasts, ask->count);
     struct db_value page = DB_I64(query->limit);
 
+    if ((query->columns & VAULT_WITH_INDEX) == VAULT_WITH_INDEX)
+        return vault_run_queries(
+            reader,
+            &(struct vault_query){
+                DB_VAULT_PLACEMENT_PAGE_INDEX,
+                DB_ARGS(account, mailbox, firsts, lasts, page, DB_I64(VAULT_INDEX_PAGE_BYTES)) },
+            1, result, err);
     if (query->changed_since > 0)
         return vault_run_queries(
             reader,
@@ -174,6 +203,7 @@ bool vault_read_placements(struct vault_reader *reader, const struct vault_place
     struct ask ask;
 
     assert(query->limit >= 1 && query->limit <= LIMIT_PAGE_ROWS);
+    assert(query->changed_since == 0 || (query->columns & VAULT_WITH_INDEX) != VAULT_WITH_INDEX);
     choose_ranges(query, &ask);
     if (ask.count == 0) {
         *out = page;

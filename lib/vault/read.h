@@ -141,6 +141,18 @@ struct vault_octets {
 enum vault_columns {
     VAULT_WITH_SIZE = 1,    /* size_bytes, sha256 */
     VAULT_WITH_LOCATOR = 3, /* and octets */
+    VAULT_WITH_INDEX = 7,   /* and index */
+};
+
+enum {
+    VAULT_INDEX_PAGE_BYTES =
+        32 << 10, /* of the index of one message in a page; larger is not given */
+};
+
+/* What was derived from a message (vault/write.h). Where a value is missing, the caller parses. */
+struct vault_index_row {
+    int32_t parser_version; /* 0: no row, or it is over VAULT_INDEX_PAGE_BYTES */
+    struct bytes envelope, bodystructure, structure; /* ptr NULL: not stored */
 };
 
 struct vault_placement {
@@ -155,9 +167,10 @@ struct vault_placement {
     uint64_t appeared_modseq;
     struct bytes keywords; /* bitmap: vault_has_keyword */
     int64_t message_id;
-    uint64_t size_bytes;         /* VAULT_WITH_SIZE */
-    struct crypto_sha256 sha256; /* VAULT_WITH_SIZE */
-    struct vault_octets octets;  /* VAULT_WITH_LOCATOR */
+    uint64_t size_bytes;          /* VAULT_WITH_SIZE */
+    struct crypto_sha256 sha256;  /* VAULT_WITH_SIZE */
+    struct vault_octets octets;   /* VAULT_WITH_LOCATOR */
+    struct vault_index_row index; /* VAULT_WITH_INDEX */
 };
 
 static inline bool vault_has_keyword(const struct vault_placement *placement, size_t number)
@@ -172,7 +185,7 @@ struct vault_placement_query {
     const struct vault_uid_range *ranges; /* ascending, apart; `last` may be far past UIDNEXT */
     size_t range_count;
     uint32_t after_uid;     /* 0, then through_uid of the page before */
-    uint64_t changed_since; /* only rows whose MODSEQ is greater; 0: all */
+    uint64_t changed_since; /* only rows whose MODSEQ is greater, without index; 0: all */
     unsigned columns;       /* enum vault_columns, or 0 */
     size_t limit;           /* 1 … LIMIT_PAGE_ROWS */
 };

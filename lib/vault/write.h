@@ -6,7 +6,7 @@
  * transaction first renews the job, and when somebody else holds it meanwhile nothing is written and
  * the call fails with ERR_DENIED "lease lost". One thread at a time.
  *
- *     vault_open_writer(db, &lease, &writer, err)
+ *     vault_open_writer(db, &lease, &deriver, &writer, err)
  *     vault_open_mailbox(writer, &found, &mailbox_id, err)
  *     vault_begin_batch(writer, mailbox_id, epoch, err)
  *       for each FETCH answer:
@@ -25,7 +25,7 @@
  * is already stored never gets a second placement, so after a crash, or an ERR_RETRY whose outcome
  * is unknown, the caller simply fetches and commits again (vault/README.md 2).
  *
- * Memory: a batch (LIMIT_BATCH_BYTES) and about 4 MiB, whatever the size of a message.
+ * Memory: a batch (LIMIT_BATCH_BYTES), what the deriver holds, and about 4 MiB, whatever the size of a message.
  */
 #pragma once
 
@@ -43,8 +43,39 @@ struct vault_lease {
     int64_t lease_ms; /* every transaction prolongs the job by this much */
 };
 
+/*
+ * What is derived from the octets of a message: its row of message_index. Texts are UTF-8 without
+ * NUL. ptr NULL: none.
+ */
+struct vault_index {
+    int32_t parser_version;
+    uint64_t header_bytes;
+    bool has_date;
+    int64_t date_usec; /* outside the years 1 to 9999 it is not stored */
+    struct bytes message_id;
+    const struct bytes *references;
+    size_t reference_count;
+    struct bytes subject, from, to, cc, bcc;
+    struct bytes structure, envelope, bodystructure;
+    struct bytes notes; /* a JSON array; not NULL */
+};
+
+/*
+ * Derives: begin, octets …, end for each message whose octets are new, in any order; a begin without
+ * an end is a message that was given up or turned out to be known. None can fail, whatever the
+ * octets are. *out and all in it are borrowed until the next begin.
+ */
+struct vault_deriver {
+    void *context;
+    void (*begin)(void *context);
+    void (*octets)(void *context, struct bytes octets);
+    void (*end)(void *context, struct vault_index *out);
+};
+
+/* deriver: copied; NULL: no index is written, and messages count as not yet parsed. */
 MUST_USE bool vault_open_writer(struct db *db, const struct vault_lease *lease,
-                                struct vault_writer **out, struct err *err);
+                                const struct vault_deriver *deriver, struct vault_writer **out,
+                                struct err *err);
 
 /* Rolls back what is open. */
 void vault_close_writer(struct vault_writer **writer);

@@ -9,7 +9,8 @@
 /* Names and numbers of a batch: LIMIT_BATCH_MESSAGES × LIMIT_KEYWORDS_PER_MAILBOX × 2 at worst. */
 #define ARENA_BYTES ((size_t)8 << 20)
 
-bool vault_open_writer(struct db *db, const struct vault_lease *lease, struct vault_writer **out,
+bool vault_open_writer(struct db *db, const struct vault_lease *lease,
+                       const struct vault_deriver *deriver, struct vault_writer **out,
                        struct err *err)
 {
     struct vault_writer *writer = calloc(1, sizeof *writer);
@@ -18,6 +19,9 @@ bool vault_open_writer(struct db *db, const struct vault_lease *lease, struct va
         return err_errno(err, "vault writer");
     writer->db = db;
     writer->lease = *lease;
+    if (deriver != NULL)
+        writer->deriver = *deriver;
+    writer->derived.arena = arena_create(SIZE_MAX);
     writer->batch.octets = buf_create(LIMIT_BATCH_BYTES);
     writer->batch.arena = arena_create(ARENA_BYTES);
     writer->arena = arena_create(ARENA_BYTES);
@@ -35,6 +39,7 @@ void vault_close_writer(struct vault_writer **writer)
     buf_free(&(*writer)->batch.octets);
     arena_free(&(*writer)->batch.arena);
     arena_free(&(*writer)->arena);
+    arena_free(&(*writer)->derived.arena);
     free(*writer);
     *writer = NULL;
 }
@@ -126,8 +131,11 @@ bool vault_write_message(struct vault_writer *writer, struct bytes octets, struc
         return err_fail(err, ERR_LIMIT, "message is longer than the %ju bytes announced",
                         (uintmax_t)writer->announced_bytes);
     writer->written_bytes += octets.len;
-    if (writer->state == VAULT_IN_LARGE)
+    if (writer->state == VAULT_IN_LARGE) {
+        if (writer->deriver.begin != NULL)
+            writer->deriver.octets(writer->deriver.context, octets);
         return store_write_large(writer->run, octets, err);
+    }
     buf_append(&writer->batch.octets, octets);
     if (writer->batch.octets.has_failed) /* its ceiling was checked: there is no memory */
         return err_fail(err, ERR_SYSTEM, "no memory for a batch");

@@ -108,6 +108,32 @@ SELECT p.*, m.size_bytes, m.sha256, l.run_id, l.raw_offset
         WHERE l.account_id = $1 AND l.message_id = p.message_id OFFSET 0) l
  ORDER BY p.uid;
 
+-- With what is derived, where that is small: a page must fit into memory. octet_length does not read
+-- what TOAST has put elsewhere.
+-- name: vault_placement_page_index
+-- args: account_id bigint, mailbox_id bigint, firsts bigint[], lasts bigint[], page bigint, most bigint
+SELECT p.*, m.size_bytes, m.sha256, l.run_id, l.raw_offset, i.parser_version, i.envelope,
+       i.bodystructure, i.structure
+  FROM unnest($3, $4) AS r (first, last)
+ CROSS JOIN LATERAL (
+       SELECT uid, flags, internal_at, internal_zone, archived_at, gone_at, modseq,
+              appeared_modseq, keywords, message_id
+         FROM placement
+        WHERE account_id = $1 AND mailbox_id = $2 AND uid BETWEEN r.first AND r.last
+        ORDER BY uid LIMIT $5) p
+ CROSS JOIN LATERAL (
+       SELECT m.size_bytes, m.sha256 FROM message m
+        WHERE m.account_id = $1 AND m.message_id = p.message_id OFFSET 0) m
+ CROSS JOIN LATERAL (
+       SELECT l.run_id, l.raw_offset FROM locator l
+        WHERE l.account_id = $1 AND l.message_id = p.message_id OFFSET 0) l
+  LEFT JOIN LATERAL (
+       SELECT i.parser_version, i.envelope, i.bodystructure, i.structure FROM message_index i
+        WHERE i.account_id = $1 AND i.message_id = p.message_id
+          AND coalesce(octet_length(i.envelope), 0) + coalesce(octet_length(i.bodystructure), 0) +
+              coalesce(octet_length(i.structure), 0) <= $6 OFFSET 0) i ON true
+ ORDER BY p.uid;
+
 -- Of its own, so that the other pages are never tempted by the index on MODSEQ.
 -- name: vault_placement_page_changed
 -- args: account_id bigint, mailbox_id bigint, firsts bigint[], lasts bigint[], changed_since bigint, page bigint

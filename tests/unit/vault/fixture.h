@@ -63,7 +63,7 @@ TEST_UNUSED static void fixture_open_writer(struct fixture *f)
 {
     struct vault_lease lease = { f->account_id, f->job_id, f->fence, 60000 };
 
-    MUST(vault_open_writer(f->ingest, &lease, &f->writer, ERR));
+    MUST(vault_open_writer(f->ingest, &lease, NULL, &f->writer, ERR));
 }
 
 TEST_UNUSED static int64_t fixture_open_mailbox(struct fixture *f, const char *path)

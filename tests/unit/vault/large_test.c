@@ -179,7 +179,7 @@ static void work_in_child(const struct fixture *parent, uint64_t size, int repor
     f.ingest = test_db(DB_ROLE_INGEST);
     f.arena = arena_create(1 << 20);
     f.reader = NULL;
-    if (!vault_open_writer(f.ingest, &lease, &f.writer, &err) ||
+    if (!vault_open_writer(f.ingest, &lease, NULL, &f.writer, &err) ||
         !vault_begin_batch(f.writer, f.mailbox_id, 1, &err) ||
         !vault_begin_message(f.writer, size, &err))
         _exit(1);
@@ -251,7 +251,7 @@ static void ingest_rest(const struct fixture *parent)
     struct err err = { 0 };
 
     f.arena = arena_create((size_t)16 << 20);
-    if (!vault_open_writer(ingest, &lease, &f.writer, &err) ||
+    if (!vault_open_writer(ingest, &lease, NULL, &f.writer, &err) ||
         !vault_begin_batch(f.writer, f.mailbox_id, 1, &err))
         _exit(1);
     for (uint32_t uid = 1; uid <= KILL_MESSAGES; uid++) {
@@ -329,7 +329,7 @@ static void ingest_all(const struct fixture *parent, int64_t job_id, int64_t mai
     struct err err = { 0 };
 
     f.arena = arena_create((size_t)16 << 20);
-    if (!vault_open_writer(ingest, &lease, &f.writer, &err) ||
+    if (!vault_open_writer(ingest, &lease, NULL, &f.writer, &err) ||
         !vault_begin_batch(f.writer, mailbox_id, 1, &err))
         _exit(1);
     for (uint32_t i = 1; i <= BOTH_MESSAGES; i++) {

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ingest/derive.h"
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "imap/structure.h"
+#include "mime/parser.h"
+#include "mime/structure.h"
+#include "mime/summary.h"
+
+#include <stdlib.h>
+
+enum {
+    KEPT_BYTES = 64 << 10,   /* of each buffer, from one message to the next */
+    SUMMARY_BYTES = 8 << 20, /* five texts and a thousand ids */
+    NOTES_BYTES = 1 << 10,   /* all names at once */
+};
+
+/* Beside those of the parser. */
+#define NOTE_ENVELOPE_LARGE "envelope-large"       /* not stored */
+#define NOTE_STRUCTURE_LARGE "structure-large"     /* not stored */
+#define NOTE_BODYSTRUCTURE_CUT "bodystructure-cut" /* stored, and sent, as one opaque part */
+#define NOTE_TEXTS_CUT "texts-cut"                 /* a text or the list of references */
+
+struct ingest_deriver {
+    struct mime_parser *parser;
+    struct arena *arena; /* the summary of one message */
+    struct buf structure, envelope, bodystructure, notes;
+    bool is_used; /* since the parser was reset */
+};
+
+struct ingest_deriver *ingest_create_deriver(void)
+{
+    struct ingest_deriver *deriver = calloc(1, sizeof *deriver);
+
+    assert(deriver != NULL);
+    deriver->parser = mime_create_parser();
+    deriver->arena = arena_create(SUMMARY_BYTES);
+    deriver->structure = buf_create(INGEST_STRUCTURE_MAX);
+    deriver->envelope = buf_create(INGEST_ENVELOPE_MAX);
+    deriver->bodystructure = buf_create(IMAP_BODYSTRUCTURE_MAX);
+    deriver->notes = buf_create(NOTES_BYTES);
+    return deriver;
+}
+
+void ingest_free_deriver(struct ingest_deriver **deriver)
+{
+    if (*deriver == NULL)
+        return;
+    mime_free_parser(&(*deriver)->parser);
+    arena_free(&(*deriver)->arena);
+    buf_free(&(*deriver)->structure);
+    buf_free(&(*deriver)->envelope);
+    buf_free(&(*deriver)->bodystructure);
+    buf_free(&(*deriver)->notes);
+    free(*deriver);
+    *deriver = NULL;
+}
+
+/* ---- pieces -------------------------------------------------------------------------------- */
+
+static void add_note(struct ingest_deriver *deriver, const char *name)
+{
+    buf_text(&deriver->notes, deriver->notes.len == 1 ? "\"" : ",\"");
+    buf_text(&deriver->notes, name);
+    buf_byte(&deriver->notes, '"');
+}
+
+static void add_parser_notes(struct ingest_deriver *deriver)
+{
+    uint32_t notes = mime_parser_notes(deriver->parser);
+
+    for (uint32_t bit = 1; bit != 0 && bit <= notes; bit <<= 1)
+        if ((notes & bit) != 0)
+            add_note(deriver, mime_note_name(bit));
+}
+
+/* What was written, or none when it did not fit. */
+static struct bytes take_whole(struct ingest_deriver *deriver, const struct buf *buf,
+                               const char *note)
+{
+    if (!buf->has_failed)
+        return buf_bytes(buf);
+    add_note(deriver, note);
+    return (struct bytes){ 0 };
+}
+
+/* A to Z made small; none when empty. */
+static struct bytes fold(struct ingest_deriver *deriver, struct bytes text)
+{
+    uint8_t *folded;
+
+    if (text.len == 0)
+        return (struct bytes){ 0 };
+    folded = arena_alloc(deriver->arena, text.len);
+    for (size_t i = 0; i < text.len; i++)
+        folded[i] = ascii_lower(text.ptr[i]);
+    return bytes_of(folded, text.len);
+}
+
+static void derive_summary(struct ingest_deriver *deriver, const struct mime_part *root,
+                           struct vault_index *out)
+{
+    static const struct mime_envelope none = { 0 };
+    struct mime_summary summary;
+
+    mime_summarise(root->envelope != NULL ? root->envelope : &none,
+                   mime_parser_header(deriver->parser), deriver->arena, &summary);
+    out->has_date = summary.has_date;
+    out->date_usec = summary.date.usec;
+    if (summary.message_id.len > 0)
+        out->message_id = summary.message_id;
+    out->references = summary.references;
+    out->reference_count = summary.reference_count;
+    out->subject = fold(deriver, summary.subject);
+    out->from = fold(deriver, summary.from);
+    out->to = fold(deriver, summary.to);
+    out->cc = fold(deriver, summary.cc);
+    out->bcc = fold(deriver, summary.bcc);
+    if (summary.is_cut)
+        add_note(deriver, NOTE_TEXTS_CUT);
+}
+
+/* ---- the deriver of a writer --------------------------------------------------------------- */
+
+static void begin(void *context)
+{
+    struct ingest_deriver *deriver = context;
+
+    if (deriver->is_used)
+        mime_reset_parser(deriver->parser);
+    deriver->is_used = true;
+    arena_reset(deriver->arena);
+    buf_reset(&deriver->structure, KEPT_BYTES);
+    buf_reset(&deriver->envelope, KEPT_BYTES);
+    buf_reset(&deriver->bodystructure, KEPT_BYTES);
+    buf_reset(&deriver->notes, KEPT_BYTES);
+}
+
+static void take_octets(void *context, struct bytes octets)
+{
+    struct ingest_deriver *deriver = context;
+
+    mime_feed_parser(deriver->parser, octets);
+}
+
+static void end(void *context, struct vault_index *out)
+{
+    struct ingest_deriver *deriver = context;
+    const struct mime_part *root = mime_finish_parser(deriver->parser);
+
+    *out = (struct vault_index){ .parser_version = MIME_PARSER_VERSION,
+                                 .header_bytes = root->header_bytes };
+    buf_byte(&deriver->notes, '[');
+    add_parser_notes(deriver);
+    mime_write_structure(&deriver->structure, root);
+    out->structure = take_whole(deriver, &deriver->structure, NOTE_STRUCTURE_LARGE);
+    imap_write_envelope(&deriver->envelope, root->envelope);
+    out->envelope = take_whole(deriver, &deriver->envelope, NOTE_ENVELOPE_LARGE);
+    if (!imap_write_limited_bodystructure(&deriver->bodystructure, root))
+        add_note(deriver, NOTE_BODYSTRUCTURE_CUT);
+    out->bodystructure = buf_bytes(&deriver->bodystructure);
+    derive_summary(deriver, root, out);
+    buf_byte(&deriver->notes, ']');
+    out->notes = buf_bytes(&deriver->notes);
+}
+
+struct vault_deriver ingest_use_deriver(struct ingest_deriver *deriver)
+{
+    return (struct vault_deriver){
+        .context = deriver,
+        .begin = begin,
+        .octets = take_octets,
+        .end = end,
+    };
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vault/derived.c - rows of message_index: gathered as messages are framed, a few hundred to a
+ * statement. Parsing so overlaps with the server's work on the frames.
+ */
+#include "vault/internal.h"
+
+void vault_clear_derived(struct vault_derived *derived)
+{
+    derived->count = 0;
+    derived->octets = 0;
+    derived->reference_count = 0;
+    arena_reset(derived->arena);
+}
+
+/* Calls visit for each of the values but references. */
+static void for_each_value(struct vault_index *index,
+                           void (*visit)(struct bytes *value, void *context), void *context)
+{
+    struct bytes *values[] = { &index->message_id, &index->subject,  &index->from,
+                               &index->to,         &index->cc,       &index->bcc,
+                               &index->structure,  &index->envelope, &index->bodystructure,
+                               &index->notes };
+
+    for (size_t i = 0; i < ARRAY_LEN(values); i++)
+        visit(values[i], context);
+}
+
+static void add_size(struct bytes *value, void *context)
+{
+    size_t *total = context;
+
+    *total += value->len;
+}
+
+static size_t measure(struct vault_index *index)
+{
+    size_t total = 0;
+
+    for_each_value(index, add_size, &total);
+    for (size_t i = 0; i < index->reference_count; i++)
+        total += index->references[i].len;
+    return total;
+}
+
+static void keep(struct bytes *value, void *context)
+{
+    uint8_t *copy;
+
+    if (value->ptr == NULL)
+        return;
+    copy = arena_alloc(context, value->len + 1);
+    if (value->len > 0)
+        memcpy(copy, value->ptr, value->len);
+    value->ptr = copy;
+}
+
+static void keep_row(struct vault_index *index, struct arena *arena)
+{
+    struct bytes *references = arena_new_array(arena, struct bytes, index->reference_count);
+
+    for_each_value(index, keep, arena);
+    for (size_t i = 0; i < index->reference_count; i++) {
+        references[i] = vault_not_null(index->references[i]);
+        keep(&references[i], arena);
+    }
+    index->references = references;
+}
+
+/* ---- the statement ------------------------------------------------------------------------- */
+
+/* The columns of all rows that wait. */
+struct columns {
+    int64_t *header_bytes, *dates;
+    bool *has_no_date;
+    int32_t *firsts, *counts;
+    struct bytes *message_ids, *references, *subjects, *froms, *tos, *ccs, *bccs;
+    struct bytes *structures, *envelopes, *bodystructures, *notes;
+};
+
+static struct columns make_columns(struct arena *arena, const struct vault_derived *derived)
+{
+    size_t n = derived->count;
+
+    return (struct columns){
+        .header_bytes = arena_new_array(arena, int64_t, n),
+        .dates = arena_new_array(arena, int64_t, n),
+        .has_no_date = arena_new_array(arena, bool, n),
+        .firsts = arena_new_array(arena, int32_t, n),
+        .counts = arena_new_array(arena, int32_t, n),
+        .message_ids = arena_new_array(arena, struct bytes, n),
+        .references = arena_new_array(arena, struct bytes, derived->reference_count),
+        .subjects = arena_new_array(arena, struct bytes, n),
+        .froms = arena_new_array(arena, struct bytes, n),
+        .tos = arena_new_array(arena, struct bytes, n),
+        .ccs = arena_new_array(arena, struct bytes, n),
+        .bccs = arena_new_array(arena, struct bytes, n),
+        .structures = arena_new_array(arena, struct bytes, n),
+        .envelopes = arena_new_array(arena, struct bytes, n),
+        .bodystructures = arena_new_array(arena, struct bytes, n),
+        .notes = arena_new_array(arena, struct bytes, n),
+    };
+}
+
+static void fill_columns(const struct vault_derived *derived, struct columns *columns)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < derived->count; i++) {
+        const struct vault_index *row = &derived->rows[i];
+
+        columns->header_bytes[i] = (int64_t)row->header_bytes;
+        columns->has_no_date[i] = !row->has_date || !vault_is_date(row->date_usec);
+        columns->dates[i] = columns->has_no_date[i] ? 0 : row->date_usec;
+        columns->firsts[i] = (int32_t)used + 1; /* PostgreSQL counts from 1 */
+        columns->counts[i] = (int32_t)row->reference_count;
+        for (size_t k = 0; k < row->reference_count; k++)
+            columns->references[used++] = vault_not_null(row->references[k]);
+        columns->message_ids[i] = row->message_id;
+        columns->subjects[i] = row->subject;
+        columns->froms[i] = row->from;
+        columns->tos[i] = row->to;
+        columns->ccs[i] = row->cc;
+        columns->bccs[i] = row->bcc;
+        columns->structures[i] = row->structure;
+        columns->envelopes[i] = row->envelope;
+        columns->bodystructures[i] = row->bodystructure;
+        columns->notes[i] = row->notes;
+    }
+}
+
+bool vault_queue_derived(struct vault_writer *writer, struct err *err)
+{
+    struct vault_derived *derived = &writer->derived;
+    size_t n = derived->count;
+    struct columns c;
+    bool is_ok;
+
+    if (n == 0)
+        return true;
+    c = make_columns(derived->arena, derived);
+    fill_columns(derived, &c);
+    is_ok =
+        db_queue(writer->db, DB_VAULT_INDEX_ADD,
+                 DB_ARGS(DB_I64(writer->lease.account_id), DB_I32(derived->rows[0].parser_version),
+                         DB_I64S(derived->message_ids, n), DB_I64S(c.header_bytes, n),
+                         db_with_nulls(DB_TIMES(c.dates, n), c.has_no_date),
+                         DB_TEXTS(c.message_ids, n), DB_I32S(c.firsts, n), DB_I32S(c.counts, n),
+                         DB_TEXTS(c.references, derived->reference_count), DB_TEXTS(c.subjects, n),
+                         DB_TEXTS(c.froms, n), DB_TEXTS(c.tos, n), DB_TEXTS(c.ccs, n),
+                         DB_TEXTS(c.bccs, n), DB_BYTEAS(c.structures, n), DB_BYTEAS(c.envelopes, n),
+                         DB_BYTEAS(c.bodystructures, n), DB_TEXTS(c.notes, n)),
+                 err);
+    vault_clear_derived(derived);
+    return is_ok;
+}
+
+bool vault_derive(struct vault_writer *writer, int64_t message_id, const struct bytes *octets,
+                  struct err *err)
+{
+    struct vault_derived *derived = &writer->derived;
+    struct vault_deriver *deriver = &writer->deriver;
+    struct vault_index row = { 0 };
+    size_t size;
+
+    if (deriver->begin == NULL)
+        return true;
+    if (octets != NULL) {
+        deriver->begin(deriver->context);
+        deriver->octets(deriver->context, *octets);
+    }
+    deriver->end(deriver->context, &row);
+    size = measure(&row);
+    if ((derived->count == VAULT_DERIVED_ROWS || derived->octets + size > VAULT_DERIVED_BYTES ||
+         derived->reference_count + row.reference_count > VAULT_DERIVED_REFERENCES) &&
+        !vault_queue_derived(writer, err))
+        return false;
+    if (size <= VAULT_DERIVED_BYTES)
+        keep_row(&row, derived->arena);
+    derived->message_ids[derived->count] = message_id;
+    derived->rows[derived->count++] = row;
+    derived->octets += size;
+    derived->reference_count += row.reference_count;
+    /* A large one is not copied: it goes at once. */
+    return size <= VAULT_DERIVED_BYTES || vault_queue_derived(writer, err);
+}
