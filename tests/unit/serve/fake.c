@@ -17,6 +17,9 @@
 
 struct fake fake;
 
+/* What the row of a message says, where it has one: not what its octets say. */
+#define FAKE_BODYSTRUCTURE "(\"text\" \"html\" NIL NIL NIL \"7bit\" 5 1 NIL NIL NIL NIL)"
+
 static void sleep_ms(unsigned ms)
 {
     struct timespec time = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
@@ -269,8 +272,17 @@ bool vault_read_placements(struct vault_reader *reader, const struct vault_place
 
         for (size_t i = 0; i < query->range_count; i++)
             if (uid >= query->ranges[i].first && uid <= query->ranges[i].last &&
-                (query->changed_since == 0 || row.modseq > query->changed_since))
+                (query->changed_since == 0 || row.modseq > query->changed_since)) {
+                if (fake.index_version != 0 &&
+                    (query->columns & VAULT_WITH_INDEX) == VAULT_WITH_INDEX)
+                    row.index = (struct vault_index_row){
+                        .parser_version = fake.index_version,
+                        .envelope = BYTES("(stored envelope)"),
+                        .bodystructure = BYTES(FAKE_BODYSTRUCTURE),
+                        .structure = BYTES("damaged"),
+                    };
                 rows[count++] = row;
+            }
     }
     *out = (struct vault_placement_page){ rows, count, uid, uid >= fake.messages };
     return true;

@@ -23,6 +23,7 @@ struct fake {
     atomic_uint modseq;      /* of INBOX; message 1 has it too */
     atomic_uint corrupt_uid; /* its octets cannot be read */
     atomic_uint breaks_uid;  /* its octets end in an error when half of them were given */
+    atomic_int index_version; /* of the row of message_index that each message has; 0: none */
     atomic_uint mailboxes;   /* further ones, "many/<n>" */
     atomic_bool is_revoked;
     atomic_bool audit_fails;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/limits.h"
 #include "fixture.h"
 #include "vault/write.h"
 
@@ -566,5 +567,148 @@ TEST(after_a_uidvalidity_change_known_copies_keep_their_placements)
                                 "epoch = 2"),
                  1 * 1 + 2 * 2 + 3 * 3 + 4 * 4 + 5 * 5 + 6 * 6);
     CHECK_EQ_I64(fixture_number(&f, OF_MAILBOX("messages")), 6);
+    fixture_close(&f);
+}
+
+/* ---- what is derived ---------------------------------------------------------------------------- */
+
+/* Counts, and derives the size. */
+struct counting {
+    int begun, ended;
+    uint64_t octets;
+    struct bytes envelope;
+};
+
+static void begin_deriving(void *context)
+{
+    struct counting *counting = context;
+
+    counting->begun++;
+    counting->octets = 0;
+}
+
+static void count_octets(void *context, struct bytes octets)
+{
+    struct counting *counting = context;
+
+    counting->octets += octets.len;
+}
+
+static void end_deriving(void *context, struct vault_index *out)
+{
+    static const struct bytes references[] = { BYTES_INIT("a@b"), BYTES_INIT(""),
+                                               BYTES_INIT("c{,}\"@d") };
+    struct counting *counting = context;
+
+    counting->ended++;
+    *out = (struct vault_index){ .parser_version = 7,
+                                 .header_bytes = counting->octets,
+                                 .has_date = counting->octets != 301,
+                                 .date_usec = counting->octets == 302 ? INT64_MAX - 5 : 1000000,
+                                 .references = references,
+                                 .reference_count = counting->octets % 4,
+                                 .subject = BYTES("s"),
+                                 .envelope = counting->envelope,
+                                 .notes = BYTES("[\"x\"]") };
+}
+
+static void reopen_with_deriver(struct fixture *f, struct counting *counting)
+{
+    struct vault_lease lease = { f->account_id, f->job_id, f->fence, 60000 };
+    struct vault_deriver deriver = { counting, begin_deriving, count_octets, end_deriving };
+
+    vault_close_writer(&f->writer);
+    MUST(vault_open_writer(f->ingest, &lease, &deriver, &f->writer, ERR));
+}
+
+TEST(octets_that_are_new_are_derived_from_once_and_their_rows_stored)
+{
+    struct fixture f;
+    struct counting counting = { .envelope = BYTES("(e)") };
+
+    if (!fixture_open(&f))
+        return;
+    reopen_with_deriver(&f, &counting);
+    fixture_begin(&f);
+    for (uint32_t i = 0; i < 300; i++) /* more than one statement holds */
+        fixture_put(&f, i + 1, fixture_mail(&f, 300 + i, i));
+    fixture_put(&f, 400, fixture_mail(&f, 300, 0));
+    (void)fixture_commit(&f);
+    CHECK_EQ_I64(counting.ended, 300);
+    fixture_begin(&f);
+    fixture_put(&f, 401, fixture_mail(&f, 300, 0));
+    (void)fixture_commit(&f);
+    CHECK_EQ_I64(counting.ended, 300);
+    CHECK_EQ_I64(fixture_number(&f, COUNT_OF("message_index") " AND parser_version = 7"), 300);
+    CHECK_EQ_I64(fixture_number(&f,
+                                "SELECT count(*) FROM message_index i JOIN message m USING "
+                                "(account_id, message_id) WHERE account_id = $1::bigint AND "
+                                "$2::bigint IS NOT NULL AND i.header_bytes = m.size_bytes AND "
+                                "coalesce(array_length(reference_texts, 1), 0) = size_bytes % 4 "
+                                "AND (reference_texts IS NULL OR reference_texts[1] = 'a@b') "
+                                "AND (date_at IS NULL) = (size_bytes IN (301, 302))"),
+                 300);
+    CHECK_EQ_I64(fixture_number(&f, COUNT_OF("message_index") " AND reference_texts[3] = "
+                                                              "'c{,}\"@d' AND notes ? 'x' AND "
+                                                              "to_folded IS NULL"),
+                 75);
+    fixture_close(&f);
+}
+
+TEST(a_page_gives_the_index_unless_it_is_large_or_missing)
+{
+    struct fixture f;
+    struct counting counting = { .envelope = BYTES("(e)") };
+    struct vault_uid_range all = { 1, UINT32_MAX };
+    struct vault_placement_query query = {
+        .ranges = &all, .range_count = 1, .columns = VAULT_WITH_INDEX, .limit = 10
+    };
+    struct vault_placement_page page;
+
+    if (!fixture_open(&f))
+        return;
+    fixture_begin(&f);
+    fixture_put(&f, 1, fixture_mail(&f, 100, 1)); /* by a writer that derives nothing */
+    (void)fixture_commit(&f);
+    reopen_with_deriver(&f, &counting);
+    fixture_begin(&f);
+    fixture_put(&f, 2, fixture_mail(&f, 200, 2));
+    (void)fixture_commit(&f);
+    counting.envelope = fixture_mail(&f, 600000, 3); /* goes alone */
+    fixture_begin(&f);
+    fixture_put(&f, 3, fixture_mail(&f, 301, 3));
+    fixture_put(&f, 4, fixture_mail(&f, 302, 4));
+    (void)fixture_commit(&f);
+    query.account_id = f.account_id;
+    query.mailbox_id = f.mailbox_id;
+    MUST(vault_read_placements(f.reader, &query, f.arena, &page, ERR));
+    CHECK_EQ_U64(page.count, 4);
+    CHECK_EQ_I64(page.rows[0].index.parser_version, 0);
+    CHECK_EQ_I64(page.rows[1].index.parser_version, 7);
+    CHECK(bytes_equal(page.rows[1].index.envelope, BYTES("(e)")));
+    CHECK(page.rows[1].index.structure.ptr == NULL);
+    CHECK_EQ_U64(page.rows[1].octets.size_bytes, 200);
+    CHECK_EQ_I64(page.rows[2].index.parser_version, 0);
+    CHECK_EQ_I64(fixture_number(&f, COUNT_OF("message_index") " AND length(envelope) = 600000"), 2);
+    fixture_close(&f);
+}
+
+TEST(a_large_message_is_derived_from_while_it_arrives)
+{
+    struct fixture f;
+    struct counting counting = { .envelope = BYTES("(e)") };
+    struct bytes mail;
+
+    if (!fixture_open(&f))
+        return;
+    mail = fixture_mail(&f, LIMIT_BATCH_BYTES + 1000, 1);
+    reopen_with_deriver(&f, &counting);
+    fixture_begin(&f);
+    fixture_put(&f, 1, mail);
+    fixture_put(&f, 2, mail); /* known by then: begun, as it had to be, and not ended */
+    (void)fixture_commit(&f);
+    CHECK_EQ_I64(counting.begun, 2);
+    CHECK_EQ_I64(counting.ended, 1);
+    CHECK_EQ_I64(fixture_number(&f, COUNT_OF("message_index") " AND header_bytes = 8389608"), 1);
     fixture_close(&f);
 }
