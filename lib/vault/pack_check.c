@@ -44,7 +44,8 @@ static void note_damage(struct check *check, const char *what)
     struct vault_pack_report *report = check->report;
 
     if (!report->is_damaged)
-        (void)snprintf(report->what, sizeof report->what, "%s", what);
+        (void)snprintf(report->what, sizeof report->what, "%.*s", (int)sizeof report->what - 1,
+                       what);
     report->is_damaged = true;
 }
 
