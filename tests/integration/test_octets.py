@@ -167,8 +167,6 @@ def ranges_of(wire, number, names):
     return {(n, a): fetch.string(answer[f"BODY[{n}]<{a}>"]) for n, a, _ in asked}
 
 
-<<<<<<< HEAD
-=======
 def is_line_end_of_cut_header(name, ours, theirs, want):
     """lib/mime/README.md, "Differences from Dovecot", 7: fields chosen from the header of a message
     within that has no empty line."""
@@ -176,20 +174,14 @@ def is_line_end_of_cut_header(name, ours, theirs, want):
     return fields and not re.search(rb"(^|\n)\r?\n\Z", want[part + ".HEADER"] or b"")
 
 
->>>>>>> index
 def part_differences(source, archive, theirs, mine, octets, dump):
     """[(section, ours, theirs)] of one message: every section that its structure names, and more."""
     names = list(dump.parse(octets)[1])
     names += more_sections(names)
     want, got = sections_of(source, theirs, names), sections_of(archive, mine, names)
-<<<<<<< HEAD
-    found = [(n, got[n], want[n]) for n in names if (got[n] or b"") != (want[n] or b"")]
-    few = [n for n in names if n and want[n]][:6]
-=======
     found = [(n, got[n], want[n]) for n in names if (got[n] or b"") != (want[n] or b"")
              and not is_line_end_of_cut_header(n, got[n] or b"", want[n] or b"", want)]
     few = [n for n in names if n and want[n] and want[n] == got[n]][:6]
->>>>>>> index
     want, got = ranges_of(source, theirs, few), ranges_of(archive, mine, few)
     return found + [(n, got[n], want[n]) for n in want if got[n] != want[n]]
 
