@@ -130,9 +130,7 @@ void vault_trim_reader(struct vault_reader *reader)
 
 static struct vault_mailbox_row make_row(size_t i, struct arena *arena)
 {
-    static const char *const paths[] = { "INBOX", "Projects/2001",
-                                         "\xc3\x9c"
-                                         "ber" };
+    static const char *const paths[] = { "INBOX", "Projects/2001", "\303\234ber" }; /* Über */
     struct vault_mailbox_row row = {
         .account_id = 1,
         .mailbox_id = (int64_t)i + 1,
