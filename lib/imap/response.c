@@ -142,8 +142,13 @@ bool imap_peek_fetch(const struct imap_received *received, struct arena *arena,
     struct imap_fetch_response fetch = { 0 };
     bool is_pending_body = false;
 
-    if (!scan_text(&r.in, BYTES("* ")) || !scan_u32(&r.in, &fetch.seq.n) ||
-        !scan_text_nocase(&r.in, BYTES(" FETCH ")) ||
+    if (!scan_text(&r.in, BYTES("* ")))
+        return false;
+    imap_skip_spaces(&r); /* as lenient as imap_parse_response */
+    if (!scan_u32(&r.in, &fetch.seq.n) || !scan_byte(&r.in, ' '))
+        return false;
+    imap_skip_spaces(&r);
+    if (!bytes_equal_nocase(imap_take_word(&r), BYTES("FETCH")) ||
         !imap_parse_fetch(&r, &fetch, &is_pending_body) || !is_pending_body)
         return false;
     *out = fetch;

@@ -28,6 +28,7 @@ struct ingest_client {
     struct ingest_client_options options;
     struct deadline next_beat;
     size_t lent; /* octets at the front of the stream's buffer that the caller still looks at */
+    bool has_body; /* of the response that is being received */
     uint32_t capabilities;
     bool knows_capabilities;
     bool was_stopped;
@@ -324,6 +325,7 @@ static bool begin_body(struct ingest_client *client, struct ingest_event *out)
         return false;
     out->kind = INGEST_EVENT_BODY;
     out->body_bytes = imap_receiver_literal(client->receiver).size_bytes;
+    client->has_body = true;
     imap_receiver_stream(client->receiver);
     return true;
 }
@@ -345,6 +347,8 @@ static bool parse(struct ingest_client *client, struct ingest_event *out)
     struct err ignored = { 0 };
 
     arena_reset(client->arena);
+    out->has_body = client->has_body;
+    client->has_body = false;
     if (!imap_parse_response(&received, client->arena, &out->response, &ignored)) {
         client->odd_responses++;
         return false;

@@ -97,6 +97,7 @@ enum ingest_event_kind {
 struct ingest_event {
     enum ingest_event_kind kind;
     struct imap_response response;
+    bool has_body; /* RESPONSE: a BODY of it came before; of others nothing more comes */
     struct imap_fetch_response body_of; /* BODY: the items that came before the octets */
     uint64_t body_bytes;                /* BODY: as announced */
 };

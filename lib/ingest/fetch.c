@@ -262,6 +262,7 @@ static bool take_body(struct fetch *fetch, const struct ingest_event *event, str
 static bool give_text(struct fetch *fetch, const struct imap_fetch_response *message,
                       struct err *err)
 {
+    abort_body(fetch); /* a second body of this response */
     if (!begin_message(fetch, message->body_bytes, err))
         return false;
     if (fetch->body != BODY_TAKING || message->body_bytes == 0 ||
@@ -328,6 +329,8 @@ static bool take_message(struct fetch *fetch, const struct imap_fetch_response *
         abort_body(fetch);
         return add_failure(fetch, index, nothing, err);
     }
+    if (message->body_kind == IMAP_BODY_STREAMED && fetch->body == BODY_IDLE)
+        return add_failure(fetch, index, "its octets came where none were expected", err);
     if (message->body_kind == IMAP_BODY_TEXT && !give_text(fetch, message, err))
         return false;
     return end_message(fetch, message, index, err);
@@ -381,9 +384,11 @@ static bool end_flight(struct fetch *fetch, struct flight *flight,
 
 static bool take_response(struct fetch *fetch, const struct ingest_event *event, struct err *err)
 {
+    if (!event->has_body)
+        abort_body(fetch); /* a body whose response came to nothing */
     if (event->response.kind == IMAP_RESPONSE_FETCH)
         return take_message(fetch, &event->response.fetch, err);
-    abort_body(fetch); /* a body whose response came to nothing */
+    abort_body(fetch);
     for (size_t i = 0; i < INGEST_FETCH_DEPTH; i++)
         if (fetch->flights[i].tag.number != 0 && ingest_event_ends(event, fetch->flights[i].tag))
             return end_flight(fetch, &fetch->flights[i], &event->response.status, err);

@@ -10,6 +10,7 @@ struct bench {
     struct arena *arena;
     struct buf kept, arriving;
     size_t aborts;
+    bool is_begun;        /* begin is followed by end or abort, as the vault insists */
     uint64_t refuse_over; /* octets; 0: nothing is refused */
     struct ingest_fetch_result result;
     struct err err;
@@ -21,6 +22,8 @@ static bool begin(void *context, uint64_t announced_bytes, struct err *err)
 
     if (b->refuse_over != 0 && announced_bytes > b->refuse_over)
         return err_fail(err, ERR_LIMIT, "too large");
+    CHECK(!b->is_begun);
+    b->is_begun = true;
     buf_reset(&b->arriving, 0);
     return true;
 }
@@ -28,6 +31,7 @@ static bool begin(void *context, uint64_t announced_bytes, struct err *err)
 static bool octets(void *context, struct bytes some, struct err *err)
 {
     (void)err;
+    CHECK(((struct bench *)context)->is_begun);
     buf_append(&((struct bench *)context)->arriving, some);
     return true;
 }
@@ -37,6 +41,8 @@ static bool end(void *context, const struct imap_fetch_response *message, struct
     struct bench *b = context;
 
     (void)err;
+    CHECK(b->is_begun);
+    b->is_begun = false;
     CHECK((message->has & IMAP_HAS_UID) != 0);
     CHECK_EQ_U64(b->arriving.len, message->body_bytes);
     buf_u64(&b->kept, message->uid.n);
@@ -48,6 +54,8 @@ static bool end(void *context, const struct imap_fetch_response *message, struct
 
 static void give_up(void *context)
 {
+    CHECK(((struct bench *)context)->is_begun);
+    ((struct bench *)context)->is_begun = false;
     ((struct bench *)context)->aborts++;
 }
 
@@ -124,6 +132,42 @@ TEST(quoted_bodies_and_literal8_count_as_well)
                       "* 2 FETCH (UID 7 BODY[] ~{3}\r\nx\0y)\r\nh1 OK done\r\n"),
                 two, 2));
     CHECK_BYTES(buf_bytes(&b.kept), BYTES("4:a\"b;7:x\0y;"));
+    drop(&b);
+}
+
+TEST(octets_of_a_response_that_cannot_be_read_are_nobodys)
+{
+    struct bench b = { 0 };
+
+    CHECK(fetch(&b,
+                BYTES("* 1 FETCH (UID 4 BODY[] {3}\r\nabc FLAGS broken\r\n"
+                      "* 2 FETCH (UID 7 BODY[] \"xyz\")\r\nh1 OK done\r\n"),
+                two, 2));
+    CHECK_BYTES(buf_bytes(&b.kept), BYTES("7:xyz;"));
+    CHECK_EQ_U64(b.aborts, 1);
+    CHECK_EQ_U64(b.result.states[0], INGEST_MISSING);
+    drop(&b);
+    memset(&b, 0, sizeof b);
+    CHECK(fetch(&b,
+                BYTES("* 1 FETCH (UID 4 BODY[] {3}\r\nabc BODY[] \"xyz\")\r\n"
+                      "* 2 FETCH (UID 7 BODY[] {2}\r\nde)\r\nh1 OK done\r\n"),
+                two, 2));
+    CHECK_BYTES(buf_bytes(&b.kept), BYTES("4:xyz;7:de;"));
+    drop(&b);
+}
+
+TEST(large_octets_are_known_for_a_message_whatever_the_spaces)
+{
+    CLEANUP(buf_free) struct buf script = buf_create(1 << 20);
+    struct bench b = { 0 };
+
+    buf_text(&script, "* 1  FETCH (UID 4 BODY[] {70000}\r\n");
+    for (uint32_t i = 0; i < 70000; i++)
+        buf_byte(&script, 'x');
+    buf_text(&script, ")\r\n* 2 FETCH (UID 7 BODY[] {2}\r\nde)\r\nh1 OK done\r\n");
+    CHECK(fetch(&b, buf_bytes(&script), two, 2));
+    CHECK_EQ_U64(b.kept.len, strlen("4:;7:de;") + 70000);
+    CHECK_EQ_U64(b.result.states[0], INGEST_FETCHED);
     drop(&b);
 }
 
