@@ -6,6 +6,8 @@
 #include "ingest/login.h"
 #include "ingest/set.h"
 
+#include <stdlib.h>
+
 enum {
     SEEN_FIRST_ROWS = 256
 };
@@ -36,6 +38,7 @@ static void take_size(struct ingest_selected *selected, const struct imap_respon
 struct examination {
     struct ingest_selected selected;
     bool is_sticky;
+    bool has_exists; /* no answer is not the answer 0 */
 };
 
 static bool take_examination(void *context, const struct imap_response *response, struct err *err)
@@ -44,6 +47,7 @@ static bool take_examination(void *context, const struct imap_response *response
 
     (void)err;
     take_size(&examination->selected, response);
+    examination->has_exists = examination->has_exists || response->kind == IMAP_RESPONSE_EXISTS;
     if (response->kind != IMAP_RESPONSE_STATUS || response->status.condition != IMAP_OK)
         return true;
     if (response->status.code == IMAP_CODE_UIDVALIDITY && response->status.number <= UINT32_MAX)
@@ -87,6 +91,8 @@ bool ingest_examine(struct ingest_client *client, struct bytes wire_name,
         return false;
     if (reply.condition != IMAP_OK)
         return refuse(&reply, "EXAMINE", err);
+    if (!examination.has_exists)
+        return err_fail(err, ERR_ABSENT, "EXAMINE was answered OK without a count of messages");
     *out = examination.selected;
     if (!examination.is_sticky)
         out->uidvalidity = 0;
@@ -255,16 +261,16 @@ struct confirmer {
     struct ingest_selected *selected;
     const uint32_t *uids;
     size_t count;
-    uint32_t *present;
-    size_t present_count;
+    bool *is_present;  /* of each */
     bool was_answered; /* a SEARCH or ESEARCH came; an OK without one proves nothing */
 };
 
 static void add_present(struct confirmer *confirmer, uint32_t uid)
 {
-    if (ingest_find_uid(confirmer->uids, confirmer->count, uid) != SIZE_MAX &&
-        confirmer->present_count < confirmer->count)
-        confirmer->present[confirmer->present_count++] = uid;
+    size_t index = ingest_find_uid(confirmer->uids, confirmer->count, uid);
+
+    if (index != SIZE_MAX)
+        confirmer->is_present[index] = true;
 }
 
 static bool take_present(void *context, const struct imap_response *response, struct err *err)
@@ -279,8 +285,9 @@ static bool take_present(void *context, const struct imap_response *response, st
     for (size_t i = 0; response->kind == IMAP_RESPONSE_SEARCH && i < response->search.count; i++)
         add_present(confirmer, response->search.numbers[i]);
     if (response->kind == IMAP_RESPONSE_ESEARCH)
-        for (uint32_t n = 0; (n = imap_set_next(&response->search.all, n)) != 0;)
-            add_present(confirmer, n);
+        for (size_t i = 0; i < confirmer->count; i++) /* ALL may be 1:4294967295 */
+            confirmer->is_present[i] =
+                confirmer->is_present[i] || imap_set_has(&response->search.all, confirmer->uids[i]);
     return true;
 }
 
@@ -313,12 +320,18 @@ bool ingest_confirm(struct ingest_client *client, const uint32_t *uids, size_t c
         .selected = selected,
         .uids = uids,
         .count = count,
-        .present = present,
+        .is_present = calloc(count + 1, sizeof(bool)),
     };
+    bool is_done = confirmer.is_present != NULL || err_errno(err, "%zu UIDs", count);
+    size_t kept = 0;
 
-    for (size_t at = 0, taken; at < count; at += taken)
-        if (!confirm_some(client, &confirmer, at, &taken, err))
-            return false;
-    *present_count = ingest_sort_uids(present, confirmer.present_count);
-    return true;
+    for (size_t at = 0, taken; is_done && at < count; at += taken)
+        is_done = confirm_some(client, &confirmer, at, &taken, err);
+    for (size_t i = 0; is_done && i < count; i++)
+        if (confirmer.is_present[i])
+            present[kept++] = uids[i];
+    if (is_done)
+        *present_count = kept;
+    free(confirmer.is_present);
+    return is_done;
 }

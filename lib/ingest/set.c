@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest/set.h"
 
-#include <stdlib.h>
-
 enum {
     RANGE_BYTES = 22 /* ",4294967295:4294967295" */
 };
@@ -47,24 +45,4 @@ size_t ingest_find_uid(const uint32_t *uids, size_t count, uint32_t uid)
             high = middle;
     }
     return SIZE_MAX;
-}
-
-static int compare_uids(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a;
-    uint32_t y = *(const uint32_t *)b;
-
-    return (x > y) - (x < y);
-}
-
-size_t ingest_sort_uids(uint32_t *uids, size_t count)
-{
-    size_t kept = 0;
-
-    if (count > 1)
-        qsort(uids, count, sizeof *uids, compare_uids);
-    for (size_t i = 0; i < count; i++)
-        if (kept == 0 || uids[kept - 1] != uids[i])
-            uids[kept++] = uids[i];
-    return kept;
 }

@@ -20,6 +20,3 @@ size_t ingest_write_set(struct buf *out, const uint32_t *uids, size_t count, siz
 
 /* Index of uid in `uids` (ascending), or SIZE_MAX. */
 size_t ingest_find_uid(const uint32_t *uids, size_t count, uint32_t uid);
-
-/* Sorts ascending and drops doubles; returns how many are left. */
-size_t ingest_sort_uids(uint32_t *uids, size_t count);

@@ -75,6 +75,20 @@ TEST(a_mailbox_that_cannot_be_opened_is_its_own_failure)
     drop(&b);
 }
 
+TEST(examine_without_a_count_is_not_an_empty_mailbox)
+{
+    struct bench b;
+
+    start(&b, BYTES("* 99999999999 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\nh1 OK done\r\n"
+                    "* OK [UIDVALIDITY 7] x\r\nh2 OK done\r\n"));
+    for (int i = 0; i < 2; i++) {
+        CHECK(!ingest_examine(b.client, BYTES("a"), &b.selected, &b.err));
+        CHECK_EQ_U64(b.err.code, ERR_ABSENT);
+        err_clear(&b.err);
+    }
+    drop(&b);
+}
+
 TEST(answers_come_in_any_order_and_what_was_not_asked_for_is_passed_over)
 {
     struct bench b;
@@ -134,9 +148,10 @@ TEST(what_is_still_there_is_confirmed_by_search_in_either_form)
     struct bench b;
 
     start(&b, BYTES("* SEARCH 9 3 77 0\r\nh1 OK done\r\n"
-                    "* ESEARCH (TAG \"h2\") UID ALL 2:3\r\nh2 OK done\r\n"
+                    "* ESEARCH (TAG \"h2\") UID ALL 2:3,1000:4294967295\r\nh2 OK done\r\n"
                     "* SEARCH\r\nh3 OK done\r\n"
-                    "h4 OK done\r\n"));
+                    "* SEARCH 2 2 2\r\n* SEARCH 2 3 4 9\r\nh4 OK done\r\n"
+                    "h5 OK done\r\n"));
     CHECK(ingest_confirm(b.client, uids, 4, &b.selected, present, &count, &b.err));
     CHECK_STR(peer_heard(&b.peer), "h1 UID SEARCH UID 2:4,9\r\n");
     CHECK_EQ_U64(count, 2);
@@ -145,6 +160,9 @@ TEST(what_is_still_there_is_confirmed_by_search_in_either_form)
     CHECK_EQ_U64(count, 2);
     CHECK(ingest_confirm(b.client, uids, 4, &b.selected, present, &count, &b.err));
     CHECK_EQ_U64(count, 0);
+    /* said twice is still there, and takes nobody's room */
+    CHECK(ingest_confirm(b.client, uids, 4, &b.selected, present, &count, &b.err));
+    CHECK_EQ_U64(count, 4);
     /* an OK without a list proves nothing */
     CHECK(!ingest_confirm(b.client, uids, 4, &b.selected, present, &count, &b.err));
     drop(&b);
