@@ -30,6 +30,8 @@ class Source:
         self.nil = set()            # BODY[] NIL
         self.breaks_in = {}         # uid: how many times the connection ends within its octets
         self.refused = set()        # any FETCH of octets with it gets NO
+        self.refusal = "cannot read that"
+        self.flags = {}             # uid: what stands between the parentheses
         self.reversed = False
         self.chatty = False         # unsolicited responses between the asked ones
         self.more_mailboxes = []    # (name, reason why EXAMINE says NO)
@@ -114,7 +116,7 @@ class Source:
         chosen = self._chosen(command.split()[2])
         with_octets = "BODY" in command
         if with_octets and self.refused & set(chosen):
-            self._say(connection, f"{tag} NO cannot read that\r\n")
+            self._say(connection, f"{tag} NO {self.refusal}\r\n")
             return True
         if not with_octets and self.short_lists:
             chosen = [uid for uid in chosen if uid != max(self.messages)]
@@ -133,12 +135,13 @@ class Source:
 
     def _list(self, connection, uid, with_date):
         date = f" INTERNALDATE {self._date(uid)}" if with_date else ""
-        self._say(connection, f"* 1 FETCH (UID {uid} FLAGS (){date})\r\n")
+        self._say(connection, f"* 1 FETCH (UID {uid} FLAGS ({self.flags.get(uid, '')}){date})\r\n")
         return True
 
     def _give(self, connection, uid):
         octets = self.messages[uid]
-        head = f"* 1 FETCH (UID {uid} FLAGS () INTERNALDATE {self._date(uid)} RFC822.SIZE 1 BODY[] "
+        head = (f"* 1 FETCH (UID {uid} FLAGS ({self.flags.get(uid, '')}) INTERNALDATE "
+                f"{self._date(uid)} RFC822.SIZE 1 BODY[] ")
         if uid in self.withheld:
             return True
         if uid in self.nil:
@@ -198,6 +201,11 @@ def account(holdfast, request):
             return " ".join(row[0] for row in holdfast.sql(
                 "SELECT error FROM source_uid WHERE error IS NOT NULL AND account_id = (SELECT "
                 "account_id FROM account_name WHERE name = %s)", name))
+
+        def flags(self):
+            return [row[0] for row in holdfast.sql(
+                "SELECT flags FROM placement WHERE account_id = (SELECT account_id FROM "
+                "account_name WHERE name = %s) ORDER BY uid", name)]
 
         def placements(self):
             return holdfast.sql(
@@ -322,6 +330,14 @@ def test_a_list_that_is_too_short_proves_nothing(account):
     assert "listed" in said
     assert account.states() == stored(1, 2, 3)
     assert account.placements() == (3, 0, 3)
+
+
+def test_flags_that_cannot_be_kept_lose_no_message(account):
+    source = Source((1, 2, 3))
+    source.flags = {1: "\\Seen " + "k" * 300, 2: " ".join(f"k{n}" for n in range(5000))}
+    account.add(source).sync()
+    assert account.states() == stored(1, 2, 3)
+    assert account.flags()[0] == 1  # \Seen stays
 
 
 def test_mail_that_vanishes_and_comes_back_is_recorded_both_times(account):
