@@ -340,6 +340,21 @@ def test_flags_that_cannot_be_kept_lose_no_message(account):
     assert account.flags()[0] == 1  # \Seen stays
 
 
+def test_a_date_before_all_time_loses_no_message(account):
+    source = Source((1, 2))
+    source.dates = {1: '"01-Jan-0001 00:00:00 +0000"', 2: '"01-Feb-2020 10:00:00 +9959"'}
+    account.add(source).sync()
+    assert account.states() == stored(1, 2)
+
+
+def test_a_date_before_all_time_is_not_another_message_each_time(account):
+    source = Source((1, 2), uidvalidity=None)
+    source.dates = {1: '"01-Jan-0001 00:00:00 +0000"'}
+    account.add(source).sync()
+    assert "nothing new" in account.sync()
+    assert account.states(2) == {}
+
+
 def test_mail_that_vanishes_and_comes_back_is_recorded_both_times(account):
     source = Source((1, 2, 3))
     account.add(source).sync()
