@@ -17,6 +17,7 @@ struct drain {
     uint64_t enumerated; /* UIDs that were shown */
     uint32_t top;        /* the largest of them */
     bool is_replaced;
+    bool is_short; /* fewer than EXISTS promised: the enumeration is not complete */
 };
 
 /* ---- epoch ---- */
@@ -117,7 +118,8 @@ static bool check_count(struct drain *drain, struct err *err)
         return false;
     if (promised > drain->selected.exists)
         promised = drain->selected.exists; /* expunged since */
-    if (drain->enumerated < promised)
+    drain->is_short = drain->enumerated < promised;
+    if (drain->is_short)
         return err_fail(err, ERR_ABSENT, "%ju messages are announced and only %ju are listed",
                         (uintmax_t)promised, (uintmax_t)drain->enumerated);
     return true;
@@ -338,8 +340,16 @@ static bool may_have_orphans(const struct ingest_target *target)
 bool ingest_drain_mailbox(struct ingest_run *run, struct ingest_target *target, struct err *err)
 {
     struct drain drain = { .run = run, .target = target };
+    struct err fetch_err = { 0 };
 
-    return ingest_examine(run->client, target->listed->wire_name, &drain.selected, err) &&
-           settle_epoch(&drain, err) && load_names(&drain, err) && enumerate(&drain, err) &&
-           fetch_pending(&drain, err) && (!may_have_orphans(target) || mark_orphans(&drain, err));
+    if (!ingest_examine(run->client, target->listed->wire_name, &drain.selected, err) ||
+        !settle_epoch(&drain, err) || !load_names(&drain, err))
+        return false;
+    if (!enumerate(&drain, err)) {
+        /* What was listed is fetched all the same; that there is more stays the outcome. */
+        if (drain.is_short && !fetch_pending(&drain, &fetch_err))
+            *err = fetch_err;
+        return false;
+    }
+    return fetch_pending(&drain, err) && (!may_have_orphans(target) || mark_orphans(&drain, err));
 }

@@ -332,6 +332,17 @@ def test_a_list_that_is_too_short_proves_nothing(account):
     assert account.placements() == (3, 0, 3)
 
 
+def test_what_a_short_list_shows_is_fetched_all_the_same(account):
+    source = Source((1, 2, 3))
+    source.short_lists = True
+    said = account.add(source).sync(3)
+    assert "listed" in said
+    assert account.states() == stored(1, 2)
+    source.short_lists = False
+    account.sync()
+    assert account.states() == stored(1, 2, 3)
+
+
 def test_flags_that_cannot_be_kept_lose_no_message(account):
     source = Source((1, 2, 3))
     source.flags = {1: "\\Seen " + "k" * 300, 2: " ".join(f"k{n}" for n in range(5000))}
