@@ -4,6 +4,7 @@
 The source here is a small IMAP server whose faults are chosen per test; it speaks in the clear on
 loopback (imap+plain://). What a good source does is tested against Dovecot elsewhere.
 """
+import base64
 import contextlib
 import re
 import socket
@@ -364,6 +365,15 @@ def test_a_date_before_all_time_is_not_another_message_each_time(account):
     account.add(source).sync()
     assert "nothing new" in account.sync()
     assert account.states(2) == {}
+
+
+def test_an_error_about_a_name_cut_within_a_character_is_told(account):
+    source = Source((1, 2))
+    name = base64.b64encode(("\u00e9" * 60).encode("utf-16-be")).rstrip(b"=").decode()
+    source.more_mailboxes = [(f"x&{name.replace('/', ',')}-", "[NOPERM] not yours")]
+    said = account.add(source).sync(3)
+    assert "NOPERM" in said
+    assert account.states() == stored(1, 2)
 
 
 def test_mail_that_vanishes_and_comes_back_is_recorded_both_times(account):
