@@ -376,6 +376,15 @@ def test_an_error_about_a_name_cut_within_a_character_is_told(account):
     assert account.states() == stored(1, 2)
 
 
+def test_names_that_cannot_be_archived_do_not_stop_the_others_and_are_told(account):
+    source = Source((1, 2))
+    source.more_mailboxes = [("L" * 5000, "no"), ("INBOX/a", "[NOPERM] x"), ("Inbox/a", "[NOPERM] x"),
+                             ("".join(f"{n:x}." for n in range(900)), "no")]
+    said = account.add(source).sync(3)
+    assert "4 of 5 mailboxes" in said
+    assert account.states() == stored(1, 2)
+
+
 def test_mail_that_vanishes_and_comes_back_is_recorded_both_times(account):
     source = Source((1, 2, 3))
     account.add(source).sync()
