@@ -31,7 +31,7 @@ static bool open_epoch(struct drain *drain, struct err *err)
                         source_open_epoch(run->db, run->lease, target->known.mailbox_id,
                                           drain->selected.uidvalidity, &target->known.epoch, err)))
         return false;
-    target->known.pending = 0;
+    target->known.pending = target->known.pending_due = 0;
     target->is_epoch_new = true;
     return true;
 }
@@ -331,10 +331,11 @@ static bool mark_orphans(struct drain *drain, struct err *err)
 
 static bool may_have_orphans(const struct ingest_target *target)
 {
-    bool is_whole = target->failed == 0 && target->known.pending == 0;
+    /* What was due was tried just now; what was not, this run knows nothing of. */
+    bool is_whole = target->failed == 0 && target->known.pending == target->known.pending_due;
 
     return target->known.epoch.number > 1 && is_whole &&
-           (target->is_epoch_new || target->fetched > 0);
+           (target->is_epoch_new || target->fetched > 0 || target->known.pending > 0);
 }
 
 bool ingest_drain_mailbox(struct ingest_run *run, struct ingest_target *target, struct err *err)

@@ -385,6 +385,20 @@ def test_names_that_cannot_be_archived_do_not_stop_the_others_and_are_told(accou
     assert account.states() == stored(1, 2)
 
 
+def test_what_an_old_epoch_had_is_gone_also_when_the_new_one_took_two_runs(account):
+    source = Source((1, 2, 3))
+    account.add(source).sync()
+    source.uidvalidity = 8
+    source.messages = {10: message(2), 11: message(3), 12: message(4)}
+    source.withheld = {11}
+    account.sync(3)
+    assert account.placements()[1] == 0
+    source.withheld = set()
+    account.retry_now()
+    account.sync()
+    assert account.placements() == (4, 1, 4)
+
+
 def test_mail_that_vanishes_and_comes_back_is_recorded_both_times(account):
     source = Source((1, 2, 3))
     account.add(source).sync()
