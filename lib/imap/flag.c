@@ -72,9 +72,13 @@ bool imap_read_flags(struct bytes *in, struct arena *arena, struct imap_flags *o
         word = imap_scan_while(&rest, is_flag_char);
         if (word.len == 0)
             return err_fail(err, ERR_SYNTAX, "flag list not closed");
-        if (word.len > LIMIT_KEYWORD_BYTES)
-            return err_fail(err, ERR_LIMIT, "keyword of %zu bytes", word.len);
-        if (take_system_flag(word, &flags) || has_keyword(keywords, flags.keyword_count, word))
+        if (take_system_flag(word, &flags))
+            continue;
+        if (word.len > LIMIT_KEYWORD_BYTES || flags.keyword_count == LIMIT_KEYWORDS_PER_MAILBOX) {
+            flags.dropped++;
+            continue;
+        }
+        if (has_keyword(keywords, flags.keyword_count, word))
             continue;
         if (!imap_grow_items(arena, &keywords, sizeof *keywords, flags.keyword_count, &room,
                              LIMIT_KEYWORDS_PER_MAILBOX, err))

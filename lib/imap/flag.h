@@ -27,12 +27,14 @@ struct imap_flags {
     const struct bytes *keywords; /* distinct without regard to case, first spelling, order as sent;
                                      a \Flag that we do not know is one, with its backslash */
     size_t keyword_count;
+    size_t dropped; /* keywords that were passed over: see imap_read_flags */
 };
 
 /*
  * Reads "(" [flag *(SP flag)] ")" from the front of *in. Lenient as sources need it: any octets but
- * SP, "(", ")", CR, LF and NUL make a keyword, spaces may be doubled.
- * ERR_SYNTAX; ERR_LIMIT: a keyword over LIMIT_KEYWORD_BYTES, more than LIMIT_KEYWORDS_PER_MAILBOX.
+ * SP, "(", ")", CR, LF and NUL make a keyword, spaces may be doubled. A keyword over
+ * LIMIT_KEYWORD_BYTES, or beyond LIMIT_KEYWORDS_PER_MAILBOX, is passed over and counted: the message
+ * that has it counts more. ERR_SYNTAX; ERR_LIMIT: over the arena's ceiling.
  */
 MUST_USE bool imap_read_flags(struct bytes *in, struct arena *arena, struct imap_flags *out,
                               struct err *err);

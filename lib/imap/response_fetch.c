@@ -116,8 +116,11 @@ static bool take_number(struct response_reader *r, uint32_t bit, uint64_t *numbe
 
 static bool take_flags(struct response_reader *r, struct imap_fetch_response *out)
 {
-    if (!imap_read_flags(&r->in, r->arena, &out->flags, r->err))
-        return false;
+    struct err ignored;
+
+    /* NIL, a NUL, no list at all: nothing is known of the flags, and the message is still one. */
+    if (!imap_read_flags(&r->in, r->arena, &out->flags, &ignored))
+        return imap_skip_value(r);
     out->has |= IMAP_HAS_FLAGS;
     return true;
 }

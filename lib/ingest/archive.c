@@ -6,6 +6,10 @@
 #include "base/limits.h"
 #include "ingest/internal.h"
 
+enum {
+    KEYWORDS_ARENA_BYTES = 2 << 20 /* LIMIT_KEYWORDS_PER_MAILBOX of LIMIT_KEYWORD_BYTES */
+};
+
 /* A message that the vault refuses is that message's failure; all else is the archive's. */
 static bool judge(struct ingest_run *run, bool is_done, const struct err *err)
 {
@@ -70,8 +74,9 @@ static bool end_message(struct ingest_run *run, const struct imap_fetch_response
         .internal_zone = message->internaldate.zone_minutes,
     };
 
-    if ((message->has & IMAP_HAS_INTERNALDATE) == 0) {
-        arrival.internal_usec = clock_now_usec(); /* the source has none that can be read */
+    if (!ingest_has_date(message)) {
+        arrival.internal_usec = clock_now_usec(); /* the source has none that can be kept */
+        arrival.internal_zone = 0;
         ingest_count_odd(run->client);
     }
     if (!settle_keywords(&message->flags, arena, &arrival, err)) {
@@ -84,7 +89,7 @@ static bool end_message(struct ingest_run *run, const struct imap_fetch_response
 static bool end(void *context, const struct imap_fetch_response *message, struct err *err)
 {
     struct ingest_run *run = context;
-    struct arena *arena = arena_create(1 << 20);
+    struct arena *arena = arena_create(KEYWORDS_ARENA_BYTES);
     bool is_done = end_message(run, message, arena, err);
 
     arena_free(&arena);

@@ -34,6 +34,7 @@ struct ingest_client {
     bool was_stopped;
     bool is_logging_out;
     uint64_t odd_responses;
+    uint64_t unreadable_lists;
 };
 
 bool ingest_open_client(struct net_stream **stream, const struct ingest_client_options *options,
@@ -88,6 +89,11 @@ bool ingest_was_stopped(const struct ingest_client *client)
 uint64_t ingest_odd_responses(const struct ingest_client *client)
 {
     return client->odd_responses;
+}
+
+uint64_t ingest_unreadable_lists(const struct ingest_client *client)
+{
+    return client->unreadable_lists;
 }
 
 void ingest_count_odd(struct ingest_client *client)
@@ -351,6 +357,7 @@ static bool parse(struct ingest_client *client, struct ingest_event *out)
     client->has_body = false;
     if (!imap_parse_response(&received, client->arena, &out->response, &ignored)) {
         client->odd_responses++;
+        client->unreadable_lists += bytes_start_with_nocase(received.text, BYTES("* LIST "));
         return false;
     }
     out->kind = INGEST_EVENT_RESPONSE;

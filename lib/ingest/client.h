@@ -65,6 +65,8 @@ void ingest_forget_capabilities(struct ingest_client *client); /* STARTTLS, logi
 
 bool ingest_was_stopped(const struct ingest_client *client);       /* by stop_fd */
 uint64_t ingest_odd_responses(const struct ingest_client *client); /* unusable or not asked for */
+/* Of these, LIST responses: each is a mailbox that nobody will see. */
+uint64_t ingest_unreadable_lists(const struct ingest_client *client);
 void ingest_count_odd(struct ingest_client *client);
 
 /* ---- commands ---- */

@@ -17,6 +17,7 @@ struct drain {
     uint64_t enumerated; /* UIDs that were shown */
     uint32_t top;        /* the largest of them */
     bool is_replaced;
+    bool is_short; /* fewer than EXISTS promised: the enumeration is not complete */
 };
 
 /* ---- epoch ---- */
@@ -30,7 +31,7 @@ static bool open_epoch(struct drain *drain, struct err *err)
                         source_open_epoch(run->db, run->lease, target->known.mailbox_id,
                                           drain->selected.uidvalidity, &target->known.epoch, err)))
         return false;
-    target->known.pending = 0;
+    target->known.pending = target->known.pending_due = 0;
     target->is_epoch_new = true;
     return true;
 }
@@ -117,7 +118,8 @@ static bool check_count(struct drain *drain, struct err *err)
         return false;
     if (promised > drain->selected.exists)
         promised = drain->selected.exists; /* expunged since */
-    if (drain->enumerated < promised)
+    drain->is_short = drain->enumerated < promised;
+    if (drain->is_short)
         return err_fail(err, ERR_ABSENT, "%ju messages are announced and only %ju are listed",
                         (uintmax_t)promised, (uintmax_t)drain->enumerated);
     return true;
@@ -329,17 +331,26 @@ static bool mark_orphans(struct drain *drain, struct err *err)
 
 static bool may_have_orphans(const struct ingest_target *target)
 {
-    bool is_whole = target->failed == 0 && target->known.pending == 0;
+    /* What was due was tried just now; what was not, this run knows nothing of. */
+    bool is_whole = target->failed == 0 && target->known.pending == target->known.pending_due;
 
     return target->known.epoch.number > 1 && is_whole &&
-           (target->is_epoch_new || target->fetched > 0);
+           (target->is_epoch_new || target->fetched > 0 || target->known.pending > 0);
 }
 
 bool ingest_drain_mailbox(struct ingest_run *run, struct ingest_target *target, struct err *err)
 {
     struct drain drain = { .run = run, .target = target };
+    struct err fetch_err = { 0 };
 
-    return ingest_examine(run->client, target->listed->wire_name, &drain.selected, err) &&
-           settle_epoch(&drain, err) && load_names(&drain, err) && enumerate(&drain, err) &&
-           fetch_pending(&drain, err) && (!may_have_orphans(target) || mark_orphans(&drain, err));
+    if (!ingest_examine(run->client, target->listed->wire_name, &drain.selected, err) ||
+        !settle_epoch(&drain, err) || !load_names(&drain, err))
+        return false;
+    if (!enumerate(&drain, err)) {
+        /* What was listed is fetched all the same; that there is more stays the outcome. */
+        if (drain.is_short && !fetch_pending(&drain, &fetch_err))
+            *err = fetch_err;
+        return false;
+    }
+    return fetch_pending(&drain, err) && (!may_have_orphans(target) || mark_orphans(&drain, err));
 }

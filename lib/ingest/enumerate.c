@@ -5,6 +5,9 @@
 #include "base/limits.h"
 #include "ingest/login.h"
 #include "ingest/set.h"
+#include "vault/write.h"
+
+#include <stdlib.h>
 
 #include <stdlib.h>
 
@@ -135,15 +138,25 @@ static bool take_keywords(struct enumerator *enumerator, const struct imap_flags
         return true;
     if (!arena_try_alloc(enumerator->arena, flags->keyword_count, sizeof(uint16_t), &numbers, err))
         return false;
+    seen->keywords = numbers;
     for (size_t i = 0; i < flags->keyword_count; i++) {
         buf_reset(&name, LIMIT_KEYWORD_BYTES);
         ingest_write_keyword(&name, flags->keywords[i]);
-        if (!ingest_number_of(enumerator->names, buf_bytes(&name), &((uint16_t *)numbers)[i], err))
+        if (ingest_number_of(enumerator->names, buf_bytes(&name),
+                             &((uint16_t *)numbers)[seen->keyword_count], err))
+            seen->keyword_count++;
+        else if (err->code == ERR_LIMIT)
+            err_clear(err); /* more names than a mailbox can have: the vault keeps fewer still */
+        else
             return false;
     }
-    seen->keywords = numbers;
-    seen->keyword_count = (uint16_t)flags->keyword_count;
     return true;
+}
+
+bool ingest_has_date(const struct imap_fetch_response *message)
+{
+    return (message->has & IMAP_HAS_INTERNALDATE) != 0 &&
+           vault_is_date(message->internaldate.usec, message->internaldate.zone_minutes);
 }
 
 static bool take_seen(void *context, const struct imap_response *response, struct err *err)
@@ -170,7 +183,7 @@ static bool take_seen(void *context, const struct imap_response *response, struc
         .has_flags = (fetch->has & IMAP_HAS_FLAGS) != 0,
         .flags = fetch->flags.system,
         .internal_usec =
-            (fetch->has & IMAP_HAS_INTERNALDATE) != 0 ? fetch->internaldate.usec : INT64_MIN,
+            ingest_has_date(fetch) ? fetch->internaldate.usec : INT64_MIN,
     };
     if (seen->has_flags && !take_keywords(enumerator, &fetch->flags, seen, err))
         return false;

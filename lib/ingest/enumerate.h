@@ -37,6 +37,10 @@ MUST_USE bool ingest_enumerate(struct ingest_client *client, uint32_t first, uin
                                struct ingest_names *names, struct arena *arena,
                                struct ingest_enumeration *out, struct err *err);
 
+/* Is there an INTERNALDATE that the archive can hold? The others are as good as none: a date before
+ * all time (year 1 is what some servers say for "unknown") must not lose the message. */
+bool ingest_has_date(const struct imap_fetch_response *message);
+
 /* The largest UID, 0 when there is none: UID FETCH * (UID). */
 MUST_USE bool ingest_find_top(struct ingest_client *client, struct ingest_selected *selected,
                               uint32_t *top, struct err *err);

@@ -19,6 +19,7 @@ struct lister {
     struct arena *arena;
     struct ingest_listed *rows;
     size_t count, cap;
+    size_t unreadable; /* names that were left out */
 };
 
 static const struct {
@@ -98,6 +99,10 @@ static bool add_listed(struct lister *lister, const struct imap_list_response *l
         return true;
     }
     imap_path_from_source(list->wire_name, list->delimiter, &path);
+    if (path.has_failed || path.len > INGEST_PATH_BYTES) {
+        lister->unreadable++; /* one name that is too long does not stop the others */
+        return true;
+    }
     if (lister->count == lister->cap && !grow(lister, err))
         return false;
     row = &lister->rows[lister->count];
@@ -155,30 +160,51 @@ static bool take_list(void *context, const struct imap_response *response, struc
 
 static int compare_rows(const void *a, const void *b)
 {
-    return ingest_compare_paths(((const struct ingest_listed *)a)->path,
-                                ((const struct ingest_listed *)b)->path);
+    const struct ingest_listed *x = a;
+    const struct ingest_listed *y = b;
+    int order = ingest_compare_paths(x->path, y->path);
+
+    return order != 0 ? order : bytes_compare(x->wire_name, y->wire_name);
 }
 
-/* Sorts, and drops what is listed twice ("INBOX" and "inbox"). */
+/* "INBOX" and "inbox" are one (RFC 9051 §5.1), "INBOX.a" and "Inbox.a" need not be. */
+static bool is_same_mailbox(const struct ingest_listed *a, const struct ingest_listed *b)
+{
+    return bytes_equal(a->path, BYTES("INBOX")) || bytes_equal(a->wire_name, b->wire_name);
+}
+
+/* Sorts, and drops what is listed twice. */
 static void settle(struct lister *lister, struct ingest_listing *out)
 {
     size_t kept = 0;
+    size_t doubles = 0;
 
     if (lister->count > 1)
         qsort(lister->rows, lister->count, sizeof *lister->rows, compare_rows);
     for (size_t i = 0; i < lister->count; i++) {
-        if (kept > 0 && bytes_equal(lister->rows[kept - 1].path, lister->rows[i].path))
-            ingest_count_odd(lister->client);
-        else
+        if (kept == 0 || !bytes_equal(lister->rows[kept - 1].path, lister->rows[i].path)) {
             lister->rows[kept++] = lister->rows[i];
+        } else {
+            ingest_count_odd(lister->client);
+            doubles += !is_same_mailbox(&lister->rows[kept - 1], &lister->rows[i]) &&
+                       !lister->rows[i].is_skipped && !lister->rows[i].is_noselect;
+        }
     }
-    *out = (struct ingest_listing){ lister->rows, kept };
+    *out = (struct ingest_listing){
+        .rows = lister->rows,
+        .count = kept,
+        .unusable = doubles + lister->unreadable,
+        .unusable_why = doubles > 0              ? "two names of the source give the same path"
+                        : lister->unreadable > 0 ? "a name is too long or cannot be read"
+                                                 : "",
+    };
 }
 
 static bool run_list(struct lister *lister, bool with_status, struct ingest_reply *reply,
                      struct err *err)
 {
     uint32_t can = ingest_capabilities(lister->client);
+    uint64_t before = ingest_unreadable_lists(lister->client);
     struct ingest_tag tag;
 
     ingest_begin_command(lister->client, "LIST \"\" \"*\"");
@@ -191,8 +217,12 @@ static bool run_list(struct lister *lister, bool with_status, struct ingest_repl
                                             : "STATUS (MESSAGES UIDNEXT UIDVALIDITY))");
     }
     lister->count = 0;
-    return ingest_send_command(lister->client, &tag, err) &&
-           ingest_finish_command(lister->client, tag, take_list, lister, reply, err);
+    lister->unreadable = 0;
+    if (!ingest_send_command(lister->client, &tag, err) ||
+        !ingest_finish_command(lister->client, tag, take_list, lister, reply, err))
+        return false;
+    lister->unreadable += ingest_unreadable_lists(lister->client) - before;
+    return true;
 }
 
 bool ingest_list(struct ingest_client *client, const struct source_account_settings *account,

@@ -9,8 +9,9 @@
 #include "source/account.h"
 
 enum {
-    INGEST_MAILBOXES_MAX = 100000
-}; /* of one account; the arena's ceiling counts too */
+    INGEST_MAILBOXES_MAX = 100000, /* of one account; the arena's ceiling counts too */
+    INGEST_PATH_BYTES = 2000,      /* longest path: it stands in an index of the database */
+};
 
 struct ingest_listed {
     struct bytes wire_name;
@@ -26,6 +27,11 @@ struct ingest_listed {
 struct ingest_listing {
     struct ingest_listed *rows; /* distinct paths, INBOX first, then by the octets of the path */
     size_t count;
+    /* Left out, and so a reason not to be complete: names that are too long or cannot be read, and
+     * other names that give the same path (the first by octets stays). unusable_why: of one of
+     * them, "" when there is none. */
+    size_t unusable;
+    const char *unusable_why;
 };
 
 /* INBOX before all others, then by octets: the order of source_load_mailboxes. Pure. */

@@ -2,17 +2,40 @@
 #include "ingest/outcome.h"
 
 #include "base/buf.h"
+#include "imap/mailbox.h"
 
 #include <stdio.h>
 
+/* Length of the UTF-8 sequence in front, 0: none, or a control character. */
+static size_t printable_length(struct bytes text)
+{
+    uint8_t first = text.ptr[0];
+    size_t len = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+
+    if (first < 0x20 || first == 0x7f || (first == 0xc2 && text.len > 1 && text.ptr[1] < 0xa0))
+        return 0;
+    return len <= text.len && imap_is_utf8(bytes_slice(text, 0, len)) ? len : 0;
+}
+
+/* Names and errors were cut on their way here, perhaps within a character; the database takes whole
+ * ones only, and without its outcome a job would never end. */
 static void finish(struct buf *line, char text[INGEST_OUTCOME_BYTES])
 {
     struct bytes octets = buf_bytes(line);
+    size_t at = 0;
 
-    if (octets.len > INGEST_OUTCOME_BYTES - 1)
-        octets.len = INGEST_OUTCOME_BYTES - 1;
-    memcpy(text, octets.ptr, octets.len);
-    text[octets.len] = '\0';
+    while (octets.len > 0) {
+        size_t len = printable_length(octets);
+
+        if (at + (len == 0 ? 1 : len) > INGEST_OUTCOME_BYTES - 1)
+            break;
+        if (len == 0)
+            text[at++] = '?';
+        for (size_t i = 0; i < len; i++)
+            text[at++] = (char)octets.ptr[i];
+        octets = bytes_slice(octets, len == 0 ? 1 : len, SIZE_MAX);
+    }
+    text[at] = '\0';
     buf_free(line);
 }
 

@@ -95,6 +95,8 @@ static bool save_listing(struct ingest_run *run, const struct source_mailbox_lis
             wanted[count++] = describe(&listing->rows[i]);
     if (!ingest_archive(run, vault_open_mailboxes(run->writer, wanted, count, ids, err)))
         return false;
+    if (listing->unusable > 0)
+        return true; /* not the whole list: proves nothing gone */
     for (size_t i = 0; i < listing->count; i++) {
         const struct source_mailbox *row = find_known(known, listing->rows[i].path);
 
@@ -136,6 +138,9 @@ static bool choose_targets(struct ingest_run *run, const struct source_mailbox_l
     size_t unchanged_count = 0;
 
     run->targets = arena_new_array(run->arena, struct ingest_target, listing->count);
+    run->progress.mailboxes += listing->unusable;
+    run->progress.mailboxes_failed += listing->unusable;
+    (void)snprintf(run->first_failure, sizeof run->first_failure, "%s", listing->unusable_why);
     for (size_t i = 0; i < listing->count; i++) {
         const struct ingest_listed *listed = &listing->rows[i];
         const struct source_mailbox *row = find_known(known, listed->path);

@@ -9,7 +9,8 @@ enum {
     ZONE_MINUTES_MAX = 24 * 60
 };
 
-bool vault_is_date(int64_t usec)
+/* Years 1 to 9999: what a timestamptz holds and INTERNALDATE can say. */
+bool vault_is_date(int64_t usec, int16_t zone)
 {
     static const struct civil first = { .year = 1, .month = 1, .day = 1 };
     static const struct civil last = {
@@ -18,7 +19,8 @@ bool vault_is_date(int64_t usec)
 
     /* A day each way, so that the date as written exists too. */
     return usec > civil_to_usec(&first) + INT64_C(86400000000) &&
-           usec < civil_to_usec(&last) - INT64_C(86400000000);
+           usec < civil_to_usec(&last) - INT64_C(86400000000) && zone <= ZONE_MINUTES_MAX &&
+           zone >= -ZONE_MINUTES_MAX;
 }
 
 void vault_clear_batch(struct vault_batch *batch)
@@ -53,8 +55,7 @@ bool vault_add_entry(struct vault_batch *batch, const struct vault_arrival *arri
 
     if (arrival->source_uid == 0)
         return err_fail(err, ERR_SYNTAX, "message without a UID");
-    if (!vault_is_date(arrival->internal_usec) || arrival->internal_zone > ZONE_MINUTES_MAX ||
-        arrival->internal_zone < -ZONE_MINUTES_MAX)
+    if (!vault_is_date(arrival->internal_usec, arrival->internal_zone))
         return err_fail(err, ERR_SYNTAX, "UID %u: INTERNALDATE out of range", arrival->source_uid);
     if (arrival->keyword_count > LIMIT_KEYWORDS_PER_MAILBOX)
         return err_fail(err, ERR_LIMIT, "UID %u: %zu keywords, at most %u are kept",

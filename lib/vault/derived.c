@@ -110,7 +110,7 @@ static void fill_columns(const struct vault_derived *derived, struct columns *co
         const struct vault_index *row = &derived->rows[i];
 
         columns->header_bytes[i] = (int64_t)row->header_bytes;
-        columns->has_no_date[i] = !row->has_date || !vault_is_date(row->date_usec);
+        columns->has_no_date[i] = !row->has_date || !vault_is_date(row->date_usec, 0);
         columns->dates[i] = columns->has_no_date[i] ? 0 : row->date_usec;
         columns->firsts[i] = (int32_t)used + 1; /* PostgreSQL counts from 1 */
         columns->counts[i] = (int32_t)row->reference_count;

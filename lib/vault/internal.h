@@ -74,8 +74,6 @@ struct vault_batch {
 
 void vault_clear_batch(struct vault_batch *batch);
 
-/* Years 1 to 9999: what a timestamptz holds and INTERNALDATE can say. */
-bool vault_is_date(int64_t usec);
 
 /* ERR_SYNTAX, ERR_LIMIT: nothing was added. */
 MUST_USE bool vault_add_entry(struct vault_batch *batch, const struct vault_arrival *arrival,

@@ -123,6 +123,9 @@ struct vault_arrival {
     size_t keyword_count;
 };
 
+/* Can it be stored? Years 1 to 9999 in any zone; a zone of at most a day. Pure. */
+bool vault_is_date(int64_t internal_usec, int16_t internal_zone);
+
 struct vault_counts {
     uint64_t messages;         /* messages that were given and committed */
     uint64_t placed;           /* new placements */
@@ -151,8 +154,8 @@ MUST_USE bool vault_write_message(struct vault_writer *writer, struct bytes octe
                                   struct err *err);
 
 /*
- * ERR_SYNTAX: fewer octets than announced, or an arrival that cannot be stored (UID 0, a date outside
- * the years 1 to 9999, a zone over a day): the message is forgotten, the batch stays.
+ * ERR_SYNTAX: fewer octets than announced, or an arrival that cannot be stored (UID 0, no
+ * vault_is_date): the message is forgotten, the batch stays.
  * ERR_LIMIT: more than LIMIT_KEYWORDS_PER_MAILBOX keywords: likewise.
  * A message that has a transaction of its own is committed by this call; any failure then (ERR_RETRY,
  * ERR_DENIED) means that it is forgotten, and may be fetched again.

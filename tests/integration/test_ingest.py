@@ -4,6 +4,7 @@
 The source here is a small IMAP server whose faults are chosen per test; it speaks in the clear on
 loopback (imap+plain://). What a good source does is tested against Dovecot elsewhere.
 """
+import base64
 import contextlib
 import re
 import socket
@@ -30,6 +31,8 @@ class Source:
         self.nil = set()            # BODY[] NIL
         self.breaks_in = {}         # uid: how many times the connection ends within its octets
         self.refused = set()        # any FETCH of octets with it gets NO
+        self.refusal = "cannot read that"
+        self.flags = {}             # uid: what stands between the parentheses
         self.reversed = False
         self.chatty = False         # unsolicited responses between the asked ones
         self.more_mailboxes = []    # (name, reason why EXAMINE says NO)
@@ -114,7 +117,7 @@ class Source:
         chosen = self._chosen(command.split()[2])
         with_octets = "BODY" in command
         if with_octets and self.refused & set(chosen):
-            self._say(connection, f"{tag} NO cannot read that\r\n")
+            self._say(connection, f"{tag} NO {self.refusal}\r\n")
             return True
         if not with_octets and self.short_lists:
             chosen = [uid for uid in chosen if uid != max(self.messages)]
@@ -133,12 +136,13 @@ class Source:
 
     def _list(self, connection, uid, with_date):
         date = f" INTERNALDATE {self._date(uid)}" if with_date else ""
-        self._say(connection, f"* 1 FETCH (UID {uid} FLAGS (){date})\r\n")
+        self._say(connection, f"* 1 FETCH (UID {uid} FLAGS ({self.flags.get(uid, '')}){date})\r\n")
         return True
 
     def _give(self, connection, uid):
         octets = self.messages[uid]
-        head = f"* 1 FETCH (UID {uid} FLAGS () INTERNALDATE {self._date(uid)} RFC822.SIZE 1 BODY[] "
+        head = (f"* 1 FETCH (UID {uid} FLAGS ({self.flags.get(uid, '')}) INTERNALDATE "
+                f"{self._date(uid)} RFC822.SIZE 1 BODY[] ")
         if uid in self.withheld:
             return True
         if uid in self.nil:
@@ -198,6 +202,11 @@ def account(holdfast, request):
             return " ".join(row[0] for row in holdfast.sql(
                 "SELECT error FROM source_uid WHERE error IS NOT NULL AND account_id = (SELECT "
                 "account_id FROM account_name WHERE name = %s)", name))
+
+        def flags(self):
+            return [row[0] for row in holdfast.sql(
+                "SELECT flags FROM placement WHERE account_id = (SELECT account_id FROM "
+                "account_name WHERE name = %s) ORDER BY uid", name)]
 
         def placements(self):
             return holdfast.sql(
@@ -322,6 +331,72 @@ def test_a_list_that_is_too_short_proves_nothing(account):
     assert "listed" in said
     assert account.states() == stored(1, 2, 3)
     assert account.placements() == (3, 0, 3)
+
+
+def test_what_a_short_list_shows_is_fetched_all_the_same(account):
+    source = Source((1, 2, 3))
+    source.short_lists = True
+    said = account.add(source).sync(3)
+    assert "listed" in said
+    assert account.states() == stored(1, 2)
+    source.short_lists = False
+    account.sync()
+    assert account.states() == stored(1, 2, 3)
+
+
+def test_flags_that_cannot_be_kept_lose_no_message(account):
+    source = Source((1, 2, 3))
+    source.flags = {1: "\\Seen " + "k" * 300, 2: " ".join(f"k{n}" for n in range(5000))}
+    account.add(source).sync()
+    assert account.states() == stored(1, 2, 3)
+    assert account.flags()[0] == 1  # \Seen stays
+
+
+def test_a_date_before_all_time_loses_no_message(account):
+    source = Source((1, 2))
+    source.dates = {1: '"01-Jan-0001 00:00:00 +0000"', 2: '"01-Feb-2020 10:00:00 +9959"'}
+    account.add(source).sync()
+    assert account.states() == stored(1, 2)
+
+
+def test_a_date_before_all_time_is_not_another_message_each_time(account):
+    source = Source((1, 2), uidvalidity=None)
+    source.dates = {1: '"01-Jan-0001 00:00:00 +0000"'}
+    account.add(source).sync()
+    assert "nothing new" in account.sync()
+    assert account.states(2) == {}
+
+
+def test_an_error_about_a_name_cut_within_a_character_is_told(account):
+    source = Source((1, 2))
+    name = base64.b64encode(("\u00e9" * 60).encode("utf-16-be")).rstrip(b"=").decode()
+    source.more_mailboxes = [(f"x&{name.replace('/', ',')}-", "[NOPERM] not yours")]
+    said = account.add(source).sync(3)
+    assert "NOPERM" in said
+    assert account.states() == stored(1, 2)
+
+
+def test_names_that_cannot_be_archived_do_not_stop_the_others_and_are_told(account):
+    source = Source((1, 2))
+    source.more_mailboxes = [("L" * 5000, "no"), ("INBOX/a", "[NOPERM] x"), ("Inbox/a", "[NOPERM] x"),
+                             ("".join(f"{n:x}." for n in range(900)), "no")]
+    said = account.add(source).sync(3)
+    assert "4 of 5 mailboxes" in said
+    assert account.states() == stored(1, 2)
+
+
+def test_what_an_old_epoch_had_is_gone_also_when_the_new_one_took_two_runs(account):
+    source = Source((1, 2, 3))
+    account.add(source).sync()
+    source.uidvalidity = 8
+    source.messages = {10: message(2), 11: message(3), 12: message(4)}
+    source.withheld = {11}
+    account.sync(3)
+    assert account.placements()[1] == 0
+    source.withheld = set()
+    account.retry_now()
+    account.sync()
+    assert account.placements() == (4, 1, 4)
 
 
 def test_mail_that_vanishes_and_comes_back_is_recorded_both_times(account):

@@ -48,7 +48,7 @@ TEST(a_keyword_that_no_atom_can_hold_is_written_harmlessly)
     buf_free(&buf);
 }
 
-TEST(unclosed_lists_and_over_long_keywords_are_refused)
+TEST(unclosed_lists_are_refused_and_over_long_keywords_passed_over)
 {
     struct arena *arena = arena_create(10000);
     struct bytes open = BYTES("(\\Seen");
@@ -60,13 +60,16 @@ TEST(unclosed_lists_and_over_long_keywords_are_refused)
 
     CHECK(!imap_read_flags(&open, arena, &flags, &err));
     CHECK(!imap_read_flags(&line, arena, &flags, &err));
-    buf_byte(&big, '(');
+    buf_text(&big, "(a ");
     for (unsigned i = 0; i <= LIMIT_KEYWORD_BYTES; i++)
         buf_byte(&big, 'k');
-    buf_byte(&big, ')');
+    buf_text(&big, " \\Seen)");
     in = buf_bytes(&big);
-    CHECK(!imap_read_flags(&in, arena, &flags, &err));
-    CHECK_EQ_U64(err.code, ERR_LIMIT);
+    CHECK(imap_read_flags(&in, arena, &flags, &err));
+    CHECK_EQ_U64(in.len, 0);
+    CHECK_EQ_U64(flags.keyword_count, 1);
+    CHECK_EQ_U64(flags.dropped, 1);
+    CHECK_EQ_U64(flags.system, IMAP_FLAG_SEEN);
     buf_free(&big);
     arena_free(&arena);
 }
@@ -92,4 +95,26 @@ TEST(reserved_keywords_of_a_source_are_escaped_reversibly)
         buf_free(&shown);
     }
     CHECK(imap_keyword_is_reserved(BYTES("$SOURCEdeleted")));
+}
+
+TEST(keywords_beyond_the_limit_are_passed_over)
+{
+    struct arena *arena = arena_create(1 << 20);
+    struct buf many = buf_create(1 << 20);
+    struct bytes in;
+    struct imap_flags flags;
+    struct err err = { 0 };
+
+    for (unsigned i = 0; i < LIMIT_KEYWORDS_PER_MAILBOX + 3; i++) {
+        buf_text(&many, i == 0 ? "(k" : " k");
+        buf_u64(&many, i);
+    }
+    buf_text(&many, " \\Flagged)");
+    in = buf_bytes(&many);
+    CHECK(imap_read_flags(&in, arena, &flags, &err));
+    CHECK_EQ_U64(flags.keyword_count, LIMIT_KEYWORDS_PER_MAILBOX);
+    CHECK_EQ_U64(flags.dropped, 3);
+    CHECK_EQ_U64(flags.system, IMAP_FLAG_FLAGGED);
+    buf_free(&many);
+    arena_free(&arena);
 }

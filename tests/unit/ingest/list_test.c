@@ -65,6 +65,32 @@ TEST(a_mailbox_that_is_listed_twice_counts_once)
     drop(&l);
 }
 
+TEST(names_that_cannot_be_archived_are_counted_and_the_others_stay)
+{
+    CLEANUP(buf_free) struct buf script = buf_create(1 << 20);
+    struct listed l;
+
+    buf_text(&script, "* LIST () \".\" Inbox.a\r\n* LIST () \".\" INBOX.a\r\n"
+                      "* LIST () \"/\" x/y\r\n* LIST () \".\" x.y\r\n"
+                      "* LIST () \".\" b\r\n* LIST () \".\" b\r\n* LIST () NIL ");
+    for (size_t i = 0; i < INGEST_PATH_BYTES; i++)
+        buf_byte(&script, 'f');
+    buf_text(&script, "\r\n* LIST () NIL ");
+    for (size_t i = 0; i <= INGEST_PATH_BYTES; i++)
+        buf_byte(&script, 'l');
+    buf_text(&script, "\r\n* LIST () NIL {5000}\r\n");
+    for (size_t i = 0; i < 5000; i++)
+        buf_byte(&script, 'l');
+    buf_text(&script, "\r\nh1 OK done\r\n");
+    CHECK(list(&l, buf_bytes(&script), "IMAP4rev1", &everything));
+    CHECK_EQ_U64(l.listing.count, 4);
+    CHECK_BYTES(l.listing.rows[0].path, BYTES("INBOX/a"));
+    CHECK_BYTES(l.listing.rows[0].wire_name, BYTES("INBOX.a"));
+    CHECK_EQ_U64(l.listing.unusable, 4);
+    CHECK_STR(l.listing.unusable_why, "two names of the source give the same path");
+    drop(&l);
+}
+
 TEST(numbers_come_with_the_list_where_that_is_offered)
 {
     struct listed l;

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/buf.h"
+#include "imap/mailbox.h"
 #include "ingest/outcome.h"
 #include "test.h"
 
@@ -45,6 +47,23 @@ TEST(a_failure_is_one_line_that_names_the_account)
 
     ingest_write_failure(text, BYTES("alice"), &err);
     CHECK_STR(text, "account alice: host name x.invalid cannot be resolved");
+}
+
+TEST(what_was_cut_within_a_character_is_still_text_of_the_database)
+{
+    char text[INGEST_OUTCOME_BYTES];
+    CLEANUP(buf_free) struct buf name = buf_create(2000);
+    struct err err = { ERR_RETRY, "caf\xc3: \x1b[2J\xc2\x9b" "1m \xe2\x82\xac \xff" };
+
+    ingest_write_failure(text, BYTES("alice"), &err);
+    CHECK_STR(text, "account alice: caf?: ?[2J??1m \xe2\x82\xac ?");
+    for (size_t length = 600; length < 720; length++) {
+        buf_reset(&name, 2000);
+        for (size_t i = 0; i < length; i++)
+            buf_text(&name, "\xc3\xa9");
+        ingest_write_failure(text, bytes_slice(buf_bytes(&name), 0, length), &err);
+        CHECK(imap_is_utf8(bytes_of_text(text)));
+    }
 }
 
 TEST(waiting_doubles_up_to_an_hour_with_jitter_below)
