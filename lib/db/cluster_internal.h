@@ -23,7 +23,8 @@ struct db_cluster {
     char program_dir[DB_PROGRAM_DIR_BYTES];
     char *extra[CLUSTER_EXTRA_MAX + 1]; /* owned */
     struct secret *passwords[DB_ROLE_COUNT];
-    pid_t pid; /* the server, when it is our child; else -1 */
+    pid_t pid;      /* the server, when it is our child; else -1 */
+    off_t log_from; /* where the server that we started last began to write into its log */
 };
 
 /* major 0: the newest. */

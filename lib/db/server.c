@@ -21,7 +21,9 @@
 #include <unistd.h>
 
 #define POLL_MS 10
-#define QUIT_MS 5000 /* after SIGQUIT, before SIGKILL */
+#define QUIT_MS 5000   /* after SIGQUIT, before SIGKILL */
+#define ORPHANS_MS 100 /* between two starts while a killed server's processes still end */
+#define ORPHANS_LIVE "pre-existing shared memory block"
 
 /* ---- somebody's server --------------------------------------------------------------------- */
 
@@ -167,31 +169,48 @@ bool db_cluster_is_running(struct db_cluster *cluster)
     return ended != cluster->pid && cluster->pid > 0;
 }
 
-/* The last line of the server's log that is not empty. */
-static void last_log_line(const struct db_cluster *cluster, char *out, size_t size)
+/* What the server that we started last wrote into its log, its end when that is long. */
+static struct bytes read_log(const struct db_cluster *cluster, char *tail, size_t size)
 {
-    char path[CLUSTER_PATH_BYTES], tail[2048];
+    char path[CLUSTER_PATH_BYTES];
     CLEANUP(fd_close) int fd = -1;
     struct err ignored = { 0 };
+    off_t from;
     ssize_t len;
-    char *line;
 
-    (void)snprintf(out, size, "no log");
     if (!db_join_path(path, cluster->data_dir, "postgres.log", &ignored))
-        return;
+        return (struct bytes){ NULL, 0 };
     fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    if (lseek(fd, -(off_t)(sizeof tail - 1), SEEK_END) < 0)
-        (void)lseek(fd, 0, SEEK_SET);
-    len = read(fd, tail, sizeof tail - 1);
-    while (len > 0 && tail[len - 1] == '\n')
-        len--;
-    if (len <= 0)
-        return;
-    tail[len] = '\0';
-    line = strrchr(tail, '\n');
-    (void)snprintf(out, size, "%.300s", line == NULL ? tail : line + 1);
+    from = fd < 0 ? -1 : lseek(fd, 0, SEEK_END) - (off_t)size;
+    if (from < cluster->log_from)
+        from = cluster->log_from;
+    len = fd < 0 ? -1 : pread(fd, tail, size, from);
+    return (struct bytes){ (const uint8_t *)tail, len < 0 ? 0 : (size_t)len };
+}
+
+/*
+ * Why the server ended at its start, from its log. PostgreSQL refuses to start while a process of a
+ * server that was killed lives: ERR_RETRY, since they end by themselves when they notice.
+ */
+static bool fail_at_start(const struct db_cluster *cluster, struct err *err)
+{
+    char tail[2048];
+    struct bytes rest = read_log(cluster, tail, sizeof tail), line = { NULL, 0 }, last = line;
+    enum err_code code = ERR_SYSTEM;
+
+    while (scan_line(&rest, &line)) {
+        if (line.len > 0)
+            last = line;
+        if (memmem(line.ptr, line.len, ORPHANS_LIVE, strlen(ORPHANS_LIVE)) != NULL) {
+            last = line;
+            code = ERR_RETRY;
+            break;
+        }
+    }
+    if (last.len == 0)
+        last = BYTES("no log");
+    return err_fail(err, code, "the private database ended at its start: %.*s",
+                    last.len > 300 ? 300 : (int)last.len, (const char *)last.ptr);
 }
 
 static bool open_log(const struct db_cluster *cluster, int *out, struct err *err)
@@ -225,24 +244,34 @@ static bool start_server(struct db_cluster *cluster, struct err *err)
     }
     argv[count] = NULL;
     memcpy(cluster->socket_dir, cluster->runtime_dir, sizeof cluster->socket_dir);
+    cluster->log_from = lseek(log, 0, SEEK_END);
     return db_spawn(argv, log, &cluster->pid, err);
 }
 
 static bool await_ready(struct db_cluster *cluster, struct deadline deadline, struct err *err)
 {
-    char line[320];
-
     for (;;) {
-        if (!db_cluster_is_running(cluster)) {
-            last_log_line(cluster, line, sizeof line);
-            return err_fail(err, ERR_SYSTEM, "the private database ended at its start: %s", line);
-        }
+        if (!db_cluster_is_running(cluster))
+            return fail_at_start(cluster, err);
         if (ping(cluster->socket_dir) == PQPING_OK)
             return true;
         if (deadline_has_passed(deadline))
             return err_fail(err, ERR_RETRY, "the private database is not ready yet");
         (void)poll(NULL, 0, POLL_MS);
     }
+}
+
+static bool start_until_ready(struct db_cluster *cluster, struct deadline deadline, struct err *err)
+{
+    while (start_server(cluster, err)) {
+        if (await_ready(cluster, deadline, err))
+            return true;
+        if (err->code != ERR_RETRY || deadline_has_passed(deadline))
+            return false;
+        err_clear(err);
+        (void)poll(NULL, 0, ORPHANS_MS);
+    }
+    return false;
 }
 
 /* ---- its database -------------------------------------------------------------------------- */
@@ -285,9 +314,7 @@ bool db_cluster_start(struct db_cluster *cluster, struct deadline deadline, stru
         return false;
     if (is_found)
         return make_database(cluster, err);
-    if (!start_server(cluster, err))
-        return false;
-    if (await_ready(cluster, deadline, err) && make_database(cluster, err))
+    if (start_until_ready(cluster, deadline, err) && make_database(cluster, err))
         return true;
     (void)!db_cluster_stop(cluster, deadline_after_ms(QUIT_MS), &ignored);
     return false;

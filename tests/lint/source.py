@@ -46,7 +46,8 @@ def files():
         names[:] = sorted(n for n in names if n not in SKIPPED and not (
             n.startswith(".") and n != ".ci"))
         for leaf in sorted(leaves):
-            yield here / leaf
+            if leaf != ".git":  # of a worktree: a file that says where the repository is
+                yield here / leaf
 
 
 def read_layers():

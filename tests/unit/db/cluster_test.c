@@ -281,6 +281,40 @@ TEST(after_a_crash_the_server_starts_again_whatever_the_pid_file_says)
     in_sandbox(crash);
 }
 
+/* A process of the killed server that notices late: stopped, it cannot; let go on after a while. */
+static void crash_with_straggler(struct sandbox *box)
+{
+    struct db_cluster *cluster = open_cluster(box);
+    CLEANUP(db_result_free) struct db_result *result = NULL;
+    struct err err = { 0 };
+    struct db *db;
+    pid_t straggler, waker;
+
+    EXPECT(db_cluster_start(cluster, minute(), &err));
+    db = connect_as(box, cluster, DB_ROLE_OWNER);
+    EXPECT(db_run_assembled(db, "SELECT pg_backend_pid()::bigint", DB_NO_ARGS, &result, &err));
+    straggler = (pid_t)db_i64(result, 0, 0);
+    EXPECT(kill(straggler, SIGSTOP) == 0);
+    EXPECT(kill(db_cluster_pid(cluster), SIGKILL) == 0);
+    while (db_cluster_is_running(cluster))
+        (void)poll(NULL, 0, 5);
+    waker = fork();
+    if (waker == 0) {
+        (void)poll(NULL, 0, 500);
+        (void)kill(straggler, SIGCONT);
+        _exit(0);
+    }
+    EXPECT(db_cluster_start(cluster, minute(), &err));
+    EXPECT(waitpid(waker, NULL, 0) == waker);
+    db_close(&db);
+    db_cluster_free(&cluster);
+}
+
+TEST(after_a_crash_the_start_waits_for_the_processes_of_the_old_server)
+{
+    in_sandbox(crash_with_straggler);
+}
+
 static void orphan(struct sandbox *box)
 {
     int ends[2];
