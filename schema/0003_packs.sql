@@ -14,9 +14,6 @@ CREATE INDEX frame_spooled ON frame (account_id, run_id, ordinal) INCLUDE (week,
     WHERE week IS NOT NULL;
 CREATE INDEX frame_packed ON frame (account_id, pack_id, pack_offset) WHERE pack_id IS NOT NULL;
 CREATE INDEX locator_run ON locator (account_id, run_id, raw_offset);
--- A catalogue's placements name their source UIDs, of every epoch.
-CREATE INDEX source_uid_told ON source_uid (account_id, mailbox_id, placement_uid)
-    WHERE placement_uid IS NOT NULL;
 
 ---------------------------------------------------------------------------------------------------
 -- Positions and requests

@@ -11,10 +11,6 @@
 #include "db/db.h"
 #include "store/frame.h"
 
-enum {
-    VAULT_PACK_WHAT_BYTES = 256
-};
-
 struct vault_pack_row {
     int64_t account_id;
     int64_t pack_id;
@@ -38,7 +34,7 @@ MUST_USE bool vault_list_packs(struct db *db, const struct vault_pack_row *after
 /* What was found in one pack. */
 struct vault_pack_report {
     bool is_damaged;
-    char what[VAULT_PACK_WHAT_BYTES]; /* the first thing that is wrong */
+    char what[ERR_TEXT_BYTES]; /* the first thing that is wrong */
     uint64_t damaged_frames;
     uint64_t victims;    /* messages that have octets in damaged frames; of a lost file: all */
     struct bytes sha256; /* hex of one of them; empty: none is known */

@@ -153,7 +153,8 @@ static bool put_lines(struct vault_sealing *sealing, struct store_catalogue *cat
                  DB_I64S(a->modseqs_to, a->cuts)) &&
            LINES(DB_VAULT_SEAL_LINE_SOURCE, account, mailboxes, DB_I32S(a->epochs_from, a->cuts),
                  DB_I64S(a->source_uids_from, a->cuts), DB_I32S(a->epochs_to, a->cuts),
-                 DB_I64S(a->source_uids_to, a->cuts), DB_I64S(a->uids_from, a->cuts));
+                 DB_I64S(a->source_uids_to, a->cuts), DB_I64S(a->uids_from, a->cuts),
+                 DB_I64S(a->uids_to, a->cuts));
 #undef LINES
 }
 

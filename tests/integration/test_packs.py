@@ -144,7 +144,7 @@ def test_another_reader_makes_every_placement_again_from_the_catalogues(archive)
     """By lib/store/README.md 11 to 13 alone; compared with the database, row by row."""
     packs = in_order([Pack(path) for path in pack_paths(archive.holdfast)])
     assert len(packs) >= 3
-    mailboxes, placements, events, octets, epochs = {}, {}, {}, {}, {}
+    mailboxes, placements, events, octets, epochs, sources = {}, {}, {}, {}, {}, set()
     for number, pack in enumerate(packs, 1):
         lines = pack.catalogue()
         assert lines[0]["type"] == "catalogue" and lines[0]["number"] == number
@@ -163,6 +163,11 @@ def test_another_reader_makes_every_placement_again_from_the_catalogues(archive)
                 assert line["sha256"] in octets, "a placement before its octets"
                 assert (line["mailbox"], line["uid"]) not in placements
                 placements[line["mailbox"], line["uid"]] = line
+            elif line["type"] == "source":
+                assert (line["mailbox"], line["placement"]) in placements
+                source = (line["mailbox"], line["epoch"], line["uid"], line["placement"])
+                assert source not in sources
+                sources.add(source)
             elif line["type"] == "event":
                 state = placements[line["mailbox"], line["uid"]]
                 events[line["mailbox"], line["modseq"], line["uid"]] = line
@@ -179,20 +184,18 @@ def test_another_reader_makes_every_placement_again_from_the_catalogues(archive)
                ARRAY(SELECT k.name FROM mailbox_keyword k
                       WHERE k.mailbox_id = p.mailbox_id AND k.number < 8 * length(p.keywords)
                         AND get_bit(p.keywords, k.number) = 1 ORDER BY k.number),
-               p.modseq, p.appeared_modseq, to_json(p.archived_at)#>>'{}', to_json(p.gone_at)#>>'{}',
-               ARRAY(SELECT s.epoch || ',' || s.uid FROM source_uid s
-                      WHERE s.mailbox_id = p.mailbox_id AND s.placement_uid = p.uid
-                      ORDER BY s.epoch, s.uid)
+               p.modseq, p.appeared_modseq, to_json(p.archived_at)#>>'{}', to_json(p.gone_at)#>>'{}'
           FROM placement p JOIN message m USING (account_id, message_id)""")
     assert len(expected) == len(placements)
-    for (mailbox, uid, sha256, internal, zone, flags, keywords, modseq, appeared, at, gone,
-         source) in expected:
+    for (mailbox, uid, sha256, internal, zone, flags, keywords, modseq, appeared, at,
+         gone) in expected:
         line = placements[mailbox, uid]
         assert (line["sha256"], line["internal_at"], line["internal_zone"]) == (sha256, internal, zone)
         assert (line["flags"], line["keywords"]) == (flag_names(flags), keywords)
         assert (line["modseq"], line["appeared_modseq"]) == (modseq, appeared)
         assert (line["archived_at"], line["gone_at"]) == (at, gone)
-        assert [f"{epoch},{source_uid}" for epoch, source_uid in line["source"]] == source
+    assert sources == set(archive.holdfast.sql(
+        "SELECT mailbox_id, epoch, uid, placement_uid FROM source_uid WHERE state = 'stored'"))
     assert any(line["keywords"] == ["$Important"] for line in placements.values())
     assert any(line["gone_at"] for line in placements.values())
     for mailbox_id, path, uidvalidity, uidnext in archive.holdfast.sql(

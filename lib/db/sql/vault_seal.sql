@@ -161,11 +161,7 @@ SELECT row_to_json(t)::text
                              AND k.number < 8 * octet_length(p.keywords)
                              AND get_bit(p.keywords, k.number) = 1
                            ORDER BY k.number) END AS keywords,
-               p.modseq, p.appeared_modseq, p.archived_at, p.gone_at,
-               ARRAY(SELECT ARRAY[s.epoch, s.uid] FROM source_uid s
-                      WHERE s.account_id = $1 AND s.mailbox_id = p.mailbox_id
-                        AND s.placement_uid = p.uid
-                      ORDER BY s.epoch, s.uid) AS source
+               p.modseq, p.appeared_modseq, p.archived_at, p.gone_at
           FROM unnest($2, $3, $4) AS c (mailbox_id, uid_from, uid_to)
          CROSS JOIN LATERAL (
                SELECT p.* FROM placement p
@@ -199,21 +195,26 @@ SELECT row_to_json(t)::text
                   AND f.modseq > c.modseq_from AND f.modseq <= c.modseq_to
                 ORDER BY f.modseq, f.uid OFFSET 0) f) t;
 
--- Source UIDs that were found to be placements of an earlier catalogue (a new epoch).
+-- Source UIDs of the placements that are told now, and of told ones those that were found since (a new
+-- epoch). One pass over a mailbox that has either: no join, whose plan would need statistics.
 -- name: vault_seal_line_source
--- args: account_id bigint, mailbox_ids bigint[], epochs_from integer[], uids_from bigint[], epochs_to integer[], uids_to bigint[], told_uids bigint[]
+-- args: account_id bigint, mailbox_ids bigint[], epochs_from integer[], uids_from bigint[], epochs_to integer[], uids_to bigint[], placements_from bigint[], placements_to bigint[]
 SELECT row_to_json(t)::text
   FROM (SELECT 'source' AS type, s.mailbox_id AS mailbox, s.epoch, s.uid,
                s.placement_uid AS placement
-          FROM unnest($2, $3, $4, $5, $6, $7)
-               AS c (mailbox_id, epoch_from, uid_from, epoch_to, uid_to, told_uid)
+          FROM unnest($2, $3, $4, $5, $6, $7, $8)
+               AS c (mailbox_id, epoch_from, uid_from, epoch_to, uid_to, placement_from,
+                     placement_to)
          CROSS JOIN LATERAL (
                SELECT s.* FROM source_uid s
                 WHERE s.account_id = $1 AND s.mailbox_id = c.mailbox_id
-                  AND (s.epoch, s.uid) > (c.epoch_from, c.uid_from)
-                  AND (s.epoch, s.uid) <= (c.epoch_to, c.uid_to)
-                  AND s.placement_uid <= c.told_uid
-                ORDER BY s.epoch, s.uid OFFSET 0) s) t;
+                  AND s.placement_uid <= c.placement_to
+                  AND (s.placement_uid > c.placement_from
+                       OR ((s.epoch, s.uid) > (c.epoch_from, c.uid_from)
+                           AND (s.epoch, s.uid) <= (c.epoch_to, c.uid_to)))
+                ORDER BY s.epoch, s.uid OFFSET 0) s
+         WHERE c.placement_to > c.placement_from
+            OR (c.epoch_to, c.uid_to) > (c.epoch_from, c.uid_from)) t;
 
 -- name: vault_seal_commit
 -- args: account_id bigint, sha256 bytea, previous bytea, stored_bytes bigint, raw_bytes bigint, run_ids bigint[], ordinals integer[], raw_starts bigint[], raw_sizes integer[], stored_sizes integer[], hashes bytea[], offsets bigint[], moved_runs bigint[], target_runs bigint[], shifts bigint[], mailbox_ids bigint[], uids bigint[], modseqs bigint[], epochs integer[], source_uids bigint[]
