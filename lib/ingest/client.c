@@ -32,6 +32,7 @@ struct ingest_client {
     uint32_t capabilities;
     bool knows_capabilities;
     bool was_stopped;
+    bool was_refused;
     bool is_logging_out;
     uint64_t odd_responses;
     uint64_t unreadable_lists;
@@ -84,6 +85,16 @@ struct net_stream *ingest_stream(const struct ingest_client *client)
 bool ingest_was_stopped(const struct ingest_client *client)
 {
     return client->was_stopped;
+}
+
+bool ingest_was_refused(const struct ingest_client *client)
+{
+    return client->was_refused;
+}
+
+void ingest_note_refused(struct ingest_client *client)
+{
+    client->was_refused = true;
 }
 
 uint64_t ingest_odd_responses(const struct ingest_client *client)

@@ -15,11 +15,14 @@ enum {
     SEEN_FIRST_ROWS = 256
 };
 
-static bool refuse(const struct ingest_reply *reply, const char *what, struct err *err)
+static bool refuse(struct ingest_client *client, const struct ingest_reply *reply, const char *what,
+                   struct err *err)
 {
-    return err_fail(err,
-                    ingest_classify_reply(reply, ERR_ABSENT) == ERR_RETRY ? ERR_RETRY : ERR_ABSENT,
-                    "%s is refused: %s", what, reply->text);
+    bool is_load = ingest_speaks_of_load(reply);
+
+    if (is_load)
+        ingest_note_refused(client);
+    return err_fail(err, is_load ? ERR_RETRY : ERR_ABSENT, "%s is refused: %s", what, reply->text);
 }
 
 /* EXISTS and EXPUNGE may come at any time. */
@@ -93,7 +96,7 @@ bool ingest_examine(struct ingest_client *client, struct bytes wire_name,
         !send_examine(client, wire_name, false, &examination, &reply, err))
         return false;
     if (reply.condition != IMAP_OK)
-        return refuse(&reply, "EXAMINE", err);
+        return refuse(client, &reply, "EXAMINE", err);
     if (!examination.has_exists)
         return err_fail(err, ERR_ABSENT, "EXAMINE was answered OK without a count of messages");
     *out = examination.selected;
@@ -226,7 +229,7 @@ bool ingest_enumerate(struct ingest_client *client, uint32_t first, uint32_t las
         !ingest_finish_command(client, tag, take_seen, &enumerator, &reply, err))
         return false;
     if (reply.condition != IMAP_OK)
-        return refuse(&reply, "the list of messages", err);
+        return refuse(client, &reply, "the list of messages", err);
     *out = (struct ingest_enumeration){ enumerator.seen,
                                         ingest_sort_seen(enumerator.seen, enumerator.count) };
     return true;
@@ -263,7 +266,7 @@ bool ingest_find_top(struct ingest_client *client, struct ingest_selected *selec
         !ingest_finish_command(client, tag, take_top, &finder, &reply, err))
         return false;
     if (reply.condition != IMAP_OK)
-        return refuse(&reply, "the last message", err);
+        return refuse(client, &reply, "the last message", err);
     *top = finder.top;
     return true;
 }
@@ -319,7 +322,7 @@ static bool confirm_some(struct ingest_client *client, struct confirmer *confirm
         !ingest_finish_command(client, tag, take_present, confirmer, &reply, err))
         return false;
     if (reply.condition != IMAP_OK)
-        return refuse(&reply, "UID SEARCH", err);
+        return refuse(client, &reply, "UID SEARCH", err);
     if (!confirmer->was_answered)
         return err_fail(err, ERR_ABSENT, "UID SEARCH was answered OK without a list");
     return true;

@@ -30,7 +30,7 @@ struct ingest_enumeration {
 /*
  * UID FETCH first:last (UID FLAGS); last 0: "*". with_date: INTERNALDATE too. UIDs outside of the
  * range and responses without UID are passed over. ERR_ABSENT: the server said NO or BAD;
- * ERR_RETRY also when it speaks of load (was_refused). ERR_LIMIT: over the arena's ceiling.
+ * ERR_RETRY also when it speaks of load (ingest_was_refused). ERR_LIMIT: over the arena's ceiling.
  */
 MUST_USE bool ingest_enumerate(struct ingest_client *client, uint32_t first, uint32_t last,
                                bool with_date, struct ingest_selected *selected,

@@ -10,6 +10,7 @@
 enum {
     SPANS_MAX = 64, /* halving 200 UIDs takes 8 steps; INGEST_FETCH_DEPTH sets at once */
     FAILURE_TEXT_BYTES = 300,
+    REFUSALS_MAX = 3, /* single messages in a row: then it is the mailbox that cannot be read */
 };
 
 #define FETCH_ITEMS " (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])"
@@ -47,6 +48,8 @@ struct fetch {
     size_t span_count;
     struct flight flights[INGEST_FETCH_DEPTH];
     enum body_state body;
+    size_t refusals;  /* of single messages, since one was had */
+    struct err ended; /* nothing more is asked for, and this is why */
     char refusal[FAILURE_TEXT_BYTES]; /* why begin refused the message that is being dropped */
 };
 
@@ -155,7 +158,7 @@ static bool keep_sending(struct fetch *fetch, struct err *err)
 {
     struct flight *flight;
 
-    while (fetch->span_count > 0 && !fetch->result->was_refused && is_time_to_send(fetch) &&
+    while (fetch->span_count > 0 && fetch->ended.code == ERR_NONE && is_time_to_send(fetch) &&
            (flight = find_free(fetch)) != NULL)
         if (!send_fetch(fetch, flight, err))
             return false;
@@ -295,6 +298,7 @@ static bool end_message(struct fetch *fetch, const struct imap_fetch_response *m
     fetch->body = BODY_IDLE;
     if (fetch->sink->end(fetch->sink->context, message, err)) {
         settle(fetch, index, INGEST_FETCHED);
+        fetch->refusals = 0;
         if ((message->has & IMAP_HAS_RFC822_SIZE) != 0 &&
             message->rfc822_size != message->body_bytes)
             fetch->result->size_notes++;
@@ -354,6 +358,9 @@ static bool refuse_set(struct fetch *fetch, struct span span, const struct inges
         return true;
     if (waiting == 1) {
         (void)snprintf(text, sizeof text, "UID FETCH was refused: %s", reply->text);
+        if (++fetch->refusals == REFUSALS_MAX &&
+            ingest_classify_reply(reply, ERR_ABSENT) == ERR_RETRY)
+            (void)err_fail(&fetch->ended, ERR_ABSENT, "%s", text);
         return add_failure(fetch, last, text, err);
     }
     span.limit = (waiting + 1) / 2;
@@ -375,7 +382,7 @@ static bool end_flight(struct fetch *fetch, struct flight *flight,
         return true;
     }
     ingest_take_reply(status, &reply);
-    if (ingest_classify_reply(&reply, ERR_ABSENT) == ERR_RETRY) {
+    if (ingest_speaks_of_load(&reply)) {
         fetch->result->was_refused = true;
         return err_fail(err, ERR_RETRY, "UID FETCH is refused for now: %s", reply.text);
     }
@@ -404,8 +411,10 @@ static bool run(struct fetch *fetch, struct err *err)
     for (;;) {
         if (!keep_sending(fetch, err))
             return false;
-        if (!is_flying(fetch))
-            return true;
+        if (!is_flying(fetch)) {
+            *err = fetch->ended;
+            return err->code == ERR_NONE;
+        }
         if (!ingest_next_event(fetch->client, &event, err))
             return false;
         if (event.kind == INGEST_EVENT_BODY ? !take_body(fetch, &event, err)

@@ -8,7 +8,9 @@
  * FETCH is not ambiguous to it; tests/integration/test_octets.py shows it.) Each message is
  * given to the sink as its octets arrive; nothing of it is held here. Order of messages
  * and of the items of one is the server's. Whatever was not asked for is counted and passed over.
- * A set that is refused is halved until the one message that spoils it stands alone. One thread.
+ * A set that is refused is halved until the one message that spoils it stands alone; also when the
+ * refusal speaks of an error that may pass, for that may be the message's too, and for ever. After three of
+ * those in a row the mailbox is left (ERR_ABSENT). Only what speaks of load ends the fetch at once. One thread.
  */
 #pragma once
 

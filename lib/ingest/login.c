@@ -27,24 +27,27 @@ struct login {
 /* ---- what a refusal means ---- */
 
 /* Lower case; found anywhere in the text. Providers: reference of failures, ingest/README. */
-static const struct bytes passing_words[] = {
-    BYTES_INIT("throttl"),
-    BYTES_INIT("too many"),
-    BYTES_INIT("try again"),
-    BYTES_INIT("temporar"),
-    BYTES_INIT("unavailable"),
-    BYTES_INIT("rate limit"),
-    BYTES_INIT("bandwidth"),
-    BYTES_INIT("overloaded"),
-    BYTES_INIT("maximum number of connections"),
-    BYTES_INIT("not connected"),
-    BYTES_INIT("backoff"),
-    BYTES_INIT("timed out"),
-    BYTES_INIT("server error"),
-    BYTES_INIT("internal error"),
+static const struct {
+    struct bytes word;
+    bool is_load; /* asks to be left alone; the others may be about one message or mailbox */
+} passing_words[] = {
+    { BYTES_INIT("throttl"), true },
+    { BYTES_INIT("too many"), true },
+    { BYTES_INIT("try again"), false },
+    { BYTES_INIT("temporar"), false },
+    { BYTES_INIT("unavailable"), false },
+    { BYTES_INIT("rate limit"), true },
+    { BYTES_INIT("bandwidth"), true },
+    { BYTES_INIT("overloaded"), true },
+    { BYTES_INIT("maximum number of connections"), true },
+    { BYTES_INIT("not connected"), true },
+    { BYTES_INIT("backoff"), true },
+    { BYTES_INIT("timed out"), false },
+    { BYTES_INIT("server error"), false },
+    { BYTES_INIT("internal error"), false },
 };
 
-static bool speaks_of_passing(const char *text)
+static bool speaks_of_passing(const char *text, bool load_only)
 {
     uint8_t lower[INGEST_REPLY_TEXT_BYTES];
     size_t len = strnlen(text, sizeof lower);
@@ -52,9 +55,16 @@ static bool speaks_of_passing(const char *text)
     for (size_t i = 0; i < len; i++)
         lower[i] = ascii_lower((uint8_t)text[i]);
     for (size_t i = 0; i < ARRAY_LEN(passing_words); i++)
-        if (bytes_find(bytes_of(lower, len), passing_words[i]) >= 0)
+        if ((passing_words[i].is_load || !load_only) &&
+            bytes_find(bytes_of(lower, len), passing_words[i].word) >= 0)
             return true;
     return false;
+}
+
+bool ingest_speaks_of_load(const struct ingest_reply *reply)
+{
+    return reply->code == IMAP_CODE_LIMIT || reply->code == IMAP_CODE_THROTTLED ||
+           reply->code == IMAP_CODE_OVERQUOTA || speaks_of_passing(reply->text, true);
 }
 
 enum err_code ingest_classify_reply(const struct ingest_reply *reply, enum err_code otherwise)
@@ -93,7 +103,7 @@ enum err_code ingest_classify_reply(const struct ingest_reply *reply, enum err_c
     case IMAP_CODE_UIDVALIDITY:
     case IMAP_CODE_UIDNOTSTICKY:
     case IMAP_CODE_UNSEEN:
-        return speaks_of_passing(reply->text) ? ERR_RETRY : otherwise;
+        return speaks_of_passing(reply->text, false) ? ERR_RETRY : otherwise;
     }
     UNREACHABLE();
 }

@@ -32,3 +32,7 @@ MUST_USE bool ingest_greet_and_log_in(struct net_stream **stream,
 /* What a NO, BAD or BYE means for the account: ERR_RETRY when the text or code speaks of load,
  * throttling or a passing state, otherwise `otherwise`. Pure. */
 enum err_code ingest_classify_reply(const struct ingest_reply *reply, enum err_code otherwise);
+
+/* Narrower: does it ask to be left alone? "[SERVERBUG] Internal error" and the like do not: with a
+ * mailbox open they are mostly about that mailbox, or one message, for ever. Pure. */
+bool ingest_speaks_of_load(const struct ingest_reply *reply);

@@ -367,6 +367,34 @@ def test_a_date_before_all_time_is_not_another_message_each_time(account):
     assert account.states(2) == {}
 
 
+def test_a_server_error_for_one_message_does_not_stop_the_others(account):
+    source = Source(range(1, 31))
+    source.refused = {17}
+    source.refusal = "[SERVERBUG] Internal error occurred. Refer to server log"
+    account.add(source).sync(3)
+    assert account.states() == {**stored(*range(1, 31)), 17: "pending"}
+    assert source.logins == 1
+
+
+def test_a_mailbox_that_is_all_server_errors_is_left_after_a_few(account):
+    source = Source(range(1, 301))
+    source.refused = set(range(1, 301))
+    source.refusal = "[UNAVAILABLE] UID FETCH Server error"
+    said = account.add(source).sync(3)
+    assert "Server error" in said
+    assert set(account.states().values()) == {"pending"}
+    assert source.logins == 1
+    assert len([c for c in source.heard if "BODY" in c]) < 20
+
+
+def test_a_source_that_asks_for_less_is_left_alone(account):
+    source = Source(range(1, 31))
+    source.more_mailboxes = [("Busy", "[LIMIT] Too many commands"), ("Later", "[NOPERM] no")]
+    account.add(source).sync(3)
+    assert source.logins == 1
+    assert "EXAMINE Later" not in source.heard
+
+
 def test_an_error_about_a_name_cut_within_a_character_is_told(account):
     source = Source((1, 2))
     name = base64.b64encode(("\u00e9" * 60).encode("utf-16-be")).rstrip(b"=").decode()

@@ -67,11 +67,16 @@ TEST(a_mailbox_that_cannot_be_opened_is_its_own_failure)
 {
     struct bench b;
 
-    start(&b, BYTES("h1 NO [NOPERM] no\r\nh2 NO [UNAVAILABLE] later\r\n"));
+    start(&b, BYTES("h1 NO [NOPERM] no\r\nh2 NO [SERVERBUG] Internal error\r\n"
+                    "h3 NO [LIMIT] later\r\n"));
     CHECK(!ingest_examine(b.client, BYTES("a"), &b.selected, &b.err));
     CHECK_EQ_U64(b.err.code, ERR_ABSENT);
     CHECK(!ingest_examine(b.client, BYTES("a"), &b.selected, &b.err));
+    CHECK_EQ_U64(b.err.code, ERR_ABSENT);
+    CHECK(!ingest_was_refused(b.client));
+    CHECK(!ingest_examine(b.client, BYTES("a"), &b.selected, &b.err));
     CHECK_EQ_U64(b.err.code, ERR_RETRY);
+    CHECK(ingest_was_refused(b.client));
     drop(&b);
 }
 
@@ -131,7 +136,7 @@ TEST(only_a_tagged_ok_ends_an_enumeration)
 
     start(&b, BYTES("* 1 FETCH (UID 1 FLAGS ())\r\nh1 NO [SERVERBUG] oops\r\n"));
     CHECK(!enumerate(&b, 1, 0));
-    CHECK_EQ_U64(b.err.code, ERR_RETRY);
+    CHECK_EQ_U64(b.err.code, ERR_ABSENT);
     drop(&b);
     start(&b, BYTES("* 1 FETCH (UID 1 FLAGS ())\r\n"));
     CHECK(!enumerate(&b, 1, 0));

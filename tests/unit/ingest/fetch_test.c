@@ -287,6 +287,31 @@ TEST(a_source_that_is_overloaded_is_left_alone)
     drop(&b);
 }
 
+TEST(errors_that_may_pass_are_isolated_and_three_in_a_row_are_the_mailboxs)
+{
+    const uint32_t uids[] = { 1, 2, 3, 4, 5, 6 };
+    struct bench b = { 0 };
+
+    CHECK(!fetch(&b,
+                 BYTES("h1 NO [UNAVAILABLE] Server error\r\n" /* 1:6 */
+                       "h2 NO [UNAVAILABLE] Server error\r\n" /* 1:3 */
+                       "h3 NO [UNAVAILABLE] Server error\r\n" /* 1:2 */
+                       "h4 NO [UNAVAILABLE] Server error\r\n" /* 1 */
+                       "* 2 FETCH (UID 2 BODY[] {1}\r\nb)\r\nh5 OK\r\n"
+                       "h6 NO [UNAVAILABLE] Server error\r\n" /* 3 */
+                       "h7 NO [UNAVAILABLE] Server error\r\n" /* 4:6 */
+                       "h8 NO [UNAVAILABLE] Server error\r\n" /* 4:5 */
+                       "h9 NO [UNAVAILABLE] Server error\r\n" /* 4 */
+                       "h10 NO [UNAVAILABLE] Server error\r\n"), /* 5 */
+                 uids, 6));
+    CHECK_EQ_U64(b.err.code, ERR_ABSENT);
+    CHECK(!b.result.was_refused);
+    CHECK_BYTES(buf_bytes(&b.kept), BYTES("2:b;"));
+    CHECK_EQ_U64(b.result.failure_count, 4);
+    CHECK_EQ_U64(b.result.states[5], INGEST_WAITING);
+    drop(&b);
+}
+
 TEST(a_message_that_the_archive_refuses_is_read_to_its_end_and_recorded)
 {
     struct bench b = { .refuse_over = 4 };
