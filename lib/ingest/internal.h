@@ -27,6 +27,7 @@ enum {
     INGEST_BREAKS_PER_MAILBOX = 2, /* lost connections without progress: then the next mailbox */
     INGEST_BREAKS_PER_RUN = 50,
     INGEST_UID_RETRY_SECONDS = 60, /* doubled by each attempt (source_mark_failed) */
+    INGEST_ARCHIVE_RETRY_SECONDS = 60,
     INGEST_REPORT_MS = 500,        /* progress to the job row, at most so often */
     INGEST_COMMIT_MS = 2000,       /* a batch that fills slowly is committed all the same */
 };

@@ -333,6 +333,23 @@ static bool finish_failed(struct ingest_run *run, const struct err *failure, str
     return finish(run, failure->code, text, seconds, err);
 }
 
+/* The archive refuses to be written (disk full, no partition of this week), but may still take the reason:
+ * whoever waits for the job is told. Otherwise it is left to its lease. */
+static void tell_archive_failure(struct ingest_run *run, const struct err *failure)
+{
+    struct err told = *failure;
+    struct err ignored = { 0 };
+    char text[INGEST_OUTCOME_BYTES];
+
+    if (failure->code == ERR_RETRY || failure->code == ERR_DENIED)
+        return; /* the connection is lost, or the lease */
+    vault_close_writer(&run->writer); /* rolls back what is open */
+    (void)err_wrap(&told, "the archive cannot be written");
+    ingest_write_failure(text, run->work.account.name, &told);
+    if (!finish(run, failure->code, text, INGEST_ARCHIVE_RETRY_SECONDS, &ignored))
+        err_clear(&ignored);
+}
+
 /* ---- jobs ---- */
 
 static bool run_sync(struct ingest_run *run, struct err *err)
@@ -438,6 +455,7 @@ bool ingest_run_job(struct db *db, const struct source_lease *lease,
         return true;
     disconnect(&run);
     if (run.has_archive_failed) {
+        tell_archive_failure(&run, &failure);
         *err = failure;
         return false;
     }

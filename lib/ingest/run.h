@@ -21,8 +21,9 @@ struct ingest_settings {
 
 /*
  * Runs the job and gives it back with its outcome, whatever that is: a source that fails is an
- * outcome. False: the archive failed (database, lease lost), the job was not given back and is due
- * again when its lease ends; the caller reconnects if need be.
+ * outcome. False: the archive failed. A database that works but cannot be written (disk full) is told as
+ * the outcome, if it can be; otherwise (connection or lease lost) the job was not given back and is
+ * due again when its lease ends. The caller reconnects if need be.
  */
 MUST_USE bool ingest_run_job(struct db *db, const struct source_lease *lease,
                              const struct ingest_settings *settings, struct err *err);

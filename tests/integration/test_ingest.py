@@ -6,7 +6,9 @@ loopback (imap+plain://). What a good source does is tested against Dovecot else
 """
 import base64
 import contextlib
+import os
 import re
+import signal
 import socket
 import threading
 
@@ -475,3 +477,25 @@ def test_more_messages_than_a_window_come_in_several(account):
     assert account.states() == stored(1, 150_000, 250_000)
     lists = [command for command in source.heard if command.endswith("(UID FLAGS)")]
     assert [command.split()[2] for command in lists] == ["1:100000", "100001:200000", "200001:*"]
+
+
+def test_an_archive_that_cannot_be_written_is_told_and_nothing_is_lost(account, holdfast):
+    keepers = holdfast.pids("keeper")
+    week, = holdfast.sql("SELECT 'spool_' || to_char(date_trunc('week', now()), 'YYYYMMDD')")[0]
+    source = Source((1, 2, 3))
+    account.add(source)
+    for pid in keepers:  # it would make the week again
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        holdfast.sql(f"ALTER TABLE spool DETACH PARTITION {week}")
+        said = account.sync(1)
+        assert "archive cannot be written" in said and "spool" in said
+        assert account.states() == {1: "pending", 2: "pending", 3: "pending"}
+        assert account.placements() == (0, 0, 0)
+        holdfast.sql(f"ALTER TABLE spool ATTACH PARTITION {week} FOR VALUES FROM (date_trunc('week', "
+                     "now())::date) TO (date_trunc('week', now())::date + 7)")
+        account.sync()
+    finally:
+        for pid in keepers:
+            os.kill(pid, signal.SIGCONT)
+    assert account.states() == stored(1, 2, 3)
