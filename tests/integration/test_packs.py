@@ -305,7 +305,7 @@ def test_killed_keepers_lose_nothing_and_leave_nothing_behind(new_dovecot, new_h
                      "(account_id) DO UPDATE SET requested_at = clock_timestamp()")
         # A keeper that was started again may have done it at once, for the request before.
         wait_for(lambda: leftovers(holdfast) or len(pack_paths(holdfast)) > before or holdfast.sql(
-            "SELECT FROM seal_request WHERE finished_at >= requested_at"), 120, "the keeper to begin")
+            "SELECT 1 FROM seal_request WHERE finished_at >= requested_at"), 120, "the keeper to begin")
         time.sleep(chance.uniform(0, 0.15))  # the random moment itself
         for pid in holdfast.pids("keeper"):
             os.kill(pid, signal.SIGKILL)
