@@ -27,7 +27,7 @@ struct ingest_client {
     uint64_t tag;        /* of the last command begun */
     struct ingest_client_options options;
     struct deadline next_beat;
-    size_t lent; /* octets at the front of the stream's buffer that the caller still looks at */
+    size_t lent;   /* octets at the front of the stream's buffer that the caller still looks at */
     bool has_body; /* of the response that is being received */
     uint32_t capabilities;
     bool knows_capabilities;

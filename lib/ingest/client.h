@@ -63,8 +63,8 @@ bool ingest_knows_capabilities(const struct ingest_client *client);
 void ingest_set_capabilities(struct ingest_client *client, const struct imap_words *words);
 void ingest_forget_capabilities(struct ingest_client *client); /* STARTTLS, login */
 
-bool ingest_was_stopped(const struct ingest_client *client);       /* by stop_fd */
-bool ingest_was_refused(const struct ingest_client *client);       /* asked to come back later */
+bool ingest_was_stopped(const struct ingest_client *client); /* by stop_fd */
+bool ingest_was_refused(const struct ingest_client *client); /* asked to come back later */
 void ingest_note_refused(struct ingest_client *client);
 uint64_t ingest_odd_responses(const struct ingest_client *client); /* unusable or not asked for */
 /* Of these, LIST responses: each is a mailbox that nobody will see. */

@@ -9,8 +9,6 @@
 
 #include <stdlib.h>
 
-#include <stdlib.h>
-
 enum {
     SEEN_FIRST_ROWS = 256
 };
@@ -185,8 +183,7 @@ static bool take_seen(void *context, const struct imap_response *response, struc
         .uid = fetch->uid.n,
         .has_flags = (fetch->has & IMAP_HAS_FLAGS) != 0,
         .flags = fetch->flags.system,
-        .internal_usec =
-            ingest_has_date(fetch) ? fetch->internaldate.usec : INT64_MIN,
+        .internal_usec = ingest_has_date(fetch) ? fetch->internaldate.usec : INT64_MIN,
     };
     if (seen->has_flags && !take_keywords(enumerator, &fetch->flags, seen, err))
         return false;

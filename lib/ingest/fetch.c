@@ -48,8 +48,8 @@ struct fetch {
     size_t span_count;
     struct flight flights[INGEST_FETCH_DEPTH];
     enum body_state body;
-    size_t refusals;  /* of single messages, since one was had */
-    struct err ended; /* nothing more is asked for, and this is why */
+    size_t refusals;                  /* of single messages, since one was had */
+    struct err ended;                 /* nothing more is asked for, and this is why */
     char refusal[FAILURE_TEXT_BYTES]; /* why begin refused the message that is being dropped */
 };
 

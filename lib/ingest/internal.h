@@ -28,8 +28,8 @@ enum {
     INGEST_BREAKS_PER_RUN = 50,
     INGEST_UID_RETRY_SECONDS = 60, /* doubled by each attempt (source_mark_failed) */
     INGEST_ARCHIVE_RETRY_SECONDS = 60,
-    INGEST_REPORT_MS = 500,        /* progress to the job row, at most so often */
-    INGEST_COMMIT_MS = 2000,       /* a batch that fills slowly is committed all the same */
+    INGEST_REPORT_MS = 500,  /* progress to the job row, at most so often */
+    INGEST_COMMIT_MS = 2000, /* a batch that fills slowly is committed all the same */
 };
 
 /* A mailbox of the run. */

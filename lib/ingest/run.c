@@ -342,7 +342,7 @@ static void tell_archive_failure(struct ingest_run *run, const struct err *failu
     char text[INGEST_OUTCOME_BYTES];
 
     if (failure->code == ERR_RETRY || failure->code == ERR_DENIED)
-        return; /* the connection is lost, or the lease */
+        return;                       /* the connection is lost, or the lease */
     vault_close_writer(&run->writer); /* rolls back what is open */
     (void)err_wrap(&told, "the archive cannot be written");
     ingest_write_failure(text, run->work.account.name, &told);

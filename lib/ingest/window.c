@@ -30,20 +30,37 @@ static void start_findings(struct findings *findings, struct arena *arena, size_
     };
 }
 
+/* As the placement has them: nothing was said of them. */
+static void keep_flags(struct vault_change *change, const struct source_known *known,
+                       const struct ingest_names *names, struct arena *arena)
+{
+    struct bytes *keywords = arena_new_array(arena, struct bytes, known->keywords.len * 8);
+
+    change->flags = known->flags;
+    change->keywords = keywords;
+    for (size_t i = 0; i < known->keywords.len * 8 && i < names->known_count; i++)
+        if ((known->keywords.ptr[i / 8] >> (i % 8) & 1) != 0)
+            keywords[change->keyword_count++] = names->names[i];
+}
+
 static void add_change(struct findings *findings, const struct ingest_seen *seen,
                        const struct source_known *known, const struct ingest_names *names,
                        struct arena *arena)
 {
-    struct bytes *keywords = arena_new_array(arena, struct bytes, seen->keyword_count);
+    struct vault_change *change = &findings->changes[findings->change_count++];
+    struct bytes *keywords;
 
+    *change = (struct vault_change){ .uid = known->placement_uid };
+    if (!seen->has_flags) {
+        keep_flags(change, known, names, arena);
+        return;
+    }
+    keywords = arena_new_array(arena, struct bytes, seen->keyword_count);
     for (size_t i = 0; i < seen->keyword_count; i++)
         keywords[i] = names->names[seen->keywords[i]];
-    findings->changes[findings->change_count++] = (struct vault_change){
-        .uid = known->placement_uid,
-        .flags = seen->has_flags ? seen->flags : known->flags,
-        .keywords = keywords,
-        .keyword_count = seen->keyword_count,
-    };
+    change->flags = seen->flags;
+    change->keywords = keywords;
+    change->keyword_count = seen->keyword_count;
 }
 
 static void add_finding(struct findings *findings, enum ingest_difference kind,

@@ -35,6 +35,7 @@ class Source:
         self.refused = set()        # any FETCH of octets with it gets NO
         self.refusal = "cannot read that"
         self.flags = {}             # uid: what stands between the parentheses
+        self.without_flags = set()  # the list has no FLAGS for it
         self.reversed = False
         self.chatty = False         # unsolicited responses between the asked ones
         self.more_mailboxes = []    # (name, reason why EXAMINE says NO)
@@ -138,7 +139,8 @@ class Source:
 
     def _list(self, connection, uid, with_date):
         date = f" INTERNALDATE {self._date(uid)}" if with_date else ""
-        self._say(connection, f"* 1 FETCH (UID {uid} FLAGS ({self.flags.get(uid, '')}){date})\r\n")
+        flags = "" if uid in self.without_flags else f" FLAGS ({self.flags.get(uid, '')})"
+        self._say(connection, f"* 1 FETCH (UID {uid}{flags}{date})\r\n")
         return True
 
     def _give(self, connection, uid):
@@ -209,6 +211,11 @@ def account(holdfast, request):
             return [row[0] for row in holdfast.sql(
                 "SELECT flags FROM placement WHERE account_id = (SELECT account_id FROM "
                 "account_name WHERE name = %s) ORDER BY uid", name)]
+
+        def keywords(self):
+            return [row[0] for row in holdfast.sql(
+                "SELECT bit_count(keywords) FROM placement WHERE account_id = (SELECT account_id "
+                "FROM account_name WHERE name = %s) ORDER BY uid", name)]
 
         def placements(self):
             return holdfast.sql(
@@ -440,6 +447,20 @@ def test_mail_that_vanishes_and_comes_back_is_recorded_both_times(account):
     account.sync()
     assert account.states() == stored(1, 2, 3)
     assert account.placements() == (3, 0, 3)
+
+
+def test_mail_that_comes_back_without_a_word_of_its_flags_keeps_them(account):
+    source = Source((1, 2))
+    source.flags = {2: "\\Seen work"}
+    account.add(source).sync()
+    taken = source.messages.pop(2)
+    account.sync()
+    source.messages[2] = taken
+    source.without_flags = {2}
+    account.sync()
+    assert account.placements() == (2, 0, 2)
+    assert account.flags() == [0, 1]
+    assert account.keywords() == [0, 1]
 
 
 def test_an_emptied_mailbox_is_kept(account):

@@ -298,10 +298,10 @@ TEST(errors_that_may_pass_are_isolated_and_three_in_a_row_are_the_mailboxs)
                        "h3 NO [UNAVAILABLE] Server error\r\n" /* 1:2 */
                        "h4 NO [UNAVAILABLE] Server error\r\n" /* 1 */
                        "* 2 FETCH (UID 2 BODY[] {1}\r\nb)\r\nh5 OK\r\n"
-                       "h6 NO [UNAVAILABLE] Server error\r\n" /* 3 */
-                       "h7 NO [UNAVAILABLE] Server error\r\n" /* 4:6 */
-                       "h8 NO [UNAVAILABLE] Server error\r\n" /* 4:5 */
-                       "h9 NO [UNAVAILABLE] Server error\r\n" /* 4 */
+                       "h6 NO [UNAVAILABLE] Server error\r\n"    /* 3 */
+                       "h7 NO [UNAVAILABLE] Server error\r\n"    /* 4:6 */
+                       "h8 NO [UNAVAILABLE] Server error\r\n"    /* 4:5 */
+                       "h9 NO [UNAVAILABLE] Server error\r\n"    /* 4 */
                        "h10 NO [UNAVAILABLE] Server error\r\n"), /* 5 */
                  uids, 6));
     CHECK_EQ_U64(b.err.code, ERR_ABSENT);
