@@ -67,6 +67,9 @@ INSERT INTO auditor_mailbox SELECT auditor_id, 1, 'Matters/v1' FROM auditor WHER
 INSERT INTO hold (matter_id, query, placed_by) SELECT matter_id, 'q', 'me' FROM matter;
 INSERT INTO retention_rule (retention_class, keep_for) VALUES ('c', '1 year');
 INSERT INTO audit_event (process, event) VALUES ('p', 'e');
+INSERT INTO seal_account (account_id) SELECT account_id FROM account;
+INSERT INTO seal_mailbox SELECT account_id, mailbox_id, 0, 0, 0, 0 FROM mailbox;
+INSERT INTO seal_request (account_id) SELECT account_id FROM account;
 INSERT INTO chain_entry (kind, merkle_root, signature) VALUES ('events', 'x', 'x');
 INSERT INTO login_failure (remote, minute) VALUES ('127.0.0.1', now());
 """
