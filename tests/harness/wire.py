@@ -19,7 +19,9 @@ class Wire:
         self.socket.sendall(octets)
 
     def unit(self):
-        """One response: its line, with every literal in place. b"" at the end of the stream."""
+        """One response: its line, with every literal in place. b"" at the end of the stream.
+
+        A stream that ends inside a literal is an EOFError: its octets are not a literal."""
         whole = b""
         while True:
             line = self.file.readline()
@@ -27,7 +29,10 @@ class Wire:
             literal = LITERAL.search(line)
             if not literal:
                 return whole
-            whole += self.file.read(int(literal[1]))
+            octets = self.file.read(int(literal[1]))
+            if len(octets) < int(literal[1]):
+                raise EOFError(f"{len(octets)} of {int(literal[1])} octets of a literal")
+            whole += octets
 
     def command(self, text, tag=None):
         """Sends one command; returns (tagged line, [untagged responses])."""
