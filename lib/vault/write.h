@@ -58,6 +58,9 @@ struct vault_index {
     struct bytes subject, from, to, cc, bcc;
     struct bytes structure, envelope, bodystructure;
     struct bytes notes; /* a JSON array; not NULL */
+    struct bytes
+        text; /* search text (text/record.h); NULL: longer than TEXT_RECORD_MAX, or not made */
+    uint32_t text_notes; /* TEXT_NOTE_*: what of the message that text does not hold */
 };
 
 /*
