@@ -229,6 +229,7 @@ CREATE TABLE message_index (
     parser_version  int    NOT NULL,
     header_bytes    bigint NOT NULL,                      -- with the empty line that ends it
     date_at         timestamptz,                          -- of the Date field
+    date_day        date,                                 -- its date as written: SENTSINCE ignores the zone
     message_id_text text,                                 -- of the Message-ID field
     reference_texts text[],
     subject_folded  text,

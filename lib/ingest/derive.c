@@ -108,6 +108,7 @@ static void derive_summary(struct ingest_deriver *deriver, const struct mime_par
                    mime_parser_header(deriver->parser), deriver->arena, &summary);
     out->has_date = summary.has_date;
     out->date_usec = summary.date.usec;
+    out->date_day = mime_date_day(&summary.date);
     if (summary.message_id.len > 0)
         out->message_id = summary.message_id;
     out->references = summary.references;

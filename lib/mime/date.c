@@ -9,6 +9,7 @@ enum {
     WORDS_MAX = 64, /* a date has six; the rest of a long value is not looked at */
     YEAR_PIVOT = 50,
     USEC_PER_MINUTE = 60 * 1000000,
+    DAY_MINUTES = 24 * 60,
 };
 
 struct parts {
@@ -160,4 +161,12 @@ bool mime_read_date(struct bytes value, struct mime_date *out)
         .has_zone = parts.has_zone,
     };
     return true;
+}
+
+int64_t mime_date_day(const struct mime_date *date)
+{
+    int64_t usec = date->usec + (int64_t)date->zone_minutes * USEC_PER_MINUTE;
+    int64_t day = usec / ((int64_t)DAY_MINUTES * USEC_PER_MINUTE);
+
+    return usec < day * DAY_MINUTES * USEC_PER_MINUTE ? day - 1 : day;
 }

@@ -17,3 +17,6 @@ struct mime_date {
 
 /* False: no date is to be made of it; *out is untouched. */
 MUST_USE bool mime_read_date(struct bytes value, struct mime_date *out);
+
+/* The date as it is written, in days since 1970: what SENTSINCE compares (RFC 3501 §6.4.4). */
+int64_t mime_date_day(const struct mime_date *date);

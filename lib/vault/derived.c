@@ -71,7 +71,7 @@ static void keep_row(struct vault_index *index, struct arena *arena)
 
 /* The columns of all rows that wait. */
 struct columns {
-    int64_t *header_bytes, *dates;
+    int64_t *header_bytes, *dates, *days;
     bool *has_no_date;
     int32_t *firsts, *counts;
     struct bytes *message_ids, *references, *subjects, *froms, *tos, *ccs, *bccs;
@@ -85,6 +85,7 @@ static struct columns make_columns(struct arena *arena, const struct vault_deriv
     return (struct columns){
         .header_bytes = arena_new_array(arena, int64_t, n),
         .dates = arena_new_array(arena, int64_t, n),
+        .days = arena_new_array(arena, int64_t, n),
         .has_no_date = arena_new_array(arena, bool, n),
         .firsts = arena_new_array(arena, int32_t, n),
         .counts = arena_new_array(arena, int32_t, n),
@@ -112,6 +113,7 @@ static void fill_columns(const struct vault_derived *derived, struct columns *co
         columns->header_bytes[i] = (int64_t)row->header_bytes;
         columns->has_no_date[i] = !row->has_date || !vault_is_date(row->date_usec, 0);
         columns->dates[i] = columns->has_no_date[i] ? 0 : row->date_usec;
+        columns->days[i] = columns->has_no_date[i] ? 0 : row->date_day;
         columns->firsts[i] = (int32_t)used + 1; /* PostgreSQL counts from 1 */
         columns->counts[i] = (int32_t)row->reference_count;
         for (size_t k = 0; k < row->reference_count; k++)
@@ -145,6 +147,7 @@ bool vault_queue_derived(struct vault_writer *writer, struct err *err)
                  DB_ARGS(DB_I64(writer->lease.account_id), DB_I32(derived->rows[0].parser_version),
                          DB_I64S(derived->message_ids, n), DB_I64S(c.header_bytes, n),
                          db_with_nulls(DB_TIMES(c.dates, n), c.has_no_date),
+                         db_with_nulls(DB_DATES(c.days, n), c.has_no_date),
                          DB_TEXTS(c.message_ids, n), DB_I32S(c.firsts, n), DB_I32S(c.counts, n),
                          DB_TEXTS(c.references, derived->reference_count), DB_TEXTS(c.subjects, n),
                          DB_TEXTS(c.froms, n), DB_TEXTS(c.tos, n), DB_TEXTS(c.ccs, n),

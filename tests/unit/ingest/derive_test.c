@@ -46,6 +46,7 @@ TEST(columns_say_what_the_header_says)
         CHECK(is(index.references[1], "r2@x"));
         CHECK(index.has_date);
         CHECK_EQ_I64(index.date_usec, INT64_C(978303600000000));
+        CHECK_EQ_I64(index.date_day, 11323); /* 1 January as written, 31 December in UTC */
         CHECK(index.cc.ptr == NULL);
         CHECK(is(index.notes, "[]"));
         CHECK(index.structure.len > 0 && index.envelope.len > 0);

@@ -158,3 +158,15 @@ TEST(a_summary_has_the_columns_of_the_index)
     arena_free(&arena);
     mime_free_parser(&parser);
 }
+
+TEST(the_day_of_a_date_is_the_one_that_is_written)
+{
+    struct mime_date date;
+
+    CHECK(mime_read_date(BYTES("Wed, 1 Jan 2020 23:30:00 -0500"), &date));
+    CHECK_EQ_I64(mime_date_day(&date), 18262);
+    CHECK(mime_read_date(BYTES("Thu, 2 Jan 2020 00:30:00 +0500"), &date));
+    CHECK_EQ_I64(mime_date_day(&date), 18263);
+    CHECK(mime_read_date(BYTES("31 Dec 1969 23:59:59 +0000"), &date));
+    CHECK_EQ_I64(mime_date_day(&date), -1);
+}

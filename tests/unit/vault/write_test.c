@@ -605,6 +605,7 @@ static void end_deriving(void *context, struct vault_index *out)
                                  .header_bytes = counting->octets,
                                  .has_date = counting->octets != 301,
                                  .date_usec = counting->octets == 302 ? INT64_MAX - 5 : 1000000,
+                                 .date_day = -1,
                                  .references = references,
                                  .reference_count = counting->octets % 4,
                                  .subject = BYTES("s"),
@@ -646,7 +647,9 @@ TEST(octets_that_are_new_are_derived_from_once_and_their_rows_stored)
                                 "$2::bigint IS NOT NULL AND i.header_bytes = m.size_bytes AND "
                                 "coalesce(array_length(reference_texts, 1), 0) = size_bytes % 4 "
                                 "AND (reference_texts IS NULL OR reference_texts[1] = 'a@b') "
-                                "AND (date_at IS NULL) = (size_bytes IN (301, 302))"),
+                                "AND (date_at IS NULL) = (size_bytes IN (301, 302)) "
+                                "AND coalesce(date_day, '1970-01-02') = CASE WHEN date_at IS NULL "
+                                "THEN date '1970-01-02' ELSE '1969-12-31' END"),
                  300);
     CHECK_EQ_I64(fixture_number(&f, COUNT_OF("message_index") " AND reference_texts[3] = "
                                                               "'c{,}\"@d' AND notes ? 'x' AND "
