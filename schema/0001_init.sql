@@ -493,6 +493,28 @@ BEGIN
 END
 $$;
 
+-- Accounts whose whole mailboxes an auditor may read, or an operator's session (auditor NULL; scope
+-- NULL: all). The one rule.
+CREATE FUNCTION reader_accounts(auditor bigint, scope bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+BEGIN
+    IF auditor IS NULL AND scope IS NOT NULL THEN
+        RETURN scope;
+    END IF;
+    IF auditor IS NULL
+       OR EXISTS (SELECT FROM access_grant g
+                   WHERE g.auditor_id = auditor AND g.revoked_at IS NULL
+                     AND g.account_id IS NULL AND g.matter_id IS NULL AND g.since IS NULL
+                     AND g.until IS NULL AND g.query IS NULL) THEN
+        RETURN ARRAY (SELECT a.account_id FROM account a);
+    END IF;
+    RETURN ARRAY (SELECT DISTINCT g.account_id FROM access_grant g
+                   WHERE g.auditor_id = auditor AND g.revoked_at IS NULL
+                     AND g.account_id IS NOT NULL AND g.since IS NULL AND g.until IS NULL
+                     AND g.query IS NULL);
+END
+$$;
+
 -- Accounts whose whole mailboxes the session may read.
 CREATE FUNCTION session_accounts() RETURNS bigint[]
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
@@ -502,20 +524,7 @@ BEGIN
     IF session.session_id IS NULL THEN
         RETURN '{}';
     END IF;
-    IF session.auditor_id IS NULL AND session.account_scope IS NOT NULL THEN
-        RETURN session.account_scope;
-    END IF;
-    IF session.auditor_id IS NULL
-       OR EXISTS (SELECT FROM access_grant g
-                   WHERE g.auditor_id = session.auditor_id AND g.revoked_at IS NULL
-                     AND g.account_id IS NULL AND g.matter_id IS NULL AND g.since IS NULL
-                     AND g.until IS NULL AND g.query IS NULL) THEN
-        RETURN ARRAY (SELECT a.account_id FROM account a);
-    END IF;
-    RETURN ARRAY (SELECT DISTINCT g.account_id FROM access_grant g
-                   WHERE g.auditor_id = session.auditor_id AND g.revoked_at IS NULL
-                     AND g.account_id IS NOT NULL AND g.since IS NULL AND g.until IS NULL
-                     AND g.query IS NULL);
+    RETURN reader_accounts(session.auditor_id, session.account_scope);
 END
 $$;
 
@@ -526,6 +535,50 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
     SELECT (l).session_id, (l).auditor_id, a.name, (l).expires_at
       FROM live_session() l LEFT JOIN auditor a ON a.auditor_id = (l).auditor_id
      WHERE (l).session_id IS NOT NULL
+$$;
+
+-- Sessions that wait for news (IDLE), all in one query, each by its own token (it lives by the rule of
+-- live_session(), which is here a join: 10,000 calls of a function take seconds), with the mailbox that it
+-- has selected (0: none) and what it was told of it. A row for each that is over, and for each whose
+-- mailbox is no longer so, as long as it may read it: whoever holds a token learns nothing here that
+-- he could not read with it.
+CREATE FUNCTION sessions_with_news(tokens text[], account_ids bigint[], mailbox_ids bigint[],
+                                   uidnexts bigint[], modseqs bigint[], counts bigint[])
+RETURNS TABLE (place bigint, is_live boolean)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+    WITH waiting AS MATERIALIZED (
+        SELECT w.place, w.account_id, s.session_id, s.auditor_id, s.account_scope,
+               w.mailbox_id <> 0 AND (m.uidnext, m.highestmodseq, m.messages)
+                   IS DISTINCT FROM (w.uidnext, w.modseq, w.messages) AS has_news
+          FROM unnest(tokens, account_ids, mailbox_ids, uidnexts, modseqs, counts) WITH ORDINALITY
+               AS w (token, account_id, mailbox_id, uidnext, modseq, messages, place)
+          LEFT JOIN LATERAL (
+               SELECT l.session_id, l.auditor_id, l.account_scope
+                 FROM login_session l LEFT JOIN auditor a USING (auditor_id)
+                WHERE l.token_hash = sha256(convert_to(w.token, 'UTF8'))
+                  AND l.revoked_at IS NULL AND l.expires_at > clock_timestamp()
+                  AND (l.auditor_id IS NULL
+                       OR (a.disabled_at IS NULL
+                           AND (a.expires_at IS NULL OR a.expires_at > clock_timestamp())))
+               OFFSET 0) s ON true
+          LEFT JOIN LATERAL (
+               SELECT b.uidnext, b.highestmodseq, b.messages FROM mailbox b
+                WHERE b.account_id = w.account_id AND b.mailbox_id = w.mailbox_id
+               OFFSET 0) m ON true
+    ), who AS MATERIALIZED (
+        SELECT d.auditor_id, d.account_scope,
+               reader_accounts(d.auditor_id, d.account_scope) AS accounts
+          FROM (SELECT DISTINCT auditor_id, account_scope FROM waiting
+                 WHERE session_id IS NOT NULL AND has_news) d
+    )
+    SELECT w.place, false FROM waiting w WHERE w.session_id IS NULL
+     UNION ALL
+    SELECT w.place, true
+      FROM waiting w
+      JOIN who ON who.auditor_id IS NOT DISTINCT FROM w.auditor_id
+              AND who.account_scope IS NOT DISTINCT FROM w.account_scope
+     WHERE w.session_id IS NOT NULL AND w.has_news AND w.account_id = ANY (who.accounts)
+     ORDER BY 1
 $$;
 
 -- Appends audit events, one array element each. tokens: of the session that acted, NULL for the

@@ -120,6 +120,8 @@ GRANT SELECT ON account_name, mailbox, mailbox_keyword, mailbox_disposed, messag
     TO holdfast_reader;
 GRANT SELECT (account_id, kind, created_at, removed_at) ON account TO holdfast_reader;
 GRANT EXECUTE ON FUNCTION session_accounts(), session_state(),
+                          sessions_with_news(text[], bigint[], bigint[], bigint[], bigint[],
+                                             bigint[]),
                           audit_append(text[], text[], bigint[], bigint[], jsonb[])
     TO holdfast_reader;
 

@@ -203,6 +203,20 @@ MUST_USE bool vault_read_placements(struct vault_reader *reader,
                                     const struct vault_placement_query *query, struct arena *arena,
                                     struct vault_placement_page *out, struct err *err);
 
+enum {
+    VAULT_CHANGED_MAX = 65536 /* UIDs that vault_find_changed names one by one */
+};
+
+/*
+ * UIDs of all messages whose MODSEQ is greater than changed_since, as ascending ranges, the last of
+ * which may end at UINT32_MAX. Others may be among them (all, where very many changed): the MODSEQ of
+ * a row decides. Costs steps for what changed and what is new, not for the mailbox.
+ */
+MUST_USE bool vault_find_changed(struct vault_reader *reader, int64_t account_id,
+                                 int64_t mailbox_id, uint64_t changed_since, struct arena *arena,
+                                 const struct vault_uid_range **out, size_t *count,
+                                 struct err *err);
+
 /* A placement found by the hash of its octets. */
 struct vault_found {
     int64_t account_id;

@@ -154,6 +154,28 @@ SELECT p.*, m.size_bytes, m.sha256, l.run_id, l.raw_offset
         WHERE l.account_id = $1 AND l.message_id = p.message_id OFFSET 0) l
  ORDER BY p.uid;
 
+-- UIDs of messages that changed after they had appeared: steps in the index placement_modseq.
+-- name: vault_placement_touched
+-- args: account_id bigint, mailbox_id bigint, changed_since bigint, most bigint
+WITH touched AS MATERIALIZED (
+    SELECT uid FROM placement
+     WHERE account_id = $1 AND mailbox_id = $2 AND modseq > $3 AND modseq > appeared_modseq
+     LIMIT $4)
+SELECT uid FROM touched ORDER BY uid;
+
+-- The last UID that was there at a MODSEQ (UIDs and appeared_modseq rise together): as many steps, from
+-- the end, as messages appeared since.
+-- name: vault_placement_last_at
+-- args: account_id bigint, mailbox_id bigint, modseq bigint
+SELECT uid FROM placement
+ WHERE account_id = $1 AND mailbox_id = $2 AND appeared_modseq <= $3
+ ORDER BY uid DESC LIMIT 1;
+
+-- Sessions that wait for news, each by its token.
+-- name: vault_watch_poll
+-- args: tokens text[], account_ids bigint[], mailbox_ids bigint[], uidnexts bigint[], modseqs bigint[], counts bigint[]
+SELECT place, is_live FROM sessions_with_news($1, $2, $3, $4, $5, $6);
+
 -- name: vault_placement_by_hash
 -- args: first_sha256 bytea, last_sha256 bytea, page bigint
 SELECT p.uid, p.flags, p.internal_at, p.internal_zone, p.archived_at, p.gone_at, p.modseq,

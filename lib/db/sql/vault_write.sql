@@ -14,12 +14,17 @@ SELECT renew_job($1, $2, $3::float8 * interval '1 millisecond', NULL);
 SELECT uidnext, highestmodseq FROM mailbox WHERE account_id = $1 AND mailbox_id = $2
    FOR NO KEY UPDATE;
 
+-- Tells the waiting sessions (vault/watch.h) once it is committed: a hint, which may be lost.
 -- name: vault_mailbox_grow
 -- args: account_id bigint, mailbox_id bigint, uidnext bigint, modseq bigint, messages bigint, unseen bigint, deleted bigint, octets bigint
-UPDATE mailbox
-   SET uidnext = $3, highestmodseq = $4, messages = messages + $5, unseen = unseen + $6,
-       deleted = deleted + $7, octets = octets + $8
- WHERE account_id = $1 AND mailbox_id = $2;
+WITH grown AS (
+    UPDATE mailbox
+       SET uidnext = $3, highestmodseq = $4, messages = messages + $5, unseen = unseen + $6,
+           deleted = deleted + $7, octets = octets + $8
+     WHERE account_id = $1 AND mailbox_id = $2
+    RETURNING account_id, mailbox_id
+)
+SELECT pg_notify('holdfast_mailbox', account_id || ' ' || mailbox_id) FROM grown;
 
 -- name: vault_keyword_numbers
 -- args: account_id bigint, mailbox_id bigint
