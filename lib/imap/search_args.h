@@ -41,6 +41,9 @@ enum imap_search_kind {
     IMAP_SEARCH_BODY,
     IMAP_SEARCH_TEXT,
     IMAP_SEARCH_HEADER, /* field and text; an empty text asks whether the field is there */
+    /* Not of IMAP, no command gives them: search/language.h does. */
+    IMAP_SEARCH_ATTACHMENT, /* has an attachment, as message_index says */
+    IMAP_SEARCH_SHA256,     /* text: the front of the hash of its octets, lower case hex */
 };
 
 struct imap_search_key {

@@ -45,6 +45,8 @@ static const struct search_key_row rows[] = {
     [IMAP_SEARCH_BODY]       = { "BODY",       SEARCH_ARG_LATER,    NULL },
     [IMAP_SEARCH_TEXT]       = { "TEXT",       SEARCH_ARG_LATER,    NULL },
     [IMAP_SEARCH_HEADER]     = { "HEADER",     SEARCH_ARG_LATER,    NULL },
+    [IMAP_SEARCH_ATTACHMENT] = { "ATTACHMENT", SEARCH_ARG_LATER,    NULL },
+    [IMAP_SEARCH_SHA256]     = { "SHA256",     SEARCH_ARG_LATER,    NULL },
 };
 // clang-format on
 

@@ -65,11 +65,11 @@ bool search_query_is_mixed(const struct search_query *query);
 
 /* ---- per account and mailbox ---------------------------------------------------------------- */
 
-/* What decides account:, in: and mailbox:. Borrowed. */
+/* What decides account:, in: and mailbox:. Borrowed. (SPECIAL-USE does not: a source may change it,
+ * and an export must find the same again.) */
 struct search_place {
     struct bytes account_name;
-    struct bytes path;        /* "/" between levels, UTF-8 */
-    struct bytes special_use; /* "\Trash"; empty: none */
+    struct bytes path; /* "/" between levels, UTF-8 */
 };
 
 /* False: no mailbox of this account can have a hit. */
