@@ -6,6 +6,7 @@
 #   BUILD=dir    build somewhere else       V=1     show the commands      CC=clang
 #   M=module     only this module's units, corpus replay, format
 #   K=expr T=file  pytest -k expression and file for test-integration
+#   TEST_JOBS=3  files of integration tests at a time
 #   FUZZ_SECONDS=60  per fuzz target        DESTDIR= PREFIX=/usr/local   for install
 #
 # Each lib/<module>/ becomes one archive. lib/LAYERS says which archives a module may need, and a
@@ -260,7 +261,9 @@ PYTEST = HOLDFAST_BIN=$(abspath $(B)/bin) HOLDFAST_RELEASE_BIN=$(abspath $(BUILD
          HOLDFAST_VARIANT=$(VARIANT) HOLDFAST_MIME_DUMP=$(abspath $(B)/tests/mime_dump) \
          PYTHONDONTWRITEBYTECODE=1 \
          $(PYTHON) -m pytest -p no:cacheprovider -ra $(if $(SLOW),,-m "not slow") \
-         $(if $(K),-k "$(K)") $(PYTEST_ARGS)
+         $(if $(T),,$(BESIDE)) $(if $(K),-k "$(K)") $(PYTEST_ARGS)
+# A whole run takes files side by side: they mostly wait.
+BESIDE = -n $(or $(TEST_JOBS),3) --dist loadfile
 
 test-integration: bin $(B)/tests/mime_dump ## against PostgreSQL and Dovecot; K=expression T=file SLOW=1 choose
 	$(Q)$(PYTEST) $(if $(T),$(if $(wildcard $(T)),$(T),tests/integration/$(T)),tests/integration)

@@ -2,6 +2,7 @@
 """Temporary folders that unprivileged services can enter, free ports, waiting with a deadline."""
 import os
 import pathlib
+import random
 import shutil
 import socket
 import tempfile
@@ -23,10 +24,25 @@ class Place:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+# Below the ephemeral ports, so that no client's connection takes one between choice and use; a slice
+# for each of pytest-xdist's workers.
+PORTS_PER_WORKER = 2000
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PORTS = iter(random.sample(range(10240 + WORKER % 10 * PORTS_PER_WORKER,
+                                 10240 + (WORKER % 10 + 1) * PORTS_PER_WORKER), PORTS_PER_WORKER))
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port of loopback that nobody listens at; never the same twice."""
+    for port in PORTS:
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise AssertionError("no port is free")
 
 
 def wait_for(condition, seconds, what):
