@@ -165,6 +165,13 @@ static bool run_page(struct vault_reader *reader, const struct vault_placement_q
                 DB_VAULT_PLACEMENT_PAGE_INDEX,
                 DB_ARGS(account, mailbox, firsts, lasts, page, DB_I64(VAULT_INDEX_PAGE_BYTES)) },
             1, result, err);
+    if (query->as_of_modseq > 0)
+        return vault_run_queries(
+            reader,
+            &(struct vault_query){
+                DB_VAULT_PLACEMENT_PAGE_AT,
+                DB_ARGS(account, mailbox, firsts, lasts, DB_I64(query->as_of_modseq), page) },
+            1, result, err);
     if (query->changed_since > 0)
         return vault_run_queries(
             reader,
@@ -205,6 +212,8 @@ bool vault_read_placements(struct vault_reader *reader, const struct vault_place
 
     assert(query->limit >= 1 && query->limit <= LIMIT_PAGE_ROWS);
     assert(query->changed_since == 0 || (query->columns & VAULT_WITH_INDEX) != VAULT_WITH_INDEX);
+    assert(query->as_of_modseq == 0 ||
+           (query->columns == VAULT_WITH_LOCATOR && query->changed_since == 0));
     choose_ranges(query, &ask);
     if (ask.count == 0) {
         *out = page;

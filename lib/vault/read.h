@@ -187,6 +187,8 @@ struct vault_placement_query {
     size_t range_count;
     uint32_t after_uid;     /* 0, then through_uid of the page before */
     uint64_t changed_since; /* only rows whose MODSEQ is greater, without index; 0: all */
+    uint64_t as_of_modseq;  /* flags, keywords and disappearance as of then, and VAULT_WITH_LOCATOR
+                               (octets.run_id 0: the locator is missing); 0: as now */
     unsigned columns;       /* enum vault_columns, or 0 */
     size_t limit;           /* 1 … LIMIT_PAGE_ROWS */
 };
