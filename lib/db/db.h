@@ -152,6 +152,13 @@ size_t db_queued(const struct db *db);
 MUST_USE bool db_pipeline_end(struct db *db, struct db_result **results, size_t count,
                               struct err *err);
 
+/*
+ * Sends all of it and does not wait: the server works while the caller does something else, and
+ * db_pipeline_end takes the answers. Nothing but that and db_pipeline_cancel may be called on the
+ * connection meanwhile. Failure: the pipeline is over.
+ */
+MUST_USE bool db_pipeline_send(struct db *db, struct err *err);
+
 /* Leaves the pipeline and forgets every answer; nothing when none is open. */
 void db_pipeline_cancel(struct db *db);
 

@@ -56,6 +56,7 @@ struct db {
     struct buf scratch; /* encoded parameters of one statement */
 
     bool is_in_pipeline;
+    bool is_sent; /* the pipeline, with its sync: only its answers are missing */
     bool has_queued_commit;
     struct db_queue_entry *queue; /* owned; grows to DB_QUEUE_MAX */
     size_t queue_len, queue_cap;

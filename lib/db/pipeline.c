@@ -2,10 +2,12 @@
 /*
  * db/pipeline.c - many statements, one wait.
  *
- *   (run) --db_pipeline_begin--> OPEN --db_pipeline_end--> (run)
- *                                OPEN --db_pipeline_cancel, any failure--> (run) or broken
+ *   (run) --db_pipeline_begin--> OPEN --db_pipeline_send--> SENT --db_pipeline_end--> (run)
+ *                                OPEN --db_pipeline_end--> (run)
+ *                                OPEN, SENT --db_pipeline_cancel, any failure--> (run) or broken
  *
  *   OPEN: db->queue lists what was sent, in the order in which answers will come.
+ *   SENT: the server has all of it, the sync too.
  */
 #include "db/internal.h"
 
@@ -21,6 +23,7 @@ bool db_pipeline_begin(struct db *db, struct err *err)
     if (db_is_broken(db) || PQenterPipelineMode(db->pg) == 0)
         return db_fail_lost(db, "pipeline", err);
     db->is_in_pipeline = true;
+    db->is_sent = false;
     db->has_queued_commit = false;
     db->queue_len = 0;
     db->queue_runs = 0;
@@ -86,7 +89,7 @@ static bool queue_entry(struct db *db, enum db_queue_kind kind, enum db_statemen
 bool db_queue_as(struct db *db, enum db_queue_kind kind, enum db_statement statement,
                  struct db_args args, struct err *err)
 {
-    assert(db->is_in_pipeline && "no pipeline is open");
+    assert(db->is_in_pipeline && !db->is_sent && "no pipeline is open");
     if (queue_entry(db, kind, statement, args, err))
         return true;
     db_pipeline_cancel(db);
@@ -209,6 +212,17 @@ static void leave_pipeline(struct db *db)
         db->is_lost = true;
 }
 
+bool db_pipeline_send(struct db *db, struct err *err)
+{
+    assert(db->is_in_pipeline && !db->is_sent && "no pipeline is open");
+    if ((PQpipelineSync(db->pg) != 0 || db_fail_lost(db, "pipeline", err)) && db_flush(db, err)) {
+        db->is_sent = true;
+        return true;
+    }
+    leave_pipeline(db);
+    return false;
+}
+
 bool db_pipeline_end(struct db *db, struct db_result **results, size_t count, struct err *err)
 {
     bool is_ok;
@@ -216,8 +230,9 @@ bool db_pipeline_end(struct db *db, struct db_result **results, size_t count, st
     assert(db->is_in_pipeline && "no pipeline is open");
     assert((results == NULL || count == db->queue_runs) && "room for every result");
     db->round_trips++;
-    is_ok = PQpipelineSync(db->pg) != 0 || db_fail_lost(db, "pipeline", err);
-    is_ok = is_ok && db_flush(db, err) && take_answers(db, results, err);
+    if (!db->is_sent && !db_pipeline_send(db, err))
+        return false;
+    is_ok = take_answers(db, results, err);
     leave_pipeline(db);
     if (!is_ok && results != NULL)
         for (size_t i = 0; i < count; i++)
@@ -235,9 +250,10 @@ void db_pipeline_cancel(struct db *db)
 
     if (!db->is_in_pipeline)
         return;
-    if (!db->is_in_tx && db->queue_len > 0)
+    if (!db->is_in_tx && !db->is_sent && db->queue_len > 0)
         db->is_lost = true;
-    if (!db_is_broken(db) && (PQpipelineSync(db->pg) == 0 || !db_flush(db, &ignored)))
+    if (!db_is_broken(db) && !db->is_sent &&
+        (PQpipelineSync(db->pg) == 0 || !db_flush(db, &ignored)))
         db->is_lost = true;
     if (!db_is_broken(db))
         (void)take_answers(db, NULL, &ignored);

@@ -44,6 +44,33 @@ TEST(a_pipeline_costs_one_round_trip_and_gives_every_result_in_order)
     CHECK(db_run_ok(db, DB_SESSION_NOW, DB_NO_ARGS, &err));
 }
 
+TEST(a_pipeline_that_was_sent_is_done_while_nobody_waits_for_it)
+{
+    CLEANUP(db_close) struct db *db = test_db(DB_ROLE_OWNER);
+    struct db_result *results[2] = { NULL };
+    struct db_tx tx = { 0 };
+    struct err err = { 0 };
+
+    if (db == NULL)
+        return;
+    for (int is_cancelled = 0; is_cancelled < 2; is_cancelled++) {
+        CHECK(db_pipeline_begin(db, &err));
+        CHECK(db_begin(db, DB_READ_COMMITTED, &tx, &err));
+        CHECK(queue_token(db, "a", &err) && queue_token(db, "b", &err));
+        CHECK(db_commit(&tx, &err));
+        CHECK(db_pipeline_send(db, &err));
+        if (is_cancelled) {
+            db_pipeline_cancel(db);
+            CHECK(!db_is_broken(db));
+        } else {
+            CHECK(db_pipeline_end(db, results, 2, &err));
+            CHECK_BYTES(db_bytes(results[1], 0, 0), BYTES("b"));
+            free_results(results, 2);
+        }
+        CHECK(db_run_ok(db, DB_SESSION_NOW, DB_NO_ARGS, &err));
+    }
+}
+
 TEST(a_pipeline_may_lie_within_a_transaction_that_goes_on)
 {
     CLEANUP(db_close) struct db *db = test_db(DB_ROLE_OWNER);
