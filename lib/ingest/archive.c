@@ -97,7 +97,7 @@ static bool end(void *context, const struct imap_fetch_response *message, struct
     if (!is_done)
         return false;
     run->arriving_bytes += message->body_bytes;
-    if (vault_batch_is_full(run->writer) || deadline_has_passed(run->next_commit))
+    if (deadline_has_passed(run->next_commit)) /* a full one is sent by itself */
         return ingest_commit(run, err);
     return true;
 }

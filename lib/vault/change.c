@@ -237,7 +237,8 @@ bool vault_record_changes(struct vault_writer *writer, int64_t mailbox_id,
             *changed = 0;
         return true;
     }
-    is_ok = record(writer, mailbox_id, changes, count, results, changed, err);
+    is_ok = vault_settle(writer, err) &&
+            record(writer, mailbox_id, changes, count, results, changed, err);
     if (!is_ok) {
         db_pipeline_cancel(writer->db);
         db_rollback(&writer->tx);

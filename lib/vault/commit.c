@@ -86,12 +86,12 @@ static void sort_hashes(struct commit *commit)
     }
 }
 
-static struct commit prepare(struct vault_writer *writer)
+static struct commit prepare(struct vault_writer *writer, const struct vault_batch *batch)
 {
     struct arena *arena = writer->arena;
-    size_t count = writer->batch.count;
+    size_t count = batch->count;
     struct commit commit = { .writer = writer,
-                             .batch = &writer->batch,
+                             .batch = batch,
                              .arena = arena,
                              .outcomes = arena_new_array(arena, struct outcome, count),
                              .by_hash = arena_new_array(arena, struct outcome *, count),
@@ -100,7 +100,7 @@ static struct commit prepare(struct vault_writer *writer)
                              .changes = vault_make_change_set(arena, count) };
 
     for (size_t i = 0; i < count; i++)
-        commit.outcomes[i].entry = &writer->batch.entries[i];
+        commit.outcomes[i].entry = &batch->entries[i];
     sort_hashes(&commit);
     return commit;
 }
@@ -451,7 +451,7 @@ static bool write_all(struct commit *commit, struct err *err)
                                     err) &&
            queue_placements(commit, account, mailbox, err) &&
            queue_source_uids(commit, account, mailbox, err) && db_commit(&writer->tx, err) &&
-           db_pipeline_end(writer->db, NULL, 0, err);
+           db_pipeline_send(writer->db, err);
 }
 
 /* ---- both ---------------------------------------------------------------------------------- */
@@ -470,7 +470,7 @@ static bool settle_large(struct commit *commit, struct db_result **results, stru
     writer->stored_octets = 0;
     vault_free_results(results, LOOK_MAX);
     arena_reset(writer->arena);
-    *commit = prepare(writer);
+    *commit = prepare(writer, commit->batch);
     if (!db_savepoint_undo(&writer->tx, err) || !look(commit, results, err) ||
         !decide(commit, results, err))
         return false;
@@ -479,20 +479,28 @@ static bool settle_large(struct commit *commit, struct db_result **results, stru
     return true;
 }
 
-static void add_counts(struct vault_writer *writer, const struct commit *commit)
+static void finish_counts(struct commit *commit)
 {
-    struct vault_counts *total = &writer->counts;
+    struct vault_counts *counts = &commit->counts;
 
-    total->messages += commit->batch->count;
-    total->placed += commit->counts.placed;
-    total->new_messages += commit->counts.new_messages;
-    total->new_octets += commit->counts.new_octets;
-    total->stored_octets += writer->stored_octets;
-    total->keywords_dropped += commit->counts.keywords_dropped;
+    counts->messages = commit->batch->count;
+    counts->stored_octets = commit->writer->stored_octets;
     for (size_t i = 0; i < commit->batch->count; i++) {
-        total->matched += commit->outcomes[i].is_matched;
-        total->repeated += commit->outcomes[i].is_repeated;
+        counts->matched += commit->outcomes[i].is_matched;
+        counts->repeated += commit->outcomes[i].is_repeated;
     }
+}
+
+static void add_counts(struct vault_counts *total, const struct vault_counts *counts)
+{
+    total->messages += counts->messages;
+    total->placed += counts->placed;
+    total->new_messages += counts->new_messages;
+    total->matched += counts->matched;
+    total->repeated += counts->repeated;
+    total->new_octets += counts->new_octets;
+    total->stored_octets += counts->stored_octets;
+    total->keywords_dropped += counts->keywords_dropped;
 }
 
 static bool run(struct commit *commit, struct db_result **results, struct err *err)
@@ -508,19 +516,17 @@ static bool run(struct commit *commit, struct db_result **results, struct err *e
     return write_all(commit, err);
 }
 
-bool vault_commit_entries(struct vault_writer *writer, struct err *err)
+/* On success the batch is on its way; a failure leaves nothing of it. */
+static bool start(struct vault_writer *writer, const struct vault_batch *batch, struct err *err)
 {
     struct db_result *results[LOOK_MAX] = { NULL };
-    struct commit commit;
-    bool is_ok;
+    struct commit commit = prepare(writer, batch);
+    bool is_ok = run(&commit, results, err);
 
-    if (writer->batch.count == 0)
-        return true;
-    commit = prepare(writer);
-    is_ok = run(&commit, results, err);
     if (is_ok) {
-        add_counts(writer, &commit);
-        vault_clear_batch(&writer->batch);
+        finish_counts(&commit);
+        writer->sent_counts = commit.counts;
+        writer->is_in_flight = true;
     } else {
         db_pipeline_cancel(writer->db);
         db_rollback(&writer->tx);
@@ -528,4 +534,49 @@ bool vault_commit_entries(struct vault_writer *writer, struct err *err)
     vault_free_results(results, LOOK_MAX);
     arena_reset(writer->arena);
     return is_ok;
+}
+
+bool vault_settle(struct vault_writer *writer, struct err *err)
+{
+    if (writer->sent->count == 0)
+        return true;
+    if (!writer->is_in_flight && !start(writer, writer->sent, err))
+        return false;
+    writer->is_in_flight = false;
+    if (!db_pipeline_end(writer->db, NULL, 0, err))
+        return false;
+    add_counts(&writer->counts, &writer->sent_counts);
+    vault_clear_batch(writer->sent);
+    return true;
+}
+
+bool vault_send_entries(struct vault_writer *writer, struct err *err)
+{
+    struct vault_batch *filled = writer->batch;
+
+    if (!vault_settle(writer, err))
+        return false;
+    if (filled->count == 0)
+        return true;
+    if (!start(writer, filled, err))
+        return false;
+    writer->batch = writer->sent;
+    writer->sent = filled;
+    return true;
+}
+
+bool vault_commit_entries(struct vault_writer *writer, struct err *err)
+{
+    return vault_send_entries(writer, err) && vault_settle(writer, err);
+}
+
+void vault_forget_entries(struct vault_writer *writer)
+{
+    struct err ignored = { 0 };
+
+    if (writer->is_in_flight)
+        (void)!db_pipeline_end(writer->db, NULL, 0, &ignored);
+    writer->is_in_flight = false;
+    vault_clear_batch(writer->sent);
+    vault_clear_batch(writer->batch);
 }

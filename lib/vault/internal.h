@@ -127,7 +127,11 @@ struct vault_writer {
     struct db *db; /* borrowed */
     struct vault_lease lease;
     enum vault_writer_state state;
-    struct vault_batch batch;
+    struct vault_batch batches[2];
+    struct vault_batch *batch; /* that is being filled */
+    struct vault_batch *sent;  /* not known to be committed yet; empty: all before `batch` is */
+    bool is_in_flight;         /* `sent` and its COMMIT are with the server; else they failed */
+    struct vault_counts sent_counts;
     uint64_t announced_bytes; /* of the message in progress */
     uint64_t written_bytes;
     struct vault_counts counts; /* committed and not yet told */
@@ -161,7 +165,17 @@ MUST_USE bool vault_end_large(struct vault_writer *writer, const struct vault_ar
 
 /* ---- commit.c: one transaction for a batch, or the end of one for a large message ------------- */
 
+/* Waits for the batch that is in flight; one that had failed is tried again first. */
+MUST_USE bool vault_settle(struct vault_writer *writer, struct err *err);
+
+/* Settles, then sends what was filled with its COMMIT, without waiting for that. */
+MUST_USE bool vault_send_entries(struct vault_writer *writer, struct err *err);
+
+/* Both batches are committed. */
 MUST_USE bool vault_commit_entries(struct vault_writer *writer, struct err *err);
+
+/* Both batches are empty; what is in flight has ended, either way. */
+void vault_forget_entries(struct vault_writer *writer);
 
 /* ---- change.c -------------------------------------------------------------------------------- */
 

@@ -76,7 +76,7 @@ bool vault_end_large(struct vault_writer *writer, const struct vault_arrival *ar
 
     if (!store_finish_large(writer->run, &sha256, &size_bytes, err) ||
         !vault_drain_large(writer, err) ||
-        !vault_add_entry(&writer->batch, arrival, &sha256, 0, size_bytes, err))
+        !vault_add_entry(writer->batch, arrival, &sha256, 0, size_bytes, err))
         return false;
     return vault_commit_entries(writer, err);
 }

@@ -13,8 +13,11 @@
  *         vault_begin_message(writer, literal.size_bytes, err)
  *         vault_write_message(writer, octets, err) …
  *         vault_end_message(writer, &arrival, err)          or vault_abort_message(writer)
- *         if (vault_batch_is_full(writer)) vault_commit_batch(writer, &counts, err)
  *     vault_commit_batch(writer, &counts, err)
+ *
+ * A batch that is full is sent with its COMMIT by vault_begin_message, which does not wait: the
+ * database works while the next batch fills. The connection is the writer's alone until
+ * vault_commit_batch (or vault_close_writer), which waits for all of it.
  *
  *     CLOSED --vault_begin_batch--> FILLING --vault_begin_message--> IN_MESSAGE
  *     IN_MESSAGE --vault_end_message, vault_abort_message--> FILLING
@@ -25,7 +28,8 @@
  * is already stored never gets a second placement, so after a crash, or an ERR_RETRY whose outcome
  * is unknown, the caller simply fetches and commits again (vault/README.md 2).
  *
- * Memory: a batch (LIMIT_BATCH_BYTES), what the deriver holds, and about 4 MiB, whatever the size of a message.
+ * Memory: two batches (LIMIT_BATCH_BYTES each), what the deriver holds, and about 4 MiB, whatever the
+ * size of a message.
  */
 #pragma once
 
@@ -81,7 +85,7 @@ MUST_USE bool vault_open_writer(struct db *db, const struct vault_lease *lease,
                                 const struct vault_deriver *deriver, struct vault_writer **out,
                                 struct err *err);
 
-/* Rolls back what is open. */
+/* Rolls back what is open. A batch that was sent ends first. */
 void vault_close_writer(struct vault_writer **writer);
 
 /* ---- mailboxes ----------------------------------------------------------------------------- */
@@ -147,7 +151,8 @@ MUST_USE bool vault_begin_batch(struct vault_writer *writer, int64_t mailbox_id,
 
 /*
  * announced_bytes: size of the literal. When it does not fit the batch, the messages before it are
- * committed first; over LIMIT_BATCH_BYTES it gets a transaction of its own, open until
+ * sent first, and those sent before them are waited for: a failure may be theirs, and they are kept as
+ * by vault_commit_batch. Over LIMIT_BATCH_BYTES all before it is committed, and it gets a transaction of its own, open until
  * vault_end_message, which commits it: the connection is the writer's alone meanwhile. ERR_LIMIT: over LIMIT_MESSAGE_BYTES; the batch stays.
  */
 MUST_USE bool vault_begin_message(struct vault_writer *writer, uint64_t announced_bytes,
@@ -172,7 +177,7 @@ void vault_abort_message(struct vault_writer *writer);
 
 bool vault_batch_is_full(const struct vault_writer *writer);
 
-/* Messages that await vault_commit_batch. */
+/* Messages that are not known to be committed. */
 size_t vault_batch_messages(const struct vault_writer *writer);
 
 /*

@@ -22,8 +22,12 @@ bool vault_open_writer(struct db *db, const struct vault_lease *lease,
     if (deriver != NULL)
         writer->deriver = *deriver;
     writer->derived.arena = arena_create(SIZE_MAX);
-    writer->batch.octets = buf_create(LIMIT_BATCH_BYTES);
-    writer->batch.arena = arena_create(ARENA_BYTES);
+    for (size_t i = 0; i < ARRAY_LEN(writer->batches); i++) {
+        writer->batches[i].octets = buf_create(LIMIT_BATCH_BYTES);
+        writer->batches[i].arena = arena_create(ARENA_BYTES);
+    }
+    writer->batch = &writer->batches[0];
+    writer->sent = &writer->batches[1];
     writer->arena = arena_create(ARENA_BYTES);
     writer->run = store_create_run_writer(vault_put_frame, writer);
     *out = writer;
@@ -35,9 +39,12 @@ void vault_close_writer(struct vault_writer **writer)
     if (*writer == NULL)
         return;
     db_rollback(&(*writer)->tx);
+    vault_forget_entries(*writer);
     store_free_run_writer(&(*writer)->run);
-    buf_free(&(*writer)->batch.octets);
-    arena_free(&(*writer)->batch.arena);
+    for (size_t i = 0; i < ARRAY_LEN((*writer)->batches); i++) {
+        buf_free(&(*writer)->batches[i].octets);
+        arena_free(&(*writer)->batches[i].arena);
+    }
     arena_free(&(*writer)->arena);
     arena_free(&(*writer)->derived.arena);
     free(*writer);
@@ -67,6 +74,8 @@ bool vault_begin_tx(struct vault_writer *writer, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *renewed = NULL;
 
+    if (!vault_settle(writer, err))
+        return false;
     if (db_pipeline_begin(writer->db, err) &&
         db_begin(writer->db, DB_READ_COMMITTED, &writer->tx, err) &&
         vault_queue_renew(writer, err) && db_pipeline_end(writer->db, &renewed, 1, err) &&
@@ -85,9 +94,11 @@ bool vault_begin_batch(struct vault_writer *writer, int64_t mailbox_id, int32_t 
     if (epoch < 1)
         return err_fail(err, ERR_SYNTAX, "source epoch %d", epoch);
     db_rollback(&writer->tx);
-    vault_clear_batch(&writer->batch);
-    writer->batch.mailbox_id = mailbox_id;
-    writer->batch.epoch = epoch;
+    vault_forget_entries(writer);
+    for (size_t i = 0; i < ARRAY_LEN(writer->batches); i++) {
+        writer->batches[i].mailbox_id = mailbox_id;
+        writer->batches[i].epoch = epoch;
+    }
     writer->counts = (struct vault_counts){ 0 };
     writer->state = VAULT_FILLING;
     return true;
@@ -95,13 +106,18 @@ bool vault_begin_batch(struct vault_writer *writer, int64_t mailbox_id, int32_t 
 
 bool vault_batch_is_full(const struct vault_writer *writer)
 {
-    return writer->batch.count == LIMIT_BATCH_MESSAGES ||
-           writer->batch.octets.len == LIMIT_BATCH_BYTES;
+    return writer->batch->count == LIMIT_BATCH_MESSAGES ||
+           writer->batch->octets.len == LIMIT_BATCH_BYTES;
 }
 
 size_t vault_batch_messages(const struct vault_writer *writer)
 {
-    return writer->batch.count;
+    return writer->sent->count + writer->batch->count;
+}
+
+static bool has_room(const struct vault_batch *batch, uint64_t bytes)
+{
+    return batch->count < LIMIT_BATCH_MESSAGES && bytes <= LIMIT_BATCH_BYTES - batch->octets.len;
 }
 
 bool vault_begin_message(struct vault_writer *writer, uint64_t announced_bytes, struct err *err)
@@ -112,9 +128,8 @@ bool vault_begin_message(struct vault_writer *writer, uint64_t announced_bytes, 
     if (announced_bytes > LIMIT_MESSAGE_BYTES)
         return err_fail(err, ERR_LIMIT, "message of %ju bytes, at most %ju are archived",
                         (uintmax_t)announced_bytes, (uintmax_t)LIMIT_MESSAGE_BYTES);
-    if ((is_large || writer->batch.count == LIMIT_BATCH_MESSAGES ||
-         announced_bytes > LIMIT_BATCH_BYTES - writer->batch.octets.len) &&
-        !vault_commit_entries(writer, err))
+    if (is_large ? !vault_commit_entries(writer, err)
+                 : !has_room(writer->batch, announced_bytes) && !vault_send_entries(writer, err))
         return false;
     writer->announced_bytes = announced_bytes;
     writer->written_bytes = 0;
@@ -136,8 +151,8 @@ bool vault_write_message(struct vault_writer *writer, struct bytes octets, struc
             writer->deriver.octets(writer->deriver.context, octets);
         return store_write_large(writer->run, octets, err);
     }
-    buf_append(&writer->batch.octets, octets);
-    if (writer->batch.octets.has_failed) /* its ceiling was checked: there is no memory */
+    buf_append(&writer->batch->octets, octets);
+    if (writer->batch->octets.has_failed) /* its ceiling was checked: there is no memory */
         return err_fail(err, ERR_SYSTEM, "no memory for a batch");
     return true;
 }
@@ -145,7 +160,7 @@ bool vault_write_message(struct vault_writer *writer, struct bytes octets, struc
 static bool end_small(struct vault_writer *writer, const struct vault_arrival *arrival,
                       struct err *err)
 {
-    struct vault_batch *batch = &writer->batch;
+    struct vault_batch *batch = writer->batch;
     size_t start = batch->octets.len - (size_t)writer->written_bytes;
     struct crypto_sha256 sha256 =
         crypto_hash(bytes_slice(buf_bytes(&batch->octets), start, SIZE_MAX));
@@ -181,17 +196,17 @@ void vault_abort_message(struct vault_writer *writer)
     case VAULT_FILLING:
         return;
     case VAULT_IN_MESSAGE:
-        writer->batch.octets.has_failed = false;
-        writer->batch.octets.len = 0; /* where the last whole message ends */
-        if (writer->batch.count > 0) {
-            const struct vault_entry *last = &writer->batch.entries[writer->batch.count - 1];
+        writer->batch->octets.has_failed = false;
+        writer->batch->octets.len = 0; /* where the last whole message ends */
+        if (writer->batch->count > 0) {
+            const struct vault_entry *last = &writer->batch->entries[writer->batch->count - 1];
 
-            writer->batch.octets.len = last->start + (size_t)last->size_bytes;
+            writer->batch->octets.len = last->start + (size_t)last->size_bytes;
         }
         break;
     case VAULT_IN_LARGE:
         db_rollback(&writer->tx);
-        vault_clear_batch(&writer->batch);
+        vault_clear_batch(writer->batch);
         break;
     }
     writer->state = VAULT_FILLING;
