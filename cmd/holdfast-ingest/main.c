@@ -17,7 +17,7 @@
 
 enum {
     CONNECT_MS = 60000,
-    IDLE_MS = 1000,    /* between two looks for work */
+    IDLE_MS = 1000,    /* between two looks for work; a request is told at once (LISTEN) */
     TROUBLE_MS = 2000, /* after a failure of the database */
 };
 
@@ -39,6 +39,21 @@ static bool run_one(struct db *db, const struct ingest_settings *settings, bool 
            (!*has_run || ingest_run_job(db, &lease, settings, err));
 }
 
+/* Until somebody asks for a run, or a look is due. True: stop. */
+static bool wait_for_work(struct process *process, struct db *db)
+{
+    struct db_notice notice;
+    struct err unheard = { 0 };
+    bool has_one = true;
+
+    if (process_wait_for(process, db_fd(db), IDLE_MS))
+        return true;
+    while (has_one)
+        if (!db_take_notice(db, &notice, &has_one, &unheard))
+            return process_wait(process, IDLE_MS); /* the next look finds out what it is */
+    return false;
+}
+
 /* True: stop. */
 static bool mend(struct process *process, struct db *db, struct err *err)
 {
@@ -46,7 +61,7 @@ static bool mend(struct process *process, struct db *db, struct err *err)
     err_clear(err);
     if (process_wait(process, TROUBLE_MS))
         return true;
-    if (!db_reset_if_broken(db, err))
+    if (!db_reset_if_broken(db, err) || !db_listen(db, SOURCE_JOB_CHANNEL, err))
         err_clear(err); /* tried again in the next round */
     return false;
 }
@@ -68,7 +83,7 @@ static void work(struct process *process, struct db *db)
         if (!run_one(db, &settings, &has_run, &err)) {
             if (mend(process, db, &err))
                 return;
-        } else if (!has_run && process_wait(process, IDLE_MS)) {
+        } else if (!has_run && wait_for_work(process, db)) {
             return;
         }
     }
@@ -84,7 +99,8 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "holdfast-ingest: %s\n", err.text);
         return err_exit_status(err.code);
     }
-    if (!process_connect(&process, CONNECT_MS, &db, &err)) {
+    if (!process_connect(&process, CONNECT_MS, &db, &err) ||
+        !db_listen(db, SOURCE_JOB_CHANNEL, &err)) {
         log_error(&process.log, "no database", F_ERR(&err));
         process_end(&process);
         return err_exit_status(err.code);

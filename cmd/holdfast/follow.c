@@ -19,8 +19,9 @@
 #include <unistd.h>
 
 enum {
-    LOOK_MS = 200,
-    LINE_MS = 10000, /* between two plain lines */
+    LOOK_MS = 200,      /* between two looks at the jobs */
+    LOOK_FIRST_MS = 20, /* doubled by each look: a run that finds nothing new is short */
+    LINE_MS = 10000,    /* between two plain lines */
     EXIT_INTERRUPTED = 130,
     WATCH_ARENA_BYTES = 1 << 20,
     STATUS_LINE_COLUMNS = 78,
@@ -36,6 +37,7 @@ struct follow {
     bool is_terminal;
     bool has_line; /* an updating line stands on the terminal */
     int status;
+    int look_ms;
     struct arena *arena;
     struct deadline next_line;
 };
@@ -185,8 +187,9 @@ static bool wait_a_little(struct follow *f, int signal_fd, bool *is_interrupted)
         { .fd = f->cli->session.holdfastd_fd, .events = POLLIN },
     };
 
-    if (poll(polls, 2, LOOK_MS) < 0 && errno != EINTR)
+    if (poll(polls, 2, f->look_ms) < 0 && errno != EINTR)
         return err_errno(&f->cli->err, "wait");
+    f->look_ms = f->look_ms * 2 < LOOK_MS ? f->look_ms * 2 : LOOK_MS;
     *is_interrupted = polls[0].revents != 0;
     if (*is_interrupted)
         return false;
@@ -288,6 +291,7 @@ int cli_follow(struct cli *cli, const struct cli_run *runs, size_t count, bool i
         .count = count,
         .is_test = is_test,
         .is_terminal = isatty(STDOUT_FILENO) == 1,
+        .look_ms = LOOK_FIRST_MS,
         .arena = arena,
         .next_line = deadline_after_ms(LINE_MS),
     };

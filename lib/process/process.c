@@ -182,17 +182,23 @@ bool process_must_stop(const struct process *process)
     return process_wait(process, 0);
 }
 
-bool process_wait(const struct process *process, int64_t ms)
+bool process_wait_for(const struct process *process, int fd, int64_t ms)
 {
-    struct pollfd stop = { .fd = process->stop_fd, .events = POLLIN };
+    struct pollfd polls[2] = { { .fd = process->stop_fd, .events = POLLIN },
+                               { .fd = fd, .events = POLLIN } };
     struct deadline deadline = deadline_after_ms(ms);
 
     for (;;) {
-        int ready = poll(&stop, 1, deadline_poll_ms(deadline));
+        int ready = poll(polls, ARRAY_LEN(polls), deadline_poll_ms(deadline));
 
         if (ready > 0)
-            return true;
+            return polls[0].revents != 0;
         if (ready == 0 || deadline_has_passed(deadline))
             return false;
     }
+}
+
+bool process_wait(const struct process *process, int64_t ms)
+{
+    return process_wait_for(process, -1, ms);
 }

@@ -57,3 +57,6 @@ bool process_must_stop(const struct process *process);
 
 /* Waits until asked to stop or until ms have passed; true: stop. */
 bool process_wait(const struct process *process, int64_t ms);
+
+/* As process_wait, and ends with false when fd is readable too (-1: none). */
+bool process_wait_for(const struct process *process, int fd, int64_t ms);

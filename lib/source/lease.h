@@ -25,6 +25,9 @@ enum {
     SOURCE_LEASE_SECONDS = 60
 }; /* renewed by every commit, and by source_renew in between */
 
+/* For db_listen: somebody asked for a run. */
+#define SOURCE_JOB_CHANNEL "holdfast_job"
+
 struct source_lease {
     int64_t job_id;
     int64_t fence;

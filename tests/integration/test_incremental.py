@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A second run fetches what is new and nothing else, records what changed, and alters nothing."""
 import re
+import time
 
 import pytest
 
 from harness import mail
+from harness.place import wait_for
 
 
 @pytest.fixture
@@ -89,6 +91,8 @@ def test_a_uidvalidity_change_loses_nothing_and_stores_nothing_twice(installed):
     dovecot.stop()
     for path in dovecot.maildir("alice").glob("dovecot*"):
         path.unlink()
+    last = holdfast.sql("SELECT max(uidvalidity) FROM source_epoch")[0][0]
+    wait_for(lambda: int(time.time()) > last, 5, "a new second: Dovecot's UIDVALIDITY is the time")
     dovecot.start()
     client = dovecot.client("alice")
     client.select("INBOX", readonly=True)

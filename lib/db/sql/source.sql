@@ -81,6 +81,7 @@ UPDATE job j
  WHERE j.account_id = $1 AND j.kind = 'sync' AND a.account_id = $1 AND NOT a.is_paused
    AND a.removed_at IS NULL;
 
+-- Idle workers listen: a hint, they look once a second anyway.
 -- name: source_job_request
 -- args: account_id bigint, kind text
 INSERT INTO job (account_id, kind, requested_at)
@@ -89,7 +90,7 @@ VALUES ($1, $2, clock_timestamp())
    SET is_active = true, requested_at = clock_timestamp(),
        due_at = CASE WHEN job.lease_owner IS NULL THEN least(job.due_at, now())
                      ELSE job.due_at END
-RETURNING job_id, requested_at;
+RETURNING job_id, requested_at, pg_notify('holdfast_job', '')::text;
 
 -- name: source_job_watch
 -- args: job_id bigint, requested_at timestamptz
