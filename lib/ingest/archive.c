@@ -18,11 +18,17 @@ static bool judge(struct ingest_run *run, bool is_done, const struct err *err)
     return is_done;
 }
 
+/* The batch before it may have failed while it was committed. */
 static bool begin(void *context, uint64_t announced_bytes, struct err *err)
 {
     struct ingest_run *run = context;
+    bool is_done = vault_begin_message(run->writer, announced_bytes, err);
 
-    if (!judge(run, vault_begin_message(run->writer, announced_bytes, err), err))
+    if (!is_done && err->code == ERR_RETRY) { /* a serialization failure, say: what waits is kept */
+        err_clear(err);
+        is_done = vault_begin_message(run->writer, announced_bytes, err);
+    }
+    if (!judge(run, is_done, err))
         return false;
     run->is_in_large = announced_bytes > LIMIT_BATCH_BYTES;
     return true;
@@ -111,6 +117,21 @@ struct ingest_sink ingest_make_sink(struct ingest_run *run)
         .end = end,
         .abort = give_up,
     };
+}
+
+bool ingest_prolong_lease(void *context, struct err *err)
+{
+    struct ingest_run *run = context;
+    bool is_settled;
+
+    if (run->is_in_large)
+        return true; /* the vault's transaction holds the job's row: nobody can claim it */
+    is_settled = run->writer == NULL || vault_settle_batch(run->writer, err);
+    if (!is_settled && err->code == ERR_RETRY) {
+        err_clear(err);
+        is_settled = vault_settle_batch(run->writer, err);
+    }
+    return ingest_archive(run, is_settled) && ingest_report(run, true, err);
 }
 
 bool ingest_report(struct ingest_run *run, bool is_urgent, struct err *err)

@@ -93,6 +93,9 @@ struct ingest_sink ingest_make_sink(struct ingest_run *run);
 MUST_USE bool ingest_commit(struct ingest_run *run, struct err *err);
 MUST_USE bool ingest_report(struct ingest_run *run, bool is_urgent, struct err *err);
 
+/* The beat of the client, a struct ingest_run *: the source is slow, the job is still ours. */
+MUST_USE bool ingest_prolong_lease(void *context, struct err *err);
+
 /* window.c: what the enumeration showed, made known. *is_replaced: the UIDs stand for other messages
  * now (a source without UIDVALIDITY): open a new epoch and begin again. */
 MUST_USE bool ingest_apply_window(struct ingest_run *run, struct ingest_target *target,

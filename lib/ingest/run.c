@@ -16,14 +16,6 @@ enum {
 
 /* ---- connection ---- */
 
-static bool prolong_lease(void *context, struct err *err)
-{
-    struct ingest_run *run = context;
-
-    /* While the vault's transaction holds the job's row, nobody else can claim it. */
-    return run->is_in_large || ingest_report(run, true, err);
-}
-
 static void disconnect(struct ingest_run *run)
 {
     if (run->client == NULL)
@@ -38,7 +30,7 @@ static bool connect_source(struct ingest_run *run, struct err *err)
 {
     struct ingest_client_options options = {
         .stop_fd = run->settings->stop_fd,
-        .beat = prolong_lease,
+        .beat = ingest_prolong_lease,
         .context = run,
     };
 

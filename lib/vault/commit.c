@@ -540,6 +540,7 @@ bool vault_settle(struct vault_writer *writer, struct err *err)
 {
     if (writer->sent->count == 0)
         return true;
+    assert((writer->is_in_flight || writer->state != VAULT_IN_LARGE) && "octets are not held");
     if (!writer->is_in_flight && !start(writer, writer->sent, err))
         return false;
     writer->is_in_flight = false;

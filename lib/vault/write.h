@@ -17,7 +17,7 @@
  *
  * A batch that is full is sent with its COMMIT by vault_begin_message, which does not wait: the
  * database works while the next batch fills. The connection is the writer's alone until
- * vault_commit_batch (or vault_close_writer), which waits for all of it.
+ * vault_commit_batch, vault_settle_batch or vault_close_writer, which wait for it.
  *
  *     CLOSED --vault_begin_batch--> FILLING --vault_begin_message--> IN_MESSAGE
  *     IN_MESSAGE --vault_end_message, vault_abort_message--> FILLING
@@ -152,8 +152,10 @@ MUST_USE bool vault_begin_batch(struct vault_writer *writer, int64_t mailbox_id,
 /*
  * announced_bytes: size of the literal. When it does not fit the batch, the messages before it are
  * sent first, and those sent before them are waited for: a failure may be theirs, and they are kept as
- * by vault_commit_batch. Over LIMIT_BATCH_BYTES all before it is committed, and it gets a transaction of its own, open until
- * vault_end_message, which commits it: the connection is the writer's alone meanwhile. ERR_LIMIT: over LIMIT_MESSAGE_BYTES; the batch stays.
+ * by vault_commit_batch (ERR_RETRY: the same call may be made again). Over LIMIT_BATCH_BYTES all before
+ * it is committed, and it gets a transaction of its own, open until vault_end_message, which commits
+ * it: the connection is the writer's alone meanwhile. ERR_LIMIT: over LIMIT_MESSAGE_BYTES; the batch
+ * stays.
  */
 MUST_USE bool vault_begin_message(struct vault_writer *writer, uint64_t announced_bytes,
                                   struct err *err);
@@ -174,6 +176,12 @@ MUST_USE bool vault_end_message(struct vault_writer *writer, const struct vault_
 
 /* Forgets the message that was begun; earlier ones of the batch stay. Nothing when none was begun. */
 void vault_abort_message(struct vault_writer *writer);
+
+/*
+ * Waits for a batch that was sent, so that the connection is free for statements of others; messages
+ * in progress go on. Failure: as of vault_commit_batch. Not within a message over LIMIT_BATCH_BYTES.
+ */
+MUST_USE bool vault_settle_batch(struct vault_writer *writer, struct err *err);
 
 bool vault_batch_is_full(const struct vault_writer *writer);
 

@@ -204,12 +204,18 @@ void vault_abort_message(struct vault_writer *writer)
             writer->batch->octets.len = last->start + (size_t)last->size_bytes;
         }
         break;
-    case VAULT_IN_LARGE:
+    case VAULT_IN_LARGE: /* all before it is committed; its octets are not held */
         db_rollback(&writer->tx);
-        vault_clear_batch(writer->batch);
+        vault_forget_entries(writer);
         break;
     }
     writer->state = VAULT_FILLING;
+}
+
+bool vault_settle_batch(struct vault_writer *writer, struct err *err)
+{
+    assert(writer->state != VAULT_IN_LARGE);
+    return vault_settle(writer, err);
 }
 
 bool vault_commit_batch(struct vault_writer *writer, struct vault_counts *counts, struct err *err)

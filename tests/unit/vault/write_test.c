@@ -287,43 +287,6 @@ TEST(commit_that_failed_keeps_the_batch_for_another_try)
     fixture_close(&f);
 }
 
-TEST(batch_in_flight_that_failed_is_kept_and_stored_once)
-{
-    struct vault_counts counts;
-    struct fixture f;
-
-    if (!fixture_open(&f))
-        return;
-    fixture_begin(&f);
-    for (uint32_t i = 1; i <= LIMIT_BATCH_MESSAGES + 1; i++)
-        fixture_put(&f, i, fixture_mail(&f, 10, i)); /* the last one sends those before it */
-    test_sql(f.owner, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = "
-                      "'holdfast_ingest'");
-    CHECK(!vault_commit_batch(f.writer, &counts, ERR));
-    CHECK_EQ_U64(fixture_err.code, ERR_RETRY);
-    CHECK_EQ_U64(vault_batch_messages(f.writer), LIMIT_BATCH_MESSAGES + 1);
-    MUST(db_reset_if_broken(f.ingest, ERR));
-    counts = fixture_commit(&f);
-    CHECK_EQ_U64(counts.messages, LIMIT_BATCH_MESSAGES + 1);
-    CHECK_EQ_U64(counts.placed + counts.repeated, LIMIT_BATCH_MESSAGES + 1);
-    CHECK_EQ_I64(fixture_number(&f, COUNT_OF("placement")), LIMIT_BATCH_MESSAGES + 1);
-    fixture_close(&f);
-}
-
-TEST(batch_in_flight_when_the_writer_closes_is_in_the_archive)
-{
-    struct fixture f;
-
-    if (!fixture_open(&f))
-        return;
-    fixture_begin(&f);
-    for (uint32_t i = 1; i <= LIMIT_BATCH_MESSAGES + 1; i++)
-        fixture_put(&f, i, fixture_mail(&f, 10, i));
-    vault_close_writer(&f.writer);
-    CHECK_EQ_I64(fixture_number(&f, COUNT_OF("placement")), LIMIT_BATCH_MESSAGES);
-    fixture_close(&f);
-}
-
 TEST(keywords_are_numbered_once_whatever_their_case_and_unstorable_ones_are_counted)
 {
     struct fixture f;
