@@ -241,9 +241,12 @@ CREATE TABLE message_index (
     envelope        bytea,                                -- as it is sent (RFC 9051 §7.5.2)
     bodystructure   bytea,
     notes           jsonb  NOT NULL DEFAULT '[]',
+    text_notes      int    NOT NULL DEFAULT 0,            -- what of it cannot be searched: TEXT_NOTE_* bits
     PRIMARY KEY (account_id, message_id),
     FOREIGN KEY (account_id, message_id) REFERENCES message (account_id, message_id)
 );
+CREATE INDEX message_index_unsearched ON message_index (account_id, message_id)
+    WHERE text_notes <> 0;
 
 -- (mailbox, UID) -> message, with what the source said about it last.
 -- flags: 1 \Seen, 2 \Answered, 4 \Flagged, 8 \Deleted, 16 \Draft (imap/flags.h).

@@ -56,7 +56,8 @@ struct vault_index {
     uint64_t header_bytes;
     bool has_date;
     int64_t date_usec; /* outside the years 1 to 9999 it is not stored */
-    int64_t date_day;  /* the date as it was written, days since 1970; not stored without date_usec */
+    int64_t
+        date_day; /* the date as it was written, days since 1970; not stored without date_usec */
     struct bytes message_id;
     const struct bytes *references;
     size_t reference_count;

@@ -610,7 +610,8 @@ static void end_deriving(void *context, struct vault_index *out)
                                  .reference_count = counting->octets % 4,
                                  .subject = BYTES("s"),
                                  .envelope = counting->envelope,
-                                 .notes = BYTES("[\"x\"]") };
+                                 .notes = BYTES("[\"x\"]"),
+                                 .text_notes = counting->octets == 303 ? 5 : 0 };
 }
 
 static void reopen_with_deriver(struct fixture *f, struct counting *counting)
@@ -648,6 +649,7 @@ TEST(octets_that_are_new_are_derived_from_once_and_their_rows_stored)
                                 "coalesce(array_length(reference_texts, 1), 0) = size_bytes % 4 "
                                 "AND (reference_texts IS NULL OR reference_texts[1] = 'a@b') "
                                 "AND (date_at IS NULL) = (size_bytes IN (301, 302)) "
+                                "AND text_notes = CASE WHEN size_bytes = 303 THEN 5 ELSE 0 END "
                                 "AND coalesce(date_day, '1970-01-02') = CASE WHEN date_at IS NULL "
                                 "THEN date '1970-01-02' ELSE '1969-12-31' END"),
                  300);
