@@ -1,33 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * holdfast show: one message. The octets are read by a child that has no more rights in the database
- * than an auditor has: the reader's role and a token of its own, which is audited.
+ * holdfast show: one message, read by a child with an auditor's rights (reader.c).
  */
-#include "audit/append.h"
-#include "auth/session.h"
-#include "base/clock.h"
-#include "base/fd.h"
-#include "db/cluster.h"
 #include "holdfast/cli.h"
-#include "source/account.h"
-#include "vault/pack.h"
 #include "vault/read.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 enum {
-    TOKEN_SECONDS = 3600, /* a large message through a slow pipe */
     HASH_DIGITS_MIN = 8,
     PLACES_MAX = 100,
-    BORROW_MS = 10000,
 };
 
 /* What was asked for: a hash, or a place. */
@@ -37,19 +21,6 @@ struct wanted {
     uint32_t uid;
     bool is_raw;
 };
-
-/* What the child is told over a pipe once everything is open. Wiped by both. */
-struct order {
-    struct conf_runtime runtime;
-    size_t token_len, password_len; /* password_len 0: libpq's own means */
-    uint8_t token[AUDIT_TOKEN_BYTES];
-    uint8_t password[256];
-};
-
-static void wipe_order(struct order *order)
-{
-    secret_wipe(order, sizeof *order);
-}
 
 /* ---- what is wanted -------------------------------------------------------------------------------- */
 
@@ -145,22 +116,6 @@ static bool find_place(struct vault_reader *reader, const struct wanted *wanted,
     return true;
 }
 
-static bool audit_show(struct db_pool *pool, const struct secret *token,
-                       const struct vault_found *place, struct err *err)
-{
-    CLEANUP(db_pool_return) struct db_loan loan = { 0 };
-    struct audit_event event = {
-        .kind = AUDIT_SHOW,
-        .token = secret_bytes(token),
-        .account_id = place->account_id,
-        .mailbox_id = place->mailbox_id,
-        .fields = AUDIT_FIELDS(AUDIT_I64("uid", place->placement.uid)),
-    };
-
-    return db_pool_borrow(pool, deadline_after_ms(BORROW_MS), &loan, err) &&
-           audit_append_one(loan.db, &event, err);
-}
-
 static void print_facts(const struct found *found)
 {
     CLEANUP(buf_free) struct buf hex = buf_create(2 * CRYPTO_SHA256_BYTES);
@@ -206,150 +161,43 @@ static bool print_octets(void *context, struct bytes octets, struct err *err)
     return true;
 }
 
-static bool show(struct cli *cli, const struct wanted *wanted, const struct order *order,
-                 struct err *err)
+static int show(struct cli_reader *reader, void *context)
 {
-    CLEANUP(secret_free) struct secret *token = NULL;
-    CLEANUP(secret_free) struct secret *password = NULL;
-    CLEANUP(db_pool_free) struct db_pool *pool = NULL;
-    CLEANUP(vault_close_reader) struct vault_reader *reader = NULL;
-    struct operate_session place = { .conf = cli->conf, .runtime = order->runtime };
-    struct vault_pack_opener opener = { vault_open_pack_in_folder, cli_packs_dir(cli) };
-    struct db_target target;
+    const struct wanted *wanted = context;
+    struct cli *cli = reader->cli;
+    const struct vault_placement *placement;
+    struct audit_event event = { .kind = AUDIT_SHOW };
     struct found found;
 
-    if (!secret_create(bytes_of(order->token, order->token_len), &token, err) ||
-        (order->password_len > 0 &&
-         !secret_create(bytes_of(order->password, order->password_len), &password, err)))
-        return false;
-    target = operate_session_target(&place, db_role_name(DB_ROLE_READER), password);
-    if (!db_pool_create(&target, 1, &pool, err) ||
-        !vault_open_reader(pool, token, &opener, &reader, err))
-        return false;
-    if (wanted->hash.len > 0 ? !find_hash(reader, wanted, cli->arena, &found, err)
-                             : !find_place(reader, wanted, cli->arena, &found, err))
-        return false;
+    if (wanted->hash.len > 0 ? !find_hash(reader->vault, wanted, cli->arena, &found, &cli->err)
+                             : !find_place(reader->vault, wanted, cli->arena, &found, &cli->err))
+        return cli_fail(cli);
+    placement = &found.places[0].placement;
+    event.account_id = found.places[0].account_id;
+    event.mailbox_id = found.places[0].mailbox_id;
+    event.fields = AUDIT_FIELDS(AUDIT_I64("uid", placement->uid));
     /* First the record, then the content. */
-    if (!audit_show(pool, token, &found.places[0], err))
-        return err_wrap(err, "audit");
+    if (!cli_append_audit(reader, &event))
+        return cli_fail(cli);
     if (!wanted->is_raw)
         print_facts(&found);
-    return vault_stream_octets(reader, &found.places[0].placement.octets, 0,
-                               found.places[0].placement.size_bytes, print_octets,
-                               (void *)(uintptr_t)wanted, err);
-}
-
-static void run_child(struct cli *cli, const struct wanted *wanted, int orders)
-{
-    CLEANUP(wipe_order) struct order order;
-    size_t len = 0;
-    int status = EXIT_SUCCESS;
-
-    (void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
-    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    while (len < sizeof order) {
-        ssize_t got = read(orders, (uint8_t *)&order + len, sizeof order - len);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            _exit(EXIT_FAILURE); /* the parent has said why */
-        len += (size_t)got;
-    }
-    if (!show(cli, wanted, &order, &cli->err))
-        status = cli_fail(cli);
-    if (fflush(stdout) != 0 && status == EXIT_SUCCESS)
-        status = EXIT_FAILURE;
-    _exit(status);
+    if (!vault_stream_octets(reader->vault, &placement->octets, 0, placement->size_bytes,
+                             print_octets, context, &cli->err))
+        return cli_fail(cli);
+    return EXIT_SUCCESS;
 }
 
 /* ---- the parent -------------------------------------------------------------------------------------- */
 
-static bool copy_secret(const struct secret *secret, uint8_t *out, size_t size, size_t *len,
-                        struct err *err)
+/* A place names its account; a hash may be anywhere. */
+static bool prepare(struct cli *cli, void *context, const int64_t **accounts, size_t *count,
+                    int64_t *number)
 {
-    struct bytes octets = secret_bytes(secret);
+    const struct wanted *wanted = context;
+    struct cli_list names = { .items = { wanted->account }, .count = 1 };
 
-    if (octets.len > size)
-        return err_fail(err, ERR_LIMIT, "a secret is too long");
-    memcpy(out, octets.ptr, octets.len);
-    *len = octets.len;
-    return true;
-}
-
-/* A token that sees no more accounts than needed. */
-static bool mint_token(struct cli *cli, const struct wanted *wanted, struct secret **out)
-{
-    int64_t account_id;
-
-    if (wanted->hash.len > 0)
-        return auth_mint_operator_session(cli->session.db, NULL, 0, TOKEN_SECONDS, out, &cli->err);
-    return source_find_account(cli->session.db, wanted->account, &account_id, &cli->err) &&
-           auth_mint_operator_session(cli->session.db, &account_id, 1, TOKEN_SECONDS, out,
-                                      &cli->err);
-}
-
-static bool give_order(struct cli *cli, const struct secret *token, int orders)
-{
-    CLEANUP(wipe_order) struct order order = { .runtime = cli->session.runtime };
-    CLEANUP(secret_free) struct secret *password = NULL;
-
-    if (!db_read_password(cli->conf->holdfast.data_dir, DB_ROLE_READER, &password, &cli->err)) {
-        if (cli->conf->database.url[0] == '\0' || cli->err.code != ERR_ABSENT)
-            return false;
-        err_clear(&cli->err);
-    } else if (!copy_secret(password, order.password, sizeof order.password, &order.password_len,
-                            &cli->err)) {
-        return false;
-    }
-    return copy_secret(token, order.token, sizeof order.token, &order.token_len, &cli->err) &&
-           fd_write_all(orders, bytes_of(&order, sizeof order), &cli->err);
-}
-
-static int wait_for(pid_t pid)
-{
-    int status;
-
-    while (waitpid(pid, &status, 0) < 0) {
-        if (errno != EINTR)
-            return EXIT_FAILURE;
-    }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
-}
-
-static int show_by_child(struct cli *cli, const struct wanted *wanted)
-{
-    CLEANUP(secret_free) struct secret *token = NULL;
-    CLEANUP(fd_close) int orders = -1;
-    bool is_ordered;
-    int status;
-    int ends[2];
-    pid_t pid;
-
-    if (pipe2(ends, O_CLOEXEC) != 0) {
-        (void)err_errno(&cli->err, "pipe");
-        return cli_fail(cli);
-    }
-    orders = ends[1];
-    pid = fork(); /* before there is any secret or connection to inherit */
-    if (pid == 0) {
-        fd_close(&orders);
-        run_child(cli, wanted, ends[0]);
-    }
-    fd_close(&ends[0]);
-    if (pid < 0) {
-        (void)err_errno(&cli->err, "start the reading child");
-        return cli_fail(cli);
-    }
-    is_ordered = cli_open(cli, OPERATE_SERVICE_DATABASE) && mint_token(cli, wanted, &token) &&
-                 give_order(cli, token, orders);
-    fd_close(&orders);
-    status = wait_for(pid);
-    if (!is_ordered)
-        return cli_fail(cli);
-    if (!auth_end_session(cli->session.db, token, &cli->err))
-        return cli_fail(cli);
-    return status;
+    (void)number;
+    return wanted->hash.len > 0 || cli_find_accounts(cli, &names, accounts, count);
 }
 
 int cmd_show(struct cli *cli, int argc, char **argv)
@@ -377,5 +225,5 @@ int cmd_show(struct cli *cli, int argc, char **argv)
         return cli_refuse(cli);
     if (!cli_settle(cli, OPERATE_SERVICE_DATABASE))
         return cli_fail(cli);
-    return show_by_child(cli, &wanted);
+    return cli_read_by_child(cli, &(struct cli_reading){ show, prepare, &wanted });
 }
