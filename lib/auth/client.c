@@ -73,15 +73,15 @@ bool auth_log_out(const struct auth_client *client, const struct secret *token,
 }
 
 bool auth_open_pack(const struct auth_client *client, const struct secret *token,
-                    int64_t account_id, int64_t pack_id, struct deadline deadline, int *fd,
-                    struct err *err)
+                    int64_t account_id, int64_t pack_id, bool is_text, struct deadline deadline,
+                    int *fd, struct err *err)
 {
     CLEANUP(gate_wipe) struct gate_datagram store = { 0 };
     CLEANUP(fd_close) int passed = -1;
     struct gate_reply reply;
     struct gate_request request = {
         .kind = GATE_OPEN_PACK,
-        .open_pack = { secret_bytes(token), account_id, pack_id },
+        .open_pack = { secret_bytes(token), account_id, pack_id, is_text },
     };
 
     if (!ask(client, &request, &store, &reply, &passed, deadline, err))

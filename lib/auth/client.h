@@ -46,8 +46,8 @@ MUST_USE bool auth_log_out(const struct auth_client *client, const struct secret
 /*
  * A descriptor, O_RDONLY, of a pack of an account whose whole mailboxes the session may read; the
  * caller's to close. ERR_DENIED: the session is over or does not cover the account. ERR_ABSENT: no
- * such pack, or its file is gone.
+ * such pack, or its file is gone. is_text: of its text segment instead, which lies beside it.
  */
 MUST_USE bool auth_open_pack(const struct auth_client *client, const struct secret *token,
-                             int64_t account_id, int64_t pack_id, struct deadline deadline, int *fd,
-                             struct err *err);
+                             int64_t account_id, int64_t pack_id, bool is_text,
+                             struct deadline deadline, int *fd, struct err *err);

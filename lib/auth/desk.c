@@ -267,14 +267,14 @@ static bool find_pack(struct auth_desk *desk, const struct gate_open_pack *ask,
     return true;
 }
 
-static bool open_pack_file(const struct auth_desk *desk, int64_t account_id, const char *name,
-                           int *out, struct err *err)
+static bool open_pack_file(const struct auth_desk *desk, const struct gate_open_pack *ask,
+                           const char *name, int *out, struct err *err)
 {
     CLEANUP(fd_close) int fd = -1;
     char path[PATH_MAX];
     struct stat st;
-    int len = snprintf(path, sizeof path, "%s/packs/%jd/%s.tar.zst", desk->data_dir,
-                       (intmax_t)account_id, name);
+    int len = snprintf(path, sizeof path, "%s/packs/%jd/%s.%s", desk->data_dir,
+                       (intmax_t)ask->account_id, name, ask->is_text ? "text" : "tar.zst");
 
     if (len < 0 || (size_t)len >= sizeof path)
         return err_fail(err, ERR_LIMIT, "a pack's path is too long");
@@ -306,7 +306,7 @@ static bool answer_open_pack(struct auth_desk *desk, const struct gate_open_pack
         return err_fail(err, ERR_ABSENT, "pack %jd of account %jd is not in the file system",
                         (intmax_t)ask->pack_id, (intmax_t)ask->account_id);
     }
-    if (!open_pack_file(desk, ask->account_id, place.name, &out->fd, err))
+    if (!open_pack_file(desk, ask, place.name, &out->fd, err))
         return err_wrap(err, "account %jd", (intmax_t)ask->account_id);
     out->reply.outcome = GATE_DONE;
     return true;

@@ -88,6 +88,7 @@ bool gate_write_request(const struct gate_request *request, struct gate_datagram
         put_octets(&w, request->open_pack.token, GATE_TOKEN_BYTES);
         put_i64(&w, request->open_pack.account_id);
         put_i64(&w, request->open_pack.pack_id);
+        put_number(&w, request->open_pack.is_text, 1);
         break;
     case GATE_SOURCE_SECRET:
         put_i64(&w, request->source_secret.job_id);
@@ -243,7 +244,8 @@ static bool read_request_fields(struct bytes *in, struct gate_request *request, 
     case GATE_OPEN_PACK:
         return take_token(in, &request->open_pack.token, err) &&
                ((take_positive(in, &request->open_pack.account_id) &&
-                 take_positive(in, &request->open_pack.pack_id)) ||
+                 take_positive(in, &request->open_pack.pack_id) &&
+                 take_bool(in, &request->open_pack.is_text)) ||
                 is_cut_short(err));
     case GATE_SOURCE_SECRET:
         return (take_positive(in, &request->source_secret.job_id) &&

@@ -53,6 +53,7 @@ struct gate_open_pack {
     struct bytes token;
     int64_t account_id;
     int64_t pack_id;
+    bool is_text; /* its text segment, which lies beside it */
 };
 
 struct gate_source_secret {

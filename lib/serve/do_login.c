@@ -36,14 +36,14 @@ struct serve_reply serve_do_logout(struct serve_session *session,
 
 /* ---- logging in --------------------------------------------------------------------------------- */
 
-static bool open_pack(void *context, int64_t account_id, int64_t pack_id, struct bytes sha256,
-                      int *fd, struct err *err)
+static bool open_pack(void *context, enum vault_file file, int64_t account_id, int64_t pack_id,
+                      struct bytes sha256, int *fd, struct err *err)
 {
     struct serve_session *session = context;
 
     (void)sha256; /* the gate finds it by the pack's row; frames are checked by their own hashes */
     return auth_open_pack(session->server->settings.auth, session->login.token, account_id, pack_id,
-                          deadline_after_ms(OPEN_PACK_MS), fd, err);
+                          file == VAULT_FILE_TEXT, deadline_after_ms(OPEN_PACK_MS), fd, err);
 }
 
 static struct serve_reply reply_for_refusal(struct serve_session *session, const struct err *err)

@@ -12,7 +12,8 @@
  * (store/README.md).
  */
 enum {
-    FRAME_LEVEL = 3
+    FRAME_LEVEL = 3,
+    FAST_LEVEL = 1,
 };
 
 struct store_encoder {
@@ -25,17 +26,27 @@ struct store_decoder {
     ZSTD_DCtx *context;
 };
 
-struct store_encoder *store_create_encoder(void)
+static struct store_encoder *create_encoder(int level)
 {
     struct store_encoder *encoder = calloc(1, sizeof *encoder);
 
     assert(encoder != NULL);
     encoder->context = ZSTD_createCCtx();
     assert(encoder->context != NULL);
-    ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_compressionLevel, FRAME_LEVEL);
+    ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_compressionLevel, level);
     ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_contentSizeFlag, 1);
     ZSTD_CCtx_setParameter(encoder->context, ZSTD_c_checksumFlag, 1);
     return encoder;
+}
+
+struct store_encoder *store_create_encoder(void)
+{
+    return create_encoder(FRAME_LEVEL);
+}
+
+struct store_encoder *store_create_fast_encoder(void)
+{
+    return create_encoder(FAST_LEVEL);
 }
 
 void store_free_encoder(struct store_encoder **encoder)

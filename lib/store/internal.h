@@ -35,6 +35,11 @@ enum {
 
 #define INDEX_SKIPPABLE_MAGIC UINT32_C(0x184D2A5E)
 #define INDEX_MAGIC BYTES("HOLDFAST")
+#define SEGMENT_MAGIC BYTES("HOLDTEXT") /* of a text segment: otherwise the same index */
+
+/* pack_read.c: reads a frame and compares its hash; borrowed until the next call. */
+MUST_USE bool store_read_pack_frame(struct store_pack *pack, const struct store_pack_frame *frame,
+                                    struct store_checked_frame *out, struct err *err);
 
 /* ---- walk.c: a tar stream taken apart ------------------------------------------------------- */
 

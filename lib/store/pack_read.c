@@ -3,6 +3,7 @@
  * store/pack_read.c - the index of a pack, and a walk over every octet of it.
  */
 #include "store/internal.h"
+#include "store/text.h"
 
 #include <stdlib.h>
 
@@ -73,7 +74,8 @@ static bool read_at(const struct store_pack *pack, uint64_t offset, uint8_t *out
 }
 
 /* The trailer alone tells how large the index is; all of it must fit the file exactly. */
-static bool read_trailer(struct store_pack *pack, size_t *payload_bytes, struct err *err)
+static bool read_trailer(struct store_pack *pack, struct bytes magic, size_t *payload_bytes,
+                         struct err *err)
 {
     uint8_t trailer[INDEX_TRAILER_BYTES];
     uint64_t size = pack->source.size_bytes;
@@ -83,8 +85,8 @@ static bool read_trailer(struct store_pack *pack, size_t *payload_bytes, struct 
         return err_fail(err, ERR_CORRUPT, "%ju bytes are no pack", (uintmax_t)size);
     if (!read_at(pack, size - sizeof trailer, trailer, sizeof trailer, err))
         return false;
-    if (!bytes_equal(bytes_of(trailer + TRAILER_MAGIC, INDEX_MAGIC.len), INDEX_MAGIC))
-        return err_fail(err, ERR_CORRUPT, "no index at the end: broken off, or not a pack");
+    if (!bytes_equal(bytes_of(trailer + TRAILER_MAGIC, magic.len), magic))
+        return err_fail(err, ERR_CORRUPT, "no index at the end: broken off, or something else");
     version = read_le(trailer + TRAILER_VERSION, 4);
     if (version != STORE_PACK_VERSION)
         return err_fail(err, ERR_CORRUPT, "pack of format %ju, this program knows %d",
@@ -144,13 +146,11 @@ static bool read_records(struct store_pack *pack, const uint8_t *at, struct err 
     }
     if (raw != pack->raw_bytes || stored != pack->index_start)
         return err_fail(err, ERR_CORRUPT, "the frames of the index are not the whole file");
-    if (pack->frames[pack->count - 1].facts.raw_bytes != END_RAW_BYTES)
-        return err_fail(err, ERR_CORRUPT, "the last frame is not the end of the tar stream");
     return true;
 }
 
-bool store_open_pack(const struct store_pack_source *source, struct store_pack **out,
-                     struct err *err)
+static bool open_file(const struct store_pack_source *source, struct bytes magic,
+                      struct store_pack **out, struct err *err)
 {
     CLEANUP(store_close_pack) struct store_pack *pack = calloc(1, sizeof *pack);
     CLEANUP(buf_free)
@@ -162,7 +162,7 @@ bool store_open_pack(const struct store_pack_source *source, struct store_pack *
     if (pack == NULL)
         return err_errno(err, "pack");
     pack->source = *source;
-    if (!read_trailer(pack, &payload_bytes, err))
+    if (!read_trailer(pack, magic, &payload_bytes, err))
         return false;
     room = buf_reserve(&index, INDEX_HEADER_BYTES + payload_bytes);
     pack->frames = calloc(pack->count, sizeof *pack->frames);
@@ -175,6 +175,26 @@ bool store_open_pack(const struct store_pack_source *source, struct store_pack *
     *out = pack;
     pack = NULL; /* the caller's now */
     return true;
+}
+
+bool store_open_pack(const struct store_pack_source *source, struct store_pack **out,
+                     struct err *err)
+{
+    CLEANUP(store_close_pack) struct store_pack *pack = NULL;
+
+    if (!open_file(source, INDEX_MAGIC, &pack, err))
+        return false;
+    if (pack->frames[pack->count - 1].facts.raw_bytes != END_RAW_BYTES)
+        return err_fail(err, ERR_CORRUPT, "the last frame is not the end of the tar stream");
+    *out = pack;
+    pack = NULL; /* the caller's now */
+    return true;
+}
+
+bool store_open_segment(const struct store_pack_source *source, struct store_pack **out,
+                        struct err *err)
+{
+    return open_file(source, SEGMENT_MAGIC, out, err);
 }
 
 /* ---- every octet --------------------------------------------------------------------------------- */
@@ -210,6 +230,15 @@ static bool need_room(struct store_pack *pack, struct err *err)
         return err_errno(err, "memory for a frame");
     pack->decoder = store_create_decoder();
     return true;
+}
+
+bool store_read_pack_frame(struct store_pack *pack, const struct store_pack_frame *frame,
+                           struct store_checked_frame *out, struct err *err)
+{
+    return need_room(pack, err) &&
+           read_at(pack, frame->stored_start, pack->stored, frame->facts.stored_bytes, err) &&
+           store_check_frame(&frame->facts, bytes_of(pack->stored, frame->facts.stored_bytes), out,
+                             err);
 }
 
 /* False with ERR_CORRUPT: the frame is damaged. */

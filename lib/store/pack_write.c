@@ -3,6 +3,7 @@
  * store/pack_write.c - frames in, a pack out: frames, end of the tar stream, index.
  */
 #include "store/internal.h"
+#include "store/text.h"
 
 #include <stdlib.h>
 
@@ -83,7 +84,7 @@ bool store_put_pack_frame(struct store_pack_writer *writer, const struct store_f
     return true;
 }
 
-static void put_trailer(struct store_pack_writer *writer)
+static void put_trailer(struct store_pack_writer *writer, struct bytes magic)
 {
     struct buf *index = &writer->index;
     struct crypto_sha256 sha256;
@@ -94,20 +95,32 @@ static void put_trailer(struct store_pack_writer *writer)
     put_le(index, STORE_PACK_VERSION, 4);
     sha256 = crypto_hash(buf_bytes(index));
     buf_append(index, crypto_sha256_bytes(&sha256));
-    buf_append(index, INDEX_MAGIC);
+    buf_append(index, magic);
 }
 
-static bool send_index(struct store_pack_writer *writer, struct err *err)
+static bool send_index(struct store_pack_writer *writer, struct bytes magic, struct err *err)
 {
     CLEANUP(buf_free) struct buf header = buf_create(INDEX_HEADER_BYTES);
     struct bytes payload;
 
-    put_trailer(writer);
+    put_trailer(writer, magic);
     if (!buf_done(&writer->index, &payload, err))
         return err_wrap(err, "index of a pack");
     put_le(&header, INDEX_SKIPPABLE_MAGIC, 4);
     put_le(&header, payload.len, 4);
     return send_octets(writer, buf_bytes(&header), err) && send_octets(writer, payload, err);
+}
+
+static bool end_file(struct store_pack_writer *writer, struct bytes magic,
+                     struct store_pack_facts *out, struct err *err)
+{
+    if (!send_index(writer, magic, err))
+        return false;
+    *out = (struct store_pack_facts){ .sha256 = crypto_finish_hasher(writer->hasher),
+                                      .stored_bytes = writer->stored_bytes,
+                                      .raw_bytes = writer->raw_bytes,
+                                      .frame_count = writer->frame_count };
+    return true;
 }
 
 bool store_end_pack(struct store_pack_writer *writer, struct store_pack_facts *out,
@@ -116,14 +129,16 @@ bool store_end_pack(struct store_pack_writer *writer, struct store_pack_facts *o
     struct store_frame_facts facts;
     struct bytes stored;
 
-    if (!store_encode_end(writer->encoder, &stored, &facts, err) ||
-        !store_put_pack_frame(writer, &facts, stored, NULL, err) || !send_index(writer, err))
-        return false;
-    *out = (struct store_pack_facts){ .sha256 = crypto_finish_hasher(writer->hasher),
-                                      .stored_bytes = writer->stored_bytes,
-                                      .raw_bytes = writer->raw_bytes,
-                                      .frame_count = writer->frame_count };
-    return true;
+    return store_encode_end(writer->encoder, &stored, &facts, err) &&
+           store_put_pack_frame(writer, &facts, stored, NULL, err) &&
+           end_file(writer, INDEX_MAGIC, out, err);
+}
+
+bool store_end_segment(struct store_pack_writer *writer, struct store_pack_facts *out,
+                       struct err *err)
+{
+    assert(writer->frame_count > 0);
+    return end_file(writer, SEGMENT_MAGIC, out, err);
 }
 
 /* ---- the catalogue --------------------------------------------------------------------------- */

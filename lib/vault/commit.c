@@ -312,6 +312,7 @@ static bool queue_octets(struct commit *commit, struct err *err)
     size_t used = 0;
 
     vault_clear_derived(&writer->derived);
+    vault_clear_texts(writer->texts);
     if (!is_large)
         store_begin_run(writer->run);
     for (size_t i = 0; i < count; i++) {
@@ -326,7 +327,8 @@ static bool queue_octets(struct commit *commit, struct err *err)
                                  (size_t)outcome->entry->size_bytes);
         if ((!is_large &&
              !store_put_member(writer->run, &outcome->entry->sha256, octets, &offset, err)) ||
-            !vault_derive(writer, outcome->message_id, is_large ? NULL : &octets, err))
+            !vault_derive(writer, outcome->message_id, &outcome->entry->sha256,
+                          is_large ? NULL : &octets, err))
             return false;
         ids[used] = outcome->message_id;
         offsets[used++] = (int64_t)offset;
@@ -340,7 +342,7 @@ static bool queue_octets(struct commit *commit, struct err *err)
                     DB_ARGS(DB_I64(writer->lease.account_id), DB_I64(writer->run_id),
                             DB_I64S(ids, used), DB_I64S(offsets, used)),
                     err) &&
-           vault_queue_derived(writer, err);
+           vault_queue_derived(writer, err) && vault_queue_texts(writer, err);
 }
 
 /* The date as it was written, in its own zone. */

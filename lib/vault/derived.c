@@ -160,8 +160,8 @@ bool vault_queue_derived(struct vault_writer *writer, struct err *err)
     return is_ok;
 }
 
-bool vault_derive(struct vault_writer *writer, int64_t message_id, const struct bytes *octets,
-                  struct err *err)
+bool vault_derive(struct vault_writer *writer, int64_t message_id,
+                  const struct crypto_sha256 *sha256, const struct bytes *octets, struct err *err)
 {
     struct vault_derived *derived = &writer->derived;
     struct vault_deriver *deriver = &writer->deriver;
@@ -175,6 +175,8 @@ bool vault_derive(struct vault_writer *writer, int64_t message_id, const struct 
         deriver->octets(deriver->context, *octets);
     }
     deriver->end(deriver->context, &row);
+    if (!vault_add_text(writer, message_id, sha256, &row, err))
+        return false;
     size = measure(&row);
     if ((derived->count == VAULT_DERIVED_ROWS || derived->octets + size > VAULT_DERIVED_BYTES ||
          derived->reference_count + row.reference_count > VAULT_DERIVED_REFERENCES) &&

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "db/db.h"
 #include "store/run.h"
+#include "store/text.h"
 #include "vault/read.h"
 #include "vault/write.h"
 
@@ -100,15 +101,58 @@ struct vault_derived {
 struct vault_writer;
 
 /* Derives the row of a message from its octets (in large.c they were fed already: octets NULL), and
- * queues statements as rows gather. Nothing without a deriver. */
+ * its search text, and queues statements as rows gather. Nothing without a deriver. */
 MUST_USE bool vault_derive(struct vault_writer *writer, int64_t message_id,
-                           const struct bytes *octets, struct err *err);
+                           const struct crypto_sha256 *sha256, const struct bytes *octets,
+                           struct err *err);
 
 /* Queues those that wait. */
 MUST_USE bool vault_queue_derived(struct vault_writer *writer, struct err *err);
 
 /* Forgets those that wait. */
 void vault_clear_derived(struct vault_derived *derived);
+
+/* ---- text_write.c: search text that awaits its statement -------------------------------------- */
+
+enum {
+    VAULT_TEXT_BLOCKS = 16,      /* of one statement */
+    VAULT_TEXT_BYTES = 1 << 20,  /* and of their stored octets; the last goes beyond */
+};
+
+struct vault_text_waiting {
+    size_t count;
+    size_t octets;
+    size_t id_count; /* of all */
+    int64_t ids[VAULT_TEXT_BLOCKS * STORE_TEXT_RECORDS_MAX];
+    int64_t firsts[VAULT_TEXT_BLOCKS], lasts[VAULT_TEXT_BLOCKS];
+    int32_t starts[VAULT_TEXT_BLOCKS], counts[VAULT_TEXT_BLOCKS]; /* in ids, from 1 */
+    int32_t raw_bytes[VAULT_TEXT_BLOCKS], stored_bytes[VAULT_TEXT_BLOCKS];
+    struct crypto_sha256 hashes[VAULT_TEXT_BLOCKS];
+    struct bytes hash_octets[VAULT_TEXT_BLOCKS], stored[VAULT_TEXT_BLOCKS];
+    struct arena *arena; /* their stored octets */
+};
+
+struct vault_texts {
+    struct store_text_writer *block; /* in the making */
+    int32_t parser_version;          /* of its records */
+    int32_t next_ordinal;            /* in the run */
+    struct vault_text_waiting waiting;
+};
+
+struct vault_texts *vault_create_texts(void); /* never NULL */
+void vault_free_texts(struct vault_texts **texts);
+
+/* Forgets all, for a new run. */
+void vault_clear_texts(struct vault_texts *texts);
+
+/* Adds the record of a message of the run; one without, or with one too large for a block, is passed
+ * over. Queues statements as blocks gather. */
+MUST_USE bool vault_add_text(struct vault_writer *writer, int64_t message_id,
+                             const struct crypto_sha256 *sha256, const struct vault_index *row,
+                             struct err *err);
+
+/* Ends the last block and queues what waits. */
+MUST_USE bool vault_queue_texts(struct vault_writer *writer, struct err *err);
 
 /* ---- writer.c, large.c ------------------------------------------------------------------------ */
 
@@ -144,6 +188,7 @@ struct vault_writer {
     struct vault_keywords numbers;
     struct vault_deriver deriver; /* begin NULL: none */
     struct vault_derived derived;
+    struct vault_texts *texts;
 };
 
 /* Queues the frame, as sink of writer->run. */
@@ -226,6 +271,7 @@ static inline void vault_free_results(struct db_result **results, size_t count)
 /* ---- reader.c ---------------------------------------------------------------------------------- */
 
 struct vault_window;
+struct vault_text_cache;
 
 struct vault_reader {
     struct db_pool *pool; /* borrowed, shared */
@@ -234,6 +280,7 @@ struct vault_reader {
     const struct vault_octets *expected; /* borrowed */
     size_t expected_count, expected_at;
     struct vault_window *window; /* window.c; NULL: trimmed */
+    struct vault_text_cache *text; /* text_segment.c; likewise */
 };
 
 struct vault_query {

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "db/db.h"
 #include "store/frame.h"
+#include "vault/read.h"
 
 struct vault_pack_row {
     int64_t account_id;
@@ -64,7 +65,8 @@ MUST_USE bool vault_find_stray_packs(struct db *db, const char *packs_dir, int64
                                      struct arena *arena, const struct bytes **names,
                                      size_t *count, struct err *err);
 
-/* For vault_pack_opener: opens <packs_dir>/<account_id>/<sha256>.tar.zst; context: the folder's path,
- * a const char *. For processes that may read packs by themselves (the operator's). */
-MUST_USE bool vault_open_pack_in_folder(void *context, int64_t account_id, int64_t pack_id,
-                                        struct bytes sha256, int *fd, struct err *err);
+/* For vault_pack_opener: opens <packs_dir>/<account_id>/<sha256>.tar.zst or .text; context: the
+ * folder's path, a const char *. For processes that may read packs by themselves (the operator's). */
+MUST_USE bool vault_open_pack_in_folder(void *context, enum vault_file file, int64_t account_id,
+                                        int64_t pack_id, struct bytes sha256, int *fd,
+                                        struct err *err);

@@ -24,7 +24,8 @@ bool vault_make_pack_paths(const char *packs_dir, int64_t account_id, struct vau
     return fits(snprintf(out->packs, PATH_MAX, "%s", packs_dir), err) &&
            fits(snprintf(out->folder, PATH_MAX, "%s/%jd", packs_dir, id), err) &&
            fits(snprintf(out->temporary, PATH_MAX, "%s/%jd/sealing.new", packs_dir, id), err) &&
-           fits(snprintf(out->catalogue, PATH_MAX, "%s/%jd/sealing.catalogue", packs_dir, id), err);
+           fits(snprintf(out->catalogue, PATH_MAX, "%s/%jd/sealing.catalogue", packs_dir, id), err) &&
+           fits(snprintf(out->text, PATH_MAX, "%s/%jd/sealing.text", packs_dir, id), err);
 }
 
 void vault_write_pack_name(const struct crypto_sha256 *sha256, char out[VAULT_PACK_NAME_BYTES])
@@ -41,6 +42,18 @@ bool vault_make_pack_path(const struct vault_pack_paths *paths, const struct cry
 
     vault_write_pack_name(sha256, name);
     return fits(snprintf(out, PATH_MAX, "%s/%s", paths->folder, name), err);
+}
+
+bool vault_make_segment_path(const struct vault_pack_paths *paths,
+                             const struct crypto_sha256 *sha256, char out[PATH_MAX],
+                             struct err *err)
+{
+    char name[VAULT_PACK_NAME_BYTES];
+
+    vault_write_pack_name(sha256, name);
+    return fits(snprintf(out, PATH_MAX, "%s/%.*s.text", paths->folder, 2 * CRYPTO_SHA256_BYTES,
+                         name),
+                err);
 }
 
 bool vault_sync_folder(const char *folder, struct err *err)

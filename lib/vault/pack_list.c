@@ -81,8 +81,8 @@ bool vault_list_packs(struct db *db, const struct vault_pack_row *after, size_t 
     return true;
 }
 
-bool vault_open_pack_in_folder(void *context, int64_t account_id, int64_t pack_id,
-                               struct bytes sha256, int *fd, struct err *err)
+bool vault_open_pack_in_folder(void *context, enum vault_file file, int64_t account_id,
+                               int64_t pack_id, struct bytes sha256, int *fd, struct err *err)
 {
     struct vault_pack_paths paths;
     struct crypto_sha256 hash;
@@ -92,7 +92,8 @@ bool vault_open_pack_in_folder(void *context, int64_t account_id, int64_t pack_i
     if (!copy_hash(sha256, &hash))
         return err_fail(err, ERR_CORRUPT, "a pack without SHA-256");
     if (!vault_make_pack_paths(context, account_id, &paths, err) ||
-        !vault_make_pack_path(&paths, &hash, path, err))
+        !(file == VAULT_FILE_TEXT ? vault_make_segment_path(&paths, &hash, path, err)
+                                  : vault_make_pack_path(&paths, &hash, path, err)))
         return false;
     *fd = sys()->open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
     return *fd >= 0 || err_errno(err, "open %s", path);

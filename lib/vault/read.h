@@ -24,13 +24,19 @@
 struct db_pool;
 struct vault_reader;
 
+/* What lies beside one another under the hash of a pack. */
+enum vault_file {
+    VAULT_FILE_PACK,
+    VAULT_FILE_TEXT, /* its segment of search text: derived, may be missing */
+};
+
 /*
- * Opens a pack for reading; *fd is then the reader's, which keeps a few open. A pack of another
- * account than asked for must fail.
+ * Opens a pack for reading, or its text segment; *fd is then the reader's, which keeps a few open. A
+ * pack of another account than asked for must fail.
  */
 struct vault_pack_opener {
-    bool (*open)(void *context, int64_t account_id, int64_t pack_id, struct bytes sha256, int *fd,
-                 struct err *err);
+    bool (*open)(void *context, enum vault_file file, int64_t account_id, int64_t pack_id,
+                 struct bytes sha256, int *fd, struct err *err);
     void *context;
 };
 

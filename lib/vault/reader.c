@@ -4,6 +4,7 @@
  */
 #include "db/pool.h"
 #include "vault/internal.h"
+#include "vault/text_internal.h"
 
 #include <stdlib.h>
 
@@ -35,6 +36,7 @@ void vault_close_reader(struct vault_reader **reader)
     if (*reader == NULL)
         return;
     vault_free_window(&(*reader)->window);
+    vault_free_text_cache(&(*reader)->text);
     secret_free(&(*reader)->token);
     free(*reader);
     *reader = NULL;
@@ -43,6 +45,7 @@ void vault_close_reader(struct vault_reader **reader)
 void vault_trim_reader(struct vault_reader *reader)
 {
     vault_free_window(&reader->window);
+    vault_free_text_cache(&reader->text);
     reader->expected = NULL;
     reader->expected_count = 0;
 }

@@ -22,6 +22,7 @@ struct vault_pack_paths {
     char folder[PATH_MAX];    /* of this account */
     char temporary[PATH_MAX]; /* of the pack that is being written */
     char catalogue[PATH_MAX]; /* of its catalogue until the size is known */
+    char text[PATH_MAX];      /* of its text segment until the pack's hash is known */
 };
 
 /* ERR_LIMIT: too long. */
@@ -30,6 +31,11 @@ MUST_USE bool vault_make_pack_paths(const char *packs_dir, int64_t account_id,
 MUST_USE bool vault_make_pack_path(const struct vault_pack_paths *paths,
                                    const struct crypto_sha256 *sha256, char out[PATH_MAX],
                                    struct err *err);
+
+/* Of the text segment beside it: "<sha256>.text". */
+MUST_USE bool vault_make_segment_path(const struct vault_pack_paths *paths,
+                                      const struct crypto_sha256 *sha256, char out[PATH_MAX],
+                                      struct err *err);
 
 void vault_write_pack_name(const struct crypto_sha256 *sha256, char out[VAULT_PACK_NAME_BYTES]);
 

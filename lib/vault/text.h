@@ -22,6 +22,9 @@ struct vault_reader; /* vault/read.h */
  */
 typedef bool vault_text_fn(void *context, int64_t message_id, struct bytes record, struct err *err);
 
+/* During fn: TEXT_NOTE_* of the message whose record it was given (text/extract.h); 0 without one. */
+uint32_t vault_text_notes(const struct vault_reader *reader);
+
 /*
  * Calls fn exactly once for each of these messages, in the order in which their records lie (that
  * in which they were archived, by and large), then for those without a record. message_ids: ascending,

@@ -200,8 +200,9 @@ static bool open_pack(struct vault_reader *reader, const struct vault_frame *fra
                         (intmax_t)frame->pack_id);
     pack = &window->packs[window->next_pack];
     fd_close(&pack->fd);
-    if (!reader->opener.open(reader->opener.context, frame->account_id, frame->pack_id,
-                             crypto_sha256_bytes(&frame->pack_sha256), &pack->fd, err)) {
+    if (!reader->opener.open(reader->opener.context, VAULT_FILE_PACK, frame->account_id,
+                             frame->pack_id, crypto_sha256_bytes(&frame->pack_sha256), &pack->fd,
+                             err)) {
         pack->fd = -1;
         return err_wrap(err, "pack %jd", (intmax_t)frame->pack_id);
     }

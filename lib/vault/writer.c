@@ -22,6 +22,7 @@ bool vault_open_writer(struct db *db, const struct vault_lease *lease,
     if (deriver != NULL)
         writer->deriver = *deriver;
     writer->derived.arena = arena_create(SIZE_MAX);
+    writer->texts = vault_create_texts();
     for (size_t i = 0; i < ARRAY_LEN(writer->batches); i++) {
         writer->batches[i].octets = buf_create(LIMIT_BATCH_BYTES);
         writer->batches[i].arena = arena_create(ARENA_BYTES);
@@ -47,6 +48,7 @@ void vault_close_writer(struct vault_writer **writer)
     }
     arena_free(&(*writer)->arena);
     arena_free(&(*writer)->derived.arena);
+    vault_free_texts(&(*writer)->texts);
     free(*writer);
     *writer = NULL;
 }

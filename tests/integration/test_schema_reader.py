@@ -15,7 +15,8 @@ DENIED = "42501"
 # Tables of which a reader sees the rows of granted accounts, and those of views.
 OF_ACCOUNTS = ("account", "account_name", "mailbox", "mailbox_keyword", "mailbox_disposed", "message",
                "message_index", "locator", "frame", "spool", "pack", "placement", "flag_event",
-               "source_epoch", "source_uid", "export_position_mailbox")
+               "source_epoch", "source_uid", "export_position_mailbox", "text_block",
+               "text_spool")
 IN_PART = ("account", "source_epoch", "source_uid")  # only some columns
 OF_VIEWS = ("view", "view_member", "auditor_mailbox")
 READABLE = OF_ACCOUNTS + OF_VIEWS
@@ -42,6 +43,10 @@ INSERT INTO pack (account_id, sha256, stored_bytes, raw_bytes)
 INSERT INTO frame (account_id, run_id, ordinal, raw_start, raw_bytes, stored_bytes, stored_sha256, week)
     SELECT account_id, account_id, 0, 0, 10, 10, sha256('x'), now()::date FROM account;
 INSERT INTO spool SELECT account_id, frame_id, week, 'octets' FROM frame;
+INSERT INTO text_block (account_id, run_id, ordinal, first_message_id, last_message_id, message_ids,
+                        parser_version, raw_bytes, stored_bytes, stored_sha256, week)
+    SELECT account_id, account_id, 0, 1, 1, '{1}', 1, 10, 10, sha256('x'), now()::date FROM account;
+INSERT INTO text_spool SELECT account_id, run_id, ordinal, week, 'octets' FROM text_block;
 INSERT INTO locator SELECT account_id, message_id, account_id, 0 FROM message;
 INSERT INTO placement (account_id, mailbox_id, uid, message_id, internal_at, internal_zone,
                        internal_day, flags, modseq, appeared_modseq)
@@ -164,7 +169,7 @@ def test_without_a_live_token_no_table_shows_a_row(server, token):
         assert read(server.reader, token, f"SELECT {what} FROM {table}") == [], table
         assert count(server.reader, token, table) == 0, table
         assert copy_out(server.reader, token, f"COPY (SELECT {what} FROM {table}) TO STDOUT") == ""
-        if table not in (*IN_PART, "spool"):
+        if table not in (*IN_PART, "spool", "text_spool"):
             assert copy_out(server.reader, token, f"COPY {table} TO STDOUT") == "", table
     assert read(server.reader, token, "SELECT session_accounts()") == [([],)]
 
@@ -225,7 +230,8 @@ def test_a_function_in_the_search_path_does_not_replace_ours(server):
 
 def test_spool_partitions_are_closed(server):
     for name, in rows(server.owner, "SELECT inhrelid::regclass::text FROM pg_inherits "
-                                    "WHERE inhparent = 'spool'::regclass"):
+                                    "WHERE inhparent IN ('spool'::regclass, "
+                                    "'text_spool'::regclass)"):
         for sql in (f"SELECT * FROM {name}", f"SELECT count(*) FROM ONLY {name}",
                     f"COPY {name} TO STDOUT"):
             assert sqlstate(server.reader, sql) == DENIED, sql

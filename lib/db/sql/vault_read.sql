@@ -214,3 +214,31 @@ SELECT f.run_id, f.raw_start, f.raw_bytes, f.stored_bytes, f.stored_sha256, f.ke
 -- name: vault_locator
 -- args: account_id bigint, message_id bigint
 SELECT run_id, raw_offset FROM locator WHERE account_id = $1 AND message_id = $2;
+
+---------------------------------------------------------------------------------------------------
+-- Search text
+---------------------------------------------------------------------------------------------------
+
+-- Blocks by their greatest message, behind that of the page before. Whether one is wanted, the reader
+-- decides: a condition on the ids could not use an index.
+-- name: vault_text_page
+-- args: account_id bigint, after_message bigint, after_run bigint, after_ordinal integer, page bigint
+SELECT b.run_id, b.ordinal, b.first_message_id, b.last_message_id, b.message_ids, b.parser_version,
+       b.raw_bytes, b.stored_bytes, b.stored_sha256, b.key_id, b.week, b.pack_id, b.segment_offset,
+       p.sha256
+  FROM (SELECT * FROM text_block
+         WHERE account_id = $1 AND (last_message_id, run_id, ordinal) > ($2, $3, $4)
+         ORDER BY last_message_id, run_id, ordinal LIMIT $5) b
+  LEFT JOIN LATERAL (SELECT p.sha256 FROM pack p
+                      WHERE p.account_id = $1 AND p.pack_id = b.pack_id OFFSET 0) p ON true
+ ORDER BY b.last_message_id, b.run_id, b.ordinal;
+
+-- Rows of the spool stay as they are until their week is dropped, also behind the keeper's back.
+-- name: vault_text_octets
+-- args: account_id bigint, run_ids bigint[], ordinals integer[], weeks date[]
+SELECT w.position, s.octets
+  FROM unnest($2, $3, $4) WITH ORDINALITY AS w (run_id, ordinal, week, position)
+ CROSS JOIN LATERAL (SELECT s.octets FROM text_spool s
+                      WHERE s.account_id = $1 AND s.run_id = w.run_id AND s.ordinal = w.ordinal
+                        AND s.week = w.week OFFSET 0) s
+ ORDER BY w.position;

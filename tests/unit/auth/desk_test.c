@@ -223,7 +223,7 @@ static struct secret *log_in(struct gate *gate)
 static struct gate_request pack_request(const struct secret *token, int64_t account, int64_t pack)
 {
     return (struct gate_request){ .kind = GATE_OPEN_PACK,
-                                  .open_pack = { secret_bytes(token), account, pack } };
+                                  .open_pack = { secret_bytes(token), account, pack, false } };
 }
 
 TEST(a_pack_of_a_granted_account_comes_read_only_and_no_other)
@@ -360,9 +360,9 @@ TEST(the_client_logs_in_opens_a_pack_and_logs_out)
     CHECK(auth_log_in(&client, BYTES("anna"), right, "unix", true, soon, &login, &err));
     CHECK_EQ_U64(secret_bytes(login.token).len, 64);
     CHECK(login.session_id > 0 && login.auditor_id > 0);
-    CHECK(auth_open_pack(&client, login.token, 1, 1, soon, &fd, &err));
+    CHECK(auth_open_pack(&client, login.token, 1, 1, false, soon, &fd, &err));
     fd_close(&fd);
-    CHECK(!auth_open_pack(&client, login.token, 2, 1, soon, &fd, &err));
+    CHECK(!auth_open_pack(&client, login.token, 2, 1, false, soon, &fd, &err));
     CHECK_EQ_U64(err.code, ERR_DENIED);
     CHECK_EQ_I64(fd, -1);
     CHECK(auth_log_out(&client, login.token, soon, &err));

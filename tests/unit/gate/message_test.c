@@ -8,8 +8,9 @@ static const struct gate_request requests[] = {
     { .kind = GATE_LOG_IN,
       .log_in = { BYTES_INIT("anna"), BYTES_INIT("pass word"), BYTES_INIT("192.0.2.7"), true } },
     { .kind = GATE_LOG_OUT, .log_out = { BYTES_INIT(TOKEN) } },
-    { .kind = GATE_OPEN_PACK, .open_pack = { BYTES_INIT(TOKEN), 7, INT64_MAX } },
+    { .kind = GATE_OPEN_PACK, .open_pack = { BYTES_INIT(TOKEN), 7, INT64_MAX, false } },
     { .kind = GATE_SOURCE_SECRET, .source_secret = { 12, 3 } },
+    { .kind = GATE_OPEN_PACK, .open_pack = { BYTES_INIT(TOKEN), 8, 9, true } },
 };
 
 static const struct gate_reply replies[] = {

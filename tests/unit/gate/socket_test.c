@@ -17,7 +17,7 @@
 #define TOKEN "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
 static const struct gate_request open_pack = { .kind = GATE_OPEN_PACK,
-                                               .open_pack = { BYTES_INIT(TOKEN), 7, 9 } };
+                                               .open_pack = { BYTES_INIT(TOKEN), 7, 9, false } };
 static const struct gate_request source_secret = { .kind = GATE_SOURCE_SECRET,
                                                    .source_secret = { 12, 3 } };
 

@@ -57,10 +57,11 @@ bool auth_log_out(const struct auth_client *client, const struct secret *token,
 }
 
 bool auth_open_pack(const struct auth_client *client, const struct secret *token,
-                    int64_t account_id, int64_t pack_id, struct deadline deadline, int *fd,
-                    struct err *err)
+                    int64_t account_id, int64_t pack_id, bool is_text, struct deadline deadline,
+                    int *fd, struct err *err)
 {
     (void)client, (void)token, (void)account_id, (void)pack_id, (void)deadline, (void)fd;
+    (void)is_text;
     return err_fail(err, ERR_ABSENT, "no packs here");
 }
 

@@ -518,11 +518,12 @@ struct packs {
     bool refuses;
 };
 
-static bool open_pack(void *context, int64_t account_id, int64_t pack_id, struct bytes sha256,
-                      int *fd, struct err *err)
+static bool open_pack(void *context, enum vault_file file, int64_t account_id, int64_t pack_id,
+                      struct bytes sha256, int *fd, struct err *err)
 {
     struct packs *packs = context;
 
+    CHECK_EQ_I64(file, VAULT_FILE_PACK);
     (void)pack_id;
     CHECK_EQ_U64(sha256.len, 32);
     CHECK_EQ_I64(account_id, packs->account_id);
