@@ -241,6 +241,7 @@ CREATE TABLE message_index (
     envelope        bytea,                                -- as it is sent (RFC 9051 §7.5.2)
     bodystructure   bytea,
     notes           jsonb  NOT NULL DEFAULT '[]',
+    has_attachment  boolean NOT NULL DEFAULT false,       -- lib/mime/part.h says what one is
     text_notes      int    NOT NULL DEFAULT 0,            -- what of it cannot be searched: TEXT_NOTE_* bits
     PRIMARY KEY (account_id, message_id),
     FOREIGN KEY (account_id, message_id) REFERENCES message (account_id, message_id)

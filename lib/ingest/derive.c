@@ -161,6 +161,7 @@ static void end(void *context, struct vault_index *out)
     if (!imap_write_limited_bodystructure(&deriver->bodystructure, root))
         add_note(deriver, NOTE_BODYSTRUCTURE_CUT);
     out->bodystructure = buf_bytes(&deriver->bodystructure);
+    out->has_attachment = mime_has_attachment(root);
     derive_summary(deriver, root, out);
     buf_byte(&deriver->notes, ']');
     out->notes = buf_bytes(&deriver->notes);

@@ -34,3 +34,50 @@ bool mime_part_is(const struct mime_part *part, struct bytes type, struct bytes 
     return bytes_equal_nocase(own_type, type) &&
            (subtype.len == 0 || bytes_equal_nocase(own_subtype, subtype));
 }
+
+static bool has_file_name(const struct mime_part *part)
+{
+    static const struct bytes names[] = { BYTES_INIT("filename"), BYTES_INIT("filename*"),
+                                          BYTES_INIT("name"), BYTES_INIT("name*") };
+    const struct mime_content *content = &part->content;
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const struct mime_param *param =
+            i < 2 ? mime_find_param(content->disposition_params, content->disposition_param_count,
+                                    names[i])
+                  : mime_find_param(content->params, content->param_count, names[i]);
+
+        if (param != NULL && param->value.len > 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_signature(const struct mime_part *part)
+{
+    const struct mime_part *parent = part->parent;
+
+    return parent != NULL && parent->is_multipart && parent->children->next == part &&
+           mime_part_is(parent, BYTES("multipart"), BYTES("signed"));
+}
+
+bool mime_is_attachment(const struct mime_part *part)
+{
+    const struct bytes *disposition = part->content.disposition;
+
+    if (is_signature(part))
+        return false;
+    if ((disposition != NULL && bytes_equal_nocase(*disposition, BYTES("attachment"))) ||
+        has_file_name(part))
+        return true;
+    return !part->is_multipart && !mime_part_is(part, BYTES("text"), BYTES(""));
+}
+
+bool mime_has_attachment(const struct mime_part *root)
+{
+    for (const struct mime_part *part = root; part != NULL; part = mime_next_part(part)) {
+        if (mime_is_attachment(part))
+            return true;
+    }
+    return false;
+}

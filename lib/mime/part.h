@@ -99,3 +99,14 @@ const struct mime_param *mime_find_param(const struct mime_param *params, size_t
 /* Is it of this type? A part without Content-Type, or with a broken one, is text/plain (RFC 2045
  * §5.2), in a digest message/rfc822. An empty subtype matches all. */
 bool mime_part_is(const struct mime_part *part, struct bytes type, struct bytes subtype);
+
+/*
+ * Is it an attachment, something that a reader of the message is offered apart from its text? A part
+ * with Content-Disposition attachment, or with a file name (filename of Content-Disposition, name of
+ * Content-Type), or that is neither text, multipart, nor the signature of a multipart/signed. So an
+ * image within HTML is one, and so is a forwarded message; the message itself is when it is no text.
+ */
+bool mime_is_attachment(const struct mime_part *part);
+
+/* Has the message a part that is, messages within it included? */
+bool mime_has_attachment(const struct mime_part *root);

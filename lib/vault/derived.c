@@ -72,7 +72,7 @@ static void keep_row(struct vault_index *index, struct arena *arena)
 /* The columns of all rows that wait. */
 struct columns {
     int64_t *header_bytes, *dates, *days;
-    bool *has_no_date;
+    bool *has_no_date, *has_attachment;
     int32_t *firsts, *counts, *text_notes;
     struct bytes *message_ids, *references, *subjects, *froms, *tos, *ccs, *bccs;
     struct bytes *structures, *envelopes, *bodystructures, *notes;
@@ -87,6 +87,7 @@ static struct columns make_columns(struct arena *arena, const struct vault_deriv
         .dates = arena_new_array(arena, int64_t, n),
         .days = arena_new_array(arena, int64_t, n),
         .has_no_date = arena_new_array(arena, bool, n),
+        .has_attachment = arena_new_array(arena, bool, n),
         .firsts = arena_new_array(arena, int32_t, n),
         .counts = arena_new_array(arena, int32_t, n),
         .text_notes = arena_new_array(arena, int32_t, n),
@@ -130,6 +131,7 @@ static void fill_columns(const struct vault_derived *derived, struct columns *co
         columns->bodystructures[i] = row->bodystructure;
         columns->notes[i] = row->notes;
         columns->text_notes[i] = (int32_t)row->text_notes;
+        columns->has_attachment[i] = row->has_attachment;
     }
 }
 
@@ -144,18 +146,19 @@ bool vault_queue_derived(struct vault_writer *writer, struct err *err)
         return true;
     c = make_columns(derived->arena, derived);
     fill_columns(derived, &c);
-    is_ok = db_queue(
-        writer->db, DB_VAULT_INDEX_ADD,
-        DB_ARGS(DB_I64(writer->lease.account_id), DB_I32(derived->rows[0].parser_version),
-                DB_I64S(derived->message_ids, n), DB_I64S(c.header_bytes, n),
-                db_with_nulls(DB_TIMES(c.dates, n), c.has_no_date),
-                db_with_nulls(DB_DATES(c.days, n), c.has_no_date), DB_TEXTS(c.message_ids, n),
-                DB_I32S(c.firsts, n), DB_I32S(c.counts, n),
-                DB_TEXTS(c.references, derived->reference_count), DB_TEXTS(c.subjects, n),
-                DB_TEXTS(c.froms, n), DB_TEXTS(c.tos, n), DB_TEXTS(c.ccs, n), DB_TEXTS(c.bccs, n),
-                DB_BYTEAS(c.structures, n), DB_BYTEAS(c.envelopes, n),
-                DB_BYTEAS(c.bodystructures, n), DB_TEXTS(c.notes, n), DB_I32S(c.text_notes, n)),
-        err);
+    is_ok =
+        db_queue(writer->db, DB_VAULT_INDEX_ADD,
+                 DB_ARGS(DB_I64(writer->lease.account_id), DB_I32(derived->rows[0].parser_version),
+                         DB_I64S(derived->message_ids, n), DB_I64S(c.header_bytes, n),
+                         db_with_nulls(DB_TIMES(c.dates, n), c.has_no_date),
+                         db_with_nulls(DB_DATES(c.days, n), c.has_no_date),
+                         DB_TEXTS(c.message_ids, n), DB_I32S(c.firsts, n), DB_I32S(c.counts, n),
+                         DB_TEXTS(c.references, derived->reference_count), DB_TEXTS(c.subjects, n),
+                         DB_TEXTS(c.froms, n), DB_TEXTS(c.tos, n), DB_TEXTS(c.ccs, n),
+                         DB_TEXTS(c.bccs, n), DB_BYTEAS(c.structures, n), DB_BYTEAS(c.envelopes, n),
+                         DB_BYTEAS(c.bodystructures, n), DB_TEXTS(c.notes, n),
+                         DB_I32S(c.text_notes, n), DB_BOOLS(c.has_attachment, n)),
+                 err);
     vault_clear_derived(derived);
     return is_ok;
 }

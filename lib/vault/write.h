@@ -58,6 +58,7 @@ struct vault_index {
     int64_t date_usec; /* outside the years 1 to 9999 it is not stored */
     int64_t
         date_day; /* the date as it was written, days since 1970; not stored without date_usec */
+    bool has_attachment;
     struct bytes message_id;
     const struct bytes *references;
     size_t reference_count;

@@ -99,18 +99,20 @@ SELECT $1, l.message_id, $2, l.raw_offset FROM unnest($3, $4) AS l (message_id, 
 
 -- References of all rows stand behind one another; each row says where its own begin.
 -- name: vault_index_add
--- args: account_id bigint, parser_version integer, message_ids bigint[], header_bytes bigint[], dates timestamptz[], days date[], message_id_texts text[], reference_firsts integer[], reference_counts integer[], reference_texts text[], subjects text[], froms text[], tos text[], ccs text[], bccs text[], structures bytea[], envelopes bytea[], bodystructures bytea[], notes text[], text_notes integer[]
+-- args: account_id bigint, parser_version integer, message_ids bigint[], header_bytes bigint[], dates timestamptz[], days date[], message_id_texts text[], reference_firsts integer[], reference_counts integer[], reference_texts text[], subjects text[], froms text[], tos text[], ccs text[], bccs text[], structures bytea[], envelopes bytea[], bodystructures bytea[], notes text[], text_notes integer[], attachments boolean[]
 INSERT INTO message_index (account_id, message_id, parser_version, header_bytes, date_at, date_day,
                            message_id_text, reference_texts, subject_folded, from_folded, to_folded,
                            cc_folded, bcc_folded, structure, envelope, bodystructure, notes,
-                           text_notes)
+                           text_notes, has_attachment)
 SELECT $1, i.message_id, $2, i.header_bytes, i.date_at, i.date_day, i.message_id_text,
        CASE WHEN i.count > 0 THEN ($10::text[])[i.first : i.first + i.count - 1] END,
        i.subject, i.from_text, i.to_text, i.cc, i.bcc, i.structure, i.envelope, i.bodystructure,
-       i.notes::jsonb, i.text_notes
-  FROM unnest($3, $4, $5, $6, $7, $8, $9, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+       i.notes::jsonb, i.text_notes, i.has_attachment
+  FROM unnest($3, $4, $5, $6, $7, $8, $9, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+              $21)
        AS i (message_id, header_bytes, date_at, date_day, message_id_text, first, count, subject,
-             from_text, to_text, cc, bcc, structure, envelope, bodystructure, notes, text_notes);
+             from_text, to_text, cc, bcc, structure, envelope, bodystructure, notes, text_notes,
+             has_attachment);
 
 -- Text blocks of a run. Ids of all stand behind one another; each says where its own begin.
 -- name: vault_text_add

@@ -611,7 +611,8 @@ static void end_deriving(void *context, struct vault_index *out)
                                  .subject = BYTES("s"),
                                  .envelope = counting->envelope,
                                  .notes = BYTES("[\"x\"]"),
-                                 .text_notes = counting->octets == 303 ? 5 : 0 };
+                                 .text_notes = counting->octets == 303 ? 5 : 0,
+                                 .has_attachment = counting->octets == 304 };
 }
 
 static void reopen_with_deriver(struct fixture *f, struct counting *counting)
@@ -650,6 +651,7 @@ TEST(octets_that_are_new_are_derived_from_once_and_their_rows_stored)
                                 "AND (reference_texts IS NULL OR reference_texts[1] = 'a@b') "
                                 "AND (date_at IS NULL) = (size_bytes IN (301, 302)) "
                                 "AND text_notes = CASE WHEN size_bytes = 303 THEN 5 ELSE 0 END "
+                                "AND has_attachment = (size_bytes = 304) "
                                 "AND coalesce(date_day, '1970-01-02') = CASE WHEN date_at IS NULL "
                                 "THEN date '1970-01-02' ELSE '1969-12-31' END"),
                  300);
