@@ -64,13 +64,15 @@ CREATE TABLE job (
     job_id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     account_id    bigint      NOT NULL,
     mailbox_id    bigint,                                 -- a large mailbox while first imported
-    kind          text        NOT NULL CHECK (kind IN ('sync', 'test', 'reconcile', 'import')),
+    kind          text        NOT NULL CHECK (kind IN ('sync', 'test', 'import')),
     is_active     boolean     NOT NULL DEFAULT true,
     due_at        timestamptz NOT NULL DEFAULT now(),
     fence         bigint      NOT NULL DEFAULT 0,
     lease_owner   text,                                   -- NULL: nobody holds it
     attempts      int         NOT NULL DEFAULT 0,         -- failed runs since the last good one
     requested_at  timestamptz NOT NULL DEFAULT now(),     -- last time that someone asked for a run
+    wants_full    boolean     NOT NULL DEFAULT false,     -- the next run enumerates every mailbox
+    is_full       boolean     NOT NULL DEFAULT false,     -- the running one does, or the last one failed to
     started_at    timestamptz,
     finished_at   timestamptz,
     outcome       text,                                   -- NONE (done) or the err_code of the last run
@@ -607,7 +609,8 @@ $$;
 
 -- Claims the job that has been due longest, of one of these kinds. No row: nothing is due.
 CREATE FUNCTION claim_job(owner text, kinds text[], lease interval)
-RETURNS TABLE (job_id bigint, account_id bigint, mailbox_id bigint, kind text, fence bigint)
+RETURNS TABLE (job_id bigint, account_id bigint, mailbox_id bigint, kind text, fence bigint,
+               is_full boolean)
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
     WITH due AS (
         SELECT j.job_id FROM job j
@@ -616,9 +619,9 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
     )
     UPDATE job j
        SET fence = j.fence + 1, lease_owner = owner, due_at = now() + lease, started_at = now(),
-           progress = '{}'
+           progress = '{}', is_full = j.is_full OR j.wants_full, wants_full = false
       FROM due WHERE j.job_id = due.job_id
-    RETURNING j.job_id, j.account_id, j.mailbox_id, j.kind, j.fence
+    RETURNING j.job_id, j.account_id, j.mailbox_id, j.kind, j.fence, j.is_full
 $$;
 
 -- The fence: true while the lease is still this holder's, which it then prolongs. Stands first in
@@ -647,6 +650,7 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
                lease_owner = NULL, finished_at = clock_timestamp(),
                attempts = CASE WHEN new_outcome = 'NONE' THEN 0 ELSE j.attempts + 1 END,
                outcome = new_outcome, outcome_text = new_outcome_text,
+               is_full = j.is_full AND new_outcome <> 'NONE',
                progress = coalesce(new_progress, j.progress)
          WHERE j.job_id = job AND j.fence = held_fence AND j.lease_owner IS NOT NULL
         RETURNING 1

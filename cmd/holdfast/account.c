@@ -303,7 +303,7 @@ int cmd_account_test(struct cli *cli, int argc, char **argv)
     if (!begin_with_account(cli, argc, argv, OPERATE_SERVICE_GATE | OPERATE_SERVICE_INGEST, &run,
                             &status))
         return status;
-    return cli_follow(cli, &run, 1, true);
+    return cli_follow(cli, &run, 1, SOURCE_JOB_TEST, false);
 }
 
 struct change {

@@ -188,7 +188,7 @@ static int test_new_account(struct cli *cli, const struct cli_run *run)
 
     if (!source_pause_account(cli->session.db, run->account_id, &cli->err))
         return cli_fail(cli);
-    status = cli_follow(cli, run, 1, true);
+    status = cli_follow(cli, run, 1, SOURCE_JOB_TEST, false);
     if (cli->session.db != NULL &&
         !source_resume_account(cli->session.db, run->account_id, &cli->err))
         return cli_fail(cli);

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/secret.h"
 #include "operate/session.h"
+#include "source/run.h"
 
 #include <getopt.h>
 #include <jansson.h>
@@ -186,10 +187,14 @@ struct cli_run {
 void cli_print_outcome(struct bytes name, struct bytes text);
 
 /*
- * Asks for a run of each (a test, or a sync), follows them to their ends with progress, and prints
- * one line for each. The exit status: 0 all complete, 130 interrupted, else 1 or 3.
+ * Asks for a run of each, follows them to their ends with progress, and prints one line for each
+ * (is_quiet: nothing). The exit status: 0 all complete, 130 interrupted (CLI_INTERRUPTED), else 1 or 3.
  */
-int cli_follow(struct cli *cli, const struct cli_run *runs, size_t count, bool is_test);
+enum {
+    CLI_INTERRUPTED = 130
+};
+int cli_follow(struct cli *cli, const struct cli_run *runs, size_t count,
+               enum source_job_kind kind, bool is_quiet);
 
 struct cli_run;
 /* The accounts named, or all that are not removed (and not paused, unless with_paused). */
@@ -215,6 +220,8 @@ int cmd_account_resume(struct cli *cli, int argc, char **argv);
 int cmd_account_remove(struct cli *cli, int argc, char **argv);
 int cmd_sync(struct cli *cli, int argc, char **argv);
 int cmd_status(struct cli *cli, int argc, char **argv);
+int cmd_reconcile(struct cli *cli, int argc, char **argv);
+int cmd_failures(struct cli *cli, int argc, char **argv);
 int cmd_auditor_add(struct cli *cli, int argc, char **argv);
 int cmd_auditor_passwd(struct cli *cli, int argc, char **argv);
 int cmd_auditor_list(struct cli *cli, int argc, char **argv);

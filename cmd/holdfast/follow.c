@@ -8,7 +8,6 @@
 #include "holdfast/cli.h"
 #include "source/account.h"
 #include "source/progress.h"
-#include "source/run.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -22,7 +21,6 @@ enum {
     LOOK_MS = 200,      /* between two looks at the jobs */
     LOOK_FIRST_MS = 20, /* doubled by each look: a run that finds nothing new is short */
     LINE_MS = 10000,    /* between two plain lines */
-    EXIT_INTERRUPTED = 130,
     WATCH_ARENA_BYTES = 1 << 20,
     STATUS_LINE_COLUMNS = 78,
 };
@@ -33,7 +31,8 @@ struct follow {
     struct source_request *requests;
     bool *is_done;
     size_t count, left;
-    bool is_test;
+    enum source_job_kind kind;
+    bool is_quiet;
     bool is_terminal;
     bool has_line; /* an updating line stands on the terminal */
     int status;
@@ -105,7 +104,9 @@ static void print_end(struct follow *f, size_t index, const struct source_run *r
     if (!source_read_progress(run->progress, &progress, &unreadable))
         progress = (struct source_progress){ 0 }; /* of a newer program: the outcome still stands */
     clear_line(f);
-    if (run->outcome != ERR_NONE || f->is_test)
+    if (f->is_quiet)
+        ;
+    else if (run->outcome != ERR_NONE || f->kind == SOURCE_JOB_TEST)
         cli_print_outcome(f->runs[index].name, run->outcome_text);
     else
         print_sync(f->runs[index].name, &progress);
@@ -125,7 +126,7 @@ static void print_progress(struct follow *f, struct bytes name, const struct sou
     char line[256];
     int len;
 
-    if (!f->is_terminal && !deadline_has_passed(f->next_line))
+    if (f->is_quiet || (!f->is_terminal && !deadline_has_passed(f->next_line)))
         return;
     f->next_line = deadline_after_ms(f->is_terminal ? 0 : LINE_MS);
     if (!source_read_progress(run->progress, &p, &unreadable))
@@ -208,7 +209,7 @@ static bool has_begun_by_itself(struct follow *f, size_t index, bool *has, struc
     struct source_account account;
 
     *has = false;
-    if (f->is_test || f->cli->conf->database.url[0] != '\0')
+    if (f->kind != SOURCE_JOB_SYNC || f->cli->conf->database.url[0] != '\0')
         return true;
     arena_reset(f->arena);
     if (!source_show_account(f->cli->session.db, f->runs[index].account_id, f->arena, &account,
@@ -221,8 +222,6 @@ static bool has_begun_by_itself(struct follow *f, size_t index, bool *has, struc
 
 static bool request_all(struct follow *f)
 {
-    enum source_job_kind kind = f->is_test ? SOURCE_JOB_TEST : SOURCE_JOB_SYNC;
-
     for (size_t i = 0; i < f->count; i++) {
         bool has_begun;
 
@@ -230,7 +229,7 @@ static bool request_all(struct follow *f)
             return false;
         if (has_begun)
             continue;
-        if (!source_request_run(f->cli->session.db, f->runs[i].account_id, kind, &f->requests[i],
+        if (!source_request_run(f->cli->session.db, f->runs[i].account_id, f->kind, &f->requests[i],
                                 &f->cli->err))
             return false;
     }
@@ -259,7 +258,7 @@ static int follow(struct follow *f, int signal_fd)
                   f->cli->session.holdfastd_pid != 0
                       ? "what is archived stays, the rest follows with the next sync"
                       : "holdfastd goes on by itself");
-    return EXIT_INTERRUPTED;
+    return CLI_INTERRUPTED;
 }
 
 static sigset_t interrupts(void)
@@ -279,7 +278,8 @@ void cli_defer_interrupts(void)
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-int cli_follow(struct cli *cli, const struct cli_run *runs, size_t count, bool is_test)
+int cli_follow(struct cli *cli, const struct cli_run *runs, size_t count, enum source_job_kind kind,
+               bool is_quiet)
 {
     CLEANUP(arena_free) struct arena *arena = arena_create(WATCH_ARENA_BYTES);
     CLEANUP(fd_close) int signal_fd = -1;
@@ -289,7 +289,8 @@ int cli_follow(struct cli *cli, const struct cli_run *runs, size_t count, bool i
         .requests = arena_new_array(cli->arena, struct source_request, count),
         .is_done = arena_new_array(cli->arena, bool, count),
         .count = count,
-        .is_test = is_test,
+        .kind = kind,
+        .is_quiet = is_quiet,
         .is_terminal = isatty(STDOUT_FILENO) == 1,
         .look_ms = LOOK_FIRST_MS,
         .arena = arena,

@@ -49,6 +49,12 @@ static const struct cli_command commands[] = {
     { NULL, "sync", "[NAME...]", "ingest now and follow it; exit 0 only if complete",
       "Starts the workers (and the private PostgreSQL) for its duration when no holdfastd runs.\n",
       cmd_sync },
+    { NULL, "reconcile", "[NAME...] [--json]", "count every UID at the source against the archive; heal what can be",
+      "Enumerates every mailbox anew, tries what is pending again, and says for each mailbox what the\n"
+      "source holds and what became of it. Exit 0 only if every UID is archived or left out by rule.\n",
+      cmd_reconcile },
+    { NULL, "failures", "[NAME...] [--retry] [--json]", "messages that are not archived yet, and why",
+      "  --retry                try all of them again now\n", cmd_failures },
     { NULL, "status", "[--json]", "what runs and how far each account is", "", cmd_status },
     { "auditor", "add", "NAME --password-file F [--expires DATE] [--from CIDR]...",
       "let somebody log in to read",

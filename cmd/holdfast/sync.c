@@ -63,7 +63,7 @@ int cmd_sync(struct cli *cli, int argc, char **argv)
         (void)puts("No accounts to sync: holdfast account add --help");
         return EXIT_SUCCESS;
     }
-    return cli_follow(cli, runs, count, false);
+    return cli_follow(cli, runs, count, SOURCE_JOB_SYNC, false);
 }
 
 /* ---- status ------------------------------------------------------------------------------------------ */

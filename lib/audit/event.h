@@ -38,6 +38,8 @@ enum audit_kind {
     AUDIT_ACCOUNT_PAUSE,
     AUDIT_ACCOUNT_RESUME,
     AUDIT_ACCOUNT_REMOVE,
+    AUDIT_RECONCILE, /* CLI: mailboxes, unexplained, pending */
+    AUDIT_RETRY,     /* CLI: uids */
     AUDIT_IMPORT,
     AUDIT_AUDITOR_ADD,
     AUDIT_AUDITOR_PASSWD,

@@ -144,7 +144,7 @@ static bool choose_targets(struct ingest_run *run, const struct source_mailbox_l
             continue;
         run->progress.mailboxes++;
         target.known = *row;
-        if (is_unchanged(&target))
+        if (!run->lease->is_full && is_unchanged(&target))
             unchanged[unchanged_count++] = row->mailbox_id;
         else
             run->targets[run->target_count++] = target;
@@ -407,7 +407,7 @@ static bool get_ready(struct ingest_run *run, struct err *err)
 
 static bool run_job(struct ingest_run *run, struct err *err)
 {
-    if (run->work.is_removed || (run->work.is_paused && run->lease->kind == SOURCE_JOB_SYNC))
+    if (run->work.is_removed || (run->work.is_paused && run->lease->kind != SOURCE_JOB_TEST))
         return err_fail(err, ERR_DENIED, "paused or removed: nothing is fetched");
     return run->lease->kind == SOURCE_JOB_TEST ? run_test(run, err) : run_sync(run, err);
 }

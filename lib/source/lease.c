@@ -34,6 +34,7 @@ bool source_claim_job(struct db *db, struct bytes owner, struct source_lease *ou
             .kind =
                 bytes_equal(db_bytes(row, 0, 3), BYTES("test")) ? SOURCE_JOB_TEST : SOURCE_JOB_SYNC,
             .fence = db_i64(row, 0, 4),
+            .is_full = db_bool(row, 0, 5),
         };
     return true;
 }

@@ -34,6 +34,7 @@ struct source_lease {
     int64_t account_id;
     int64_t mailbox_id; /* 0: of the whole account */
     enum source_job_kind kind;
+    bool is_full; /* every mailbox is enumerated, also one that is proved unchanged */
 };
 
 /* owner: who claims, for the operator ("ingest 4711"). *has_one false: nothing is due. */

@@ -8,6 +8,7 @@ struct bytes source_job_kind_name(enum source_job_kind kind)
 {
     switch (kind) {
     case SOURCE_JOB_SYNC:
+    case SOURCE_JOB_RECONCILE:
         return BYTES("sync");
     case SOURCE_JOB_TEST:
         return BYTES("test");
@@ -52,7 +53,7 @@ static bool check_requestable(struct db *db, int64_t account_id, enum source_job
         return err_fail(err, ERR_ABSENT, "no account with id %jd", (intmax_t)account_id);
     if (db_bool(row, 0, 1))
         return err_fail(err, ERR_DENIED, "the account was removed; its mail stays as it is");
-    if (kind == SOURCE_JOB_SYNC && db_bool(row, 0, 0))
+    if (kind != SOURCE_JOB_TEST && db_bool(row, 0, 0))
         return err_fail(err, ERR_DENIED, "the account is paused: holdfast account resume NAME");
     return true;
 }
@@ -66,7 +67,9 @@ bool source_request_run(struct db *db, int64_t account_id, enum source_job_kind 
     if (!db_begin(db, DB_READ_COMMITTED, &tx, err) ||
         !check_requestable(db, account_id, kind, err) ||
         !db_run_one(db, DB_SOURCE_JOB_REQUEST,
-                    DB_ARGS(DB_I64(account_id), DB_TEXT(source_job_kind_name(kind))), &row, err) ||
+                    DB_ARGS(DB_I64(account_id), DB_TEXT(source_job_kind_name(kind)),
+                            DB_BOOL(kind == SOURCE_JOB_RECONCILE)),
+                    &row, err) ||
         !db_commit(&tx, err))
         return false;
     *out = (struct source_request){ db_i64(row, 0, 0), db_time_usec(row, 0, 1) };

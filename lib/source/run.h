@@ -19,6 +19,7 @@ struct db;
 enum source_job_kind {
     SOURCE_JOB_SYNC, /* archive what is new */
     SOURCE_JOB_TEST, /* log in and count, archive nothing */
+    SOURCE_JOB_RECONCILE, /* a sync that takes no mailbox for unchanged; of the same job */
 };
 
 struct source_run {

@@ -136,3 +136,36 @@ def test_mail_that_arrives_through_starttls_and_literal_names(new_dovecot, new_h
     holdfast.add_account(dovecot, "alice", scheme="imap")
     holdfast.run("sync", "alice")
     assert counts(holdfast)[0] == 2
+
+
+def test_reconcile_finds_and_heals_what_an_unchanged_mailbox_hides(installed):
+    dovecot, holdfast = installed
+    (mailbox,) = holdfast.sql("SELECT mailbox_id FROM mailbox WHERE path = 'INBOX'")[0]
+    holdfast.sql(f"DELETE FROM flag_event WHERE mailbox_id = {mailbox} AND uid = 5")
+    holdfast.sql(f"DELETE FROM source_uid WHERE mailbox_id = {mailbox} AND placement_uid = 5")
+    holdfast.sql(f"DELETE FROM placement WHERE mailbox_id = {mailbox} AND uid = 5")
+    assert "nothing new" in holdfast.run("sync", "alice").stdout
+    found = holdfast.json("reconcile", "alice")
+    assert found["complete"] is True
+    (account,) = found["accounts"]
+    boxes = {box["path"]: box for box in account["mailboxes"]}
+    assert (boxes["INBOX"]["exists"], boxes["INBOX"]["archived"]) == (40, 40)
+    assert all(box["unexplained"] == box["pending"] == 0 for box in boxes.values())
+    assert counts(holdfast)[0] == 50
+    said = holdfast.run("reconcile").stdout
+    assert "50 messages at the source: 50 archived" in said and "0 unexplained" in said
+
+
+def test_failures_are_listed_with_their_reason_and_tried_again(installed):
+    dovecot, holdfast = installed
+    assert "Nothing is pending" in holdfast.run("failures").stdout
+    holdfast.sql("INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, attempts, error, "
+                 "next_try_at) SELECT account_id, mailbox_id, 1, 4000, 'pending', 3, "
+                 "'the server said no', now() + interval '1 day' FROM mailbox WHERE path = 'INBOX'")
+    (failure,) = holdfast.json("failures")
+    assert (failure["path"], failure["uid"], failure["attempts"]) == ("INBOX", 4000, 3)
+    assert failure["error"] == "the server said no"
+    assert "the server said no" in holdfast.run("failures", "alice").stdout
+    # The source does not have it: asked again, it is proved to be gone.
+    assert "Nothing is pending" in holdfast.run("failures", "--retry").stdout
+    assert holdfast.json("failures") == []

@@ -83,11 +83,11 @@ UPDATE job j
 
 -- Idle workers listen: a hint, they look once a second anyway.
 -- name: source_job_request
--- args: account_id bigint, kind text
-INSERT INTO job (account_id, kind, requested_at)
-VALUES ($1, $2, clock_timestamp())
+-- args: account_id bigint, kind text, is_full boolean
+INSERT INTO job (account_id, kind, requested_at, wants_full)
+VALUES ($1, $2, clock_timestamp(), $3)
     ON CONFLICT (account_id, kind, coalesce(mailbox_id, 0)) DO UPDATE
-   SET is_active = true, requested_at = clock_timestamp(),
+   SET is_active = true, requested_at = clock_timestamp(), wants_full = job.wants_full OR $3,
        due_at = CASE WHEN job.lease_owner IS NULL THEN least(job.due_at, now())
                      ELSE job.due_at END
 RETURNING job_id, requested_at, pg_notify('holdfast_job', '')::text;

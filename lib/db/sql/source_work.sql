@@ -10,7 +10,7 @@ SELECT set_config('enable_seqscan', 'off', false);
 
 -- name: source_claim
 -- args: owner text, kinds text[], lease_seconds bigint
-SELECT job_id, account_id, coalesce(mailbox_id, 0), kind, fence
+SELECT job_id, account_id, coalesce(mailbox_id, 0), kind, fence, is_full
   FROM claim_job($1, $2, $3 * interval '1 second');
 
 -- name: source_renew

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * holdfast reconcile, failures: what the source holds against what is archived, and what is not yet.
+ */
+#include "holdfast/cli.h"
+#include "source/account.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    JSON = 256,
+    RETRY,
+    FAILURES_MAX = 100000, /* rows of one listing */
+};
+
+/* ---- reconcile ------------------------------------------------------------------------------- */
+
+/*
+ * UIDs that the source held at its last enumeration and that are in none of the classes (above 0),
+ * or the other way round. Anything but 0 is a gap in the proof.
+ */
+static int64_t unexplained(const struct source_mailbox_facts *m)
+{
+    return (int64_t)m->exists - (int64_t)(m->stored - m->stored_gone + m->pending + m->skipped);
+}
+
+/* Does the source list it now, and can it be counted? */
+static bool is_counted(const struct source_mailbox_facts *m)
+{
+    return !m->is_noselect && m->gone_usec == 0 && m->epoch > 0;
+}
+
+struct sums {
+    uint64_t mailboxes, exists, archived, pending, skipped;
+    uint64_t unexplained;
+};
+
+static void add_up(struct sums *sums, const struct source_mailbox_facts *m)
+{
+    sums->mailboxes++;
+    sums->exists += m->exists;
+    sums->archived += m->stored - m->stored_gone;
+    sums->pending += m->pending;
+    sums->skipped += m->skipped;
+    sums->unexplained += (uint64_t)llabs(unexplained(m));
+}
+
+/* To the minute: "3d 4h", "2h 10m", "5m". */
+static const char *write_gap(int64_t usec, char text[CLI_TEXT_BYTES])
+{
+    int64_t minutes = usec / 60000000;
+
+    if (minutes >= 24 * 60)
+        (void)snprintf(text, CLI_TEXT_BYTES, "%jdd %jdh", (intmax_t)(minutes / (24 * 60)),
+                       (intmax_t)(minutes / 60 % 24));
+    else if (minutes >= 60)
+        (void)snprintf(text, CLI_TEXT_BYTES, "%jdh %jdm", (intmax_t)(minutes / 60),
+                       (intmax_t)(minutes % 60));
+    else
+        (void)snprintf(text, CLI_TEXT_BYTES, minutes == 0 ? "<1m" : "%jdm", (intmax_t)minutes);
+    return text;
+}
+
+static void add_row(struct cli_table *table, const struct cli_run *account,
+                    const struct source_mailbox_facts *m)
+{
+    char text[CLI_TEXT_BYTES];
+
+    cli_add_cell(table, account->name);
+    cli_add_number(table, m->exists);
+    cli_add_number(table, m->stored - m->stored_gone);
+    cli_add_number(table, m->pending);
+    cli_add_number(table, m->skipped);
+    (void)snprintf(text, sizeof text, "%jd", (intmax_t)unexplained(m));
+    cli_add_text(table, text);
+    cli_add_number(table, m->stored_gone);
+    cli_add_number(table, m->gone);
+    cli_add_text(table, write_gap(m->longest_gap_usec, text));
+    cli_add_text(table, cli_write_time(m->enumerated_usec, text));
+    cli_add_cell(table, m->path);
+}
+
+static json_t *json_row(const struct source_mailbox_facts *m)
+{
+    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:o}", "path",
+                     cli_json_text(m->path), "exists", (json_int_t)m->exists, "archived",
+                     (json_int_t)(m->stored - m->stored_gone), "pending", (json_int_t)m->pending,
+                     "skipped", (json_int_t)m->skipped, "unexplained", (json_int_t)unexplained(m),
+                     "gone_at_source", (json_int_t)m->stored_gone, "gone_before_fetch",
+                     (json_int_t)m->gone, "epoch", (int)m->epoch, "uidvalidity",
+                     (json_int_t)m->uidvalidity, "longest_gap_seconds",
+                     (json_int_t)(m->longest_gap_usec / 1000000), "enumerated_at",
+                     cli_json_time(m->enumerated_usec));
+}
+
+struct report {
+    struct cli_table *table; /* NULL: JSON */
+    json_t *json;
+    struct sums sums;
+};
+
+static bool report_account(struct cli *cli, const struct cli_run *run, struct report *report)
+{
+    struct source_mailbox_facts_list mailboxes;
+    struct source_account account;
+    json_t *rows = json_array();
+
+    if (!source_show_account(cli->session.db, run->account_id, cli->arena, &account, &cli->err) ||
+        !source_list_mailbox_facts(cli->session.db, run->account_id, cli->arena, &mailboxes,
+                                   &cli->err)) {
+        json_decref(rows);
+        return false;
+    }
+    for (size_t i = 0; i < mailboxes.count; i++) {
+        const struct source_mailbox_facts *m = &mailboxes.rows[i];
+
+        if (!is_counted(m))
+            continue;
+        add_up(&report->sums, m);
+        (void)json_array_append_new(rows, json_row(m));
+        if (report->table != NULL)
+            add_row(report->table, run, m);
+    }
+    (void)json_array_append_new(
+        report->json, json_pack("{s:o, s:s, s:o, s:o}", "account", cli_json_text(run->name),
+                                "outcome", err_code_name(account.run.outcome), "outcome_text",
+                                cli_json_text(account.run.outcome_text), "mailboxes", rows));
+    return true;
+}
+
+static bool make_report(struct cli *cli, const struct cli_run *runs, size_t count,
+                        struct report *report)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!report_account(cli, &runs[i], report))
+            return false;
+    return cli_audit(cli, AUDIT_RECONCILE, 0,
+                     AUDIT_FIELDS(AUDIT_I64("mailboxes", (int64_t)report->sums.mailboxes),
+                                  AUDIT_I64("exists", (int64_t)report->sums.exists),
+                                  AUDIT_I64("pending", (int64_t)report->sums.pending),
+                                  AUDIT_I64("unexplained", (int64_t)report->sums.unexplained)));
+}
+
+static void print_sums(const struct sums *sums)
+{
+    (void)printf("\n%ju mailboxes, %ju messages at the source: %ju archived, %ju left out by rule, "
+                 "%ju pending, %ju unexplained\n",
+                 (uintmax_t)sums->mailboxes, (uintmax_t)sums->exists, (uintmax_t)sums->archived,
+                 (uintmax_t)sums->skipped, (uintmax_t)sums->pending, (uintmax_t)sums->unexplained);
+    if (sums->pending > 0)
+        (void)puts("What is pending, and why: holdfast failures");
+}
+
+static int reconcile(struct cli *cli, const struct cli_run *runs, size_t count, bool is_json)
+{
+    static const char *const header[] = { "ACCOUNT",     "AT SOURCE",   "ARCHIVED",   "PENDING",
+                                          "BY RULE",     "UNEXPLAINED", "GONE SINCE", "GONE BEFORE",
+                                          "LONGEST GAP", "LOOKED AT",   "MAILBOX" };
+    CLEANUP(json_decrefp) json_t *accounts = json_array();
+    struct report report = { .json = accounts };
+    uint64_t due;
+    int status;
+
+    for (size_t i = 0; i < count; i++)
+        if (!source_retry_failures(cli->session.db, runs[i].account_id, &due, &cli->err))
+            return cli_fail(cli);
+    status = cli_follow(cli, runs, count, SOURCE_JOB_RECONCILE, is_json);
+    if (status == CLI_INTERRUPTED || cli->err.code != ERR_NONE)
+        return status;
+    if (!is_json)
+        report.table = cli_create_table(cli, header, ARRAY_LEN(header));
+    if (!make_report(cli, runs, count, &report))
+        return cli_fail(cli);
+    if (status == 0 && report.sums.pending + report.sums.unexplained > 0)
+        status = 1;
+    if (is_json) {
+        int printed = cli_print_json(
+            cli, json_pack("{s:b, s:O}", "complete", status == 0, "accounts", accounts));
+
+        return printed != 0 ? printed : status;
+    }
+    (void)fputc('\n', stdout);
+    cli_print_table(report.table);
+    print_sums(&report.sums);
+    return status;
+}
+
+int cmd_reconcile(struct cli *cli, int argc, char **argv)
+{
+    static const struct option known[] = {
+        { "json", no_argument, NULL, JSON },
+        { NULL, 0, NULL, 0 },
+    };
+    const unsigned needed = OPERATE_SERVICE_GATE | OPERATE_SERVICE_KEEPER | OPERATE_SERVICE_INGEST;
+    struct cli_run *runs;
+    size_t count;
+    bool is_json = false;
+    int status, option;
+
+    while ((option = cli_next_option(cli, argc, argv, known, &status)) != -1) {
+        if (option == CLI_STOP)
+            return status;
+        is_json = true;
+    }
+    cli_defer_interrupts();
+    if (!cli_settle(cli, needed) || !cli_open(cli, needed) ||
+        !cli_choose_accounts(cli, argc - optind, argv + optind, false, &runs, &count))
+        return cli_fail(cli);
+    return reconcile(cli, runs, count, is_json);
+}
+
+/* ---- failures -------------------------------------------------------------------------------- */
+
+static void add_failure(struct cli_table *table, const struct source_failure *f)
+{
+    char text[CLI_TEXT_BYTES];
+
+    cli_add_cell(table, f->account_name);
+    cli_add_number(table, f->uid);
+    cli_add_number(table, (uint64_t)f->attempts);
+    cli_add_text(table, cli_write_time(f->first_seen_usec, text));
+    cli_add_text(table, f->next_try_usec == 0 ? "now" : cli_write_time(f->next_try_usec, text));
+    cli_add_cell(table, f->path);
+    cli_add_cell(table, f->error.len > 0 ? f->error : BYTES("not tried yet"));
+}
+
+static json_t *json_failure(const struct source_failure *f)
+{
+    return json_pack(
+        "{s:o, s:o, s:i, s:I, s:i, s:o, s:o, s:o}", "account", cli_json_text(f->account_name),
+        "path", cli_json_text(f->path), "epoch", (int)f->epoch, "uid", (json_int_t)f->uid,
+        "attempts", (int)f->attempts, "error", cli_json_text(f->error), "first_seen_at",
+        cli_json_time(f->first_seen_usec), "next_try_at", cli_json_time(f->next_try_usec));
+}
+
+static bool list_failures(struct cli *cli, const struct cli_run *runs, size_t count, json_t *json,
+                          struct cli_table *table)
+{
+    struct source_failure_list found;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!source_list_failures(cli->session.db, runs[i].account_id, FAILURES_MAX, cli->arena,
+                                  &found, &cli->err))
+            return false;
+        for (size_t k = 0; k < found.count; k++) {
+            add_failure(table, &found.rows[k]);
+            (void)json_array_append_new(json, json_failure(&found.rows[k]));
+        }
+    }
+    return true;
+}
+
+/* Makes them due, asks for runs, and follows these. */
+static int retry_failures(struct cli *cli, const struct cli_run *runs, size_t count, bool is_json)
+{
+    uint64_t uids = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t due;
+
+        if (!source_retry_failures(cli->session.db, runs[i].account_id, &due, &cli->err))
+            return cli_fail(cli);
+        uids += due;
+    }
+    if (!cli_audit(cli, AUDIT_RETRY, 0, AUDIT_FIELDS(AUDIT_I64("uids", (int64_t)uids))))
+        return cli_fail(cli);
+    return cli_follow(cli, runs, count, SOURCE_JOB_SYNC, is_json);
+}
+
+static int failures(struct cli *cli, const struct cli_run *runs, size_t count, bool is_json)
+{
+    static const char *const header[] = { "ACCOUNT",  "UID",     "ATTEMPTS", "FIRST SEEN",
+                                          "NEXT TRY", "MAILBOX", "WHY" };
+    CLEANUP(json_decrefp) json_t *json = json_array();
+    struct cli_table *table = cli_create_table(cli, header, ARRAY_LEN(header));
+
+    if (!list_failures(cli, runs, count, json, table))
+        return cli_fail(cli);
+    if (is_json)
+        return cli_print_json(cli, json_incref(json));
+    if (json_array_size(json) == 0)
+        (void)puts("Nothing is pending.");
+    else
+        cli_print_table(table);
+    return EXIT_SUCCESS;
+}
+
+int cmd_failures(struct cli *cli, int argc, char **argv)
+{
+    static const struct option known[] = {
+        { "json", no_argument, NULL, JSON },
+        { "retry", no_argument, NULL, RETRY },
+        { NULL, 0, NULL, 0 },
+    };
+    unsigned needed = OPERATE_SERVICE_DATABASE;
+    bool is_json = false, is_retry = false;
+    struct cli_run *runs;
+    size_t count;
+    int status, listed, option;
+
+    while ((option = cli_next_option(cli, argc, argv, known, &status)) != -1) {
+        if (option == CLI_STOP)
+            return status;
+        is_json |= option == JSON;
+        is_retry |= option == RETRY;
+    }
+    if (is_retry) {
+        needed = OPERATE_SERVICE_GATE | OPERATE_SERVICE_KEEPER | OPERATE_SERVICE_INGEST;
+        cli_defer_interrupts();
+    }
+    if (!cli_settle(cli, needed) || !cli_open(cli, needed) ||
+        !cli_choose_accounts(cli, argc - optind, argv + optind, !is_retry, &runs, &count))
+        return cli_fail(cli);
+    status = EXIT_SUCCESS;
+    if (is_retry) {
+        status = retry_failures(cli, runs, count, is_json);
+        if (status == CLI_INTERRUPTED || cli->err.code != ERR_NONE)
+            return status;
+    }
+    listed = failures(cli, runs, count, is_json);
+    return listed != 0 ? listed : status;
+}
