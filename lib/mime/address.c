@@ -338,3 +338,72 @@ bool mime_next_address(struct mime_address_reader *reader, struct mime_address *
     read_mailbox(reader, out);
     return true;
 }
+
+/* ---- as one text ---------------------------------------------------------------------------- */
+
+/* Quoted unless all of it is atoms, or it has an encoded word, which may not be quoted. */
+static void write_word(struct bytes text, bool may_have_dots, struct buf *out)
+{
+    bool is_atom = text.len > 0;
+
+    for (size_t i = 0; i < text.len && is_atom; i++)
+        is_atom = mime_is_atext(text.ptr[i]) || (may_have_dots && text.ptr[i] == '.');
+    if (is_atom || bytes_find(text, BYTES("=?")) >= 0) {
+        buf_append(out, text);
+        return;
+    }
+    buf_byte(out, '"');
+    buf_append(out, text);
+    buf_byte(out, '"');
+}
+
+static void write_mailbox(const struct mime_address *address, struct buf *out)
+{
+    bool has_angle = address->name.len > 0 || address->has_route;
+
+    if (address->name.len > 0) {
+        write_word(address->name, false, out);
+        buf_byte(out, ' ');
+    }
+    if (has_angle)
+        buf_byte(out, '<');
+    if (address->has_route) {
+        buf_append(out, address->route);
+        buf_byte(out, ':');
+    }
+    write_word(address->mailbox, true, out);
+    buf_byte(out, '@');
+    buf_append(out, address->domain);
+    if (has_angle)
+        buf_byte(out, '>');
+}
+
+void mime_write_address_list(struct bytes value, struct buf *out)
+{
+    CLEANUP(buf_free) struct buf scratch = buf_create(mime_address_scratch_bytes(value));
+    struct mime_address_reader reader = mime_read_addresses(value, &scratch);
+    struct mime_address address;
+    struct mime_lexer lex;
+    size_t start = out->len;
+    const char *before = ""; /* the next address */
+    bool is_broken = false;
+
+    while (mime_next_address(&reader, &address)) {
+        is_broken = is_broken || address.is_broken;
+        if (address.kind != MIME_ADDRESS_GROUP_END)
+            buf_text(out, before);
+        if (address.kind == MIME_ADDRESS_MAILBOX)
+            write_mailbox(&address, out);
+        else if (address.kind == MIME_ADDRESS_GROUP_START)
+            write_word(address.mailbox, false, out);
+        if (address.kind != MIME_ADDRESS_MAILBOX)
+            buf_byte(out, address.kind == MIME_ADDRESS_GROUP_START ? ':' : ';');
+        before = address.kind == MIME_ADDRESS_GROUP_START ? " " : ", ";
+    }
+    lex = mime_lex(reader.rest);
+    if (!is_broken && out->len > start && mime_skip_cfws(&lex) == MIME_SCAN_END)
+        return;
+    if (out->len > start)
+        buf_byte(out, ' ');
+    buf_append(out, value);
+}

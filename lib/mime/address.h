@@ -49,3 +49,11 @@ struct mime_address_reader mime_read_addresses(struct bytes value, struct buf *s
 /* The next one, borrowed from the scratch buffer until the next call; false at the end. Every
  * GROUP_START is followed by its GROUP_END. */
 MUST_USE bool mime_next_address(struct mime_address_reader *reader, struct mime_address *out);
+
+/*
+ * Appends the list as one text in one form, as Dovecot's SEARCH FROM, TO … reads it: addresses and
+ * groups between ", ", display names that are not all atoms in quotes, comments as display names;
+ * encoded words are still encoded. Behind a list with something broken in it stands the value itself,
+ * so that nothing of it is lost.
+ */
+void mime_write_address_list(struct bytes value, struct buf *out);

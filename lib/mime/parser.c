@@ -60,6 +60,12 @@ struct mime_parser {
     struct buf scratch;
     struct boundary boundaries[MIME_NESTING_MAX]; /* outermost first */
     size_t boundary_count;
+
+    struct mime_listener listener;
+    bool has_listener;
+    struct bytes run; /* body octets, one behind the other, that the listener has not had yet */
+    uint8_t eol[2];   /* a line end behind what it had: it may belong to a boundary */
+    size_t eol_len;
 };
 
 struct mime_parser *mime_create_parser(void)
@@ -85,6 +91,72 @@ void mime_free_parser(struct mime_parser **parser)
     buf_free(&(*parser)->scratch);
     free(*parser);
     *parser = NULL;
+}
+
+void mime_listen(struct mime_parser *parser, const struct mime_listener *listener)
+{
+    parser->listener = *listener;
+    parser->has_listener = true;
+}
+
+/* ---- the listener ------------------------------------------------------------------------------- */
+
+static void tell_body(struct mime_parser *parser, struct bytes octets)
+{
+    if (octets.len > 0)
+        parser->listener.body(parser->listener.context, parser->part, octets);
+}
+
+static size_t line_end_length(struct bytes octets)
+{
+    bool has_cr;
+
+    if (octets.len == 0)
+        return 0;
+    if (octets.ptr[octets.len - 1] == '\r')
+        return 1;
+    has_cr = octets.len > 1 && octets.ptr[octets.len - 2] == '\r';
+    return octets.ptr[octets.len - 1] != '\n' ? 0 : has_cr ? 2 : 1;
+}
+
+/* Gives the run to the listener, all but a line end at its end. */
+static void tell_run(struct mime_parser *parser)
+{
+    struct bytes run = parser->run;
+    size_t eol_len = line_end_length(run);
+
+    if (run.len == 0)
+        return;
+    parser->run = bytes_of(NULL, 0);
+    if (run.len == 1 && run.ptr[0] == '\n' && parser->eol_len == 1 && parser->eol[0] == '\r') {
+        parser->eol[parser->eol_len++] = '\n';
+        return;
+    }
+    tell_body(parser, bytes_of(parser->eol, parser->eol_len));
+    tell_body(parser, bytes_slice(run, 0, run.len - eol_len));
+    memcpy(parser->eol, run.ptr + run.len - eol_len, eol_len);
+    parser->eol_len = eol_len;
+}
+
+/* A part ends, or is interrupted by another: by a boundary line, which owns the line end before it. */
+static void end_run(struct mime_parser *parser, bool is_boundary)
+{
+    tell_run(parser);
+    if (!is_boundary)
+        tell_body(parser, bytes_of(parser->eol, parser->eol_len));
+    parser->eol_len = 0;
+}
+
+static void add_to_run(struct mime_parser *parser, struct bytes piece)
+{
+    struct bytes *run = &parser->run;
+
+    if (run->len == 0 || run->ptr + run->len != piece.ptr) {
+        tell_run(parser);
+        *run = piece;
+    } else {
+        run->len += piece.len;
+    }
 }
 
 /* ---- parts -------------------------------------------------------------------------------------- */
@@ -136,6 +208,8 @@ void mime_reset_parser(struct mime_parser *parser)
     parser->is_at_line_start = true;
     parser->line_start_len = 0;
     parser->boundary_count = 0;
+    parser->run = bytes_of(NULL, 0);
+    parser->eol_len = 0;
     begin_part(parser, NULL, 0, 0);
     parser->root = parser->part;
 }
@@ -226,6 +300,10 @@ static void finish_header(struct mime_parser *parser, uint64_t offset, uint64_t 
     part->body_lines = lines; /* until the part is closed: line feeds before it */
     read_fields(parser, part);
     settle_kind(parser, part);
+    if (parser->has_listener)
+        parser->listener.header(
+            parser->listener.context, part,
+            buf_bytes(part == parser->root ? &parser->own_header : &parser->header));
     parser->state = IN_BODY;
     parser->body_start = offset;
     parser->is_behind_header = is_whole;
@@ -238,10 +316,13 @@ static void finish_header(struct mime_parser *parser, uint64_t offset, uint64_t 
         finish_header(parser, offset, lines, false); /* a child of a message: no deeper */
 }
 
-static void close_part(struct mime_part *part, uint64_t offset, uint64_t lines)
+static void close_part(struct mime_parser *parser, struct mime_part *part, uint64_t offset,
+                       uint64_t lines)
 {
     part->body_bytes = offset - mime_body_offset(part);
     part->body_lines = lines - part->body_lines;
+    if (parser->has_listener)
+        parser->listener.end(parser->listener.context, part);
 }
 
 /* ---- boundaries --------------------------------------------------------------------------------- */
@@ -318,13 +399,15 @@ static void handle_boundary(struct mime_parser *parser, size_t index, struct byt
     struct mime_part *cut = NULL;
     bool is_short = !is_first_line;
 
+    if (parser->has_listener)
+        end_run(parser, true);
     if (parser->state == IN_HEADER ||
         (is_first_line && parser->is_behind_header && boundary->part != parser->part)) {
         cut = cut_header(parser);
         is_short = cut != NULL;
     }
     for (struct mime_part *part = parser->part; part != boundary->part; part = part->parent) {
-        close_part(part, is_short ? parser->eol_offset : parser->offset,
+        close_part(parser, part, is_short ? parser->eol_offset : parser->offset,
                    is_short ? parser->lines - 1 : parser->lines);
         if (part == cut)
             is_short = false;
@@ -417,6 +500,8 @@ static void consume(struct mime_parser *parser, struct bytes piece)
     parser->offset += piece.len;
     if (parser->state == IN_HEADER)
         keep_header(parser, piece);
+    else if (parser->state == IN_BODY && parser->has_listener)
+        add_to_run(parser, piece);
     if (!is_end)
         return;
     parser->is_at_line_start = true;
@@ -454,6 +539,7 @@ static bool take_line_start(struct mime_parser *parser, struct bytes *chunk)
     parser->line_start_len = 0;
     decide(parser, start);
     consume(parser, start);
+    tell_run(parser); /* before others take its place */
     return true;
 }
 
@@ -476,7 +562,7 @@ void mime_feed_parser(struct mime_parser *parser, struct bytes chunk)
             skip_body(parser, &chunk);
         } else if (parser->is_at_line_start) {
             if (!take_line_start(parser, &chunk))
-                return;
+                break;
         } else {
             ssize_t end = bytes_find_byte(chunk, '\n');
             size_t len = end < 0 ? chunk.len : (size_t)end + 1;
@@ -485,6 +571,7 @@ void mime_feed_parser(struct mime_parser *parser, struct bytes chunk)
             chunk = bytes_slice(chunk, len, SIZE_MAX);
         }
     }
+    tell_run(parser);
 }
 
 struct mime_part *mime_finish_parser(struct mime_parser *parser)
@@ -501,10 +588,12 @@ struct mime_part *mime_finish_parser(struct mime_parser *parser)
             parser->notes |= MIME_NOTE_HEADER_OPEN;
         finish_header(parser, parser->offset, parser->lines, false);
     }
+    if (parser->has_listener)
+        end_run(parser, false);
     if (parser->boundary_count > 0)
         parser->notes |= MIME_NOTE_UNTERMINATED;
     for (struct mime_part *part = parser->part; part != NULL; part = part->parent)
-        close_part(part, parser->offset, parser->lines);
+        close_part(parser, part, parser->offset, parser->lines);
     return parser->root;
 }
 

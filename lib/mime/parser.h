@@ -26,10 +26,10 @@
 struct mime_parser;
 
 enum {
-    /* Of everything that message_index holds: raise it with every change of lib/mime, of imap's
-     * structure.h or of ingest/derive.c that gives other values. A row with another number counts as
+    /* Of everything that message_index holds: raise it with every change of lib/mime, of lib/text, of
+     * imap's structure.h or of ingest/derive.c that gives other values. A row with another number counts as
      * not there. */
-    MIME_PARSER_VERSION = 1,
+    MIME_PARSER_VERSION = 2,
 };
 
 /* What was met, as bits; for the notes of the index. */
@@ -48,6 +48,24 @@ void mime_free_parser(struct mime_parser **parser);
 void mime_reset_parser(struct mime_parser *parser);
 
 void mime_feed_parser(struct mime_parser *parser, struct bytes chunk);
+
+/*
+ * Told what is met while it is met, each part's header first, its end last; parts lie within each
+ * other as in the tree. Everything is borrowed for the call; of the part, all is set but its sizes and
+ * its children.
+ */
+struct mime_listener {
+    void *context;
+    /* header: as much of it as was kept, with its empty line. */
+    void (*header)(void *context, const struct mime_part *part, struct bytes header);
+    /* Octets of the body of a part that has none below it, in pieces: all of them joined are the
+     * body. Of a multipart: what stands before, between and behind its parts, boundaries apart. */
+    void (*body)(void *context, const struct mime_part *part, struct bytes octets);
+    void (*end)(void *context, const struct mime_part *part);
+};
+
+/* Of the messages from here on; call it before the first octet of one. listener: copied. */
+void mime_listen(struct mime_parser *parser, const struct mime_listener *listener);
 
 /* The message has ended. Borrowed from the parser. */
 struct mime_part *mime_finish_parser(struct mime_parser *parser);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mime/summary.h"
 
+#include "mime/address.h"
 #include "mime/header.h"
 #include "mime/word.h"
 
@@ -76,11 +77,18 @@ static void append_decoded(struct summariser *s, struct bytes value)
 
 static struct bytes summarise_list(struct summariser *s, const struct mime_value *values)
 {
+    CLEANUP(buf_free) struct buf list = buf_create(4 * (size_t)MIME_SUMMARY_TEXT_MAX);
+
+    if (values == NULL)
+        return (struct bytes){ 0 };
     buf_reset(&s->text, SIZE_MAX);
     for (; values != NULL && s->text.len <= MIME_SUMMARY_TEXT_MAX; values = values->next) {
+        buf_reset(&list, SIZE_MAX);
+        mime_write_address_list(values->octets, &list);
+        s->out->is_cut = s->out->is_cut || list.has_failed;
         if (s->text.len > 0)
             buf_text(&s->text, ", ");
-        append_decoded(s, values->octets);
+        append_decoded(s, buf_bytes(&list));
     }
     return keep_text(s);
 }
@@ -143,10 +151,11 @@ void mime_summarise(const struct mime_envelope *envelope, struct bytes header, s
     if (envelope->in_reply_to != NULL)
         add_references(&s, *envelope->in_reply_to);
     out->references = s.references;
-    buf_reset(&s.text, SIZE_MAX);
-    if (envelope->subject != NULL)
+    if (envelope->subject != NULL) {
+        buf_reset(&s.text, SIZE_MAX);
         append_decoded(&s, *envelope->subject);
-    out->subject = keep_text(&s);
+        out->subject = keep_text(&s);
+    }
     out->from = summarise_list(&s, envelope->from);
     out->to = summarise_list(&s, envelope->to);
     out->cc = summarise_list(&s, envelope->cc);

@@ -24,8 +24,10 @@ struct mime_summary {
     struct bytes message_id;        /* without "<" and ">"; empty when there is none */
     const struct bytes *references; /* References, then In-Reply-To; each id once */
     size_t reference_count;
-    struct bytes subject, from, to, cc, bcc; /* empty when absent; NULs are U+FFFD */
-    bool is_cut;                             /* a text or the list was longer */
+    /* ptr NULL when there is no such field; NULs are U+FFFD. Addresses as mime_write_address_list has
+     * them, decoded. */
+    struct bytes subject, from, to, cc, bcc;
+    bool is_cut; /* a text or the list was longer */
 };
 
 /* header: the message's own, as mime_parser_header gives it. */

@@ -35,11 +35,62 @@ static uint32_t check_part(const struct mime_part *part, uint64_t from, uint64_t
     return count;
 }
 
+/* What a listener is told: bodies joined, for the leaves; headers and ends pair. */
+struct heard {
+    struct buf bodies;
+    uint32_t headers, ends;
+};
+
+static void hear_header(void *context, const struct mime_part *part, struct bytes header)
+{
+    struct heard *heard = context;
+
+    (void)part;
+    assert(header.len <= MIME_HEADER_KEPT_MAX);
+    heard->headers++;
+}
+
+static void hear_body(void *context, const struct mime_part *part, struct bytes octets)
+{
+    struct heard *heard = context;
+
+    assert(!part->is_message && octets.len > 0);
+    if (!part->is_multipart)
+        buf_append(&heard->bodies, octets);
+}
+
+static void hear_end(void *context, const struct mime_part *part)
+{
+    struct heard *heard = context;
+
+    (void)part;
+    heard->ends++;
+}
+
+static void check_heard(const struct heard *heard, const struct mime_part *root,
+                        struct bytes message)
+{
+    struct bytes heard_bodies = buf_bytes(&heard->bodies);
+    uint32_t count = 0;
+
+    for (const struct mime_part *part = root; part != NULL; part = mime_next_part(part)) {
+        count++;
+        if (part->is_message || part->is_multipart)
+            continue;
+        assert(bytes_equal(bytes_slice(heard_bodies, 0, part->body_bytes),
+                           bytes_slice(message, mime_body_offset(part), part->body_bytes)));
+        heard_bodies = bytes_slice(heard_bodies, part->body_bytes, SIZE_MAX);
+    }
+    assert(heard_bodies.len == 0 && heard->headers == count && heard->ends == count);
+}
+
 static const struct mime_part *parse(struct mime_parser *parser, struct bytes message, size_t chunk,
                                      struct buf *stored)
 {
     const struct mime_part *root;
+    struct heard heard = { .bodies = buf_create(64 << 20) };
 
+    mime_listen(parser, &(struct mime_listener){ &heard, hear_header, hear_body, hear_end });
     for (size_t at = 0; at < message.len; at += chunk)
         mime_feed_parser(parser, bytes_slice(message, at, chunk));
     root = mime_finish_parser(parser);
@@ -47,6 +98,8 @@ static const struct mime_part *parse(struct mime_parser *parser, struct bytes me
     assert(check_part(root, 0, message.len) == mime_parser_part_count(parser));
     assert(mime_parser_part_count(parser) <= MIME_PARTS_MAX);
     assert(mime_parser_header(parser).len <= MIME_HEADER_KEPT_MAX);
+    check_heard(&heard, root, message);
+    buf_free(&heard.bodies);
     mime_write_structure(stored, root);
     return root;
 }

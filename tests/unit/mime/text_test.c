@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Encoded words, charsets, transfer encodings, dates, summaries. */
 #include "../test.h"
+#include "mime/address.h"
 #include "mime/charset.h"
 #include "mime/date.h"
 #include "mime/parser.h"
@@ -134,6 +135,35 @@ TEST(what_is_no_date_is_none)
     CHECK(!mime_read_date(BYTES("yesterday"), &date));
     CHECK(!mime_read_date(BYTES("32 Jan 2001 10:00:00 +0000"), &date));
     CHECK(!mime_read_date(BYTES("1 Jan 2001 25:00:00 +0000"), &date) || date.usec > 0);
+}
+
+static void check_list(const char *value, const char *want)
+{
+    CLEANUP(buf_free) struct buf out = buf_create(10000);
+
+    mime_write_address_list(bytes_of_text(value), &out);
+    CHECK_BYTES(buf_bytes(&out), bytes_of_text(want));
+}
+
+/* As Dovecot 2.3.19 answers SEARCH FROM, TO, CC and BCC. */
+TEST(an_address_list_is_written_in_one_form)
+{
+    check_list("\"Doe, John\" <jd@example.org>", "\"Doe, John\" <jd@example.org>");
+    check_list("John Q. Doe<x@y.org>,Solo<s@o.l>", "\"John Q. Doe\" <x@y.org>, Solo <s@o.l>");
+    check_list("b@y.org (comment c)", "\"comment c\" <b@y.org>");
+    check_list("=?utf-8?q?J=2C?= =?utf-8?q?M?= <jm@x.org>",
+               "=?utf-8?q?J=2C?= =?utf-8?q?M?= <jm@x.org>");
+    check_list("undisclosed-recipients:;", "undisclosed-recipients:;");
+    check_list("grp: a@b.c, \"Z W\" <d@e.f>;", "grp: a@b.c, \"Z W\" <d@e.f>;");
+    check_list("<@r.one,@r.two:u@v.w>", "<@r.one,@r.two:u@v.w>");
+    check_list("", "");
+}
+
+TEST(of_a_broken_address_list_nothing_is_lost)
+{
+    check_list("John", "John@MISSING_DOMAIN John");
+    check_list("(nobody)", "(nobody)");
+    check_list("a@b, bad<<>@, c@d", "a@b, bad <MISSING_MAILBOX@SYNTAX_ERROR> a@b, bad<<>@, c@d");
 }
 
 TEST(a_summary_has_the_columns_of_the_index)
