@@ -54,11 +54,12 @@ enum {
     TEXT_NOTE_HEADER_CUT = 1 << 6,   /* a header over MIME_HEADER_KEPT_MAX, its rest not searched */
     TEXT_NOTE_PARTS_OPAQUE = 1 << 7, /* beyond the limits of mime/part.h: parts not searched */
     TEXT_NOTE_RECORD_LARGE = 1 << 8, /* no record (set by who writes one, not by the extractor) */
+    TEXT_NOTE_WRAPPED = 1 << 9, /* a part has text within CMS signed-data or TNEF: not searched */
 };
 /* With one of these, SEARCH counts the message among those that could not be searched wholly. */
 #define TEXT_NOTES_UNSEARCHED                                                                      \
-    (TEXT_NOTE_ENCRYPTED | TEXT_NOTE_CHARSET_UNKNOWN | TEXT_NOTE_TRANSFER_UNKNOWN |                \
-     TEXT_NOTE_HEADER_CUT | TEXT_NOTE_PARTS_OPAQUE)
+    (TEXT_NOTE_ENCRYPTED | TEXT_NOTE_WRAPPED | TEXT_NOTE_CHARSET_UNKNOWN |                         \
+     TEXT_NOTE_TRANSFER_UNKNOWN | TEXT_NOTE_HEADER_CUT | TEXT_NOTE_PARTS_OPAQUE)
 
 struct text_extractor;
 

@@ -40,6 +40,6 @@ void text_fold(struct bytes text, struct buf *out);
 
 /*
  * For the columns of message_index and the needles of SEARCH SUBJECT, FROM, TO, CC, BCC: folded, each
- * run of SP, TAB, CR and LF as one SP. In a needle a blank at its ends counts, so none is dropped.
+ * run of SP, TAB, CR and LF (also of what folds to SP, such as U+00A0) as one SP. In a needle a blank at its ends counts, so none is dropped.
  */
 void text_fold_line(struct bytes text, struct buf *out);

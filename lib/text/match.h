@@ -37,7 +37,7 @@ void text_free_matcher(struct text_matcher **matcher);
 
 /* ---- a whole record: changes nothing in the matcher, any number of threads ------------------ */
 
-/* A record that is not well formed is searched up to where it stops being so. */
+/* Of a record that is not well formed, the answer says nothing. */
 MUST_USE bool text_match_record(const struct text_matcher *matcher, struct bytes record);
 
 /*

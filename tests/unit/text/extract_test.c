@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../test.h"
+#include "text/extract.h"
+
+#include <stdlib.h>
+
+/* The record as text: kinds as digits, each piece's end as "|". */
+static void extract(const char *message, size_t chunk, struct buf *out, uint32_t *notes)
+{
+    struct text_extractor *extractor = text_create_extractor();
+    struct text_record_writer *writer = text_create_record();
+    struct text_sink sink = text_record_sink(writer);
+    struct bytes in = bytes_of_text(message);
+    struct bytes record;
+    struct err err = { 0 };
+
+    text_begin(extractor, &sink, 1);
+    for (size_t at = 0; at < in.len; at += chunk)
+        text_feed(extractor, bytes_slice(in, at, chunk));
+    CHECK(text_end(extractor) != NULL);
+    CHECK(text_record(writer, &record));
+    CHECK(text_check_record(record, &err));
+    for (size_t i = 0; i < record.len; i++)
+        buf_byte(out, record.ptr[i] == 0  ? '|'
+                      : record.ptr[i] < 8 ? (uint8_t)('0' + record.ptr[i])
+                                          : record.ptr[i]);
+    *notes = text_notes(extractor);
+    text_free_record(&writer);
+    text_free_extractor(&extractor);
+}
+
+static void check(const char *message, const char *want, uint32_t want_notes)
+{
+    static const size_t chunks[] = { 1, 2, 3, 7, 100, 100000 };
+
+    for (size_t i = 0; i < ARRAY_LEN(chunks); i++) {
+        CLEANUP(buf_free) struct buf out = buf_create(1 << 20);
+        uint32_t notes;
+
+        extract(message, chunks[i], &out, &notes);
+        CHECK_BYTES(buf_bytes(&out), bytes_of_text(want));
+        CHECK_EQ_U64(notes, want_notes);
+    }
+}
+
+TEST(header_fields_are_decoded_unfolded_and_folded)
+{
+    check("Subject: =?utf-8?q?=C3=84pfel?=\r\n\tund BIRNEN \r\nX-A:  b\r\nx-Long :y\r\n "
+          "z\r\n\r\nBody\r\n",
+          "1subject: a\xcc\x88pfel und birnen |1x-a:  b|1x-long :y z|3body\r\n|", 0);
+}
+
+TEST(a_line_without_a_colon_is_a_field_without_a_name)
+{
+    check("No Colon\r\nA: b\r\n\r\n", "1:no colon|1a: b|", 0);
+}
+
+TEST(a_message_without_text_has_only_its_header)
+{
+    check("A: b\r\nContent-Type: image/png\r\n\r\nbinary", "1a: b|1content-type: image/png|", 0);
+    check("", "", 0);
+}
+
+#define MULTIPART                                                                                  \
+    "Content-Type: multipart/mixed; boundary=b\r\n\r\nPreamble\r\n--b\r\n"                         \
+    "Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: "                  \
+    "quoted-printable\r\n\r\n"                                                                     \
+    "Stra=DFe=\r\nn\r\n--b\r\n"                                                                    \
+    "Content-Type: application/pdf; name=A.pdf\r\nContent-Disposition: attachment; "               \
+    "filename*=utf-8''%C3%84.PDF\r\n\r\nPDF\r\n"                                                   \
+    "--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: Inner\r\n\r\nInner Body\r\n--b--\r\n"     \
+    "Epilogue"
+
+TEST(parts_give_their_fields_names_and_texts_in_order)
+{
+    check(MULTIPART,
+          "1content-type: multipart/mixed; boundary=b|3preamble|"
+          "2content-type: text/plain; charset=iso-8859-1|"
+          "2content-transfer-encoding: quoted-printable|3stra\xc3\x9f"
+          "en|"
+          "2content-type: application/pdf; name=a.pdf|"
+          "2content-disposition: attachment; filename*=utf-8''%c3%84.pdf|5a\xcc\x88.pdf|5a.pdf|"
+          "2content-type: message/rfc822|2subject: inner|3inner body|3epilogue|",
+          0);
+}
+
+TEST(a_name_that_stands_twice_is_given_once)
+{
+    check("Content-Type: image/png; name=\"A b.png\"\r\nContent-Disposition: inline; filename=\"A "
+          "b.png\"\r\n\r\n",
+          "1content-type: image/png; name=\"a b.png\"|"
+          "1content-disposition: inline; filename=\"a b.png\"|5a b.png|",
+          0);
+}
+
+TEST(html_is_given_as_source_and_rendered)
+{
+    check("Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+          "PHA+SGVsPGI+bG88L2I+ICZhdW1sOzwvcD48c2NyaXB0PlNlY3JldDwvc2NyaXB0Pg==\r\n",
+          "1content-type: text/html; charset=utf-8|1content-transfer-encoding: base64|"
+          "3<p>hel<b>lo</b> &auml;</p><script>secret</script>|4hello a\xcc\x88|",
+          0);
+}
+
+TEST(a_text_in_another_charset_is_decoded)
+{
+    check("Content-Type: text/plain; charset=koi8-r\r\n\r\n\xf0\xd2\xc9\xd7\xc5\xd4",
+          "1content-type: text/plain; charset=koi8-r|3привет|", 0);
+}
+
+TEST(what_could_not_be_searched_is_noted)
+{
+    check("Content-Type: text/plain; charset=x-none\r\n\r\nA\xe9",
+          "1content-type: text/plain; charset=x-none|3ae\xcc\x81|", TEXT_NOTE_CHARSET_UNKNOWN);
+    check("Content-Type: text/plain; charset=utf-8\r\n\r\nA\xe9",
+          "1content-type: text/plain; charset=utf-8|3a\xef\xbf\xbd|", TEXT_NOTE_CHARSET_ERRORS);
+    check("MIME-Version: 1.0\r\nContent-Transfer-Encoding: x-uue\r\n\r\nA",
+          "1mime-version: 1.0|1content-transfer-encoding: x-uue|3a|", TEXT_NOTE_TRANSFER_UNKNOWN);
+    check("MIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\r\nQ*Q==", "1mime-version: 1.0|1content-transfer-encoding: base64|3a|", TEXT_NOTE_TRANSFER_ERRORS);
+    check("Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n\r\nx",
+          "1content-type: application/pkcs7-mime; smime-type=enveloped-data|", TEXT_NOTE_ENCRYPTED);
+    check("Content-Type: application/pkcs7-mime; smime-type=signed-data\r\n\r\nx",
+          "1content-type: application/pkcs7-mime; smime-type=signed-data|", TEXT_NOTE_WRAPPED);
+    check("Content-Type: multipart/encrypted; boundary=b\r\n\r\n--b\r\nContent-Type: "
+          "application/pgp-encrypted\r\n\r\nVersion: 1\r\n--b--\r\n",
+          "1content-type: multipart/encrypted; boundary=b|"
+          "2content-type: application/pgp-encrypted|",
+          TEXT_NOTE_ENCRYPTED);
+    check("Content-Type: application/ms-tnef\r\n\r\nx", "1content-type: application/ms-tnef|",
+          TEXT_NOTE_WRAPPED);
+}
+
+TEST(every_note_has_a_name)
+{
+    for (uint32_t bit = 1; bit <= TEXT_NOTE_WRAPPED; bit <<= 1)
+        CHECK(text_note_name(bit) != NULL);
+    CHECK(text_note_name(TEXT_NOTE_WRAPPED << 1) == NULL);
+}
+
+TEST(an_extractor_begins_anew_after_a_message_that_was_given_up)
+{
+    struct text_extractor *extractor = text_create_extractor();
+    struct text_record_writer *writer = text_create_record();
+    struct text_sink sink = text_record_sink(writer);
+    struct bytes record;
+
+    text_begin(extractor, &sink, 1);
+    text_feed(extractor, BYTES("A: b\r\n\r\nhalf a bo"));
+    text_reset_record(writer);
+    text_begin(extractor, &sink, 1);
+    text_feed(extractor, BYTES("C: d\r\n\r\nX"));
+    (void)text_end(extractor);
+    CHECK(text_record(writer, &record));
+    CHECK_BYTES(record, bytes_of("\1c: d\0\3x\0", 9));
+    text_free_record(&writer);
+    text_free_extractor(&extractor);
+}
