@@ -4,9 +4,10 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "imap/structure.h"
-#include "mime/parser.h"
 #include "mime/structure.h"
 #include "mime/summary.h"
+#include "text/extract.h"
+#include "text/fold.h"
 
 #include <stdlib.h>
 
@@ -23,10 +24,11 @@ enum {
 #define NOTE_TEXTS_CUT "texts-cut"                 /* a text or the list of references */
 
 struct ingest_deriver {
-    struct mime_parser *parser;
+    struct text_extractor *extractor; /* parses */
+    struct text_record_writer *record;
     struct arena *arena; /* the summary of one message */
     struct buf structure, envelope, bodystructure, notes;
-    bool is_used; /* since the parser was reset */
+    struct buf folded; /* one column */
 };
 
 struct ingest_deriver *ingest_create_deriver(void)
@@ -34,12 +36,14 @@ struct ingest_deriver *ingest_create_deriver(void)
     struct ingest_deriver *deriver = calloc(1, sizeof *deriver);
 
     assert(deriver != NULL);
-    deriver->parser = mime_create_parser();
+    deriver->extractor = text_create_extractor();
+    deriver->record = text_create_record();
     deriver->arena = arena_create(SUMMARY_BYTES);
     deriver->structure = buf_create(INGEST_STRUCTURE_MAX);
     deriver->envelope = buf_create(INGEST_ENVELOPE_MAX);
     deriver->bodystructure = buf_create(IMAP_BODYSTRUCTURE_MAX);
     deriver->notes = buf_create(NOTES_BYTES);
+    deriver->folded = buf_create((size_t)TEXT_FOLD_GROWTH_MAX * MIME_SUMMARY_TEXT_MAX);
     return deriver;
 }
 
@@ -47,12 +51,14 @@ void ingest_free_deriver(struct ingest_deriver **deriver)
 {
     if (*deriver == NULL)
         return;
-    mime_free_parser(&(*deriver)->parser);
+    text_free_extractor(&(*deriver)->extractor);
+    text_free_record(&(*deriver)->record);
     arena_free(&(*deriver)->arena);
     buf_free(&(*deriver)->structure);
     buf_free(&(*deriver)->envelope);
     buf_free(&(*deriver)->bodystructure);
     buf_free(&(*deriver)->notes);
+    buf_free(&(*deriver)->folded);
     free(*deriver);
     *deriver = NULL;
 }
@@ -68,11 +74,18 @@ static void add_note(struct ingest_deriver *deriver, const char *name)
 
 static void add_parser_notes(struct ingest_deriver *deriver)
 {
-    uint32_t notes = mime_parser_notes(deriver->parser);
+    uint32_t notes = mime_parser_notes(text_parser(deriver->extractor));
 
     for (uint32_t bit = 1; bit != 0 && bit <= notes; bit <<= 1)
         if ((notes & bit) != 0)
             add_note(deriver, mime_note_name(bit));
+}
+
+static void add_text_notes(struct ingest_deriver *deriver, uint32_t notes)
+{
+    for (uint32_t bit = 1; bit != 0 && bit <= notes; bit <<= 1)
+        if ((notes & bit) != 0)
+            add_note(deriver, text_note_name(bit));
 }
 
 /* What was written, or none when it did not fit. */
@@ -85,17 +98,28 @@ static struct bytes take_whole(struct ingest_deriver *deriver, const struct buf 
     return (struct bytes){ 0 };
 }
 
-/* A to Z made small; none when empty. */
+/* As SEARCH compares it (text/fold.h); none when there is no such field. */
 static struct bytes fold(struct ingest_deriver *deriver, struct bytes text)
 {
-    uint8_t *folded;
+    struct bytes folded = { 0 };
+    struct err ignored = { 0 };
 
-    if (text.len == 0)
+    if (text.ptr == NULL)
         return (struct bytes){ 0 };
-    folded = arena_alloc(deriver->arena, text.len);
-    for (size_t i = 0; i < text.len; i++)
-        folded[i] = ascii_lower(text.ptr[i]);
-    return bytes_of(folded, text.len);
+    buf_reset(&deriver->folded, KEPT_BYTES);
+    text_fold_line(text, &deriver->folded);
+    if (!arena_try_copy(deriver->arena, buf_bytes(&deriver->folded), SIZE_MAX, &folded, &ignored))
+        add_note(deriver, NOTE_TEXTS_CUT);
+    return folded;
+}
+
+/* What the message holds as text, or nothing when that is too long: SEARCH then reads the octets. */
+static void derive_text(struct ingest_deriver *deriver, struct vault_index *out)
+{
+    out->text_notes = text_notes(deriver->extractor);
+    if (!text_record(deriver->record, &out->text))
+        out->text_notes |= TEXT_NOTE_RECORD_LARGE;
+    add_text_notes(deriver, out->text_notes);
 }
 
 static void derive_summary(struct ingest_deriver *deriver, const struct mime_part *root,
@@ -105,7 +129,7 @@ static void derive_summary(struct ingest_deriver *deriver, const struct mime_par
     struct mime_summary summary;
 
     mime_summarise(root->envelope != NULL ? root->envelope : &none,
-                   mime_parser_header(deriver->parser), deriver->arena, &summary);
+                   mime_parser_header(text_parser(deriver->extractor)), deriver->arena, &summary);
     out->has_date = summary.has_date;
     out->date_usec = summary.date.usec;
     out->date_day = mime_date_day(&summary.date);
@@ -128,9 +152,10 @@ static void begin(void *context)
 {
     struct ingest_deriver *deriver = context;
 
-    if (deriver->is_used)
-        mime_reset_parser(deriver->parser);
-    deriver->is_used = true;
+    struct text_sink sink = text_record_sink(deriver->record);
+
+    text_reset_record(deriver->record);
+    text_begin(deriver->extractor, &sink, 1);
     arena_reset(deriver->arena);
     buf_reset(&deriver->structure, KEPT_BYTES);
     buf_reset(&deriver->envelope, KEPT_BYTES);
@@ -142,13 +167,13 @@ static void take_octets(void *context, struct bytes octets)
 {
     struct ingest_deriver *deriver = context;
 
-    mime_feed_parser(deriver->parser, octets);
+    text_feed(deriver->extractor, octets);
 }
 
 static void end(void *context, struct vault_index *out)
 {
     struct ingest_deriver *deriver = context;
-    const struct mime_part *root = mime_finish_parser(deriver->parser);
+    const struct mime_part *root = text_end(deriver->extractor);
 
     *out = (struct vault_index){ .parser_version = MIME_PARSER_VERSION,
                                  .header_bytes = root->header_bytes };
@@ -163,6 +188,7 @@ static void end(void *context, struct vault_index *out)
     out->bodystructure = buf_bytes(&deriver->bodystructure);
     out->has_attachment = mime_has_attachment(root);
     derive_summary(deriver, root, out);
+    derive_text(deriver, out);
     buf_byte(&deriver->notes, ']');
     out->notes = buf_bytes(&deriver->notes);
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ingest/derive.h - from a message's octets to its row of message_index: mime parses, imap writes.
+ * ingest/derive.h - from a message's octets to its row of message_index and its search text: mime
+ * parses, text folds and extracts, imap writes; all in one pass.
  *
- * Nothing here fails because of what a message holds; what was strange or cut is a note. The texts of
- * the folded columns are decoded UTF-8 with A to Z made small: enough for a look, not for SEARCH. When
- * lib/text folds them, MIME_PARSER_VERSION rises and these rows count as not yet parsed.
+ * Nothing here fails because of what a message holds; what was strange or cut is a note.
  *
  * Memory: what the parser holds (mime/parser.h) and INGEST_DERIVED_BYTES, whatever the size of the
  * message. One thread at a time.
@@ -16,7 +15,7 @@
 enum {
     INGEST_ENVELOPE_MAX = 1 << 20,  /* a larger one is not stored: it is made when asked for */
     INGEST_STRUCTURE_MAX = 4 << 20, /* likewise */
-    INGEST_DERIVED_BYTES = 10 << 20,
+    INGEST_DERIVED_BYTES = 16 << 20,
 };
 
 struct ingest_deriver;
