@@ -13,6 +13,7 @@
 #include "operate/install.h"
 #include "process/process.h"
 #include "serve/server.h"
+#include "vault/watch.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ enum {
     READ_CONNECTIONS = 16, /* borrowed for a batch each, so a few serve many sessions */
     CHECK_CONNECTIONS = 4, /* does the login still hold: must not wait behind long searches */
     START_MS = 60000,
+    WATCH_STATEMENT_MS = 10000, /* about idle sessions: then it is asked again */
 };
 
 struct imapd {
@@ -32,6 +34,7 @@ struct imapd {
     struct db_pool *primary;
     struct auth_client gate;
     struct audit_writer *audit;
+    struct vault_watch *watch;
     struct serve_server *server;
 };
 
@@ -69,6 +72,14 @@ static bool check_database(struct imapd *imapd, struct err *err)
     return process_connect(&imapd->process, START_MS, &db, err) && db_check_schema(db, err);
 }
 
+static bool make_watch(struct imapd *imapd, struct err *err)
+{
+    struct db_target target = process_db_target(&imapd->process);
+
+    target.statement_timeout_ms = WATCH_STATEMENT_MS;
+    return vault_create_watch(&target, &imapd->watch, err);
+}
+
 static bool wire_up(struct imapd *imapd, struct err *err)
 {
     const struct conf *conf = imapd->process.conf;
@@ -89,18 +100,21 @@ static bool wire_up(struct imapd *imapd, struct err *err)
                         &imapd->readers, err) ||
         !db_pool_create(&target, CHECK_CONNECTIONS, &imapd->primary, err) ||
         !auth_init_client(imapd->process.runtime.dir, &imapd->gate, err) ||
-        !audit_create_writer(&target, &imapd->process.log, &imapd->audit, err))
+        !audit_create_writer(&target, &imapd->process.log, &imapd->audit, err) ||
+        !make_watch(imapd, err))
         return false;
     settings.tls = imapd->tls;
     settings.pool = imapd->readers;
     settings.primary = imapd->primary;
     settings.audit = imapd->audit;
+    settings.watch = imapd->watch;
     return serve_create(&settings, &imapd->server, err);
 }
 
 static void take_down(struct imapd *imapd)
 {
     serve_free(&imapd->server);
+    vault_free_watch(&imapd->watch);
     audit_free_writer(&imapd->audit);
     db_pool_free(&imapd->primary);
     db_pool_free(&imapd->readers);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * serve/capability.c - what we say we can do. To add one: a row here; its commands.
- * Order: as they are sent. A word stands here only when its tests pass.
+ * Order: as they are sent, and as DESIGN 5 has them. A word stands here only when its tests pass.
  */
 #include "net/tls.h"
 #include "serve/internal.h"
@@ -21,20 +21,21 @@ static const struct {
     enum when when;
 } capabilities[] = {
     { "IMAP4rev1",       ALWAYS },        /* RFC 3501 */
-    { "SASL-IR",         ALWAYS },        /* RFC 4959 */
-    { "LITERAL-",        ALWAYS },        /* RFC 7888 */
-    { "ID",              ALWAYS },        /* RFC 2971 */
-    { "ENABLE",          ALWAYS },        /* RFC 5161 */
     { "STARTTLS",        CAN_START_TLS },
     { "LOGINDISABLED",   LOGIN_CLOSED },
     { "AUTH=PLAIN",      LOGIN_OPEN },    /* RFC 4616 */
+    { "ID",              ALWAYS },        /* RFC 2971 */
+    { "ENABLE",          ALWAYS },        /* RFC 5161 */
+    { "IDLE",            AFTER_LOGIN },   /* RFC 2177 */
     { "UNSELECT",        AFTER_LOGIN },   /* RFC 3691 */
     { "NAMESPACE",       AFTER_LOGIN },   /* RFC 2342 */
     { "CHILDREN",        AFTER_LOGIN },   /* RFC 3348 */
-    { "LIST-EXTENDED",   AFTER_LOGIN },   /* RFC 5258 */
-    { "LIST-STATUS",     AFTER_LOGIN },   /* RFC 5819 */
+    { "LITERAL-",        ALWAYS },        /* RFC 7888 */
+    { "SASL-IR",         ALWAYS },        /* RFC 4959 */
     { "ACL",             AFTER_LOGIN },   /* RFC 4314: MYRIGHTS keeps Thunderbird from STORE */
     { "RIGHTS=texk",     AFTER_LOGIN },
+    { "LIST-EXTENDED",   AFTER_LOGIN },   /* RFC 5258 */
+    { "LIST-STATUS",     AFTER_LOGIN },   /* RFC 5819 */
 };
 // clang-format on
 

@@ -10,48 +10,49 @@
 
 // clang-format off
 static const struct serve_command commands[] = {
-    /* name                         with UID    allowed in             run                       RFC 9051 (or as said) */
-    { BYTES_INIT("CAPABILITY"),     UID_NEVER,  IN_ANY,                serve_do_capability },    /* 6.1.1 */
-    { BYTES_INIT("NOOP"),           UID_NEVER,  IN_ANY,                serve_do_noop },          /* 6.1.2 */
-    { BYTES_INIT("LOGOUT"),         UID_NEVER,  IN_ANY,                serve_do_logout },        /* 6.1.3 */
-    { BYTES_INIT("ID"),             UID_NEVER,  IN_ANY,                serve_do_id },            /* RFC 2971 */
-    { BYTES_INIT("STARTTLS"),       UID_NEVER,  IN_NOT_AUTHENTICATED,  serve_do_starttls },      /* 6.2.1 */
-    { BYTES_INIT("AUTHENTICATE"),   UID_NEVER,  IN_NOT_AUTHENTICATED,  serve_do_authenticate },  /* 6.2.2 */
-    { BYTES_INIT("LOGIN"),          UID_NEVER,  IN_NOT_AUTHENTICATED,  serve_do_login },         /* 6.2.3 */
-    { BYTES_INIT("ENABLE"),         UID_NEVER,  IN_LOGGED_IN,          serve_do_enable },        /* 6.3.1 */
-    { BYTES_INIT("SELECT"),         UID_NEVER,  IN_LOGGED_IN,          serve_do_select },        /* 6.3.2 */
-    { BYTES_INIT("EXAMINE"),        UID_NEVER,  IN_LOGGED_IN,          serve_do_select },        /* 6.3.3 */
-    { BYTES_INIT("LIST"),           UID_NEVER,  IN_LOGGED_IN,          serve_do_list },          /* 6.3.9 */
-    { BYTES_INIT("LSUB"),           UID_NEVER,  IN_LOGGED_IN,          serve_do_lsub },          /* RFC 3501 6.3.9 */
-    { BYTES_INIT("NAMESPACE"),      UID_NEVER,  IN_LOGGED_IN,          serve_do_namespace },     /* 6.3.10 */
-    { BYTES_INIT("STATUS"),         UID_NEVER,  IN_LOGGED_IN,          serve_do_status },        /* 6.3.11 */
-    { BYTES_INIT("SUBSCRIBE"),      UID_NEVER,  IN_LOGGED_IN,          serve_do_subscribe },     /* 6.3.7; changes nothing */
-    { BYTES_INIT("MYRIGHTS"),       UID_NEVER,  IN_LOGGED_IN,          serve_do_myrights },      /* RFC 4314 3.5 */
-    { BYTES_INIT("GETACL"),         UID_NEVER,  IN_LOGGED_IN,          serve_do_getacl },        /* RFC 4314 3.3 */
-    { BYTES_INIT("LISTRIGHTS"),     UID_NEVER,  IN_LOGGED_IN,          serve_do_getacl },        /* RFC 4314 3.4 */
-    { BYTES_INIT("CHECK"),          UID_NEVER,  IN_SELECTED,           serve_do_noop },          /* RFC 3501 6.4.1 */
-    { BYTES_INIT("CLOSE"),          UID_NEVER,  IN_SELECTED,           serve_do_close },         /* 6.4.1; expunges nothing */
-    { BYTES_INIT("UNSELECT"),       UID_NEVER,  IN_SELECTED,           serve_do_close },         /* 6.4.2 */
-    { BYTES_INIT("FETCH"),          UID_ALSO,   IN_SELECTED,           serve_do_fetch },         /* 6.4.5, 6.4.9 */
-    { BYTES_INIT("SEARCH"),         UID_ALSO,   IN_SELECTED,           serve_do_search },        /* 6.4.4, 6.4.9 */
+    /* name                         with UID    allowed in             tells behind it run                       RFC 9051 (or as said) */
+    { BYTES_INIT("CAPABILITY"),     UID_NEVER,  IN_ANY,                TELLS_NOTHING, serve_do_capability },    /* 6.1.1 */
+    { BYTES_INIT("NOOP"),           UID_NEVER,  IN_ANY,                TELLS_NOTHING, serve_do_noop },          /* 6.1.2 */
+    { BYTES_INIT("LOGOUT"),         UID_NEVER,  IN_ANY,                TELLS_NOTHING, serve_do_logout },        /* 6.1.3 */
+    { BYTES_INIT("ID"),             UID_NEVER,  IN_ANY,                TELLS_ALL,     serve_do_id },            /* RFC 2971 */
+    { BYTES_INIT("STARTTLS"),       UID_NEVER,  IN_NOT_AUTHENTICATED,  TELLS_NOTHING, serve_do_starttls },      /* 6.2.1 */
+    { BYTES_INIT("AUTHENTICATE"),   UID_NEVER,  IN_NOT_AUTHENTICATED,  TELLS_NOTHING, serve_do_authenticate },  /* 6.2.2 */
+    { BYTES_INIT("LOGIN"),          UID_NEVER,  IN_NOT_AUTHENTICATED,  TELLS_NOTHING, serve_do_login },         /* 6.2.3 */
+    { BYTES_INIT("ENABLE"),         UID_NEVER,  IN_LOGGED_IN,          TELLS_ALL,     serve_do_enable },        /* 6.3.1 */
+    { BYTES_INIT("SELECT"),         UID_NEVER,  IN_LOGGED_IN,          TELLS_NOTHING, serve_do_select },        /* 6.3.2 */
+    { BYTES_INIT("EXAMINE"),        UID_NEVER,  IN_LOGGED_IN,          TELLS_NOTHING, serve_do_select },        /* 6.3.3 */
+    { BYTES_INIT("LIST"),           UID_NEVER,  IN_LOGGED_IN,          TELLS_ALL,     serve_do_list },          /* 6.3.9 */
+    { BYTES_INIT("LSUB"),           UID_NEVER,  IN_LOGGED_IN,          TELLS_ALL,     serve_do_lsub },          /* RFC 3501 6.3.9 */
+    { BYTES_INIT("NAMESPACE"),      UID_NEVER,  IN_LOGGED_IN,          TELLS_ALL,     serve_do_namespace },     /* 6.3.10 */
+    { BYTES_INIT("STATUS"),         UID_NEVER,  IN_LOGGED_IN,          TELLS_ALL,     serve_do_status },        /* 6.3.11 */
+    { BYTES_INIT("SUBSCRIBE"),      UID_NEVER,  IN_LOGGED_IN,          TELLS_ALL,     serve_do_subscribe },     /* 6.3.7; changes nothing */
+    { BYTES_INIT("MYRIGHTS"),       UID_NEVER,  IN_LOGGED_IN,          TELLS_ALL,     serve_do_myrights },      /* RFC 4314 3.5 */
+    { BYTES_INIT("GETACL"),         UID_NEVER,  IN_LOGGED_IN,          TELLS_ALL,     serve_do_getacl },        /* RFC 4314 3.3 */
+    { BYTES_INIT("LISTRIGHTS"),     UID_NEVER,  IN_LOGGED_IN,          TELLS_ALL,     serve_do_getacl },        /* RFC 4314 3.4 */
+    { BYTES_INIT("IDLE"),           UID_NEVER,  IN_LOGGED_IN,          TELLS_NOTHING, serve_do_idle },          /* 6.3.13; RFC 2177 */
+    { BYTES_INIT("CHECK"),          UID_NEVER,  IN_SELECTED,           TELLS_NOTHING, serve_do_noop },          /* RFC 3501 6.4.1 */
+    { BYTES_INIT("CLOSE"),          UID_NEVER,  IN_SELECTED,           TELLS_NOTHING, serve_do_close },         /* 6.4.1; expunges nothing */
+    { BYTES_INIT("UNSELECT"),       UID_NEVER,  IN_SELECTED,           TELLS_NOTHING, serve_do_close },         /* 6.4.2 */
+    { BYTES_INIT("FETCH"),          UID_ALSO,   IN_SELECTED,           TELLS_NEW,     serve_do_fetch },         /* 6.4.5, 6.4.9 */
+    { BYTES_INIT("SEARCH"),         UID_ALSO,   IN_SELECTED,           TELLS_NEW,     serve_do_search },        /* 6.4.4, 6.4.9 */
 
-    { BYTES_INIT("APPEND"),         UID_NEVER,  IN_ANY,                serve_refuse_write },     /* 6.3.12 */
-    { BYTES_INIT("CREATE"),         UID_NEVER,  IN_ANY,                serve_refuse_write },     /* 6.3.4 */
-    { BYTES_INIT("DELETE"),         UID_NEVER,  IN_ANY,                serve_refuse_write },     /* 6.3.5 */
-    { BYTES_INIT("RENAME"),         UID_NEVER,  IN_ANY,                serve_refuse_write },     /* 6.3.6 */
-    { BYTES_INIT("UNSUBSCRIBE"),    UID_NEVER,  IN_ANY,                serve_refuse_write },     /* 6.3.8 */
-    { BYTES_INIT("EXPUNGE"),        UID_ALSO,   IN_ANY,                serve_refuse_write },     /* 6.4.3, 6.4.9 */
-    { BYTES_INIT("STORE"),          UID_ALSO,   IN_ANY,                serve_refuse_write },     /* 6.4.6 */
-    { BYTES_INIT("COPY"),           UID_ALSO,   IN_ANY,                serve_refuse_write },     /* 6.4.7 */
-    { BYTES_INIT("MOVE"),           UID_ALSO,   IN_ANY,                serve_refuse_write },     /* 6.4.8 */
-    { BYTES_INIT("REPLACE"),        UID_ALSO,   IN_ANY,                serve_refuse_write },     /* RFC 8508 */
-    { BYTES_INIT("SETACL"),         UID_NEVER,  IN_ANY,                serve_refuse_write },     /* RFC 4314 3.1 */
-    { BYTES_INIT("DELETEACL"),      UID_NEVER,  IN_ANY,                serve_refuse_write },     /* RFC 4314 3.2 */
-    { BYTES_INIT("SETMETADATA"),    UID_NEVER,  IN_ANY,                serve_refuse_write },     /* RFC 5464 */
-    { BYTES_INIT("SETANNOTATION"),  UID_NEVER,  IN_ANY,                serve_refuse_write },     /* before RFC 5464 */
-    { BYTES_INIT("SETQUOTA"),       UID_NEVER,  IN_ANY,                serve_refuse_write },     /* RFC 9208 */
-    { BYTES_INIT("RESETKEY"),       UID_NEVER,  IN_ANY,                serve_refuse_write },     /* RFC 4467 */
-    { BYTES_INIT("GENURLAUTH"),     UID_NEVER,  IN_ANY,                serve_refuse_write },     /* RFC 4467: makes a key */
+    { BYTES_INIT("APPEND"),         UID_NEVER,  IN_ANY,                TELLS_NOTHING, serve_refuse_write },     /* 6.3.12 */
+    { BYTES_INIT("CREATE"),         UID_NEVER,  IN_ANY,                TELLS_NOTHING, serve_refuse_write },     /* 6.3.4 */
+    { BYTES_INIT("DELETE"),         UID_NEVER,  IN_ANY,                TELLS_NOTHING, serve_refuse_write },     /* 6.3.5 */
+    { BYTES_INIT("RENAME"),         UID_NEVER,  IN_ANY,                TELLS_NOTHING, serve_refuse_write },     /* 6.3.6 */
+    { BYTES_INIT("UNSUBSCRIBE"),    UID_NEVER,  IN_ANY,                TELLS_NOTHING, serve_refuse_write },     /* 6.3.8 */
+    { BYTES_INIT("EXPUNGE"),        UID_ALSO,   IN_ANY,                TELLS_NOTHING, serve_refuse_write },     /* 6.4.3, 6.4.9 */
+    { BYTES_INIT("STORE"),          UID_ALSO,   IN_ANY,                TELLS_NOTHING, serve_refuse_write },     /* 6.4.6 */
+    { BYTES_INIT("COPY"),           UID_ALSO,   IN_ANY,                TELLS_NOTHING, serve_refuse_write },     /* 6.4.7 */
+    { BYTES_INIT("MOVE"),           UID_ALSO,   IN_ANY,                TELLS_NOTHING, serve_refuse_write },     /* 6.4.8 */
+    { BYTES_INIT("REPLACE"),        UID_ALSO,   IN_ANY,                TELLS_NOTHING, serve_refuse_write },     /* RFC 8508 */
+    { BYTES_INIT("SETACL"),         UID_NEVER,  IN_ANY,                TELLS_NOTHING, serve_refuse_write },     /* RFC 4314 3.1 */
+    { BYTES_INIT("DELETEACL"),      UID_NEVER,  IN_ANY,                TELLS_NOTHING, serve_refuse_write },     /* RFC 4314 3.2 */
+    { BYTES_INIT("SETMETADATA"),    UID_NEVER,  IN_ANY,                TELLS_NOTHING, serve_refuse_write },     /* RFC 5464 */
+    { BYTES_INIT("SETANNOTATION"),  UID_NEVER,  IN_ANY,                TELLS_NOTHING, serve_refuse_write },     /* before RFC 5464 */
+    { BYTES_INIT("SETQUOTA"),       UID_NEVER,  IN_ANY,                TELLS_NOTHING, serve_refuse_write },     /* RFC 9208 */
+    { BYTES_INIT("RESETKEY"),       UID_NEVER,  IN_ANY,                TELLS_NOTHING, serve_refuse_write },     /* RFC 4467 */
+    { BYTES_INIT("GENURLAUTH"),     UID_NEVER,  IN_ANY,                TELLS_NOTHING, serve_refuse_write },     /* RFC 4467: makes a key */
 };
 // clang-format on
 

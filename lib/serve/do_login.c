@@ -155,7 +155,7 @@ struct serve_reply serve_do_authenticate(struct serve_session *session,
     if (args->has_initial)
         return take_response(session, args->initial);
     buf_text(&session->out, "+ \r\n");
-    session->awaits_sasl = true;
+    session->awaits = SERVE_AWAITS_SASL;
     return serve_ok(""); /* not sent: serve_finish_authenticate gives the answer */
 }
 

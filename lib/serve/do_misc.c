@@ -10,7 +10,7 @@ struct serve_reply serve_do_noop(struct serve_session *session, const struct ima
     struct err err = { 0 };
 
     (void)command;
-    if (session->state == SERVE_SELECTED && !serve_refresh_view(session, &err))
+    if (session->state == SERVE_SELECTED && !serve_refresh_view(session, true, &err))
         return serve_reply_for(session, &err);
     return serve_ok("Done");
 }

@@ -61,6 +61,7 @@ struct serve_reply serve_do_select(struct serve_session *session,
         return serve_reply_for(session, &err);
     }
     session->state = SERVE_SELECTED;
+    session->refresh_at = deadline_after_ms(session->server->settings.limits.refresh_ms);
     write_view(session);
     return (struct serve_reply){ SERVE_OK, "READ-ONLY", "Done" };
 }

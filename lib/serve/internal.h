@@ -68,8 +68,10 @@ struct serve_server {
     size_t threads, idle_threads;
     struct serve_thread *finished; /* to be joined */
     uint64_t last_id;
-    size_t ending; /* out of the list, and not yet freed */
-    bool is_ended; /* threads end too */
+    size_t ending;                 /* out of the list, and not yet freed */
+    bool is_ended;                 /* threads end too */
+    bool has_woken;                /* the watcher marked parked sessions: the loop takes them out */
+    struct serve_watcher *watcher; /* NULL: none */
 
     /* written under the lock, read without it */
     atomic_bool is_crowded;  /* somebody waits in the queue */
@@ -96,6 +98,7 @@ enum serve_ending {
     SERVE_GOES_ON,
     SERVE_ENDS_IDLE,
     SERVE_ENDS_STOPPING,
+    SERVE_ENDS_OVER, /* its login is */
 };
 
 /* What a turn says about the next one. */
@@ -121,6 +124,13 @@ enum serve_state {
     SERVE_AUTHENTICATED,
     SERVE_SELECTED,
     SERVE_ENDED,
+};
+
+/* What the next octets of the client belong to. */
+enum serve_awaits {
+    SERVE_AWAITS_COMMAND,
+    SERVE_AWAITS_SASL, /* a line that answers our "+" in AUTHENTICATE */
+    SERVE_AWAITS_DONE, /* the line that ends IDLE */
 };
 
 enum { /* the states of a command's row */
@@ -155,6 +165,7 @@ struct serve_session {
     struct serve_load *load;
     struct deadline deadline; /* of being parked */
     struct deadline notice;   /* when it is told that it waits */
+    bool has_news;            /* found by the watcher while it was parked */
 
     /* its thread's */
     struct net_stream *stream;
@@ -164,8 +175,11 @@ struct serve_session {
     struct deadline login_deadline;   /* until logged in */
     struct deadline command_deadline; /* of the command that has begun; never: none has */
     unsigned bad_count, login_tries;
-    bool awaits_sasl;
-    char sasl_tag[IMAP_TAG_BYTES + 1];
+    enum serve_awaits awaits;
+    char pending_tag[IMAP_TAG_BYTES + 1]; /* of the command whose line is awaited */
+    struct deadline idle_end;   /* of IDLE; the client's own octets move it, news do not */
+    struct deadline alive_at;   /* in IDLE: something is said by then */
+    struct deadline refresh_at; /* between commands: no look for changes before */
 
     struct auth_login login;     /* token NULL before login */
     struct vault_reader *reader; /* NULL before login */
@@ -175,6 +189,7 @@ struct serve_session {
     struct arena *command; /* of one command */
     struct arena *scratch; /* of one line of an answer; who needs it resets it first */
     bool starts_tls;       /* once the answer is out */
+    bool looks;            /* in IDLE: its mailbox has changed */
     bool yields;           /* its auditor has too many threads: the next command waits its turn */
     struct buf out;        /* to the stream in pieces (reply.c) */
     bool is_broken;        /* writing failed: nothing more is said */
@@ -201,6 +216,11 @@ void serve_join_finished_locked(struct serve_server *server); /* gives the lock 
 void serve_stop_threads_locked(struct serve_server *server);
 /* False: the auditor now has more threads than his share, as those who log in are no one's yet. */
 MUST_USE bool serve_join_auditor(struct serve_session *session, int64_t auditor_id);
+
+/* watch.c: the thread that finds out which parked sessions in IDLE have news (README 13). */
+MUST_USE bool serve_start_watcher(struct serve_server *server, struct err *err);
+/* False: it did not end in time. */
+MUST_USE bool serve_stop_watcher(struct serve_server *server, struct deadline deadline);
 
 /* ---- replies: reply.c ------------------------------------------------------------------------ */
 
@@ -246,10 +266,18 @@ enum serve_uid_form {
     UID_ONLY,
 };
 
+/* What may be told behind its own answers, of what changed meanwhile. */
+enum serve_tells {
+    TELLS_NOTHING, /* or it does so itself */
+    TELLS_NEW,     /* no EXPUNGE (RFC 9051 §7.5.1); with UID in front everything */
+    TELLS_ALL,
+};
+
 struct serve_command {
     struct bytes name;
     enum serve_uid_form uid;
     unsigned states; /* IN_* */
+    enum serve_tells tells;
     serve_run_fn *run;
 };
 
@@ -263,7 +291,8 @@ bool serve_is_allowed(const struct serve_session *session, const struct serve_co
 serve_run_fn serve_do_capability, serve_do_noop, serve_do_logout, serve_do_id, serve_do_starttls,
     serve_do_login, serve_do_authenticate, serve_do_enable, serve_do_namespace, serve_do_list,
     serve_do_lsub, serve_do_subscribe, serve_do_status, serve_do_select, serve_do_close,
-    serve_do_fetch, serve_do_search, serve_do_myrights, serve_do_getacl, serve_refuse_write;
+    serve_do_fetch, serve_do_search, serve_do_idle, serve_do_myrights, serve_do_getacl,
+    serve_refuse_write;
 
 /* ---- what several commands need ---------------------------------------------------------------- */
 
@@ -317,8 +346,13 @@ MUST_USE bool serve_find_mailbox(struct serve_session *session, struct bytes enc
 MUST_USE bool serve_open_view(struct serve_session *session, const struct vault_mailbox_row *row,
                               struct serve_view **out, struct err *err);
 void serve_close_view(struct serve_view **view);
-/* Tells what changed since; SELECTED only. */
-MUST_USE bool serve_refresh_view(struct serve_session *session, struct err *err);
+/* Tells what changed since; SELECTED only. may_expunge false: while messages are missing that would
+ * have to be told with EXPUNGE, nothing is. */
+MUST_USE bool serve_refresh_view(struct serve_session *session, bool may_expunge, struct err *err);
+/* What of these ranges may have a MODSEQ greater than since, in the command's arena; rows decide. */
+MUST_USE bool serve_keep_changed(struct serve_session *session, uint64_t since,
+                                 const struct vault_uid_range **ranges, size_t *count,
+                                 struct err *err);
 /* "(\Seen $Forwarded)": flags of a message as they are shown, README 5. */
 void serve_write_flags(struct serve_session *session, const struct vault_placement *placement);
 void serve_write_known_flags(struct serve_session *session); /* "* FLAGS (…)" CRLF */
@@ -384,6 +418,10 @@ void serve_write_content_words(const struct serve_fetch *fetch, struct buf *buf)
 /* do_status.c: "(MESSAGES 3 …)". */
 void serve_write_status(struct serve_session *session, uint32_t items,
                         const struct vault_mailbox_row *row);
+
+/* do_idle.c: the line that ends IDLE; a turn in it without such a line. */
+struct serve_reply serve_finish_idle(struct serve_session *session, struct bytes line);
+void serve_attend_idle(struct serve_session *session);
 
 /* The client's answer to our "+" in AUTHENTICATE. */
 struct serve_reply serve_finish_authenticate(struct serve_session *session, struct bytes line);

@@ -32,6 +32,9 @@ static struct serve_limits choose_limits(const struct serve_limits *asked)
         .command_ms = asked->command_ms > 0 ? asked->command_ms : SERVE_COMMAND_MS,
         .stall_ms = asked->stall_ms > 0 ? asked->stall_ms : SERVE_STALL_MS,
         .wait_notice_ms = asked->wait_notice_ms > 0 ? asked->wait_notice_ms : SERVE_WAIT_NOTICE_MS,
+        .alive_ms = asked->alive_ms > 0 ? asked->alive_ms : SERVE_ALIVE_MS,
+        .watch_ms = asked->watch_ms > 0 ? asked->watch_ms : SERVE_WATCH_MS,
+        .refresh_ms = asked->refresh_ms > 0 ? asked->refresh_ms : SERVE_REFRESH_MS,
     };
 }
 
@@ -230,22 +233,40 @@ static void take_event(struct serve_server *server, const struct epoll_event *ev
     }
 }
 
-/* No event took it out of epoll: otherwise the next one could name it when its thread has freed it. */
-static void expire_locked(struct serve_server *server, struct serve_session *session)
+/* No event took it out of epoll: otherwise the next one could name it when its thread has freed it.
+ * The loop's thread only, between two looks at epoll: an event that it holds may name the session. */
+static void unpark_locked(struct serve_server *server, struct serve_session *session)
 {
     if (session->is_watched)
         (void)epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, net_fd(session->stream), NULL);
     session->is_watched = false;
-    session->ending = SERVE_ENDS_IDLE;
     serve_queue_locked(server, session);
+}
+
+/* Those that the watcher has marked. */
+static void wake_sessions(struct serve_server *server)
+{
+    serve_lock(server);
+    if (server->has_woken)
+        for (struct serve_session *s = server->sessions; s != NULL; s = s->next)
+            if (s->place == SERVE_PARKED && (s->has_news || s->ending != SERVE_GOES_ON))
+                unpark_locked(server, s);
+    server->has_woken = false;
+    serve_unlock(server);
 }
 
 static void tick(struct serve_server *server)
 {
     serve_lock(server);
-    for (struct serve_session *s = server->sessions; s != NULL; s = s->next)
-        if (s->place == SERVE_PARKED && deadline_has_passed(s->deadline))
-            expire_locked(server, s);
+    for (struct serve_session *s = server->sessions; s != NULL; s = s->next) {
+        if (s->place != SERVE_PARKED)
+            continue;
+        if (deadline_has_passed(s->deadline))
+            s->ending = SERVE_ENDS_IDLE;
+        if (s->ending != SERVE_GOES_ON ||
+            (s->awaits == SERVE_AWAITS_DONE && deadline_has_passed(s->alive_at)))
+            unpark_locked(server, s);
+    }
     serve_tell_waiting_locked(server);
     serve_join_finished_locked(server);
     serve_unlock(server);
@@ -278,6 +299,7 @@ static bool run_loop(struct serve_server *server, struct err *err)
             return err_errno(err, "epoll");
         for (int i = 0; i < count; i++)
             take_event(server, &events[i], &stop);
+        wake_sessions(server);
         if (deadline_has_passed(next_tick)) {
             tick(server);
             next_tick = deadline_after_ms(TICK_MS);
@@ -308,12 +330,32 @@ static bool wait_for_end(struct serve_server *server, int64_t ms, bool threads_t
     return true;
 }
 
+/* All are told at once, before their logouts are recorded one by one. Into an empty buffer: does not
+ * wait. A session of which a part is on its way is told by its thread. */
+static void say_stopping_locked(struct serve_session *session)
+{
+    static const struct bytes bye = BYTES_INIT("* BYE [UNAVAILABLE] Server is shutting down\r\n");
+    struct err err = { 0 };
+
+    if (session->login.token == NULL || session->state == SERVE_ENDED ||
+        net_has_output(session->stream))
+        return;
+    if (net_write(session->stream, bye, &err))
+        (void)!net_try_flush(session->stream, &err);
+    if (!net_has_output(session->stream))
+        session->state = SERVE_ENDED;
+}
+
 static bool end_sessions(struct serve_server *server, struct err *err)
 {
     bool has_ended;
+    bool has_watcher_ended;
 
     serve_lock(server);
     atomic_store(&server->is_stopping, true); /* whoever takes a session from now on ends it */
+    for (struct serve_session *s = server->sessions; s != NULL; s = s->next)
+        if (s->place == SERVE_PARKED)
+            say_stopping_locked(s);
     for (struct serve_session *s = server->sessions; s != NULL; s = s->next)
         if (s->place == SERVE_PARKED)
             serve_queue_locked(server, s);
@@ -327,12 +369,14 @@ static bool end_sessions(struct serve_server *server, struct err *err)
     has_ended = wait_for_end(server, LAST_MS, true);
     serve_join_finished_locked(server);
     serve_unlock(server);
-    return has_ended || err_fail(err, ERR_RETRY, "some sessions did not end in time");
+    has_watcher_ended = serve_stop_watcher(server, deadline_after_ms(LAST_MS));
+    return (has_ended && has_watcher_ended) ||
+           err_fail(err, ERR_RETRY, "some sessions did not end in time");
 }
 
 bool serve_run(struct serve_server *server, struct err *err)
 {
-    if (!run_loop(server, err))
+    if (!serve_start_watcher(server, err) || !run_loop(server, err))
         return false;
     close_listeners(server);
     return end_sessions(server, err);

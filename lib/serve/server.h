@@ -20,7 +20,11 @@ enum {
     SERVE_SESSIONS_MAX = 10500,       /* DESIGN 11: 10,000 idle ones, and some that come and go */
     SERVE_STRANGERS_MAX = 1000,       /* sessions that have not logged in */
     SERVE_LOGIN_MS = 60 * 1000,       /* from accept to the end of login, all in all */
-    SERVE_IDLE_MS = 30 * 60 * 1000,   /* RFC 9051 §5.4 */
+    SERVE_IDLE_MS = 30 * 60 * 1000,   /* RFC 9051 §5.4; of IDLE in all, whatever is told in it */
+    SERVE_ALIVE_MS = 2 * 60 * 1000,   /* "Still here" in IDLE: routers forget silent connections */
+    SERVE_WATCH_MS = 5000,            /* all sessions in IDLE are looked after so often, by one
+                                       * statement; hints make it sooner, when they come */
+    SERVE_REFRESH_MS = 1000,          /* between commands changes are looked for so often at most */
     SERVE_COMMAND_MS = 5 * 60 * 1000, /* from the first to the last octet of one command */
     SERVE_STALL_MS = 60 * 1000,       /* a client that does not read its answer */
     SERVE_STRANGER_STALL_MS = 5000,   /* before login: those answers fit any socket buffer */
@@ -32,9 +36,11 @@ enum {
 };
 
 struct db_pool;
+struct vault_watch;
 
 struct serve_limits {
-    int64_t login_ms, idle_ms, command_ms, stall_ms, wait_notice_ms; /* 0: the constants above */
+    /* 0: the constants above */
+    int64_t login_ms, idle_ms, command_ms, stall_ms, wait_notice_ms, alive_ms, watch_ms, refresh_ms;
 };
 
 struct serve_settings {
@@ -48,8 +54,9 @@ struct serve_settings {
     struct serve_limits limits;
     int stop_fd; /* readable: finish and return; -1: never */
 
-    struct db_pool *pool;    /* of the reader's role; NULL in tests that log nobody in */
-    struct db_pool *primary; /* the same role, for the question whether a login still holds */
+    struct db_pool *pool;      /* of the reader's role; NULL in tests that log nobody in */
+    struct db_pool *primary;   /* the same role, for the question whether a login still holds */
+    struct vault_watch *watch; /* on the primary; NULL: IDLE hears nothing (tests) */
     const struct auth_client *auth; /* the gate */
     struct audit_writer *audit;
 };

@@ -157,7 +157,7 @@ static void answer(struct serve_session *session, struct bytes tag, struct serve
     count_answer(session, &reply);
     if (session->starts_tls)
         start_tls(session);
-    else if (!session->awaits_sasl)
+    else
         (void)serve_flush(session);
 }
 
@@ -190,10 +190,25 @@ static bool needs_login(const struct serve_session *session, const struct serve_
            row->run != serve_do_logout;
 }
 
+/* What changed meanwhile, behind the command's own answers: from here on sequence numbers and counts
+ * are the new ones (README 3). A failure is not the command's. */
+static void tell_news(struct serve_session *session, const struct serve_command *row, bool is_uid)
+{
+    struct err err = { 0 };
+
+    if (session->state != SERVE_SELECTED || session->is_broken || row->tells == TELLS_NOTHING ||
+        !deadline_has_passed(session->refresh_at))
+        return;
+    if (!serve_refresh_view(session, is_uid || row->tells == TELLS_ALL, &err))
+        log_warn(session->server->settings.log, "changes not told", F_U64("session", session->id),
+                 F_ERR(&err));
+}
+
 static struct serve_reply execute(struct serve_session *session, const struct serve_command *row,
                                   const struct imap_frame_head *head)
 {
     struct imap_command command = { .tag = head->tag, .name = head->name, .is_uid = head->is_uid };
+    struct serve_reply reply;
     struct err err = { 0 };
 
     if (needs_login(session, row) && !serve_check_login(session, &err))
@@ -201,7 +216,10 @@ static struct serve_reply execute(struct serve_session *session, const struct se
     if (!serve_is_refused(row) &&
         !imap_parse_command(imap_framer_text(session->framer), session->command, &command, &err))
         return serve_bad(arena_text(session->command, err.text));
-    return row->run(session, &command);
+    reply = row->run(session, &command);
+    if (reply.condition == SERVE_OK)
+        tell_news(session, row, head->is_uid);
+    return reply;
 }
 
 static void run_command(struct serve_session *session)
@@ -214,9 +232,9 @@ static void run_command(struct serve_session *session)
         reply = serve_bad("A command begins with a tag");
     else if (judge(session, row, &reply))
         reply = execute(session, row, &head);
-    if (session->awaits_sasl) { /* its answer comes later */
-        memcpy(session->sasl_tag, head.tag.ptr, head.tag.len);
-        session->sasl_tag[head.tag.len] = '\0';
+    if (session->awaits != SERVE_AWAITS_COMMAND) { /* its answer comes later */
+        memcpy(session->pending_tag, head.tag.ptr, head.tag.len);
+        session->pending_tag[head.tag.len] = '\0';
         (void)serve_flush(session);
         return;
     }
@@ -281,19 +299,24 @@ static void close_input(struct serve_session *session)
         serve_say_bye(session, NULL, "Too much input");
 }
 
-static void finish_sasl(struct serve_session *session)
+static void finish_line(struct serve_session *session)
 {
-    session->awaits_sasl = false;
-    answer(session, bytes_of_text(session->sasl_tag),
-           serve_finish_authenticate(session, imap_framer_text(session->framer)));
+    struct bytes line = imap_framer_text(session->framer);
+    enum serve_awaits awaited = session->awaits;
+
+    session->awaits = SERVE_AWAITS_COMMAND;
+    answer(session, bytes_of_text(session->pending_tag),
+           awaited == SERVE_AWAITS_SASL ? serve_finish_authenticate(session, line)
+                                        : serve_finish_idle(session, line));
 }
 
 static enum imap_frame feed(struct serve_session *session)
 {
     struct bytes in = net_peek(session->stream);
     size_t had = in.len;
-    enum imap_frame frame = session->awaits_sasl ? imap_framer_feed_line(session->framer, &in)
-                                                 : imap_framer_feed(session->framer, &in);
+    enum imap_frame frame = session->awaits != SERVE_AWAITS_COMMAND
+                                ? imap_framer_feed_line(session->framer, &in)
+                                : imap_framer_feed(session->framer, &in);
 
     net_consume(session->stream, had - in.len);
     return frame;
@@ -319,7 +342,7 @@ static void take_input(struct serve_session *session)
         run_command(session);
         break;
     case IMAP_FRAME_LINE:
-        finish_sasl(session);
+        finish_line(session);
         break;
     case IMAP_FRAME_REFUSED:
         answer_refused(session);
@@ -360,6 +383,8 @@ static enum serve_turn say_farewell(struct serve_session *session)
         return SERVE_TURN_END;
     if (session->ending == SERVE_ENDS_STOPPING)
         serve_say_bye(session, "UNAVAILABLE", "Server is shutting down");
+    else if (session->ending == SERVE_ENDS_OVER)
+        serve_say_bye(session, "EXPIRED", "This session is over");
     else
         serve_say_bye(session, NULL, "Idle for too long");
     net_set_stall(session->stream, LOGOUT_MS);
@@ -372,6 +397,8 @@ static enum serve_turn converse(struct serve_session *session)
     struct deadline turn_end = deadline_after_ms(SERVE_TURN_MS);
 
     session->yields = false;
+    if (session->awaits == SERVE_AWAITS_DONE)
+        serve_attend_idle(session);
     while (!session->is_broken) {
         enum serve_turn turn = SERVE_TURN_AGAIN;
 
@@ -417,6 +444,8 @@ static void rest(struct serve_session *session)
         vault_trim_reader(session->reader);
     if (session->framer != NULL && is_between_commands && session->state != SERVE_ENDED)
         imap_framer_shrink(session->framer);
+    if (session->awaits == SERVE_AWAITS_DONE)
+        idle = session->idle_end;
     session->deadline = session->login.token == NULL
                             ? session->login_deadline
                             : deadline_earlier(idle, session->command_deadline);

@@ -162,6 +162,8 @@ static struct serve_session *take_session(struct serve_server *server)
     server->queued--;
     atomic_store(&server->is_crowded, server->queued > 0);
     session->place = SERVE_ACTIVE;
+    session->looks = session->has_news;
+    session->has_news = false;
     session->load->active++;
     if (atomic_load(&server->is_stopping))
         session->ending = SERVE_ENDS_STOPPING;
@@ -322,7 +324,8 @@ void serve_tell_waiting_locked(struct serve_server *server)
 
     for (struct serve_session *s = server->queue; s != NULL; s = s->queue_next) {
         if (s->load == &server->strangers || s->ending != SERVE_GOES_ON ||
-            !deadline_has_passed(s->notice) || net_has_output(s->stream))
+            s->awaits == SERVE_AWAITS_DONE || !deadline_has_passed(s->notice) ||
+            net_has_output(s->stream))
             continue;
         s->notice = deadline_never();
         if (net_write(s->stream, notice, &err)) /* into an empty buffer: does not wait */

@@ -156,6 +156,8 @@ static bool write_changed(struct serve_session *session, const struct vault_plac
     for (size_t i = 0; i < page->count; i++) {
         const struct vault_placement *row = &page->rows[i];
 
+        if (row->modseq <= session->view->modseq)
+            continue;
         buf_text(&session->out, "* ");
         buf_u64(&session->out, vault_count_through_uid(&session->view->mailbox, row->uid));
         buf_text(&session->out, " FETCH (UID ");
@@ -170,24 +172,23 @@ static bool write_changed(struct serve_session *session, const struct vault_plac
 }
 
 /* Flags that changed among the messages that were there before. */
-static bool tell_flags(struct serve_session *session, uint64_t through_uid, struct err *err)
+static bool tell_flags(struct serve_session *session, uint32_t through_uid, struct err *err)
 {
     struct serve_view *view = session->view;
     CLEANUP(arena_free) struct arena *arena = arena_create(PAGE_ARENA_BYTES);
-    struct vault_uid_range known = { .first = 1, .last = (uint32_t)through_uid };
+    const struct vault_uid_range known = { .first = 1, .last = through_uid };
     struct vault_placement_query query = {
         .account_id = view->mailbox.row.account_id,
         .mailbox_id = view->mailbox.row.mailbox_id,
         .ranges = &known,
-        .range_count = 1,
-        .changed_since = view->modseq,
+        .range_count = through_uid > 0 ? 1 : 0,
         .limit = LIMIT_PAGE_ROWS,
     };
     struct vault_placement_page page = { 0 };
 
-    if (through_uid == 0)
-        return true;
-    while (!page.is_last) {
+    if (!serve_keep_changed(session, view->modseq, &query.ranges, &query.range_count, err))
+        return false;
+    while (!page.is_last && query.range_count > 0) {
         arena_reset(arena);
         query.after_uid = page.through_uid;
         if (!vault_read_placements(session->reader, &query, arena, &page, err))
@@ -204,29 +205,32 @@ static bool has_changed(const struct serve_view *view, const struct vault_mailbo
            now->messages != view->mailbox.row.messages;
 }
 
-bool serve_refresh_view(struct serve_session *session, struct err *err)
+static bool has_expunged(const struct serve_view *old, const struct serve_view *new)
 {
-    CLEANUP(serve_close_view) struct serve_view *old = NULL;
-    struct serve_view *new = NULL;
+    return old->exists > 0 &&
+           vault_count_through_uid(&new->mailbox, (uint32_t)(old->mailbox.row.uidnext - 1)) <
+               old->exists;
+}
+
+/* *out NULL: nothing has changed. */
+static bool open_newer(struct serve_session *session, struct serve_view **out, struct err *err)
+{
+    const struct vault_mailbox_row *row = &session->view->mailbox.row;
     struct vault_mailbox_row now;
 
-    old = session->view;
-    if (old->mailbox.row.mailbox_id == 0 ||
-        !vault_poll_mailbox(session->reader, old->mailbox.row.account_id,
-                            old->mailbox.row.mailbox_id, &now, err)) {
-        bool is_inbox = old->mailbox.row.mailbox_id == 0;
+    *out = NULL;
+    if (row->mailbox_id == 0)
+        return true;
+    return vault_poll_mailbox(session->reader, row->account_id, row->mailbox_id, &now, err) &&
+           (!has_changed(session->view, &now) || serve_open_view(session, row, out, err));
+}
 
-        old = NULL;
-        return is_inbox;
-    }
-    if (!has_changed(old, &now) || !serve_open_view(session, &old->mailbox.row, &new, err)) {
-        bool is_same = !has_changed(old, &now);
+/* Sequence numbers of the old view are over once the first line is said. */
+static bool tell_changes(struct serve_session *session, const struct serve_view *old,
+                         struct err *err)
+{
+    struct serve_view *new = session->view;
 
-        old = NULL;
-        return is_same;
-    }
-    session->view = new;
-    new->modseq = old->modseq; /* until told */
     if (new->mailbox.keyword_count != old->mailbox.keyword_count)
         serve_write_known_flags(session);
     if (!write_expunged(session, &old->mailbox, &new->mailbox))
@@ -237,9 +241,63 @@ bool serve_refresh_view(struct serve_session *session, struct err *err)
         buf_text(&session->out, "* 0 RECENT\r\n");
     }
     if (new->mailbox.row.highestmodseq > new->modseq &&
-        !tell_flags(session, old->mailbox.row.uidnext - 1, err))
+        !tell_flags(session, (uint32_t)(old->mailbox.row.uidnext - 1), err))
         return false;
     new->modseq = new->mailbox.row.highestmodseq;
+    return true;
+}
+
+bool serve_refresh_view(struct serve_session *session, bool may_expunge, struct err *err)
+{
+    CLEANUP(serve_close_view) struct serve_view *old = NULL;
+    struct serve_view *new = NULL;
+
+    session->refresh_at = deadline_after_ms(session->server->settings.limits.refresh_ms);
+    if (!open_newer(session, &new, err))
+        return false;
+    if (new == NULL)
+        return true;
+    if (!may_expunge && has_expunged(session->view, new)) {
+        serve_close_view(&new);
+        return true;
+    }
+    old = session->view;
+    session->view = new;
+    new->modseq = old->modseq; /* until told */
+    return tell_changes(session, old, err);
+}
+
+bool serve_keep_changed(struct serve_session *session, uint64_t since,
+                        const struct vault_uid_range **ranges, size_t *count, struct err *err)
+{
+    const struct vault_mailbox_row *row = &session->view->mailbox.row;
+    const struct vault_uid_range *changed = NULL;
+    struct vault_uid_range *both;
+    size_t changed_count = 0;
+    size_t used = 0;
+    void *room;
+
+    if (*count == 0)
+        return true;
+    if (!vault_find_changed(session->reader, row->account_id, row->mailbox_id, since,
+                            session->command, &changed, &changed_count, err) ||
+        !arena_try_alloc(session->command, *count + changed_count, sizeof *both, &room, err))
+        return false;
+    both = room;
+    for (size_t a = 0, b = 0; a < *count && b < changed_count;) {
+        struct vault_uid_range x = (*ranges)[a];
+        struct vault_uid_range y = changed[b];
+
+        if (x.first <= y.last && y.first <= x.last)
+            both[used++] = (struct vault_uid_range){ .first = x.first > y.first ? x.first : y.first,
+                                                     .last = x.last < y.last ? x.last : y.last };
+        if (x.last < y.last)
+            a++;
+        else
+            b++;
+    }
+    *ranges = both;
+    *count = used;
     return true;
 }
 

@@ -138,7 +138,7 @@ uint32_t vault_uid_at_seq(const struct vault_mailbox *mailbox, uint32_t seq);
 /* Where the octets of a message are: what the octet functions take. A plain value. */
 struct vault_octets {
     int64_t account_id;
-    int64_t message_id; /* should the keeper have moved them since: see vault_stream_octets */
+    int64_t message_id;  /* should the keeper have moved them since: see vault_stream_octets */
     int64_t run_id;      /* 0: not asked for */
     uint64_t raw_offset; /* of the first octet in the run's raw stream */
     uint64_t size_bytes;

@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "search/search.h"
 #include "vault/read.h"
+#include "vault/watch.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -149,7 +150,7 @@ static struct vault_mailbox_row make_row(size_t i, struct arena *arena)
         row.path = bytes_of_text(arena_text(arena, text));
     }
     if (i == 0) {
-        row.messages = fake.messages;
+        row.messages = fake.messages - fake.disposed;
         row.uidnext = fake.messages + 1u;
         row.highestmodseq = fake.modseq;
         row.unseen = fake.messages > 0 ? 1 : 0;
@@ -201,6 +202,13 @@ bool vault_load_mailbox(struct vault_reader *reader, int64_t account_id, int64_t
                                    .keywords = keywords,
                                    .keyword_count = ARRAY_LEN(keywords) };
     out->first_unseen_uid = out->row.messages > 1 ? 2 : 0;
+    if (mailbox_id == 1 && fake.disposed > 0) {
+        struct vault_uid_range *gone = arena_new(arena, struct vault_uid_range);
+
+        *gone = (struct vault_uid_range){ 1, fake.disposed };
+        out->disposed = gone;
+        out->disposed_count = 1;
+    }
     return true;
 }
 
@@ -216,24 +224,111 @@ bool vault_poll_mailbox(struct vault_reader *reader, int64_t account_id, int64_t
     return true;
 }
 
+/* At most one range is disposed, from UID 1 on. */
+static uint32_t count_disposed(const struct vault_mailbox *mailbox)
+{
+    return mailbox->disposed_count > 0 ? mailbox->disposed[0].last : 0;
+}
+
 uint32_t vault_count_messages(const struct vault_mailbox *mailbox)
 {
-    return (uint32_t)(mailbox->row.uidnext - 1);
+    return (uint32_t)(mailbox->row.uidnext - 1) - count_disposed(mailbox);
 }
 
 uint32_t vault_count_through_uid(const struct vault_mailbox *mailbox, uint32_t uid)
 {
-    return uid < mailbox->row.uidnext ? uid : (uint32_t)(mailbox->row.uidnext - 1);
+    uint32_t last = uid < mailbox->row.uidnext ? uid : (uint32_t)(mailbox->row.uidnext - 1);
+
+    return last > count_disposed(mailbox) ? last - count_disposed(mailbox) : 0;
 }
 
 bool vault_uid_exists(const struct vault_mailbox *mailbox, uint32_t uid)
 {
-    return uid > 0 && uid < mailbox->row.uidnext;
+    return uid > count_disposed(mailbox) && uid < mailbox->row.uidnext;
 }
 
 uint32_t vault_uid_at_seq(const struct vault_mailbox *mailbox, uint32_t seq)
 {
-    return seq < mailbox->row.uidnext ? seq : 0;
+    uint32_t uid = seq + count_disposed(mailbox);
+
+    return seq > 0 && uid < mailbox->row.uidnext ? uid : 0;
+}
+
+bool vault_find_changed(struct vault_reader *reader, int64_t account_id, int64_t mailbox_id,
+                        uint64_t changed_since, struct arena *arena,
+                        const struct vault_uid_range **out, size_t *count, struct err *err)
+{
+    struct vault_uid_range *ranges = arena_new_array(arena, struct vault_uid_range, 2);
+
+    (void)reader, (void)account_id, (void)mailbox_id, (void)err;
+    ranges[0] = (struct vault_uid_range){ 1, 2 }; /* 2 is not: rows decide */
+    ranges[1] = (struct vault_uid_range){ 20, UINT32_MAX };
+    *out = ranges;
+    *count = changed_since < fake.modseq ? 2 : 0;
+    return true;
+}
+
+/* ---- the vault: who waits ----------------------------------------------------------------------- */
+
+struct vault_watch {
+    int fd; /* eventfd: hints */
+    bool is_connected;
+};
+
+static struct vault_watch fake_watch = { .fd = -1 };
+
+void fake_hint(void)
+{
+    uint64_t one = 1;
+
+    CHECK(write(fake_watch.fd, &one, sizeof one) == sizeof one);
+}
+
+bool vault_connect_watch(struct vault_watch *watch, bool *is_new, struct err *err)
+{
+    if (fake.watch_fails) {
+        watch->is_connected = false;
+        return err_fail(err, ERR_RETRY, "no database");
+    }
+    *is_new = !watch->is_connected;
+    watch->is_connected = true;
+    return true;
+}
+
+int vault_watch_fd(const struct vault_watch *watch)
+{
+    return watch->is_connected ? watch->fd : -1;
+}
+
+bool vault_take_hint(struct vault_watch *watch, struct vault_hint *out, bool *has_one,
+                     struct err *err)
+{
+    uint64_t count;
+
+    (void)err;
+    *has_one = watch->is_connected && read(watch->fd, &count, sizeof count) == sizeof count;
+    *out = (struct vault_hint){ 1, 1 };
+    return true;
+}
+
+bool vault_poll_waiting(struct vault_watch *watch, const struct vault_waiting *items, size_t count,
+                        struct vault_news *news, size_t *news_count, struct err *err)
+{
+    (void)watch;
+    if (fake.watch_fails)
+        return err_fail(err, ERR_RETRY, "no database");
+    fake.polls++;
+    fake.waiting = (unsigned)count;
+    *news_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        CHECK(bytes_equal(items[i].token, BYTES("token")));
+        if (fake.is_revoked ||
+            (items[i].mailbox_id == 1 &&
+             (items[i].uidnext != fake.messages + 1u || items[i].highestmodseq != fake.modseq ||
+              items[i].messages != fake.messages - fake.disposed)))
+            news[(*news_count)++] = (struct vault_news){ .index = i, .is_over = fake.is_revoked };
+    }
+    return true;
 }
 
 /* ---- the vault: messages ------------------------------------------------------------------------ */
@@ -260,7 +355,7 @@ bool vault_read_placements(struct vault_reader *reader, const struct vault_place
                            struct arena *arena, struct vault_placement_page *out, struct err *err)
 {
     struct vault_placement *rows = arena_new_array(arena, struct vault_placement, query->limit);
-    uint32_t uid = query->after_uid;
+    uint32_t uid = query->after_uid > fake.disposed ? query->after_uid : fake.disposed;
     size_t count = 0;
 
     (void)reader, (void)err;
@@ -374,6 +469,8 @@ struct fake_server *fake_start(const struct serve_settings *changes)
     settings.stop_fd = server->stop_fd;
     settings.auth = &server->gate;
     settings.audit = (struct audit_writer *)(void *)server; /* never looked at */
+    fake_watch = (struct vault_watch){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+    settings.watch = &fake_watch;
     CHECK(serve_create(&settings, &server->server, &err));
     CHECK(pthread_create(&server->thread, NULL, run, server) == 0);
     return server;
@@ -389,6 +486,7 @@ void fake_stop(struct fake_server **server)
     serve_free(&(*server)->server);
     CHECK((*server)->server == NULL);
     fd_close(&(*server)->stop_fd);
+    fd_close(&fake_watch.fd);
     free(*server);
     *server = NULL;
 }

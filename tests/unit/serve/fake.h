@@ -19,20 +19,24 @@ enum {
 }; /* octets of a message */
 
 struct fake {
-    atomic_uint messages;    /* in INBOX */
-    atomic_uint modseq;      /* of INBOX; message 1 has it too */
-    atomic_uint corrupt_uid; /* its octets cannot be read */
-    atomic_uint breaks_uid;  /* its octets end in an error when half of them were given */
+    atomic_uint messages;     /* in INBOX */
+    atomic_uint modseq;       /* of INBOX; message 1 has it too */
+    atomic_uint corrupt_uid;  /* its octets cannot be read */
+    atomic_uint breaks_uid;   /* its octets end in an error when half of them were given */
     atomic_int index_version; /* of the row of message_index that each message has; 0: none */
-    atomic_uint mailboxes;   /* further ones, "many/<n>" */
+    atomic_uint mailboxes;    /* further ones, "many/<n>" */
     atomic_bool is_revoked;
+    atomic_uint polls;    /* the watcher asked so often */
+    atomic_uint waiting;  /* for so many sessions, the last time */
+    atomic_uint disposed; /* UIDs 1 … of INBOX are gone */
+    atomic_bool watch_fails;
     atomic_bool audit_fails;
     atomic_uint login_ms; /* how long a login takes */
     atomic_uint page_ms;  /* how long a page of rows takes */
     atomic_uint pages;    /* rows were asked for so often */
     atomic_uint logouts;
     atomic_uint events[AUDIT_KIND_COUNT];
-    atomic_uint waits; /* for events to be committed */
+    atomic_uint waits;      /* for events to be committed */
     char last_detail[2048]; /* texts of the fields of the last event */
 };
 extern struct fake fake;
@@ -42,6 +46,7 @@ struct fake_server;
 struct fake_server *fake_start(const struct serve_settings *changes);
 void fake_stop(struct fake_server **server); /* stops it and checks that everything ended */
 struct serve_server *fake_get(struct fake_server *server);
+void fake_hint(void); /* INBOX has changed: what a NOTIFY does */
 bool fake_wait_parked(struct fake_server *server, size_t sessions); /* within 5 s */
 
 /* A client. */

@@ -76,7 +76,7 @@ TEST(implicit_tls_offers_login_and_no_starttls)
     struct fake_server *server = start();
     struct net_stream *stream = join(server, true);
 
-    hear(stream, "* OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL- ID ENABLE AUTH=PLAIN]");
+    hear(stream, "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN ID ENABLE LITERAL- SASL-IR]");
     say(stream, "a STARTTLS\r\nb LOGIN auditor secret\r\n");
     hear(stream, "a BAD");
     hear(stream, "b OK [CAPABILITY");
@@ -90,12 +90,12 @@ TEST(starttls_begins_anew_and_then_offers_login)
     struct net_stream *stream = join(server, false);
     struct err err = { 0 };
 
-    hear(stream, "STARTTLS LOGINDISABLED]");
+    hear(stream, "STARTTLS LOGINDISABLED ");
     say(stream, "a STARTTLS\r\n");
     hear(stream, "a OK");
     CHECK(net_start_tls_client(stream, client_tls, "localhost", &err));
     say(stream, "b CAPABILITY\r\n");
-    hear(stream, "* CAPABILITY IMAP4rev1 SASL-IR LITERAL- ID ENABLE AUTH=PLAIN\r");
+    hear(stream, "* CAPABILITY IMAP4rev1 AUTH=PLAIN ID ENABLE LITERAL- SASL-IR\r");
     hear(stream, "b OK");
     say(stream, "c LOGIN auditor secret\r\n");
     hear(stream, "c OK");

@@ -169,9 +169,9 @@ TEST(a_lost_connection_is_an_error_once_and_then_made_anew)
         return;
     watch = open_watch();
     item = as_told(&f);
-    CHECK(fixture_number(&f, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE "
-                             "query LIKE 'LISTEN holdfast%' AND $1::bigint > 0 AND $2::bigint > 0") >
-          0);
+    CHECK(fixture_number(
+              &f, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE "
+                  "query LIKE 'LISTEN holdfast%' AND $1::bigint > 0 AND $2::bigint > 0") > 0);
     if (!vault_poll_waiting(watch, &item, 1, news, &count, ERR))
         CHECK(ERR->code == ERR_RETRY);
     err_clear(ERR);
