@@ -82,6 +82,11 @@ static const struct cli_command commands[] = {
       "  --full                 read every octet, and compare every message with its SHA-256\n",
       cmd_verify },
     { "pack", "list", "[--json]", "all packs", "", cmd_pack_list },
+    { NULL, "rebuild", "", "make the database again from the packs; exit 1 if any was bad",
+      "For an empty database beside a data directory with packs and keys. Goes on where an interrupted\n"
+      "one stopped. What was not sealed is fetched again by the next sync.\n", cmd_rebuild },
+    { NULL, "reindex", "[--account A]", "renew what is derived from messages, where it is missing or old",
+      "  --account A            of this account only\n", cmd_reindex },
 };
 // clang-format on
 

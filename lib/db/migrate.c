@@ -20,6 +20,8 @@ static const struct {
     [DB_ROLE_KEEPER] = { "holdfast_keeper", "keeper" },
     [DB_ROLE_GATE] = { "holdfast_gate", "gate" },
     [DB_ROLE_READER] = { "holdfast_reader", "reader" },
+    [DB_ROLE_REBUILD] = { "holdfast_rebuild", "rebuild" },
+    [DB_ROLE_REINDEX] = { "holdfast_reindex", "reindex" },
 };
 
 const char *db_role_name(enum db_role role)

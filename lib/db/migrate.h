@@ -40,16 +40,18 @@ MUST_USE bool db_migrate_list(struct db *owner, struct db_migration_list list, i
  * run), ERR_DENIED when it is newer. Any role that may SELECT from schema_version. */
 MUST_USE bool db_check_schema(struct db *db, struct err *err);
 
-/* The roles of the processes, made by 0001: holdfast_ingest, _keeper, _gate, _reader. */
+/* The roles of the processes, made by 0002 and 0006: holdfast_ingest, _keeper, _gate, … */
 enum db_role {
     DB_ROLE_OWNER,
     DB_ROLE_INGEST,
     DB_ROLE_KEEPER,
     DB_ROLE_GATE,
-    DB_ROLE_READER
+    DB_ROLE_READER,
+    DB_ROLE_REBUILD, /* the reading child of `holdfast rebuild` */
+    DB_ROLE_REINDEX  /* of `holdfast reindex` */
 };
 enum {
-    DB_ROLE_COUNT = DB_ROLE_READER + 1
+    DB_ROLE_COUNT = DB_ROLE_REINDEX + 1
 };
 
 const char *db_role_name(enum db_role role);     /* "holdfast_ingest" */

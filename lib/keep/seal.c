@@ -4,7 +4,8 @@
 #include "audit/append.h"
 
 enum {
-    ROUND_ARENA_BYTES = 16 << 20
+    ROUND_ARENA_BYTES = 16 << 20,
+    INSTALLATION_SECONDS = 24 * 3600, /* how old the last installation pack may be */
 };
 
 static bool audit_pack(struct db *db, int64_t account_id, const struct vault_sealed *pack,
@@ -52,6 +53,26 @@ static bool may_go_on(const struct db *db, const struct err *err)
     return err->code != ERR_SYSTEM && !db_is_broken(db);
 }
 
+/* What is wrong with it does not keep accounts from being sealed. */
+static bool seal_installation(struct db *db, const struct keep_seal *seal,
+                              int64_t older_than_seconds, struct keep_seal_work *work,
+                              struct err *err)
+{
+    struct err why = { 0 };
+    bool is_made;
+
+    if (vault_seal_installation(db, seal->packs_dir, older_than_seconds, &is_made, &why)) {
+        work->installation_packs += is_made ? 1 : 0;
+        return true;
+    }
+    work->failures++;
+    seal->on_failure(seal->context, 0, &why);
+    if (may_go_on(db, &why))
+        return true;
+    *err = why;
+    return false;
+}
+
 bool keep_seal_due(struct db *db, const struct keep_seal *seal, struct keep_seal_work *out,
                    struct err *err)
 {
@@ -60,7 +81,8 @@ bool keep_seal_due(struct db *db, const struct keep_seal *seal, struct keep_seal
     struct keep_seal_work work = { 0 };
     size_t count;
 
-    if (!vault_find_due_seals(db, seal->seal_bytes, arena, &due, &count, err))
+    if (!seal_installation(db, seal, INSTALLATION_SECONDS, &work, err) ||
+        !vault_find_due_seals(db, seal->seal_bytes, arena, &due, &count, err))
         return false;
     for (size_t i = 0; i < count && !seal->must_stop(seal->context); i++) {
         struct err why = { 0 };
@@ -88,7 +110,8 @@ bool keep_seal_requests(struct db *db, const struct keep_seal *seal, struct keep
     struct keep_seal_work work = { 0 };
     size_t count;
 
-    if (!vault_find_seal_requests(db, arena, &requests, &count, err))
+    if (!vault_find_seal_requests(db, arena, &requests, &count, err) ||
+        (count > 0 && !seal_installation(db, seal, 0, &work, err)))
         return false;
     for (size_t i = 0; i < count && !seal->must_stop(seal->context); i++) {
         struct err why = { 0 };

@@ -4,7 +4,7 @@
  *
  * By itself: an account with seal_bytes waiting, in packs of that size; one with a week in the spool
  * that is over, or metadata that is a week old, completely. By request (`holdfast seal`): completely.
- * Each pack is audited. The connection is the keeper's; one thread.
+ * Likewise the installation, by request or once a day, if anything was audited. Each pack is audited. The connection is the keeper's; one thread.
  */
 #pragma once
 
@@ -17,11 +17,12 @@ struct keep_seal {
     void *context; /* of the next three */
     bool (*must_stop)(void *context);
     void (*on_pack)(void *context, int64_t account_id, const struct vault_sealed *pack);
-    void (*on_failure)(void *context, int64_t account_id, const struct err *why);
+    void (*on_failure)(void *context, int64_t account_id, const struct err *why); /* 0: installation */
 };
 
 struct keep_seal_work {
     uint64_t packs;
+    uint64_t installation_packs;
     uint64_t failures;   /* accounts that could not be sealed: told, tried again the next time */
     bool has_cleared;    /* an account was sealed completely: a week may be ready to be dropped */
 };

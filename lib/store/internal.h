@@ -43,6 +43,9 @@ MUST_USE bool store_read_pack_frame(struct store_pack *pack, const struct store_
 
 /* ---- walk.c: a tar stream taken apart ------------------------------------------------------- */
 
+/* What the header of a member says, if it is one of ours. */
+MUST_USE bool store_read_header(const uint8_t block[STORE_BLOCK_BYTES], struct store_member *out);
+
 struct store_walker;
 
 /* visitor: borrowed; its `damaged` is not used. */

@@ -139,3 +139,12 @@ struct store_pack_visitor {
  */
 MUST_USE bool store_walk_pack(struct store_pack *pack, const struct crypto_sha256 *sha256,
                               const struct store_pack_visitor *visitor, struct err *err);
+
+/*
+ * The catalogue alone, found from the end; at most max_bytes of its data go to the sink. run_frames: the
+ * number of frames before it, those of runs. ERR_CORRUPT: there is none, or it is damaged; or the error
+ * of the sink. What the sink got until then is right.
+ */
+MUST_USE bool store_read_catalogue(struct store_pack *pack, uint64_t max_bytes,
+                                   store_octets_sink *sink, void *context, size_t *run_frames,
+                                   struct err *err);

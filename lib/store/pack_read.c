@@ -326,3 +326,65 @@ bool store_walk_pack(struct store_pack *pack, const struct crypto_sha256 *sha256
     }
     return true;
 }
+
+/* ---- the catalogue alone -------------------------------------------------------------------------- */
+
+/* A frame, checked and decoded into pack->raw. */
+static bool load_frame(struct store_pack *pack, size_t number, struct err *err)
+{
+    const struct store_pack_frame *frame = &pack->frames[number];
+
+    return (read_at(pack, frame->stored_start, pack->stored, frame->facts.stored_bytes, err) &&
+            open_frame(pack, frame, err)) ||
+           err_wrap(err, "frame %zu at %ju", number, (uintmax_t)frame->stored_start);
+}
+
+/* Its header is a frame of its own, and its data end where the last frame begins. */
+static bool find_catalogue(struct store_pack *pack, size_t *number, uint64_t *size_bytes,
+                           struct err *err)
+{
+    uint64_t end = pack->raw_bytes - END_RAW_BYTES;
+
+    for (size_t i = pack->count - 1; i-- > 0;) {
+        uint64_t begin = pack->frames[i].raw_start + STORE_BLOCK_BYTES;
+        struct store_member member;
+
+        if (pack->frames[i].facts.raw_bytes != STORE_BLOCK_BYTES)
+            continue;
+        if (!load_frame(pack, i, err))
+            return false;
+        if (!store_read_header(pack->raw, &member) || !member.is_catalogue ||
+            begin + member.size_bytes + store_padding_bytes(member.size_bytes) != end)
+            continue;
+        *number = i;
+        *size_bytes = member.size_bytes;
+        return true;
+    }
+    return err_fail(err, ERR_CORRUPT, "it has no catalogue");
+}
+
+bool store_read_catalogue(struct store_pack *pack, uint64_t max_bytes, store_octets_sink *sink,
+                          void *context, size_t *run_frames, struct err *err)
+{
+    uint64_t left;
+    size_t at;
+
+    if (!need_room(pack, err) || !find_catalogue(pack, &at, &left, err))
+        return err_wrap(err, "catalogue");
+    *run_frames = at;
+    if (left > max_bytes)
+        left = max_bytes;
+    while (left > 0 && ++at < pack->count) {
+        struct bytes octets;
+
+        if (!load_frame(pack, at, err))
+            return err_wrap(err, "catalogue");
+        octets = bytes_of(pack->raw, pack->frames[at].facts.raw_bytes);
+        if (octets.len > left)
+            octets.len = (size_t)left;
+        left -= octets.len;
+        if (!sink(context, octets, err))
+            return false;
+    }
+    return true;
+}

@@ -88,8 +88,7 @@ static bool read_size(const uint8_t *digits, uint64_t *out)
     return true;
 }
 
-/* What the header says, if it is one of ours. */
-static bool read_header(const uint8_t *block, struct store_member *out)
+bool store_read_header(const uint8_t block[STORE_BLOCK_BYTES], struct store_member *out)
 {
     uint8_t again[STORE_BLOCK_BYTES];
     struct err ignored = { 0 };
@@ -132,7 +131,7 @@ static bool begin_member(struct store_walker *walker, struct err *err)
     if (walker->has_catalogue)
         return err_fail(err, ERR_CORRUPT, "a member at %ju behind the catalogue",
                         (uintmax_t)walker->at);
-    if (!read_header(walker->block, &member))
+    if (!store_read_header(walker->block, &member))
         return err_fail(err, ERR_CORRUPT, "no member header of ours before %ju",
                         (uintmax_t)walker->at);
     walker->has_catalogue = member.is_catalogue;

@@ -19,13 +19,15 @@ static bool fits(int length, struct err *err)
 bool vault_make_pack_paths(const char *packs_dir, int64_t account_id, struct vault_pack_paths *out,
                            struct err *err)
 {
-    intmax_t id = (intmax_t)account_id;
+    char *folder = out->folder;
+    int length = account_id == 0 ? snprintf(folder, PATH_MAX, "%s/installation", packs_dir)
+                                 : snprintf(folder, PATH_MAX, "%s/%jd", packs_dir,
+                                            (intmax_t)account_id);
 
-    return fits(snprintf(out->packs, PATH_MAX, "%s", packs_dir), err) &&
-           fits(snprintf(out->folder, PATH_MAX, "%s/%jd", packs_dir, id), err) &&
-           fits(snprintf(out->temporary, PATH_MAX, "%s/%jd/sealing.new", packs_dir, id), err) &&
-           fits(snprintf(out->catalogue, PATH_MAX, "%s/%jd/sealing.catalogue", packs_dir, id), err) &&
-           fits(snprintf(out->text, PATH_MAX, "%s/%jd/sealing.text", packs_dir, id), err);
+    return fits(length, err) && fits(snprintf(out->packs, PATH_MAX, "%s", packs_dir), err) &&
+           fits(snprintf(out->temporary, PATH_MAX, "%s/sealing.new", folder), err) &&
+           fits(snprintf(out->catalogue, PATH_MAX, "%s/sealing.catalogue", folder), err) &&
+           fits(snprintf(out->text, PATH_MAX, "%s/sealing.text", folder), err);
 }
 
 void vault_write_pack_name(const struct crypto_sha256 *sha256, char out[VAULT_PACK_NAME_BYTES])

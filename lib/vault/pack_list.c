@@ -111,7 +111,7 @@ struct strays {
     size_t count;
 };
 
-static bool read_name(const char *name, struct crypto_sha256 *out)
+bool vault_read_pack_name(const char *name, struct crypto_sha256 *out)
 {
     char again[VAULT_PACK_NAME_BYTES];
 
@@ -163,7 +163,7 @@ static bool read_names(struct strays *strays, DIR *folder, struct err *err)
     const struct dirent *entry;
 
     while ((entry = readdir(folder)) != NULL) {
-        if (!read_name(entry->d_name, &strays->hashes[strays->waiting]))
+        if (!vault_read_pack_name(entry->d_name, &strays->hashes[strays->waiting]))
             continue;
         if (++strays->waiting == NAMES_AT_ONCE && !compare_names(strays, err))
             return false;

@@ -25,7 +25,7 @@ enum {
     MAILBOXES_MAX = 1 << 20,
 };
 
-static void close_sealing(struct vault_sealing *sealing)
+void vault_close_sealing(struct vault_sealing *sealing)
 {
     fd_close(&sealing->fd);
     fd_close(&sealing->spill_fd);
@@ -38,7 +38,7 @@ static void close_sealing(struct vault_sealing *sealing)
 
 /* ---- what a crash left ------------------------------------------------------------------------- */
 
-static bool read_hash(const struct db_result *rows, size_t row, size_t col, bool *has_one,
+bool vault_read_hash(const struct db_result *rows, size_t row, size_t col, bool *has_one,
                       struct crypto_sha256 *out, struct err *err)
 {
     struct bytes octets = db_bytes(rows, row, col);
@@ -63,7 +63,7 @@ static bool drop_pending(struct db *db, int64_t account_id, const struct vault_p
 
     if (!db_begin(db, DB_READ_COMMITTED, &tx, err) ||
         !db_run_one(db, DB_VAULT_SEAL_CHAIN_LOCK, DB_ARGS(DB_I64(account_id)), &rows, err) ||
-        !read_hash(rows, 0, 0, &is_pending, &pending, err))
+        !vault_read_hash(rows, 0, 0, &is_pending, &pending, err))
         return false;
     if (!is_pending)
         return db_commit(&tx, err);
@@ -85,15 +85,15 @@ static bool recover(struct db *db, int64_t account_id, const struct vault_pack_p
 
     if (!vault_remove_file(paths->temporary, err) || !vault_remove_file(paths->catalogue, err) ||
         !db_run_one(db, DB_VAULT_SEAL_CHAIN, DB_ARGS(DB_I64(account_id)), &rows, err) ||
-        !read_hash(rows, 0, 0, has_previous, previous, err) ||
-        !read_hash(rows, 0, 1, &is_pending, &pending, err))
+        !vault_read_hash(rows, 0, 0, has_previous, previous, err) ||
+        !vault_read_hash(rows, 0, 1, &is_pending, &pending, err))
         return false;
     if (!is_pending)
         return true;
     db_result_free(&rows);
     return drop_pending(db, account_id, paths, err) &&
            db_run_one(db, DB_VAULT_SEAL_CHAIN, DB_ARGS(DB_I64(account_id)), &rows, err) &&
-           read_hash(rows, 0, 0, has_previous, previous, err);
+           vault_read_hash(rows, 0, 0, has_previous, previous, err);
 }
 
 bool vault_seal_recover(struct db *db, const char *packs_dir, struct err *err)
@@ -117,31 +117,23 @@ bool vault_seal_recover(struct db *db, const char *packs_dir, struct err *err)
 
 /* ---- the file ------------------------------------------------------------------------------------ */
 
-static bool create_file(struct vault_sealing *sealing, struct err *err)
+bool vault_create_new_pack(struct vault_sealing *sealing, mode_t mode, struct err *err)
 {
     const char *path = sealing->paths.temporary;
 
     if (!vault_make_pack_folders(&sealing->paths, err))
         return false;
-    sealing->fd = sys()->open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
+    sealing->fd = sys()->open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     if (sealing->fd < 0)
         return err_errno(err, "create %s", path);
-    if (fchmod(sealing->fd, 0444) != 0) /* whatever the umask; who may enter the folder decides */
+    if (fchmod(sealing->fd, mode) != 0) /* whatever the umask; who may enter the folder decides */
         return err_errno(err, "mode of %s", path);
     sealing->writer = store_create_pack_writer(vault_write_pack_octets, &sealing->fd);
     return true;
 }
 
-/* last_run_id 0: metadata alone. */
-static bool write_pack(struct vault_sealing *sealing, int64_t last_run_id, bool *has_news,
-                       struct err *err)
+bool vault_end_new_pack(struct vault_sealing *sealing, struct err *err)
 {
-    if (!create_file(sealing, err) ||
-        (last_run_id > 0 && !vault_seal_frames(sealing, last_run_id, err)) ||
-        !vault_seal_catalogue(sealing, has_news, err))
-        return false;
-    if (!*has_news)
-        return true;
     if (!store_end_pack(sealing->writer, &sealing->facts, err))
         return false;
     if (sys()->fsync(sealing->fd) != 0)
@@ -149,8 +141,21 @@ static bool write_pack(struct vault_sealing *sealing, int64_t last_run_id, bool 
     return true;
 }
 
+/* last_run_id 0: metadata alone. */
+static bool write_pack(struct vault_sealing *sealing, int64_t last_run_id, bool *has_news,
+                       struct err *err)
+{
+    if (!vault_create_new_pack(sealing, 0444, err) ||
+        (last_run_id > 0 && !vault_seal_frames(sealing, last_run_id, err)) ||
+        !vault_seal_catalogue(sealing, has_news, err))
+        return false;
+    if (!*has_news)
+        return true;
+    return vault_end_new_pack(sealing, err);
+}
+
 /* Reads everything back. */
-static bool check_pack(const struct vault_sealing *sealing, struct err *err)
+bool vault_check_new_pack(const struct vault_sealing *sealing, struct err *err)
 {
     static const struct store_pack_visitor nobody;
     CLEANUP(store_close_pack) struct store_pack *pack = NULL;
@@ -177,7 +182,7 @@ static bool announce(struct vault_sealing *sealing, struct err *err)
            err_fail(err, ERR_RETRY, "the account was sealed by somebody else meanwhile");
 }
 
-static bool appear(const struct vault_sealing *sealing, struct err *err)
+bool vault_name_new_pack(const struct vault_sealing *sealing, struct err *err)
 {
     char path[PATH_MAX];
 
@@ -237,7 +242,7 @@ static bool seal_one(struct vault_sealing *sealing, const struct choice *choice,
         *out = (struct vault_sealed){ 0 };
         return vault_remove_file(sealing->paths.temporary, err);
     }
-    if (!check_pack(sealing, err) || !announce(sealing, err) || !appear(sealing, err) ||
+    if (!vault_check_new_pack(sealing, err) || !announce(sealing, err) || !vault_name_new_pack(sealing, err) ||
         !vault_seal_commit(sealing, arena, &out->pack_id, err))
         return false;
     out->is_made = true;
@@ -254,7 +259,7 @@ static bool seal_one(struct vault_sealing *sealing, const struct choice *choice,
 bool vault_seal_account(struct db *db, const struct vault_seal_order *order,
                         struct vault_sealed *out, struct err *err)
 {
-    CLEANUP(close_sealing)
+    CLEANUP(vault_close_sealing)
     struct vault_sealing sealing = {
         .db = db,
         .order = order,

@@ -89,3 +89,13 @@ struct vault_seal_answer {
 MUST_USE bool vault_read_seal_answers(struct db *db, const int64_t *account_ids, size_t count,
                                       struct arena *arena, const struct vault_seal_answer **out,
                                       size_t *found, struct err *err);
+
+/* ---- the installation ----------------------------------------------------------------------------- */
+
+/*
+ * Seals what no account's pack tells: accounts with their sealed secrets, auditors, grants, matters,
+ * holds, audit events since the last (lib/store/README.md 18), as a pack in <packs_dir>/installation, if
+ * anything was audited since and the last one is so old. Crashes are survived as those above.
+ */
+MUST_USE bool vault_seal_installation(struct db *db, const char *packs_dir,
+                                      int64_t older_than_seconds, bool *is_made, struct err *err);

@@ -128,20 +128,22 @@ static void spread_cuts(const struct vault_sealing *sealing, struct arena *arena
 /* ---- lines ------------------------------------------------------------------------------------- */
 
 /* db_row_fn */
-static bool take_line(void *context, const struct db_result *row, struct err *err)
+bool vault_put_line(void *context, const struct db_result *row, struct err *err)
 {
     return store_put_line(context, db_bytes(row, 0, 0), err);
 }
 
+/* vault_lines_fn */
 static bool put_lines(struct vault_sealing *sealing, struct store_catalogue *catalogue,
-                      const struct arguments *a, struct err *err)
+                      const void *context, struct err *err)
 {
+    const struct arguments *a = context;
     struct db *db = sealing->db;
     struct db_value account = DB_I64(sealing->order->account_id);
     struct db_value mailboxes = DB_I64S(a->mailbox_ids, a->cuts);
 
 #define LINES(statement, ...) \
-    db_stream(db, statement, DB_ARGS(__VA_ARGS__), take_line, catalogue, err)
+    db_stream(db, statement, DB_ARGS(__VA_ARGS__), vault_put_line, catalogue, err)
     return LINES(DB_VAULT_SEAL_LINE_HEAD, account, vault_previous_value(sealing)) &&
            LINES(DB_VAULT_SEAL_LINE_ACCOUNT, account) &&
            LINES(DB_VAULT_SEAL_LINE_MAILBOX, account) && LINES(DB_VAULT_SEAL_LINE_EPOCH, account) &&
@@ -207,14 +209,14 @@ static bool copy_parts(struct vault_sealing *sealing, struct err *err)
     return is_done || err_wrap(err, "catalogue");
 }
 
-static bool put_catalogue(struct vault_sealing *sealing, const struct arguments *arguments,
-                          struct err *err)
+bool vault_put_catalogue(struct vault_sealing *sealing, vault_lines_fn *put, const void *context,
+                         struct err *err)
 {
     CLEANUP(store_free_catalogue)
     struct store_catalogue *catalogue = store_create_catalogue(spill_frame, sealing);
     struct store_frame header;
 
-    return open_spill(sealing, err) && put_lines(sealing, catalogue, arguments, err) &&
+    return open_spill(sealing, err) && put(sealing, catalogue, context, err) &&
            store_end_catalogue(catalogue, &header, err) &&
            store_put_pack_frame(sealing->writer, &header.facts, header.stored, NULL, err) &&
            copy_parts(sealing, err);
@@ -240,5 +242,5 @@ bool vault_seal_catalogue(struct vault_sealing *sealing, bool *has_news, struct 
     if (!*has_news)
         return true;
     spread_cuts(sealing, arena, &arguments);
-    return put_catalogue(sealing, &arguments, err) && db_commit(&tx, err);
+    return vault_put_catalogue(sealing, put_lines, &arguments, err) && db_commit(&tx, err);
 }

@@ -9,6 +9,7 @@
 #include "vault/seal.h"
 
 #include <limits.h>
+#include <sys/types.h>
 
 enum {
     VAULT_PACK_RUN_FRAMES = STORE_PACK_FRAMES_MAX / 2, /* of runs; the rest is for the catalogue */
@@ -25,7 +26,7 @@ struct vault_pack_paths {
     char text[PATH_MAX];      /* of its text segment until the pack's hash is known */
 };
 
-/* ERR_LIMIT: too long. */
+/* account_id 0: of the installation's packs. ERR_LIMIT: too long. */
 MUST_USE bool vault_make_pack_paths(const char *packs_dir, int64_t account_id,
                                     struct vault_pack_paths *out, struct err *err);
 MUST_USE bool vault_make_pack_path(const struct vault_pack_paths *paths,
@@ -36,6 +37,9 @@ MUST_USE bool vault_make_pack_path(const struct vault_pack_paths *paths,
 MUST_USE bool vault_make_segment_path(const struct vault_pack_paths *paths,
                                       const struct crypto_sha256 *sha256, char out[PATH_MAX],
                                       struct err *err);
+
+/* False: it is not the name of a pack. */
+MUST_USE bool vault_read_pack_name(const char *name, struct crypto_sha256 *out);
 
 void vault_write_pack_name(const struct crypto_sha256 *sha256, char out[VAULT_PACK_NAME_BYTES]);
 
@@ -119,6 +123,32 @@ MUST_USE bool vault_seal_catalogue(struct vault_sealing *sealing, bool *has_news
 /* seal_commit.c: the transaction. */
 MUST_USE bool vault_seal_commit(struct vault_sealing *sealing, struct arena *arena,
                                 int64_t *pack_id, struct err *err);
+
+/* ---- steps that packs of every kind share (seal.c, seal_catalogue.c) -------------------------------- */
+
+void vault_close_sealing(struct vault_sealing *sealing);
+
+/* sealing->fd and writer, under the temporary name. */
+MUST_USE bool vault_create_new_pack(struct vault_sealing *sealing, mode_t mode, struct err *err);
+
+typedef bool vault_lines_fn(struct vault_sealing *sealing, struct store_catalogue *catalogue,
+                            const void *context, struct err *err);
+
+/* put gives the lines; then the catalogue's frames go into the pack. */
+MUST_USE bool vault_put_catalogue(struct vault_sealing *sealing, vault_lines_fn *put,
+                                  const void *context, struct err *err);
+
+/* db_row_fn: column 0 is a line; context: struct store_catalogue. */
+MUST_USE bool vault_put_line(void *context, const struct db_result *row, struct err *err);
+
+/* End, index, fsync: sealing->facts. Then: reads everything back; then: it gets its name, durably. */
+MUST_USE bool vault_end_new_pack(struct vault_sealing *sealing, struct err *err);
+MUST_USE bool vault_check_new_pack(const struct vault_sealing *sealing, struct err *err);
+MUST_USE bool vault_name_new_pack(const struct vault_sealing *sealing, struct err *err);
+
+/* A SHA-256 or NULL. ERR_CORRUPT: neither. */
+MUST_USE bool vault_read_hash(const struct db_result *rows, size_t row, size_t col, bool *has_one,
+                              struct crypto_sha256 *out, struct err *err);
 
 /* { NULL } when there is none. */
 static inline struct db_value vault_previous_value(const struct vault_sealing *sealing)

@@ -13,7 +13,8 @@ import pytest
 from .place import ROOT, wait_for
 
 OWNER = "holdfast_owner"
-ROLES = ("holdfast_ingest", "holdfast_keeper", "holdfast_gate", "holdfast_reader")
+ROLES = ("holdfast_ingest", "holdfast_keeper", "holdfast_gate", "holdfast_reader",
+         "holdfast_rebuild", "holdfast_reindex")
 FAST = ("fsync=off", "full_page_writes=off", "shared_buffers=32MB", "listen_addresses=",
         "track_functions=all", "autovacuum=off")
 NOBODY = 65534

@@ -112,7 +112,18 @@ SELECT $1, i.message_id, $2, i.header_bytes, i.date_at, i.date_day, i.message_id
               $21)
        AS i (message_id, header_bytes, date_at, date_day, message_id_text, first, count, subject,
              from_text, to_text, cc, bcc, structure, envelope, bodystructure, notes, text_notes,
-             has_attachment);
+             has_attachment)
+    ON CONFLICT (account_id, message_id) DO UPDATE
+   SET parser_version = EXCLUDED.parser_version, header_bytes = EXCLUDED.header_bytes,
+       date_at = EXCLUDED.date_at, date_day = EXCLUDED.date_day,
+       message_id_text = EXCLUDED.message_id_text, reference_texts = EXCLUDED.reference_texts,
+       subject_folded = EXCLUDED.subject_folded, from_folded = EXCLUDED.from_folded,
+       to_folded = EXCLUDED.to_folded, cc_folded = EXCLUDED.cc_folded,
+       bcc_folded = EXCLUDED.bcc_folded, structure = EXCLUDED.structure,
+       envelope = EXCLUDED.envelope, bodystructure = EXCLUDED.bodystructure,
+       notes = EXCLUDED.notes, text_notes = EXCLUDED.text_notes,
+       has_attachment = EXCLUDED.has_attachment
+ WHERE message_index.parser_version <= EXCLUDED.parser_version;
 
 -- Text blocks of a run. Ids of all stand behind one another; each says where its own begin.
 -- name: vault_text_add

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * holdfast/reindex.h - renewing what is derived, for `reindex`, `rebuild` and `verify --repair`.
+ */
+#pragma once
+
+#include "holdfast/child.h"
+
+/* Before there is a secret. */
+MUST_USE bool cli_fork_reindex(struct cli *cli, struct cli_child *out);
+
+struct cli_reindexed {
+    uint64_t renewed, damaged;
+};
+
+/* Gives the child its order (account_id 0: every account) and waits. The exit status; damage has been
+ * told, and is none of it. */
+int cli_reindex(struct cli *cli, struct cli_child *child, int64_t account_id,
+                struct cli_reindexed *out);

@@ -1,0 +1,345 @@
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- The database made again from packs (vault/rebuild.h). rebuild_line_<type>: lines of catalogues, many at
+-- once, their fields in the order of store/line.c; the first argument is the account, or in those of an
+-- installation 0. Each says, or affects, as many rows as there were lines that had a place.
+
+-- name: rebuild_begin
+SELECT rebuild_begin();
+
+-- name: rebuild_accounts
+SELECT account_id FROM account ORDER BY account_id;
+
+-- name: rebuild_pack_known
+-- args: account_id bigint, sha256 bytea
+SELECT EXISTS (SELECT FROM pack p WHERE p.account_id = $1 AND p.sha256 = $2),
+       EXISTS (SELECT FROM account a WHERE a.account_id = $1);
+
+-- name: rebuild_pack_add
+-- args: account_id bigint, sha256 bytea, previous bytea, stored_bytes bigint, raw_bytes bigint, sealed_at timestamptz
+INSERT INTO pack (account_id, sha256, previous_sha256, stored_bytes, raw_bytes, sealed_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+RETURNING pack_id;
+
+-- name: rebuild_chain_set
+-- args: account_id bigint, sha256 bytea, number bigint, sealed_at timestamptz
+INSERT INTO seal_account (account_id, packs, last_sha256, sealed_at) VALUES ($1, $3, $2, $4)
+    ON CONFLICT (account_id) DO UPDATE
+   SET packs = EXCLUDED.packs, last_sha256 = EXCLUDED.last_sha256, sealed_at = EXCLUDED.sealed_at;
+
+-- name: rebuild_frame_add
+-- args: account_id bigint, run_id bigint, pack_id bigint, ordinals bigint[], raw_starts bigint[], raw_sizes bigint[], stored_sizes bigint[], hashes bytea[], offsets bigint[]
+INSERT INTO frame (account_id, run_id, ordinal, raw_start, raw_bytes, stored_bytes, stored_sha256,
+                   pack_id, pack_offset)
+SELECT $1, $2, f.ordinal, f.raw_start, f.raw_bytes, f.stored_bytes, f.sha256, $3, f.place
+  FROM unnest($4, $5, $6, $7, $8, $9)
+       AS f (ordinal, raw_start, raw_bytes, stored_bytes, sha256, place);
+
+-- newer: 1 when the line is later than what may be there already.
+-- name: rebuild_line_account
+-- args: newer bigint, accounts bigint[], names text[], kinds text[], hosts text[], ports bigint[], logins text[], tls text[], tls_cas text[], includes text[], excludes text[], every_seconds bigint[], is_paused boolean[], created_at timestamptz[], removed_at timestamptz[]
+WITH l AS MATERIALIZED (
+    SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+           AS l (account_id, name, kind, host, port, login, tls, tls_ca, include, exclude,
+                 every_seconds, is_paused, created_at, removed_at)
+), a AS (
+    INSERT INTO account AS a (account_id, kind, host, port, login, tls, tls_ca, include, exclude,
+                              every_seconds, is_paused, created_at, removed_at)
+    OVERRIDING SYSTEM VALUE
+    SELECT l.account_id, l.kind, l.host, l.port, l.login, l.tls, l.tls_ca,
+           ARRAY(SELECT jsonb_array_elements_text(l.include::jsonb)),
+           ARRAY(SELECT jsonb_array_elements_text(l.exclude::jsonb)),
+           l.every_seconds, l.is_paused, l.created_at, l.removed_at
+      FROM l
+        ON CONFLICT (account_id) DO UPDATE
+       SET kind = EXCLUDED.kind, host = EXCLUDED.host, port = EXCLUDED.port,
+           login = EXCLUDED.login, tls = EXCLUDED.tls, tls_ca = EXCLUDED.tls_ca,
+           include = EXCLUDED.include, exclude = EXCLUDED.exclude,
+           every_seconds = EXCLUDED.every_seconds, is_paused = EXCLUDED.is_paused,
+           created_at = EXCLUDED.created_at, removed_at = EXCLUDED.removed_at
+     WHERE $1 = 1
+)
+INSERT INTO account_name AS n (account_id, name)
+SELECT l.account_id,
+       CASE WHEN l.name IS NULL
+                 OR EXISTS (SELECT FROM account_name o
+                             WHERE o.name = l.name AND o.account_id <> l.account_id)
+            THEN left(coalesce(l.name, 'account'), 20) || ' (' || l.account_id || ')'
+            ELSE l.name END
+  FROM l
+    ON CONFLICT (account_id) DO UPDATE SET name = EXCLUDED.name WHERE $1 = 1;
+
+-- name: rebuild_line_mailbox
+-- args: account_id bigint, mailboxes bigint[], paths text[], source_names bytea[], delimiters text[], uidvalidities bigint[], uidnexts bigint[], highestmodseqs bigint[], is_noselect boolean[], special_uses text[], retention_classes text[], created_at timestamptz[], gone_at timestamptz[], disposed text[]
+WITH l AS MATERIALIZED (
+    SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+           AS l (mailbox_id, path, source_name, delimiter, uidvalidity, uidnext, highestmodseq,
+                 is_noselect, special_use, retention_class, created_at, gone_at, disposed)
+), b AS (
+    INSERT INTO mailbox AS b (account_id, mailbox_id, path, source_name, delimiter, uidvalidity,
+                              uidnext, highestmodseq, is_noselect, special_use, retention_class,
+                              created_at, gone_at)
+    OVERRIDING SYSTEM VALUE
+    SELECT $1, l.mailbox_id, l.path, l.source_name, l.delimiter, l.uidvalidity, l.uidnext,
+           l.highestmodseq, l.is_noselect, l.special_use, l.retention_class, l.created_at, l.gone_at
+      FROM l
+        ON CONFLICT (account_id, mailbox_id) DO UPDATE
+       SET path = EXCLUDED.path, source_name = EXCLUDED.source_name,
+           delimiter = EXCLUDED.delimiter, uidvalidity = EXCLUDED.uidvalidity,
+           uidnext = greatest(b.uidnext, EXCLUDED.uidnext),
+           highestmodseq = greatest(b.highestmodseq, EXCLUDED.highestmodseq),
+           is_noselect = EXCLUDED.is_noselect, special_use = EXCLUDED.special_use,
+           retention_class = EXCLUDED.retention_class, gone_at = EXCLUDED.gone_at
+    RETURNING mailbox_id
+), d AS (
+    INSERT INTO mailbox_disposed AS d (account_id, mailbox_id, first_uid, last_uid)
+    SELECT $1, l.mailbox_id, (r.pair ->> 0)::bigint, (r.pair ->> 1)::bigint
+      FROM l CROSS JOIN LATERAL jsonb_array_elements(l.disposed::jsonb) AS r (pair)
+        ON CONFLICT (account_id, mailbox_id, first_uid) DO UPDATE
+       SET last_uid = greatest(d.last_uid, EXCLUDED.last_uid)
+)
+SELECT count(*) FROM b;
+
+-- name: rebuild_line_epoch
+-- args: account_id bigint, mailboxes bigint[], epochs bigint[], uidvalidities bigint[], uidnexts bigint[], highestmodseqs bigint[], messages bigint[], opened_at timestamptz[], closed_at timestamptz[], enumerated_at timestamptz[], longest_gaps bigint[]
+INSERT INTO source_epoch AS e (account_id, mailbox_id, epoch, uidvalidity, uidnext, highestmodseq,
+                               messages, opened_at, closed_at, enumerated_at, longest_gap)
+SELECT $1, l.mailbox_id, l.epoch, l.uidvalidity, l.uidnext, l.highestmodseq, l.messages,
+       l.opened_at, l.closed_at, l.enumerated_at, l.longest_gap * interval '1 microsecond'
+  FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+       AS l (mailbox_id, epoch, uidvalidity, uidnext, highestmodseq, messages, opened_at, closed_at,
+             enumerated_at, longest_gap)
+    ON CONFLICT (account_id, mailbox_id, epoch) DO UPDATE
+   SET uidvalidity = EXCLUDED.uidvalidity, uidnext = EXCLUDED.uidnext,
+       highestmodseq = EXCLUDED.highestmodseq, messages = EXCLUDED.messages,
+       opened_at = EXCLUDED.opened_at, closed_at = EXCLUDED.closed_at,
+       enumerated_at = EXCLUDED.enumerated_at, longest_gap = EXCLUDED.longest_gap;
+
+-- The run of a pack is its tar stream. Octets that an earlier pack has too stay where they are.
+-- name: rebuild_line_message
+-- args: account_id bigint, hashes bytea[], sizes bigint[], offsets bigint[], archived_at timestamptz[], run_id bigint
+WITH m AS (
+    INSERT INTO message (account_id, sha256, size_bytes, first_archived_at)
+    SELECT $1, l.sha256, l.size, l.archived_at
+      FROM unnest($2, $3, $5) AS l (sha256, size, archived_at)
+        ON CONFLICT (account_id, sha256) DO NOTHING
+    RETURNING message_id, sha256
+)
+INSERT INTO locator (account_id, message_id, run_id, raw_offset)
+SELECT $1, m.message_id, $6, l.place
+  FROM m JOIN unnest($2, $4) AS l (sha256, place) ON l.sha256 = m.sha256;
+
+-- Keywords that are new to their mailboxes, numbered as they come. lists: as JSON.
+-- name: rebuild_keyword_add
+-- args: account_id bigint, mailboxes bigint[], lists text[]
+INSERT INTO mailbox_keyword (account_id, mailbox_id, number, name)
+SELECT $1, w.mailbox_id,
+       coalesce((SELECT max(k.number) + 1 FROM mailbox_keyword k
+                  WHERE k.account_id = $1 AND k.mailbox_id = w.mailbox_id), 0)
+       + row_number() OVER (PARTITION BY w.mailbox_id ORDER BY w.line, w.place) - 1,
+       w.name
+  FROM (SELECT l.mailbox_id, k.name, min(l.line) AS line, min(k.place) AS place
+          FROM unnest($2, $3) WITH ORDINALITY AS l (mailbox_id, list, line)
+         CROSS JOIN LATERAL jsonb_array_elements_text(l.list::jsonb) WITH ORDINALITY AS k (name, place)
+         WHERE l.list <> '[]'
+         GROUP BY l.mailbox_id, k.name) w
+ WHERE NOT EXISTS (SELECT FROM mailbox_keyword k
+                    WHERE k.account_id = $1 AND k.mailbox_id = w.mailbox_id AND k.name = w.name)
+   AND EXISTS (SELECT FROM mailbox b WHERE b.account_id = $1 AND b.mailbox_id = w.mailbox_id);
+
+-- name: rebuild_line_placement
+-- args: account_id bigint, mailboxes bigint[], uids bigint[], hashes bytea[], internal_at timestamptz[], zones bigint[], days date[], flags bigint[], keywords text[], modseqs bigint[], appeared bigint[], archived_at timestamptz[], gone_at timestamptz[]
+INSERT INTO placement (account_id, mailbox_id, uid, message_id, internal_at, internal_zone,
+                       internal_day, flags, keywords, modseq, appeared_modseq, archived_at, gone_at)
+SELECT $1, l.mailbox_id, l.uid, m.message_id, l.internal_at, l.zone, l.day, l.flags,
+       CASE WHEN l.keywords = '[]' THEN '' ELSE rebuild_keywords($1, l.mailbox_id, l.keywords) END,
+       l.modseq, l.appeared_modseq, l.archived_at, l.gone_at
+  FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+       AS l (mailbox_id, uid, sha256, internal_at, zone, day, flags, keywords, modseq,
+             appeared_modseq, archived_at, gone_at)
+ CROSS JOIN LATERAL (SELECT m.message_id FROM message m
+                      WHERE m.account_id = $1 AND m.sha256 = l.sha256 OFFSET 0) m
+ CROSS JOIN LATERAL (SELECT FROM mailbox b
+                      WHERE b.account_id = $1 AND b.mailbox_id = l.mailbox_id OFFSET 0) b
+    ON CONFLICT DO NOTHING;
+
+-- An event changes a placement only if it is later than what its line told. The state in which the
+-- placement appeared is made an event when the first change comes, as ingest does (vault/README.md 8).
+-- name: rebuild_line_event
+-- args: account_id bigint, mailboxes bigint[], uids bigint[], modseqs bigint[], at timestamptz[], flags bigint[], keywords text[], is_gone boolean[]
+WITH e AS MATERIALIZED (
+    SELECT l.*, p.place, p.flags AS old_flags, p.keywords AS old_keywords, p.modseq AS old_modseq,
+           p.appeared_modseq, p.archived_at, p.gone_at,
+           CASE WHEN l.names = '[]' THEN ''
+                ELSE rebuild_keywords($1, l.mailbox_id, l.names) END AS bits,
+           max(l.modseq) FILTER (WHERE NOT l.is_gone AND l.modseq > p.modseq)
+               OVER (PARTITION BY l.mailbox_id, l.uid) AS last_back
+      FROM unnest($2, $3, $4, $5, $6, $7, $8)
+           AS l (mailbox_id, uid, modseq, at, flags, names, is_gone)
+     CROSS JOIN LATERAL (
+           SELECT q.ctid AS place, q.* FROM placement q
+            WHERE q.account_id = $1 AND q.mailbox_id = l.mailbox_id AND q.uid = l.uid OFFSET 0) p
+), first AS (
+    INSERT INTO flag_event (account_id, mailbox_id, modseq, uid, at, flags, keywords, is_gone)
+    SELECT DISTINCT ON (e.mailbox_id, e.uid)
+           $1, e.mailbox_id, e.appeared_modseq, e.uid, e.archived_at, e.old_flags, e.old_keywords,
+           false
+      FROM e WHERE e.old_modseq = e.appeared_modseq AND e.modseq > e.appeared_modseq
+        ON CONFLICT DO NOTHING
+), added AS (
+    INSERT INTO flag_event (account_id, mailbox_id, modseq, uid, at, flags, keywords, is_gone)
+    SELECT $1, e.mailbox_id, e.modseq, e.uid, e.at, e.flags, e.bits, e.is_gone FROM e
+        ON CONFLICT DO NOTHING
+), changed AS (
+    UPDATE placement p
+       SET flags = c.flags, keywords = c.bits, modseq = c.modseq,
+           gone_at = CASE WHEN NOT c.is_gone THEN NULL
+                          WHEN c.last_back IS NULL THEN coalesce(c.gone_at, c.since)
+                          ELSE c.since END
+      FROM (SELECT DISTINCT ON (e.mailbox_id, e.uid) e.*,
+                   min(e.at) FILTER (WHERE e.is_gone AND e.modseq > e.old_modseq
+                                       AND e.modseq > coalesce(e.last_back, 0))
+                       OVER (PARTITION BY e.mailbox_id, e.uid) AS since
+              FROM e ORDER BY e.mailbox_id, e.uid, e.modseq DESC) c
+     WHERE p.ctid = c.place AND c.modseq > c.old_modseq
+)
+SELECT count(*) FROM e;
+
+-- name: rebuild_line_source
+-- args: account_id bigint, mailboxes bigint[], epochs bigint[], uids bigint[], placements bigint[]
+INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, placement_uid, first_seen_at)
+SELECT $1, l.mailbox_id, l.epoch, l.uid, 'stored', l.placement, p.archived_at
+  FROM unnest($2, $3, $4, $5) AS l (mailbox_id, epoch, uid, placement)
+ CROSS JOIN LATERAL (SELECT p.archived_at FROM placement p
+                      WHERE p.account_id = $1 AND p.mailbox_id = l.mailbox_id
+                        AND p.uid = l.placement OFFSET 0) p
+ CROSS JOIN LATERAL (SELECT FROM source_epoch e
+                      WHERE e.account_id = $1 AND e.mailbox_id = l.mailbox_id
+                        AND e.epoch = l.epoch OFFSET 0) e
+    ON CONFLICT DO NOTHING;
+
+---------------------------------------------------------------------------------------------------
+-- Lines of an installation
+---------------------------------------------------------------------------------------------------
+
+-- name: rebuild_line_secret
+-- args: none bigint, accounts bigint[], kinds text[], sealed bytea[], keys bigint[], updated_at timestamptz[]
+INSERT INTO account_secret (account_id, kind, sealed, key_id, updated_at)
+SELECT l.* FROM unnest($2, $3, $4, $5, $6) AS l (account_id, kind, sealed, key_id, updated_at)
+    ON CONFLICT (account_id) DO UPDATE
+   SET kind = EXCLUDED.kind, sealed = EXCLUDED.sealed, key_id = EXCLUDED.key_id,
+       updated_at = EXCLUDED.updated_at
+ WHERE $1 IS NOT NULL;
+
+-- name: rebuild_line_key
+-- args: none bigint, accounts bigint[], keys bigint[], wrapped bytea[], created_at timestamptz[], destroyed_at timestamptz[]
+INSERT INTO account_key (account_id, key_id, wrapped, created_at, destroyed_at)
+SELECT l.* FROM unnest($2, $3, $4, $5, $6) AS l (account_id, key_id, wrapped, created_at, destroyed_at)
+    ON CONFLICT (account_id, key_id) DO UPDATE
+   SET wrapped = EXCLUDED.wrapped, destroyed_at = EXCLUDED.destroyed_at
+ WHERE $1 IS NOT NULL;
+
+-- name: rebuild_line_auditor
+-- args: none bigint, auditors bigint[], names text[], expires_at timestamptz[], networks text[], disabled_at timestamptz[], created_at timestamptz[]
+INSERT INTO auditor (auditor_id, name, expires_at, allowed_networks, disabled_at, created_at)
+OVERRIDING SYSTEM VALUE
+SELECT l.auditor_id, l.name, l.expires_at,
+       ARRAY(SELECT jsonb_array_elements_text(l.networks::jsonb)::cidr), l.disabled_at, l.created_at
+  FROM unnest($2, $3, $4, $5, $6, $7)
+       AS l (auditor_id, name, expires_at, networks, disabled_at, created_at)
+    ON CONFLICT (auditor_id) DO UPDATE
+   SET name = EXCLUDED.name, expires_at = EXCLUDED.expires_at,
+       allowed_networks = EXCLUDED.allowed_networks, disabled_at = EXCLUDED.disabled_at
+ WHERE $1 IS NOT NULL;
+
+-- name: rebuild_line_verifier
+-- args: none bigint, auditors bigint[], verifiers text[], updated_at timestamptz[]
+INSERT INTO auditor_verifier (auditor_id, verifier, updated_at)
+SELECT l.* FROM unnest($2, $3, $4) AS l (auditor_id, verifier, updated_at)
+    ON CONFLICT (auditor_id) DO UPDATE
+   SET verifier = EXCLUDED.verifier, updated_at = EXCLUDED.updated_at
+ WHERE $1 IS NOT NULL;
+
+-- name: rebuild_line_matter
+-- args: none bigint, matters bigint[], names text[], created_at timestamptz[], closed_at timestamptz[]
+INSERT INTO matter (matter_id, name, created_at, closed_at) OVERRIDING SYSTEM VALUE
+SELECT l.* FROM unnest($2, $3, $4, $5) AS l (matter_id, name, created_at, closed_at)
+    ON CONFLICT (matter_id) DO UPDATE SET name = EXCLUDED.name, closed_at = EXCLUDED.closed_at
+ WHERE $1 IS NOT NULL;
+
+-- name: rebuild_line_grant
+-- args: none bigint, grants bigint[], auditors bigint[], accounts bigint[], matters bigint[], since date[], until date[], queries text[], created_at timestamptz[], revoked_at timestamptz[]
+INSERT INTO access_grant (grant_id, auditor_id, account_id, matter_id, since, until, query,
+                          created_at, revoked_at) OVERRIDING SYSTEM VALUE
+SELECT l.* FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10)
+       AS l (grant_id, auditor_id, account_id, matter_id, since, until, query, created_at,
+             revoked_at)
+    ON CONFLICT (grant_id) DO UPDATE SET revoked_at = EXCLUDED.revoked_at
+ WHERE $1 IS NOT NULL;
+
+-- name: rebuild_line_hold
+-- args: none bigint, holds bigint[], matters bigint[], queries text[], placed_at timestamptz[], placed_by text[], released_at timestamptz[], released_by text[]
+INSERT INTO hold (hold_id, matter_id, query, placed_at, placed_by, released_at, released_by)
+OVERRIDING SYSTEM VALUE
+SELECT l.* FROM unnest($2, $3, $4, $5, $6, $7, $8)
+       AS l (hold_id, matter_id, query, placed_at, placed_by, released_at, released_by)
+    ON CONFLICT (hold_id) DO UPDATE
+   SET released_at = EXCLUDED.released_at, released_by = EXCLUDED.released_by
+ WHERE $1 IS NOT NULL;
+
+-- name: rebuild_line_retention
+-- args: none bigint, rules bigint[], classes text[], keep_for text[], created_at timestamptz[], approved_at timestamptz[], ended_at timestamptz[]
+INSERT INTO retention_rule (rule_id, retention_class, keep_for, created_at, approved_at, ended_at)
+OVERRIDING SYSTEM VALUE
+SELECT l.rule_id, l.class, l.keep_for::interval, l.created_at, l.approved_at, l.ended_at
+  FROM unnest($2, $3, $4, $5, $6, $7)
+       AS l (rule_id, class, keep_for, created_at, approved_at, ended_at)
+    ON CONFLICT (rule_id) DO UPDATE
+   SET approved_at = EXCLUDED.approved_at, ended_at = EXCLUDED.ended_at
+ WHERE $1 IS NOT NULL;
+
+-- name: rebuild_line_audit
+-- args: none bigint, events bigint[], at timestamptz[], processes text[], sessions bigint[], auditors bigint[], kinds text[], accounts bigint[], mailboxes bigint[], details text[]
+INSERT INTO audit_event (event_id, at, process, session_id, auditor_id, event, account_id,
+                         mailbox_id, detail) OVERRIDING SYSTEM VALUE
+SELECT l.event_id, l.at, l.process, l.session_id, l.auditor_id, l.kind, l.account_id, l.mailbox_id,
+       l.detail::jsonb
+  FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10)
+       AS l (event_id, at, process, session_id, auditor_id, kind, account_id, mailbox_id, detail)
+ WHERE $1 IS NOT NULL AND l.event_id < 1::bigint << 61
+    ON CONFLICT DO NOTHING;
+
+-- name: rebuild_installation_set
+-- args: sha256 bytea, number bigint, sealed_at timestamptz
+UPDATE seal_installation
+   SET last_sha256 = $1, packs = $2, sealed_at = $3,
+       event_id = (SELECT coalesce(max(e.event_id), 0) FROM audit_event e
+                    WHERE e.event_id < 1::bigint << 61);
+
+---------------------------------------------------------------------------------------------------
+-- The owner's part, at the end
+---------------------------------------------------------------------------------------------------
+
+-- name: rebuild_unfinished
+-- args: page bigint
+SELECT b.account_id, b.mailbox_id, coalesce(n.name, ''), b.path
+  FROM mailbox b LEFT JOIN account_name n ON n.account_id = b.account_id
+ WHERE NOT EXISTS (SELECT FROM seal_mailbox s
+                    WHERE s.account_id = b.account_id AND s.mailbox_id = b.mailbox_id)
+ ORDER BY b.account_id, b.mailbox_id LIMIT $1;
+
+-- name: rebuild_finish_mailbox
+-- args: account_id bigint, mailbox_id bigint
+SELECT lost, raised FROM rebuild_finish_mailbox($1, $2);
+
+-- name: rebuild_end
+-- args: master_key bigint
+SELECT rebuild_end($1);
+
+-- name: rebuild_without_secret
+-- args: master_key bigint
+SELECT n.name FROM account a JOIN account_name n USING (account_id)
+ WHERE a.removed_at IS NULL AND a.kind = 'imap'
+   AND NOT EXISTS (SELECT FROM account_secret s
+                    WHERE s.account_id = a.account_id AND s.key_id = $1)
+ ORDER BY n.name COLLATE "C";

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vault/chain.h - the packs of an account (or of the installation) as they lie in their folder, in the
+ * order in which they were sealed. Files alone; no database.
+ *
+ * The newest pack leads to the one before it by its `previous`, and so on. What is named so and is not
+ * there, or cannot be read, is a hole; the newest of the older ones goes on. Readable packs that nothing
+ * leads to are outside: of a database that was restored from a backup, or of nobody.
+ *
+ * Hostile input: of each file its index and the first line of its catalogue are read, both checked.
+ * Memory: about 200 octets a pack.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "store/frame.h"
+
+enum vault_link_state {
+    VAULT_LINK_GOOD,
+    VAULT_LINK_MISSING,    /* named by the next one, no such file */
+    VAULT_LINK_UNREADABLE, /* the file is there; what says why */
+    VAULT_LINK_OUTSIDE,    /* readable, not in the chain */
+    VAULT_LINK_FOREIGN,    /* of another account, or not a pack of this kind */
+};
+
+struct vault_link {
+    struct crypto_sha256 sha256; /* by its name */
+    enum vault_link_state state;
+    bool has_previous;
+    struct crypto_sha256 previous;
+    int64_t number; /* from 1; of a hole: one less than of the next one, or 0: unknown */
+    int64_t sealed_usec;
+    const char *what; /* UNREADABLE, FOREIGN: why */
+};
+
+struct vault_chain {
+    const struct vault_link *links; /* the chain from the first pack on, its holes; then the others */
+    size_t count;
+    size_t in_chain;
+};
+
+/* account_id 0: the installation's. A folder that is not there is an empty chain. */
+MUST_USE bool vault_read_chain(const char *packs_dir, int64_t account_id, struct arena *arena,
+                               struct vault_chain *out, struct err *err);
+
+/* Account ids that have a folder, ascending. */
+MUST_USE bool vault_find_pack_folders(const char *packs_dir, struct arena *arena,
+                                      const int64_t **ids, size_t *count, struct err *err);

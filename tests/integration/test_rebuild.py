@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The database is lost and made again from packs: what clients see afterwards, what new mail gets, what
+damaged packs cost, and what a rebuild that dies leaves behind."""
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from harness import mail
+from harness.dovecot import Dovecot
+from harness.fetch import items
+from harness.holdfast import Holdfast
+from harness.place import wait_for
+from harness.wire import Wire, literals
+
+RAISE = 2**20
+EVERYTHING = "UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE BODY.PEEK[])"
+SEARCHES = ("UID SEARCH SUBJECT e", "UID SEARCH SEEN", "UID SEARCH SINCE 1-Jan-2001",
+            "UID SEARCH KEYWORD $Important", "UID SEARCH KEYWORD $GoneAtSource", "UID SEARCH LARGER 4000",
+            "UID SEARCH BODY the")
+
+
+def as_set(flags):
+    return frozenset(flags.strip(b"()").split())
+
+
+def read_mailbox(wire, name):
+    """All that a client can learn of a mailbox, as comparable values."""
+    tagged, untagged = wire.command(f'EXAMINE "{name}"')
+    assert b" OK " in tagged, tagged
+    text = b"".join(untagged)
+    found = {"uidvalidity": re.search(rb"UIDVALIDITY (\d+)", text)[1],
+             "exists": re.search(rb"(\d+) EXISTS", text)[1],
+             "uidnext": int(re.search(rb"UIDNEXT (\d+)", text)[1])}
+    tagged, units = wire.command(EVERYTHING)
+    assert b" OK " in tagged, tagged
+    messages = {}
+    for number, values in filter(None, map(items, units)):
+        values["FLAGS"] = as_set(values["FLAGS"])
+        messages[values["UID"]] = (number, values)
+    found["messages"] = messages
+    found["searches"] = [wire.command(search)[1] for search in SEARCHES]
+    return found
+
+
+def read_archive(holdfast):
+    wire = Wire("localhost", holdfast.tls_port, holdfast.tls_context())
+    try:
+        assert b" OK " in wire.command("LOGIN auditor audit-password")[0]
+        _, listed = wire.command('LIST "" "*"')
+        names = [re.search(rb'"/" "?([^"\r]*)"?\r', line)[1].decode() for line in listed
+                 if b"\\Noselect" not in line and b"\\NonExistent" not in line]
+        return {name: read_mailbox(wire, name) for name in names}
+    finally:
+        wire.close()
+
+
+def rows(holdfast, *statements):
+    return [sorted(holdfast.sql(s), key=repr) for s in statements]
+
+
+# What no client sees; without what a run of ingest, which begins at once, changes.
+KEPT = (
+    "SELECT account_id, name FROM account_name",
+    "SELECT account_id, kind, host, port, login, tls, tls_ca, include, exclude, every_seconds, is_paused,"
+    " created_at, removed_at FROM account",
+    "SELECT account_id, kind, encode(sealed, 'hex'), key_id FROM account_secret",
+    "SELECT account_id, mailbox_id, encode(source_name, 'hex'), delimiter, path, uidvalidity, messages, unseen, deleted,"
+    " octets, is_noselect, special_use, created_at, gone_at FROM mailbox",
+    "SELECT account_id, mailbox_id, epoch, uidvalidity, uidnext, messages, opened_at, closed_at"
+    " FROM source_epoch",
+    "SELECT account_id, mailbox_id, epoch, uid, placement_uid FROM source_uid WHERE state = 'stored'",
+    "SELECT account_id, encode(sha256, 'hex'), size_bytes, first_archived_at FROM message",
+    "SELECT p.account_id, p.mailbox_id, p.uid, encode(m.sha256, 'hex'), p.internal_at, p.internal_zone,"
+    " p.internal_day, p.flags, p.modseq, p.appeared_modseq, p.archived_at, p.gone_at,"
+    " ARRAY(SELECT k.name FROM mailbox_keyword k WHERE k.mailbox_id = p.mailbox_id"
+    "        AND k.number < 8 * length(p.keywords) AND get_bit(p.keywords, k.number) = 1 ORDER BY 1)"
+    " FROM placement p JOIN message m USING (account_id, message_id)",
+    "SELECT f.account_id, f.mailbox_id, f.modseq, f.uid, f.at, f.flags, f.is_gone,"
+    " ARRAY(SELECT k.name FROM mailbox_keyword k WHERE k.mailbox_id = f.mailbox_id"
+    "        AND k.number < 8 * length(f.keywords) AND get_bit(f.keywords, k.number) = 1 ORDER BY 1)"
+    " FROM flag_event f",
+    "SELECT encode(sha256, 'hex'), encode(previous_sha256, 'hex'), stored_bytes, raw_bytes, is_damaged"
+    " FROM pack WHERE sealed_at < (SELECT coalesce(max(started_at), 'infinity') FROM rebuild)",
+    "SELECT auditor_id, name, expires_at, allowed_networks FROM auditor",
+    "SELECT auditor_id, verifier FROM auditor_verifier",
+    "SELECT grant_id, auditor_id, account_id, created_at, revoked_at FROM access_grant",
+)
+
+
+class Archive:
+    """Accounts sealed in several packs, with all that may happen to mail in between."""
+
+    def __init__(self, place):
+        self.dovecot = Dovecot(place, users=("alice", "bob")).start()
+        folder = place / "holdfast"
+        folder.mkdir()
+        folder.chmod(0o755)
+        self.holdfast = holdfast = Holdfast(folder).start()
+        messages = list(mail.generate(60, seed=15, size=3000))
+        for i, octets in enumerate(messages):
+            self.dovecot.deliver("alice", octets, ("INBOX", "Projects/Übersicht", "Old")[i % 3],
+                                 ("", "S", "RS", "F")[i % 4])
+            if i % 4 == 0:
+                self.dovecot.deliver("bob", octets)
+        self.dovecot.deliver("alice", messages[0], "Old")
+        for user in ("alice", "bob"):
+            holdfast.add_account(self.dovecot, user, "--every", "1d")
+        holdfast.add_auditor()
+        holdfast.run("sync")
+        holdfast.run("seal")
+        client = self.dovecot.client("alice")
+        client.select("INBOX")
+        client.store("2,4,6", "+FLAGS", "(\\Flagged $Important Zahlung)")
+        client.store("3", "+FLAGS", "\\Deleted")
+        client.expunge()
+        client.select("Old")
+        client.store("1", "+FLAGS", "(\\Seen Zahlung)")
+        client.logout()
+        for octets in mail.generate(4, seed=16):
+            self.dovecot.deliver("alice", octets)
+        holdfast.run("sync")
+        holdfast.run("seal")
+        client = self.dovecot.client("alice")
+        client.select("INBOX")
+        client.store("2", "-FLAGS", "(\\Flagged)")
+        client.store("4", "+FLAGS", "\\Deleted")
+        client.expunge()
+        client.logout()
+        self.dovecot.deliver("alice", mail.large_message(9_000_000))
+        self.dovecot.deliver("alice", messages[7])  # known octets, placed again
+        holdfast.run("sync")
+        # Disposal is not made yet; its traces are.
+        inbox, = holdfast.sql("SELECT mailbox_id FROM mailbox WHERE path = 'Old'")[0]
+        holdfast.sql("UPDATE source_uid SET state = 'skipped', placement_uid = NULL WHERE mailbox_id = %s "
+                     "AND placement_uid IN (3, 4)", inbox)
+        for table in ("flag_event", "placement"):
+            holdfast.sql(f"DELETE FROM {table} WHERE mailbox_id = %s AND uid IN (3, 4)", inbox)
+        holdfast.sql("INSERT INTO mailbox_disposed SELECT account_id, mailbox_id, 3, 4 FROM mailbox "
+                     "WHERE mailbox_id = %s", inbox)
+        holdfast.sql("UPDATE mailbox SET messages = messages - 2, (unseen, deleted, octets) = ("
+                     "SELECT count(*) FILTER (WHERE flags & 1 = 0), count(*) FILTER (WHERE flags & 8 <> 0),"
+                     " sum(size_bytes) FROM placement JOIN message USING (account_id, message_id)"
+                     " WHERE mailbox_id = %s) WHERE mailbox_id = %s", inbox, inbox)
+        holdfast.run("seal")
+        self.seen = read_archive(holdfast)
+        self.kept = rows(holdfast, *KEPT)
+        holdfast.stop()
+        self.packs = sorted((holdfast.data_dir / "packs").glob("[0-9]*/*.tar.zst"))
+
+    def lose_database(self):
+        self.holdfast.stop()
+        shutil.rmtree(self.holdfast.data_dir / "postgres")
+
+    def close(self):
+        self.holdfast.stop()
+        self.dovecot.stop()
+
+
+@pytest.fixture(scope="module")
+def archive(module_place):
+    made = Archive(module_place)
+    yield made
+    made.close()
+
+
+def stored(dovecot):
+    """Octets and flags of every mailbox at the source."""
+    found = {}
+    for user in ("alice", "bob"):
+        client = dovecot.client(user)
+        for name in ("INBOX", "Old") if user == "alice" else ("INBOX",):
+            client.select(name, readonly=True)
+            found[user, name] = client.uid("FETCH", "1:*", "(FLAGS BODY.PEEK[])")
+        client.logout()
+    return found
+
+
+def test_a_rebuild_that_is_killed_goes_on_and_gives_the_same(archive):
+    holdfast = archive.holdfast
+    assert len(archive.packs) == 4
+    archive.lose_database()
+    process = subprocess.Popen([str(holdfast.bin / "holdfast"), "-c", str(holdfast.conf), "rebuild"],
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def has_begun():
+        if process.poll() is not None:
+            return True
+        try:
+            return holdfast.sql("SELECT count(*) FROM pack") >= [(1,)]
+        except Exception:
+            return False
+
+    wait_for(has_begun, 60, "the first pack")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = holdfast.run("rebuild")
+    assert "LOST" not in done.stdout, done.stdout
+    holdfast.start()
+    assert rows(holdfast, *KEPT) == archive.kept
+
+
+def test_clients_find_everything_as_it_was(archive):
+    after = read_archive(archive.holdfast)
+    assert after.keys() == archive.seen.keys()
+    for name, was in archive.seen.items():
+        now = after[name]
+        if name == "INBOX":
+            continue
+        assert now.pop("uidnext") == was["uidnext"] + RAISE
+        for key in now:
+            assert now[key] == was[key], (name, key)
+    gone = [v for m in after.values() for _, v in m["messages"].values() if b"$GoneAtSource" in v["FLAGS"]]
+    assert len(gone) == 2
+
+
+def test_verify_and_show_hold_afterwards(archive):
+    assert archive.holdfast.json("verify", "--full")["ok"] is True
+    (name, was), = [(n, m) for n, m in archive.seen.items() if n.endswith("alice/Old")]
+    octets = archive.holdfast.run("show", "alice/Old;UID=1", "--raw", text=False).stdout
+    assert octets in was["messages"][b"1"][1]["BODY[]"]
+
+
+def test_new_mail_gets_uids_that_no_client_has_seen_and_nothing_is_fetched_twice(archive):
+    holdfast, dovecot = archive.holdfast, archive.dovecot
+    before = stored(dovecot)
+    dovecot.deliver("alice", next(mail.generate(1, seed=77)))
+    holdfast.run("sync")
+    progress = dict(holdfast.sql("SELECT name, progress FROM job JOIN account_name USING (account_id)"))
+    fetched = holdfast.sql("SELECT count(*) FROM message WHERE first_archived_at > (SELECT finished_at FROM "
+                           "rebuild)")
+    assert fetched == [(1,)], progress
+    new, = [(name, uid) for name, box in read_archive(holdfast).items() if name != "INBOX"
+            for uid in box["messages"].keys() - archive.seen[name]["messages"].keys()]
+    assert new[0].endswith("alice/INBOX")
+    assert int(new[1]) == archive.seen[new[0]]["uidnext"] + RAISE
+    after = stored(dovecot)
+    for key, messages in before.items():
+        assert after[key][1][: len(messages[1])] == messages[1]
+
+
+def test_a_database_with_mail_is_refused(archive):
+    refused = archive.holdfast.run("rebuild", check=False)
+    assert refused.returncode == 1 and "not empty" in refused.stderr
+
+
+def test_bad_packs_are_named_and_the_others_are_read_once_more(archive):
+    holdfast = archive.holdfast
+    holdfast.run("seal")
+    before = read_archive(holdfast)
+    holdfast.stop()
+    folders = sorted({p.parent for p in archive.packs})
+    alice = sorted((p for p in archive.packs if p.parent == folders[0]), key=lambda p: p.stat().st_mtime)
+    bob = [p for p in archive.packs if p.parent == folders[1]]
+    largest = max(alice, key=lambda p: p.stat().st_size)
+    assert largest != alice[1]
+    alice[1].unlink()
+    shutil.copy(bob[0], folders[0] / bob[0].name)
+    largest.chmod(0o644)
+    with largest.open("r+b") as file:
+        file.seek(100)
+        file.write(b"damaged")
+    shutil.rmtree(holdfast.data_dir / "postgres")
+    done = holdfast.run("rebuild", check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    lost = [line for line in done.stdout.splitlines() if line.startswith("LOST")]
+    for path, word in ((alice[1], "is missing"), (bob[0], "another account"), (largest, "damaged")):
+        assert any(path.name in line and word in line for line in lost), (path, word, lost)
+    holdfast.start()
+    after = read_archive(holdfast)
+    bobs, = [n for n in after if n.endswith("bob/INBOX")]
+    assert after[bobs]["messages"] == archive.seen[bobs]["messages"]
+    # A second rebuild goes above what the first one gave.
+    assert before[bobs]["uidnext"] == archive.seen[bobs]["uidnext"] + RAISE
+    assert after[bobs]["uidnext"] == before[bobs]["uidnext"] + RAISE
+    # What the source still has comes again, with new UIDs.
+    holdfast.run("sync", check=False)
+    inbox, = [n for n in after if n.endswith("alice/INBOX")]
+    subjects = {v["ENVELOPE"] for _, v in read_archive(holdfast)[inbox]["messages"].values()}
+    assert {v["ENVELOPE"] for _, v in archive.seen[inbox]["messages"].values()
+            if b"$GoneAtSource" not in v["FLAGS"]} <= subjects
