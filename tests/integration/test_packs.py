@@ -42,11 +42,11 @@ def archived(holdfast, mailbox):
 
 
 def pack_paths(holdfast):
-    return sorted((holdfast.data_dir / "packs").glob("*/*.tar.zst"))
+    return sorted((holdfast.data_dir / "packs").glob("[0-9]*/*.tar.zst"))
 
 
 def leftovers(holdfast):
-    return [p for p in (holdfast.data_dir / "packs").glob("*/*") if not p.name.endswith(".tar.zst")]
+    return [p for p in (holdfast.data_dir / "packs").glob("[0-9]*/*") if not p.name.endswith(".tar.zst")]
 
 
 class Archive:
