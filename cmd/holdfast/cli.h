@@ -14,6 +14,7 @@
 #include "audit/event.h"
 #include "base/arena.h"
 #include "base/secret.h"
+#include "holdfast/terminal.h"
 #include "operate/session.h"
 #include "source/run.h"
 
@@ -120,8 +121,9 @@ const char *cli_write_size(uint64_t bytes, char text[CLI_TEXT_BYTES]); /* "1.2 M
 const char *cli_write_time(int64_t usec, char text[CLI_TEXT_BYTES]);   /* "2026-11-22 22:17", "-" */
 const char *cli_write_span(int64_t seconds, char text[CLI_TEXT_BYTES]); /* "5m" */
 
-/* Prints octets as text that cannot steer a terminal. */
-void cli_print_text(struct bytes text);
+/* The time in the zone given, minutes east of UTC: "2026-11-22 22:17"; "…T22:17:55+01:00". */
+const char *cli_write_local(int64_t usec, int16_t zone, char text[CLI_TEXT_BYTES]);
+const char *cli_write_rfc3339(int64_t usec, int16_t zone, char text[CLI_TEXT_BYTES]);
 
 /* A table: header, then cells from left to right; printed with columns as wide as needed. */
 struct cli_table;
@@ -172,6 +174,17 @@ MUST_USE bool cli_find_accounts(struct cli *cli, const struct cli_list *names,
 
 /* Adds the child's token to the event. */
 MUST_USE bool cli_append_audit(struct cli_reader *reader, const struct audit_event *event);
+
+/* ---- queries, for search and export (search.c) ---- */
+
+struct search_mistake;
+struct search_query;
+
+/* Says where a query is wrong; EXIT_USAGE. */
+int cli_refuse_query(struct cli *cli, struct bytes text, const struct search_mistake *mistake);
+
+/* Says how a query was read, where AND and OR meet in it. */
+void cli_say_reading(const struct search_query *query);
 
 /* ---- following runs (follow.c) ---- */
 
@@ -228,6 +241,7 @@ int cmd_auditor_list(struct cli *cli, int argc, char **argv);
 int cmd_auditor_show(struct cli *cli, int argc, char **argv);
 int cmd_auditor_grant(struct cli *cli, int argc, char **argv);
 int cmd_auditor_revoke(struct cli *cli, int argc, char **argv);
+int cmd_search(struct cli *cli, int argc, char **argv);
 int cmd_show(struct cli *cli, int argc, char **argv);
 int cmd_seal(struct cli *cli, int argc, char **argv);
 int cmd_verify(struct cli *cli, int argc, char **argv);

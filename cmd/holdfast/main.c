@@ -70,6 +70,21 @@ static const struct cli_command commands[] = {
       "  --all                  every account, also those to come\n", cmd_auditor_grant },
     { "auditor", "revoke", "NAME [--account A... | --all]", "take it back; without option, everything",
       "", cmd_auditor_revoke },
+    { NULL, "search", "QUERY [--account A]... [--limit N] [--json]", "find messages in all mailboxes",
+      "QUERY is words and fields, all of which a message must have:\n"
+      "  from:alice subject:\"q3 forecast\" after:2001-05-01 -in:trash has:attachment\n"
+      "  word, \"a phrase\"        anywhere in header or text\n"
+      "  from: to: cc: bcc: subject: body: text: header:NAME=text id:\n"
+      "  after: before: on:       day received, 2001-05-01, 2001-05 or 2001; after: and on: include it,\n"
+      "                           before: does not; sent-after: sent-before: sent-on: the Date field\n"
+      "  in: mailbox: account:    levels of a mailbox path, a whole path, an account; * is any text\n"
+      "  is:                      read unread answered unanswered flagged unflagged draft deleted gone\n"
+      "  has:attachment keyword: larger:10k smaller:2M sha256:\n"
+      "  -x or NOT x, x OR y, ( ), from:(a OR b), * for every message\n"
+      "  --account A              only in this account; may be repeated\n"
+      "  --limit N                print so many hits, or \"all\" (100); all are counted\n"
+      "  --json                   one object, with its hits\n",
+      cmd_search },
     { NULL, "show", "ID [--raw]", "one message",
       "ID is the SHA-256 of the message in hex (8 digits or more of its front), or\n"
       "ACCOUNT/PATH;UID=N. The octets go to standard output, after a few lines about the message and\n"

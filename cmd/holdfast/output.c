@@ -59,14 +59,20 @@ const char *cli_write_span(int64_t seconds, char text[CLI_TEXT_BYTES])
     return "0s";
 }
 
-void cli_print_text(struct bytes text)
+const char *cli_write_local(int64_t usec, int16_t zone, char text[CLI_TEXT_BYTES])
 {
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.ptr[i];
-        bool is_c1 = c >= 0x80 && c < 0xa0 && (i == 0 || text.ptr[i - 1] == 0xc2);
+    return cli_write_time(usec + zone * INT64_C(60000000), text);
+}
 
-        (void)putchar((c < 0x20 && c != '\t' && c != '\n') || c == 0x7f || is_c1 ? '?' : c);
-    }
+const char *cli_write_rfc3339(int64_t usec, int16_t zone, char text[CLI_TEXT_BYTES])
+{
+    char full[CLOCK_TEXT_BYTES];
+    int minutes = zone < 0 ? -zone : zone;
+
+    clock_format_rfc3339(usec + zone * INT64_C(60000000), full);
+    (void)snprintf(text, CLI_TEXT_BYTES, "%.19s%c%02d:%02d", full, zone < 0 ? '-' : '+',
+                   minutes / 60 % 100, minutes % 60);
+    return text;
 }
 
 /* ---- tables --------------------------------------------------------------------------------------- */
@@ -85,16 +91,6 @@ struct cli_table {
     size_t count;
     struct cell *first, *last;
 };
-
-/* Characters, more or less: UTF-8 octets that begin one. */
-static size_t width_of(struct bytes text)
-{
-    size_t width = 0;
-
-    for (size_t i = 0; i < text.len; i++)
-        width += (text.ptr[i] & 0xc0) != 0x80 ? 1 : 0;
-    return width;
-}
 
 struct cli_table *cli_create_table(struct cli *cli, const char *const *header, size_t columns)
 {
@@ -119,8 +115,8 @@ void cli_add_cell(struct cli_table *table, struct bytes text)
     else
         table->last->next = cell;
     table->last = cell;
-    if (width_of(text) > table->widths[column])
-        table->widths[column] = width_of(text);
+    if (cli_width(text) > table->widths[column])
+        table->widths[column] = cli_width(text);
 }
 
 void cli_add_text(struct cli_table *table, const char *text)
@@ -145,11 +141,11 @@ void cli_print_table(struct cli_table *table)
     for (const struct cell *cell = table->first; cell != NULL; cell = cell->next, index++) {
         size_t column = index % table->columns;
         bool is_last = column + 1 == table->columns;
-        int gap = (int)(table->widths[column] - width_of(cell->text));
+        int gap = (int)(table->widths[column] - cli_width(cell->text));
 
         if (table->is_number[column])
             (void)printf("%*s", gap, "");
-        cli_print_text(cell->text);
+        cli_print_cell(cell->text, 0, NULL);
         if (!table->is_number[column] && !is_last)
             (void)printf("%*s", gap, "");
         (void)fputs(is_last ? "\n" : "  ", stdout);

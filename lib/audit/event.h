@@ -24,7 +24,8 @@ enum audit_kind {
     AUDIT_EXAMINE,        /* imapd: EXAMINE, SELECT; STATUS is metadata and not audited */
     AUDIT_LIST,           /* imapd */
     AUDIT_FETCH,          /* imapd: uids, messages, items; one row for a long FETCH */
-    AUDIT_SEARCH,         /* imapd, CLI: keys (names, not values), hits, searched, unsearched */
+    AUDIT_SEARCH,         /* imapd: keys (names, not values), hits, searched, unsearched; CLI: the
+                             operator's query, as typed, and its hash */
     AUDIT_REFUSED_WRITE,  /* imapd: command */
     AUDIT_SHOW,           /* CLI */
     AUDIT_EXPORT,         /* CLI: messages, octets */
