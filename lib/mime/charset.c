@@ -171,14 +171,37 @@ static size_t utf8_length(struct bytes in, bool *is_cut)
     return len;
 }
 
+/* Most text is ASCII, also where a charset says more. Appends the ASCII at the front of *in. */
+static void take_ascii(struct bytes *in, struct buf *out)
+{
+    size_t len = 0;
+    uint64_t word;
+
+    while (len + sizeof word <= in->len) {
+        memcpy(&word, in->ptr + len, sizeof word);
+        if ((word & UINT64_C(0x8080808080808080)) != 0)
+            break;
+        len += sizeof word;
+    }
+    while (len < in->len && in->ptr[len] < 0x80)
+        len++;
+    buf_append(out, bytes_slice(*in, 0, len));
+    *in = bytes_slice(*in, len, SIZE_MAX);
+}
+
 /* The decoders below take from the front of *in and stop at a character that is cut. */
 static void decode_utf8(struct mime_charset_decoder *decoder, struct bytes *in, bool is_end,
                         struct buf *out)
 {
     while (in->len > 0) {
         bool is_cut;
-        size_t len = utf8_length(*in, &is_cut);
+        size_t len;
 
+        if (in->ptr[0] < 0x80) {
+            take_ascii(in, out);
+            continue;
+        }
+        len = utf8_length(*in, &is_cut);
         if (is_cut && !is_end)
             return;
         if (len > 0) {
@@ -229,9 +252,12 @@ static void decode(struct mime_charset_decoder *decoder, struct bytes *in, bool 
         decode_utf8(decoder, in, is_end, out);
         return;
     case BY_WINDOWS_1252:
-        for (size_t i = 0; i < in->len; i++)
-            append_1252(out, in->ptr[i]);
-        *in = bytes_of(NULL, 0);
+        while (in->len > 0) {
+            take_ascii(in, out);
+            if (in->len > 0)
+                append_1252(out, in->ptr[0]);
+            *in = bytes_slice(*in, 1, SIZE_MAX);
+        }
         return;
     case BY_ICONV:
         decode_iconv(decoder, in, is_end, out);

@@ -97,7 +97,7 @@ static void extract_field(struct text_extractor *x, enum text_kind kind,
 {
     struct text_piece piece = { .kind = kind, .is_first = true, .is_last = true };
     struct bytes value = field->value;
-    size_t between = (size_t)(value.ptr - field->octets.ptr) - field->name.len;
+    size_t between = field->octets.len - field->value.len - field->name.len; /* blanks and ":" */
 
     buf_reset(&x->field, KEPT_BYTES);
     buf_reset(&x->decoded, KEPT_BYTES);
