@@ -13,7 +13,8 @@ DROP INDEX frame_week;
 CREATE INDEX frame_spooled ON frame (account_id, run_id, ordinal) INCLUDE (week, stored_bytes)
     WHERE week IS NOT NULL;
 CREATE INDEX frame_packed ON frame (account_id, pack_id, pack_offset) WHERE pack_id IS NOT NULL;
-CREATE INDEX locator_run ON locator (account_id, run_id, raw_offset);
+-- Not account_id first: README 5.
+CREATE INDEX locator_run ON locator (run_id, account_id, raw_offset);
 
 ---------------------------------------------------------------------------------------------------
 -- Positions and requests

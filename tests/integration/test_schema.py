@@ -390,3 +390,12 @@ def test_large_rows_of_the_spool_are_stored_uncompressed_outside_the_row(server,
     for table in [t for t in columns if t.startswith(("spool", "text_spool"))]:
         assert rows(server.owner, "SELECT attstorage FROM pg_attribute WHERE attrelid = %s::regclass "
                                   "AND attname = 'octets'", (table,)) == [("e",)], table
+
+
+def test_no_other_index_ties_with_the_key_by_which_octets_are_found(server):
+    """schema/README 5: whoever pages through a mailbox would read all locators for each message."""
+    assert rows(server.owner, """
+        SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+          JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attname = 'account_id'
+         WHERE x.indrelid = 'locator'::regclass AND x.indkey[0] = a.attnum""") == [
+        ("locator_pkey",)]
