@@ -430,6 +430,8 @@ CREATE TABLE login_session (
     revoked_at    timestamptz
 );
 
+CREATE INDEX login_session_auditor ON login_session (auditor_id, session_id);
+
 -- Failed logins, counted per address and minute. remote: an IPv6 address stands for its /64, an
 -- unknown one is 0.0.0.0. auditor_id below 0: a bucket of names that no auditor has, so that a name
 -- is held back alike whether it exists or not (lib/auth/README.md).

@@ -104,7 +104,7 @@ GRANT SELECT ON account, account_name, account_secret, account_key, auditor, aud
 GRANT INSERT ON login_session, login_failure TO holdfast_gate;
 GRANT UPDATE (revoked_at, expires_at) ON login_session TO holdfast_gate;
 GRANT UPDATE (failures, last_at) ON login_failure TO holdfast_gate;
-GRANT DELETE ON login_failure TO holdfast_gate;
+GRANT DELETE ON login_session, login_failure TO holdfast_gate;
 GRANT UPDATE (sealed, key_id, updated_at) ON account_secret TO holdfast_gate;
 GRANT EXECUTE ON FUNCTION session_accounts(), session_state(),
                           audit_append(text[], text[], bigint[], bigint[], jsonb[])

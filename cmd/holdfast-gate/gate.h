@@ -15,7 +15,9 @@
 
 enum {
     DOOR_COUNT = 2,
-    DOOR_VISITORS_MAX = 32,
+    DOOR_VISITORS_MIN = 32,
+    DOOR_VISITORS_MAX = 256, /* a thread of holdfast-imapd asks one question at a time: with as many
+                              * visitors as threads nobody waits outside; their stacks bound it */
     DOOR_BACKLOG = 128,
     VISIT_SPEAK_MS = 2000,   /* both sides are on this machine */
     VISIT_ANSWER_MS = 12000, /* with those above under GATE_CALL_MS, which a client waits */
@@ -30,6 +32,7 @@ struct door {
     const char *name; /* for the log */
     struct auth_desk *desk;
     int listener;
+    unsigned visitors_max;
     unsigned visitors; /* under hall->lock */
 };
 

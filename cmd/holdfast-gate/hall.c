@@ -31,7 +31,9 @@ void hall_open(struct hall *hall, const struct log *log)
     *hall = (struct hall){ .log = log, .freed_fd = -1 };
     (void)pthread_mutex_init(&hall->lock, NULL);
     for (int i = 0; i < DOOR_COUNT; i++)
-        hall->doors[i] = (struct door){ .hall = hall, .name = names[i], .listener = -1 };
+        hall->doors[i] = (struct door){
+            .hall = hall, .name = names[i], .listener = -1, .visitors_max = DOOR_VISITORS_MIN
+        };
 }
 
 bool hall_make_doors(struct hall *hall, const char *const paths[DOOR_COUNT], struct err *err)
@@ -168,7 +170,7 @@ static bool is_full(struct door *door)
     bool full;
 
     lock(door->hall);
-    full = door->visitors >= DOOR_VISITORS_MAX;
+    full = door->visitors >= door->visitors_max;
     unlock(door->hall);
     return full;
 }

@@ -50,6 +50,13 @@ static uint32_t kdfs_at_once(void)
     return processors >= 4 ? (uint32_t)(processors / 2) : 1;
 }
 
+static unsigned visitors_for(uint32_t threads)
+{
+    if (threads < DOOR_VISITORS_MIN)
+        return DOOR_VISITORS_MIN;
+    return threads < DOOR_VISITORS_MAX ? threads : DOOR_VISITORS_MAX;
+}
+
 static bool make_desks(const struct process *process, const struct crypto_key *master,
                        struct hall *hall, struct err *err)
 {
@@ -63,6 +70,7 @@ static bool make_desks(const struct process *process, const struct crypto_key *m
 
     target.statement_timeout_ms = STATEMENT_TIMEOUT_MS;
     target.connect_timeout_ms = CONNECT_TIMEOUT_MS;
+    hall->doors[AUTH_DOOR_IMAPD].visitors_max = visitors_for(process->conf->imapd.active_threads);
     settings.door = AUTH_DOOR_IMAPD;
     settings.connections = IMAPD_CONNECTIONS;
     if (!auth_create_desk(&settings, &hall->doors[AUTH_DOOR_IMAPD].desk, err))

@@ -91,6 +91,7 @@ static bool wire_up(struct imapd *imapd, struct err *err)
         .listen_tls = &conf->imapd.listen_tls,
         .shows_all_seen = conf->imapd.flags == CONF_FLAGS_SEEN,
         .active_threads = active,
+        .allows_plain_loopback = conf->imapd.plain_loopback,
         .stop_fd = imapd->process.stop_fd,
         .auth = &imapd->gate,
     };

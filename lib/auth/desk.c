@@ -438,5 +438,6 @@ static bool is_time_to_forget(struct auth_desk *desk)
 bool auth_tidy_desk(struct auth_desk *desk, struct deadline deadline, struct err *err)
 {
     return audit_refusals(desk, "more of the same", count_refusals(desk, 0), deadline, err) &&
-           (!is_time_to_forget(desk) || auth_forget_old_failures(desk->pool, deadline, err));
+           (!is_time_to_forget(desk) || (auth_forget_old_failures(desk->pool, deadline, err) &&
+                                        auth_forget_old_sessions(desk->pool, deadline, err)));
 }

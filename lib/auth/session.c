@@ -53,6 +53,18 @@ bool auth_end_session(struct db *db, const struct secret *token, struct err *err
            err_wrap(err, "end of a session");
 }
 
+bool auth_forget_old_sessions(struct db_pool *pool, struct deadline deadline, struct err *err)
+{
+    CLEANUP(db_pool_return) struct db_loan loan = { 0 };
+
+    return (db_pool_borrow(pool, deadline, &loan, err) &&
+            db_run_ok(
+                loan.db, DB_GATE_SESSIONS_FORGET_OLD,
+                DB_ARGS(DB_I32(AUTH_SESSIONS_KEPT_DAYS), DB_I64(AUTH_SESSIONS_FORGOTTEN_AT_ONCE)),
+                err)) ||
+           err_wrap(err, "old sessions");
+}
+
 /* One pipeline without BEGIN is one transaction, so that the token's setting lasts as long. */
 bool auth_session_state(struct db_pool *pool, const struct secret *token, struct deadline deadline,
                         struct auth_session_state *out, struct err *err)

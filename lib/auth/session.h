@@ -23,6 +23,17 @@ MUST_USE bool auth_mint_operator_session(struct db *db, const int64_t *accounts,
 /* Ends a session at once; one that has ended already is success. Owner's or gate's connection. */
 MUST_USE bool auth_end_session(struct db *db, const struct secret *token, struct err *err);
 
+/*
+ * Forgets sessions that ended AUTH_SESSIONS_KEPT_DAYS ago, but each auditor's latest; a part of them when
+ * there are very many. The gate's connection. What sessions did stands in the audit.
+ */
+enum {
+    AUTH_SESSIONS_KEPT_DAYS = 30,
+    AUTH_SESSIONS_FORGOTTEN_AT_ONCE = 10000,
+};
+MUST_USE bool auth_forget_old_sessions(struct db_pool *pool, struct deadline deadline,
+                                       struct err *err);
+
 struct auth_session_state {
     int64_t session_id;
     int64_t auditor_id;      /* 0: the operator */

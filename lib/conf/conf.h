@@ -64,6 +64,7 @@ struct conf {
         enum conf_flags flags;
         uint32_t slice_messages; /* year views beyond so many; 0: never */
         uint32_t active_threads;
+        bool plain_loopback;
     } imapd;
 
     struct {

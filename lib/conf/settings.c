@@ -47,6 +47,8 @@ const struct conf_setting conf_settings[] = {
       "Mailboxes with more messages than this are also offered by year. 0: never." },
     { "imapd", "active", CONF_COUNT, FIELD(imapd.active_threads), "64", 1, 4096, NULL,
       "Commands that may run at one time; further ones wait their turn." },
+    { "imapd", "plain_loopback", CONF_BOOL, FIELD(imapd.plain_loopback), "off", 0, 0, NULL,
+      "Whether clients on this machine may log in without TLS." },
 
     { "store", "url", CONF_TEXT, FIELD(store.url), "", 0, 0, NULL,
       "Where packs lie, as s3://BUCKET/PREFIX. Empty: in data_dir." },

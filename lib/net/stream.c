@@ -444,6 +444,23 @@ void net_get_peer(const struct net_stream *stream, char text[NET_ADDRESS_TEXT_BY
         (void)inet_ntop(peer.any.sa_family, octets, text, NET_ADDRESS_TEXT_BYTES);
 }
 
+bool net_get_peer_network(const struct net_stream *stream, uint8_t out[NET_NETWORK_BYTES])
+{
+    static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+    union any_address peer;
+
+    memset(out, 0, NET_NETWORK_BYTES);
+    if (!get_peer(stream, &peer))
+        return false;
+    if (peer.any.sa_family == AF_INET) {
+        memcpy(out, mapped, sizeof mapped);
+        memcpy(out + sizeof mapped, &peer.v4.sin_addr, sizeof peer.v4.sin_addr);
+    } else if (peer.any.sa_family == AF_INET6) {
+        memcpy(out, &peer.v6.sin6_addr, NET_NETWORK_BYTES / 2);
+    }
+    return peer.any.sa_family == AF_INET || peer.any.sa_family == AF_INET6;
+}
+
 bool net_peer_is_local(const struct net_stream *stream)
 {
     union any_address peer;

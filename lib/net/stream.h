@@ -116,4 +116,13 @@ struct net_counters net_get_counters(const struct net_stream *stream);
 
 /* The peer's address without port, "unix" for a Unix socket. IPv4 in IPv6 is shown as IPv4. */
 void net_get_peer(const struct net_stream *stream, char text[NET_ADDRESS_TEXT_BYTES]);
+
+enum {
+    NET_NETWORK_BYTES = 16
+};
+
+/* What stands for one customer of a network: an IPv4 address (as ::ffff:a.b.c.d), or the /64 of an
+ * IPv6 address. False: a Unix socket, or not known. */
+bool net_get_peer_network(const struct net_stream *stream, uint8_t out[NET_NETWORK_BYTES]);
+
 bool net_peer_is_local(const struct net_stream *stream); /* loopback or Unix socket */

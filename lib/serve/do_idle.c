@@ -3,6 +3,7 @@
  * serve/do_idle.c - IDLE: the session is parked like any other and wakes when the watcher has found
  * news for it, when something must be said, or when the client speaks. RFC 2177, RFC 9051 §6.3.13.
  */
+#include "net/stream.h"
 #include "serve/internal.h"
 
 struct serve_reply serve_do_idle(struct serve_session *session, const struct imap_command *command)
@@ -43,7 +44,9 @@ static void tell_news(struct serve_session *session)
 void serve_attend_idle(struct serve_session *session)
 {
     int64_t alive_ms = session->server->settings.limits.alive_ms;
+    int64_t stall_ms = session->server->settings.limits.stall_ms;
 
+    net_set_stall(session->stream, stall_ms < SERVE_IDLE_STALL_MS ? stall_ms : SERVE_IDLE_STALL_MS);
     if (session->looks) {
         tell_news(session);
         session->alive_at = deadline_after_ms(alive_ms);
@@ -51,6 +54,8 @@ void serve_attend_idle(struct serve_session *session)
         buf_text(&session->out, "* OK Still here\r\n");
         session->alive_at = deadline_after_ms(alive_ms);
     }
+    (void)serve_flush(session);
+    net_set_stall(session->stream, stall_ms);
     session->looks = false;
     arena_reset(session->command);
 }

@@ -30,6 +30,8 @@ struct serve_load {
     size_t max_active;
 };
 
+struct serve_neighbour;
+
 struct serve_thread {
     struct serve_server *server;
     struct serve_thread *next; /* in server->finished */
@@ -44,6 +46,7 @@ struct serve_listener {
 enum {
     SERVE_LISTENERS_MAX = 2 * CONF_ADDRESSES_MAX * 8,
     SERVE_READ_BYTES = 16 << 10, /* what one read asks for: a TLS record */
+    SERVE_NEIGHBOUR_BUCKETS = 256,
 };
 
 struct serve_server {
@@ -54,6 +57,8 @@ struct serve_server {
     size_t listener_count;
     struct deadline listen_again; /* out of descriptors: not accepting until then */
     bool is_deaf;
+    struct deadline refusal_told; /* the next refused connection that is logged */
+    uint64_t refusals;            /* not logged since */
 
     pthread_mutex_t lock; /* LOCK_SERVE_SERVER: everything below, and "server's" in sessions */
     pthread_cond_t has_work;
@@ -64,6 +69,7 @@ struct serve_server {
     struct serve_session **queue_end;
     size_t queued;
     struct serve_load strangers;
+    struct serve_neighbour *neighbours[SERVE_NEIGHBOUR_BUCKETS];
     struct serve_load *loads;
     size_t threads, idle_threads;
     struct serve_thread *finished; /* to be joined */
@@ -163,9 +169,10 @@ struct serve_session {
     bool is_watched; /* epoll knows the descriptor */
     enum serve_ending ending;
     struct serve_load *load;
-    struct deadline deadline; /* of being parked */
-    struct deadline notice;   /* when it is told that it waits */
-    bool has_news;            /* found by the watcher while it was parked */
+    struct serve_neighbour *neighbour; /* until it has logged in; NULL: a Unix socket */
+    struct deadline deadline;          /* of being parked */
+    struct deadline notice;            /* when it is told that it waits */
+    bool has_news;                     /* found by the watcher while it was parked */
 
     /* its thread's */
     struct net_stream *stream;
@@ -193,6 +200,7 @@ struct serve_session {
     bool yields;           /* its auditor has too many threads: the next command waits its turn */
     struct buf out;        /* to the stream in pieces (reply.c) */
     bool is_broken;        /* writing failed: nothing more is said */
+    int64_t patience_usec; /* how long we still wait for the client to read (reply.c) */
 };
 
 enum serve_turn serve_take_turn(struct serve_session *session);
@@ -216,6 +224,10 @@ void serve_join_finished_locked(struct serve_server *server); /* gives the lock 
 void serve_stop_threads_locked(struct serve_server *server);
 /* False: the auditor now has more threads than his share, as those who log in are no one's yet. */
 MUST_USE bool serve_join_auditor(struct serve_session *session, int64_t auditor_id);
+
+/* neighbour.c. ERR_LIMIT: too many strangers of that network. */
+MUST_USE bool serve_join_neighbours_locked(struct serve_session *session, struct err *err);
+void serve_leave_neighbours_locked(struct serve_session *session);
 
 /* watch.c: the thread that finds out which parked sessions in IDLE have news (README 13). */
 MUST_USE bool serve_start_watcher(struct serve_server *server, struct err *err);

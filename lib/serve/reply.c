@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * serve/reply.c - what goes out: untagged data in pieces, one tagged answer, BYE.
+ *
+ * Whoever reads slowly keeps a thread. So waiting for a client is measured: he begins each turn with
+ * SERVE_SLOW_MS of patience, waiting uses it up, each octet he is sent earns 1/SERVE_RATE_MIN second of
+ * it back, and more than at the beginning it never is. (Before login the time for that is the limit.)
  */
 #include "net/stream.h"
 #include "serve/internal.h"
 
 enum {
+    PIECE_BYTES = 64 << 10, /* written under one deadline: what it earns is within SERVE_SLOW_MS */
     PUSH_BYTES = 8 << 10, /* handed to the stream from here on; the stream's own buffer is 16 KiB */
 };
 
@@ -19,6 +24,42 @@ static bool fail_stream(struct serve_session *session, const struct err *err)
     return false;
 }
 
+static int64_t now_usec(void)
+{
+    return deadline_after_ms(0).at_usec; /* monotonic */
+}
+
+/* Writes a piece, or with none what the stream holds back. */
+static bool write_piece(struct serve_session *session, const struct bytes *piece, struct err *err)
+{
+    int64_t most = session->server->settings.limits.slow_ms * 1000;
+    int64_t began = now_usec();
+    bool is_ok;
+
+    if (piece != NULL)
+        session->patience_usec += (int64_t)piece->len * 1000000 / SERVE_RATE_MIN;
+    if (session->patience_usec > most)
+        session->patience_usec = most;
+    if (session->login.token != NULL)
+        net_set_deadline(session->stream,
+                         (struct deadline){ .at_usec = began + session->patience_usec });
+    is_ok =
+        piece != NULL ? net_write(session->stream, *piece, err) : net_flush(session->stream, err);
+    session->patience_usec -= now_usec() - began;
+    return is_ok;
+}
+
+static bool write_pieces(struct serve_session *session, struct bytes octets, struct err *err)
+{
+    for (size_t at = 0; at < octets.len; at += PIECE_BYTES) {
+        struct bytes piece = bytes_slice(octets, at, PIECE_BYTES);
+
+        if (!write_piece(session, &piece, err))
+            return false;
+    }
+    return true;
+}
+
 static bool hand_over(struct serve_session *session)
 {
     struct bytes octets;
@@ -26,7 +67,7 @@ static bool hand_over(struct serve_session *session)
 
     if (session->is_broken)
         return false;
-    if (!buf_done(&session->out, &octets, &err) || !net_write(session->stream, octets, &err))
+    if (!buf_done(&session->out, &octets, &err) || !write_pieces(session, octets, &err))
         return fail_stream(session, &err);
     buf_reset(&session->out, 2 * PUSH_BYTES);
     return true;
@@ -51,7 +92,7 @@ bool serve_push_octets(struct serve_session *session, struct bytes octets)
     }
     if (!hand_over(session))
         return false;
-    return net_write(session->stream, octets, &err) || fail_stream(session, &err);
+    return write_pieces(session, octets, &err) || fail_stream(session, &err);
 }
 
 bool serve_flush(struct serve_session *session)
@@ -60,7 +101,7 @@ bool serve_flush(struct serve_session *session)
 
     if (!hand_over(session))
         return false;
-    return net_flush(session->stream, &err) || fail_stream(session, &err);
+    return write_piece(session, NULL, &err) || fail_stream(session, &err);
 }
 
 /* ---- answers ---------------------------------------------------------------------------------- */

@@ -16,7 +16,8 @@ enum {
     ACCEPTS_MAX = 64, /* of one listener in a row, before the others have their turn */
     TICK_MS = 1000,   /* how exactly deadlines of parked sessions are kept */
     DEAF_MS = 1000,
-    LAST_MS = 1000, /* for threads to notice that their connections were cut */
+    REFUSALS_MS = 1000, /* so often at most they are logged: whoever floods us fills no disk */
+    LAST_MS = 1000,     /* for threads to notice that their connections were cut */
 };
 
 /* epoll's data: a session, or one of these addresses. */
@@ -34,6 +35,7 @@ static struct serve_limits choose_limits(const struct serve_limits *asked)
         .wait_notice_ms = asked->wait_notice_ms > 0 ? asked->wait_notice_ms : SERVE_WAIT_NOTICE_MS,
         .alive_ms = asked->alive_ms > 0 ? asked->alive_ms : SERVE_ALIVE_MS,
         .watch_ms = asked->watch_ms > 0 ? asked->watch_ms : SERVE_WATCH_MS,
+        .slow_ms = asked->slow_ms > 0 ? asked->slow_ms : SERVE_SLOW_MS,
         .refresh_ms = asked->refresh_ms > 0 ? asked->refresh_ms : SERVE_REFRESH_MS,
     };
 }
@@ -189,6 +191,17 @@ static void set_deaf(struct serve_server *server, bool is_deaf)
     server->listen_again = is_deaf ? deadline_after_ms(DEAF_MS) : deadline_never();
 }
 
+static void log_refusal(struct serve_server *server, const struct err *err)
+{
+    server->refusals++;
+    if (!deadline_has_passed(server->refusal_told))
+        return;
+    log_warn(server->settings.log, "connection refused", F_U64("count", server->refusals),
+             F_ERR(err));
+    server->refusals = 0;
+    server->refusal_told = deadline_after_ms(REFUSALS_MS);
+}
+
 static void accept_from(struct serve_server *server, const struct serve_listener *listener)
 {
     for (int i = 0; i < ACCEPTS_MAX; i++) {
@@ -208,7 +221,7 @@ static void accept_from(struct serve_server *server, const struct serve_listener
             return;
         }
         if (!add_stream(server, &stream, listener->is_tls, &err))
-            log_warn(server->settings.log, "connection refused", F_ERR(&err));
+            log_refusal(server, &err);
     }
 }
 

@@ -17,9 +17,11 @@
 #include "net/tls.h"
 
 enum {
-    SERVE_SESSIONS_MAX = 10500,       /* DESIGN 11: 10,000 idle ones, and some that come and go */
-    SERVE_STRANGERS_MAX = 1000,       /* sessions that have not logged in */
-    SERVE_LOGIN_MS = 60 * 1000,       /* from accept to the end of login, all in all */
+    SERVE_SESSIONS_MAX = 10500, /* DESIGN 11: 10,000 idle ones, and some that come and go */
+    SERVE_STRANGERS_MAX = 1000, /* sessions that have not logged in */
+    SERVE_STRANGERS_PER_NETWORK_MAX = 64, /* of them from one address or IPv6 /64: a dozen mail
+                                           * clients behind it may start at once */
+    SERVE_LOGIN_MS = 60 * 1000,           /* from accept to the end of login, all in all */
     SERVE_IDLE_MS = 30 * 60 * 1000,   /* RFC 9051 §5.4; of IDLE in all, whatever is told in it */
     SERVE_ALIVE_MS = 2 * 60 * 1000,   /* "Still here" in IDLE: routers forget silent connections */
     SERVE_WATCH_MS = 5000,            /* all sessions in IDLE are looked after so often, by one
@@ -27,6 +29,10 @@ enum {
     SERVE_REFRESH_MS = 1000,          /* between commands changes are looked for so often at most */
     SERVE_COMMAND_MS = 5 * 60 * 1000, /* from the first to the last octet of one command */
     SERVE_STALL_MS = 60 * 1000,       /* a client that does not read its answer */
+    SERVE_SLOW_MS = 60 * 1000,        /* what a client may be behind SERVE_RATE_MIN */
+    SERVE_RATE_MIN = 2048,            /* octets a second: a modem. Who takes less keeps a thread for
+                                       * nothing, and could for ever */
+    SERVE_IDLE_STALL_MS = 5000,       /* news in IDLE fit any socket buffer that is read at all */
     SERVE_STRANGER_STALL_MS = 5000,   /* before login: those answers fit any socket buffer */
     SERVE_WAIT_NOTICE_MS = 2000,      /* waiting for a thread: told so after this */
     SERVE_TURN_MS = 250,              /* pipelined commands in one go while others wait */
@@ -40,7 +46,8 @@ struct vault_watch;
 
 struct serve_limits {
     /* 0: the constants above */
-    int64_t login_ms, idle_ms, command_ms, stall_ms, wait_notice_ms, alive_ms, watch_ms, refresh_ms;
+    int64_t login_ms, idle_ms, command_ms, stall_ms, wait_notice_ms, alive_ms, watch_ms, refresh_ms,
+        slow_ms;
 };
 
 struct serve_settings {

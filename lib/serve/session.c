@@ -457,6 +457,7 @@ enum serve_turn serve_take_turn(struct serve_session *session)
 
     if (session->ending != SERVE_GOES_ON)
         return say_farewell(session);
+    session->patience_usec = session->server->settings.limits.slow_ms * 1000;
     session->command = arena_create(COMMAND_ARENA_BYTES);
     session->scratch = arena_create(COMMAND_ARENA_BYTES);
     turn = converse(session);

@@ -81,6 +81,7 @@ bool serve_join_auditor(struct serve_session *session, int64_t auditor_id)
     session->load->active--;
     leave_load(server, session->load);
     session->load = load;
+    serve_leave_neighbours_locked(session);
     is_within = load->active <= load->max_active;
     if (server->idle_threads > 0 && server->queued > 0)
         pthread_cond_signal(&server->has_work); /* strangers have room for one more */
@@ -99,6 +100,8 @@ bool serve_add_session_locked(struct serve_server *server, struct serve_session 
         server->strangers.sessions >= SERVE_STRANGERS_MAX)
         return err_fail(err, ERR_LIMIT, "%zu sessions, %zu of them not logged in",
                         server->session_count, server->strangers.sessions);
+    if (!serve_join_neighbours_locked(session, err))
+        return false;
     session->id = ++server->last_id;
     session->link = &server->sessions;
     session->next = server->sessions;
@@ -121,6 +124,7 @@ void serve_remove_session_locked(struct serve_server *server, struct serve_sessi
     server->session_count--;
     leave_load(server, session->load);
     session->load = NULL;
+    serve_leave_neighbours_locked(session);
 }
 
 static void park(struct serve_server *server, struct serve_session *session, uint32_t events)

@@ -54,6 +54,19 @@ DELETE FROM login_failure WHERE remote = $1::inet AND auditor_id = $2;
 -- args: days integer
 DELETE FROM login_failure WHERE minute < now() - $1 * interval '1 day';
 
+-- What they did stands in audit_event. Each auditor's latest session stays: when he was last here.
+-- name: gate_sessions_forget_old
+-- args: days integer, most bigint
+DELETE FROM login_session
+ WHERE session_id IN (
+       SELECT s.session_id FROM login_session s
+        WHERE least(s.expires_at, s.revoked_at) < now() - $1 * interval '1 day'
+          AND (s.auditor_id IS NULL
+               OR EXISTS (SELECT FROM login_session later
+                           WHERE later.auditor_id = s.auditor_id
+                             AND later.session_id > s.session_id))
+        LIMIT $2);
+
 -- Only while the auditor is still as he was looked up. No row: he is not.
 -- name: gate_session_insert
 -- args: token_hash bytea, auditor_id bigint, remote text, verifier text, seconds bigint

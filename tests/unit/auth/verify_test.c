@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/office.h"
+#include "auth/session.h"
 #include "auth/verify.h"
 
 #include <pthread.h>
@@ -302,4 +303,28 @@ TEST(old_failures_are_forgotten)
                                  "('192.0.2.1', now() - interval '89 days')");
     CHECK(auth_forget_old_failures(login.pool, deadline_after_ms(5000), &err));
     CHECK_EQ_I64(ask_number(&login.office, "SELECT count(*) FROM login_failure"), 1);
+}
+
+TEST(old_sessions_are_forgotten_but_each_auditors_latest)
+{
+    CLEANUP(close_login) struct login login = open_login();
+    struct err err = { 0 };
+
+    if (login.office.owner == NULL)
+        return;
+    test_sql(login.office.owner,
+             "INSERT INTO login_session (token_hash, auditor_id, expires_at, revoked_at) "
+             "SELECT sha256(n::text::bytea), (SELECT min(auditor_id) FROM auditor), "
+             "now() - days * interval '1 day' + interval '1 year', "
+             "now() - days * interval '1 day' FROM (VALUES (1, 40), (2, 29), (3, 40)) v (n, days)");
+    test_sql(login.office.owner,
+             "INSERT INTO login_session (token_hash, expires_at) VALUES "
+             "(sha256('a'), now() - interval '31 days'), (sha256('b'), now() + interval '1 hour')");
+    CHECK(auth_forget_old_sessions(login.pool, deadline_after_ms(5000), &err));
+    CHECK_EQ_I64(ask_number(&login.office, "SELECT count(*) FROM login_session WHERE token_hash IN "
+                                           "(sha256('2'), sha256('3'), sha256('b'))"),
+                 3);
+    CHECK_EQ_I64(ask_number(&login.office, "SELECT count(*) FROM login_session WHERE token_hash IN "
+                                           "(sha256('1'), sha256('a'))"),
+                 0);
 }

@@ -42,6 +42,7 @@ TEST(without_a_file_every_setting_has_its_default)
     CHECK_STR(conf->imapd.listen_tls.at[0].host, "127.0.0.1");
     CHECK_EQ_U64(conf->imapd.listen_tls.at[0].port, 1993);
     CHECK(conf->imapd.flags == CONF_FLAGS_SOURCE);
+    CHECK(!conf->imapd.plain_loopback);
     CHECK(!conf->store.encryption);
     CHECK_EQ_U64(conf->store.seal_bytes, 64 << 20);
     CHECK_EQ_U64(conf->metrics.listen.count, 0);

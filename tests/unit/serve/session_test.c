@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "serve/fake.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -441,5 +442,76 @@ TEST(a_client_that_does_not_read_is_ended_and_its_work_stops)
     CHECK_EQ_U64(fake.pages, pages);
     peer_close(&stuck);
     peer_close(&other);
+    fake_stop(&server);
+}
+
+TEST(a_client_that_reads_an_octet_now_and_then_is_ended_too)
+{
+    struct serve_settings settings = { .active_threads = 4,
+                                       .allows_plain_loopback = true,
+                                       .limits = { .stall_ms = 60000, .slow_ms = 700 } };
+    struct fake_server *server = fake_start(&settings);
+    struct peer slow;
+    char octet;
+
+    peer_open(server, &slow);
+    peer_login(&slow);
+    fake.messages = 2000000;
+    CHECK_HAS(peer_ask(&slow, "EXAMINE Accounts/alice/INBOX"), "* 2000000 EXISTS");
+    peer_send(&slow, "a FETCH 1:* (UID FLAGS INTERNALDATE)\r\n");
+    for (int i = 0; i < 1000 && serve_counts(fake_get(server)).sessions == 1; i++) {
+        CHECK(read(slow.fd, &octet, 1) == 1);
+        CHECK(usleep(20000) == 0);
+    }
+    CHECK_EQ_U64(serve_counts(fake_get(server)).sessions, 0);
+    CHECK(fake.pages < 100);
+    peer_close(&slow);
+    fake_stop(&server);
+}
+
+static void dial(uint16_t port, struct peer *peer)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_port = htons(port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+    *peer = (struct peer){ .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+    CHECK(connect(peer->fd, (struct sockaddr *)&address, sizeof address) == 0);
+    (void)peer_until(peer, "* ");
+}
+
+TEST(one_network_takes_only_its_share_of_places_before_login)
+{
+    static struct peer peers[SERVE_STRANGERS_PER_NETWORK_MAX];
+    static const struct conf_addresses listen = { .count = 1, .at = { { "127.0.0.1", 0 } } };
+    struct serve_settings settings = { .active_threads = 4,
+                                       .allows_plain_loopback = true,
+                                       .listen = &listen };
+    struct fake_server *server = fake_start(&settings);
+    uint16_t port = serve_get_port(fake_get(server), false);
+    struct peer more;
+    struct peer local;
+
+    for (size_t i = 0; i < ARRAY_LEN(peers); i++) {
+        dial(port, &peers[i]);
+        CHECK_HAS(peers[i].text, "* OK");
+    }
+    dial(port, &more);
+    CHECK_HAS(more.text, "* BYE [UNAVAILABLE] Too many connections");
+    CHECK(peer_is_closed(&more));
+    peer_close(&more);
+    peer_open(server, &local); /* from elsewhere */
+    peer_close(&local);
+    peer_login(&peers[0]); /* is a stranger no longer */
+    dial(port, &more);
+    CHECK_HAS(more.text, "* OK");
+    peer_close(&more);
+    CHECK_HAS(peer_ask(&peers[1], "LOGOUT"), "* BYE");
+    CHECK(peer_is_closed(&peers[1]));
+    dial(port, &more);
+    CHECK_HAS(more.text, "* OK");
+    peer_close(&more);
+    for (size_t i = 0; i < ARRAY_LEN(peers); i++)
+        peer_close(&peers[i]);
     fake_stop(&server);
 }
