@@ -121,6 +121,12 @@ static const struct {
     { BYTES_INIT("STARTTLS"), INGEST_STARTTLS },
     { BYTES_INIT("LOGINDISABLED"), INGEST_LOGINDISABLED },
     { BYTES_INIT("AUTH=PLAIN"), INGEST_AUTH_PLAIN },
+    { BYTES_INIT("AUTH=LOGIN"), INGEST_AUTH_LOGIN },
+    { BYTES_INIT("AUTH=CRAM-MD5"), INGEST_AUTH_CRAM_MD5 },
+    { BYTES_INIT("AUTH=SCRAM-SHA-1"), INGEST_AUTH_SCRAM_SHA_1 },
+    { BYTES_INIT("AUTH=SCRAM-SHA-1-PLUS"), INGEST_AUTH_SCRAM_SHA_1_PLUS },
+    { BYTES_INIT("AUTH=SCRAM-SHA-256"), INGEST_AUTH_SCRAM_SHA_256 },
+    { BYTES_INIT("AUTH=SCRAM-SHA-256-PLUS"), INGEST_AUTH_SCRAM_SHA_256_PLUS },
     { BYTES_INIT("SASL-IR"), INGEST_SASL_IR },
     { BYTES_INIT("LITERAL+"), INGEST_LITERAL_PLUS },
     { BYTES_INIT("LITERAL-"), INGEST_LITERAL_MINUS },
@@ -477,8 +483,8 @@ bool ingest_finish_command(struct ingest_client *client, struct ingest_tag tag,
     }
 }
 
-bool ingest_await_continuation(struct ingest_client *client, struct ingest_reply *reply,
-                               struct err *err)
+bool ingest_await_turn(struct ingest_client *client, struct bytes *text, bool *has_ended,
+                       struct ingest_reply *reply, struct err *err)
 {
     struct ingest_event event;
 
@@ -490,13 +496,27 @@ bool ingest_await_continuation(struct ingest_client *client, struct ingest_reply
                 return false;
             continue;
         }
-        if (event.response.kind == IMAP_RESPONSE_CONTINUATION)
-            return true;
-        if (ingest_event_ends(&event, (struct ingest_tag){ client->tag })) {
+        note_capabilities(client, &event.response);
+        *has_ended = ingest_event_ends(&event, (struct ingest_tag){ client->tag });
+        if (*has_ended)
             ingest_take_reply(&event.response.status, reply);
-            return err_fail(err, ERR_DENIED, "refused: %s", reply->text);
-        }
+        else if (event.response.kind == IMAP_RESPONSE_CONTINUATION)
+            *text = event.response.status.text;
+        else
+            continue;
+        return true;
     }
+}
+
+bool ingest_await_continuation(struct ingest_client *client, struct ingest_reply *reply,
+                               struct err *err)
+{
+    struct bytes text;
+    bool has_ended;
+
+    if (!ingest_await_turn(client, &text, &has_ended, reply, err))
+        return false;
+    return !has_ended || err_fail(err, ERR_DENIED, "refused: %s", reply->text);
 }
 
 bool ingest_read_greeting(struct ingest_client *client, struct ingest_reply *out, struct err *err)

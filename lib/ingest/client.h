@@ -36,10 +36,17 @@ enum { /* capabilities that change what we do */
     INGEST_LIST_STATUS = 64,
     INGEST_CONDSTORE = 128,
     INGEST_SPECIAL_USE = 256,
+    INGEST_AUTH_LOGIN = 512,
+    INGEST_AUTH_CRAM_MD5 = 1 << 10,
+    INGEST_AUTH_SCRAM_SHA_1 = 1 << 11,
+    INGEST_AUTH_SCRAM_SHA_1_PLUS = 1 << 12,
+    INGEST_AUTH_SCRAM_SHA_256 = 1 << 13,
+    INGEST_AUTH_SCRAM_SHA_256_PLUS = 1 << 14,
 };
 
 enum {
     INGEST_REPLY_TEXT_BYTES = 200,
+    INGEST_CHALLENGE_MAX = 8 << 10, /* octets of a SASL challenge, in base64 */
     INGEST_BEAT_MS = 15000, /* how often the beat is called while octets are awaited */
 };
 
@@ -134,6 +141,11 @@ typedef bool ingest_take_fn(void *context, const struct imap_response *response,
 MUST_USE bool ingest_finish_command(struct ingest_client *client, struct ingest_tag tag,
                                     ingest_take_fn *take, void *context, struct ingest_reply *reply,
                                     struct err *err);
+
+/* Waits for the server's turn in a dialogue: the text behind its "+", borrowed until the next event, or
+ * the tagged answer. Other responses are passed over. */
+MUST_USE bool ingest_await_turn(struct ingest_client *client, struct bytes *text, bool *has_ended,
+                                struct ingest_reply *reply, struct err *err);
 
 /* Waits for the "+"; other responses are passed over. ERR_DENIED: a tagged answer came instead, which
  * *reply tells. */

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest/login.h"
 
-#include "base/buf.h"
 #include "base/fd.h"
+#include "ingest/sasl.h"
 #include "net/connect.h"
 #include "net/tls.h"
 #include "net/url.h"
-#include "source/lease.h"
 
 #include <stdio.h>
 #include <sys/mman.h>
@@ -14,7 +13,7 @@
 
 enum {
     HOST_BYTES = 256,
-    PLAIN_TEXT_BYTES = 8 << 10,
+    MECHANISMS_TRIED = 2, /* more would look like guessing */
 };
 
 struct login {
@@ -197,35 +196,6 @@ static bool fail_login(const struct login *login, const struct ingest_reply *rep
                     (const char *)name.ptr);
 }
 
-/* reply is set when a tagged answer came. */
-static bool authenticate_plain(struct login *login, struct ingest_reply *reply, struct err *err)
-{
-    CLEANUP(buf_free) struct buf initial = buf_create(PLAIN_TEXT_BYTES);
-    struct ingest_client *client = login->client;
-    struct ingest_tag tag;
-
-    (void)buf_reserve(&initial, PLAIN_TEXT_BYTES);
-    ingest_begin_command(client, "AUTHENTICATE PLAIN");
-    if ((ingest_capabilities(client) & INGEST_SASL_IR) != 0) {
-        ingest_add_text(client, " ");
-    } else {
-        if (!ingest_send_command(client, &tag, err))
-            return false;
-        if (!ingest_await_continuation(client, reply, err)) {
-            if (err->code != ERR_DENIED)
-                return false;
-            err_clear(err); /* the answer is in *reply */
-            return true;
-        }
-        ingest_begin_line(client);
-    }
-    source_write_plain(&initial, login->account->login, login->password);
-    ingest_add_bytes(client, buf_bytes(&initial));
-    secret_wipe(initial.ptr, initial.cap);
-    return ingest_send_command(client, &tag, err) &&
-           ingest_finish_command(client, tag, NULL, NULL, reply, err);
-}
-
 static bool send_login(struct login *login, struct ingest_reply *reply, struct err *err)
 {
     struct ingest_client *client = login->client;
@@ -240,19 +210,34 @@ static bool send_login(struct login *login, struct ingest_reply *reply, struct e
            ingest_finish_command(client, tag, NULL, NULL, reply, err);
 }
 
+/*
+ * A mechanism that the server announces and cannot use for this account (SCRAM, where it keeps hashes
+ * of passwords in another form) is refused like a wrong password: the next is tried, once.
+ */
 static bool authenticate(struct login *login, struct err *err)
 {
-    uint32_t can = ingest_capabilities(login->client);
     struct ingest_reply reply = { .condition = IMAP_BAD };
-    bool may_log_in = (can & INGEST_LOGINDISABLED) == 0;
+    bool may_log_in = (ingest_capabilities(login->client) & INGEST_LOGINDISABLED) == 0;
+    uint32_t tried = 0;
 
-    if ((can & INGEST_AUTH_PLAIN) == 0 && !may_log_in)
+    for (int tries = 0; tries < MECHANISMS_TRIED && reply.condition != IMAP_OK; tries++) {
+        uint32_t mechanism = ingest_choose_mechanism(login->client, tried);
+
+        if (mechanism == 0)
+            break;
+        tried |= mechanism;
+        if (!ingest_authenticate(login->client, mechanism, login->account->login, login->password,
+                                 &reply, err))
+            return fail_here(login, err);
+        if (reply.condition == IMAP_NO && ingest_classify_reply(&reply, ERR_DENIED) == ERR_RETRY)
+            return fail_login(login, &reply, err);
+    }
+    if (tried == 0 && !may_log_in)
         return err_fail(err, ERR_DENIED,
-                        "%s:%u offers neither AUTHENTICATE PLAIN nor LOGIN on this connection",
+                        "%s:%u offers neither a way to AUTHENTICATE that we know nor LOGIN on this "
+                        "connection",
                         login->host, (unsigned)login->account->port);
-    if ((can & INGEST_AUTH_PLAIN) != 0 && !authenticate_plain(login, &reply, err))
-        return false;
-    /* BAD: the mechanism was announced but is not there. */
+    /* BAD: what was announced is not there. */
     if (reply.condition == IMAP_BAD && may_log_in && !send_login(login, &reply, err))
         return false;
     if (reply.condition != IMAP_OK)

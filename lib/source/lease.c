@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "source/lease.h"
 
-#include "crypto/base64.h"
 #include "db/db.h"
 #include "gate/client.h"
 #include "source/internal.h"
@@ -10,7 +9,6 @@
 
 enum {
     PROGRESS_BYTES = 2048,
-    PLAIN_BYTES = SECRET_MAX_BYTES + 1026, /* a login is at most 1,024 octets (account.c) */
 };
 
 bool source_claim_job(struct db *db, struct bytes owner, struct source_lease *out, bool *has_one,
@@ -125,24 +123,6 @@ bool source_get_secret(const char *gate_socket, const struct source_lease *lease
         !gate_check_done(&reply, err))
         return err_wrap(err, "secret of job %jd", (intmax_t)lease->job_id);
     return secret_create(reply.secret.octets, out, err);
-}
-
-void source_write_plain(struct buf *out, struct bytes login, const struct secret *password)
-{
-    uint8_t octets[PLAIN_BYTES];
-    struct bytes secret = secret_bytes(password);
-    size_t len = 0;
-
-    if (login.len + secret.len + 2 <= sizeof octets) {
-        octets[len++] = 0;
-        memcpy(octets + len, login.ptr, login.len);
-        len += login.len;
-        octets[len++] = 0;
-        memcpy(octets + len, secret.ptr, secret.len);
-        len += secret.len;
-    }
-    crypto_write_base64(out, bytes_of(octets, len));
-    secret_wipe(octets, sizeof octets);
 }
 
 struct bytes source_secret_aad(int64_t account_id, char text[SOURCE_AAD_BYTES])

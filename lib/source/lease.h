@@ -72,9 +72,6 @@ MUST_USE bool source_load_work(struct db *db, const struct source_lease *lease, 
 MUST_USE bool source_get_secret(const char *gate_socket, const struct source_lease *lease,
                                 struct secret **out, struct err *err);
 
-/* The initial response of SASL PLAIN (RFC 4616) in base64. The caller wipes out. */
-void source_write_plain(struct buf *out, struct bytes login, const struct secret *password);
-
 /* What binds a sealed secret to its account (crypto/seal.h): "account 7 secret". */
 enum {
     SOURCE_AAD_BYTES = 48

@@ -86,6 +86,61 @@ TEST(sasl_plain_waits_for_the_plus_otherwise)
     CHECK_STR(peer.said, "h1 AUTHENTICATE PLAIN\r\nAGFsaWNlAHB3\r\n");
 }
 
+TEST(cram_md5_is_answered_as_rfc_2195_says)
+{
+    struct source_account_settings account = plain_account;
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    account.login = BYTES("tim");
+    CHECK(log_in(&peer, &account, BYTES("tanstaaftanstaaf"),
+                 BYTES("* OK [CAPABILITY IMAP4rev1 SASL-IR LOGINDISABLED AUTH=CRAM-MD5] hi\r\n"
+                       "+ PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+\r\n"
+                       "h1 OK [CAPABILITY X] in\r\n"),
+                 &err));
+    CHECK_STR(peer.said, "h1 AUTHENTICATE CRAM-MD5\r\n"
+                         "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw\r\n");
+}
+
+TEST(an_ok_before_the_server_proved_itself_is_no_login)
+{
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    CHECK(!log_in(&peer, &plain_account, BYTES("pw"),
+                  BYTES("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=SCRAM-SHA-256] hi\r\n"
+                        "h1 OK [CAPABILITY X] in\r\n"),
+                  &err));
+    CHECK_EQ_U64(err.code, ERR_DENIED);
+    CHECK(strstr(err.text, "without having proved") != NULL);
+}
+
+TEST(a_challenge_that_makes_no_sense_is_cancelled)
+{
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    CHECK(!log_in(&peer, &plain_account, BYTES("pw"),
+                  BYTES("* OK [CAPABILITY IMAP4rev1 AUTH=SCRAM-SHA-256] hi\r\n+ \r\n+ !!!\r\n"
+                        "h1 BAD cancelled\r\n"),
+                  &err));
+    CHECK_EQ_U64(err.code, ERR_DENIED);
+    CHECK(strstr(peer.said, "\r\n*\r\n") != NULL);
+}
+
+TEST(what_scram_is_refused_plain_is_tried_once)
+{
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    CHECK(log_in(
+        &peer, &plain_account, BYTES("pw"),
+        BYTES("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=SCRAM-SHA-1 AUTH=PLAIN AUTH=LOGIN] hi\r\n"
+              "h1 NO [AUTHENTICATIONFAILED] no\r\nh2 OK [CAPABILITY X] in\r\n"),
+        &err));
+    CHECK(strstr(peer.said, "h2 AUTHENTICATE PLAIN AGFsaWNlAHB3\r\n") != NULL);
+}
+
 TEST(login_disabled_is_respected)
 {
     struct peer peer = { 0 };

@@ -48,14 +48,3 @@ TEST(a_secret_is_bound_to_its_account)
     CHECK_BYTES(source_secret_aad(7, text), BYTES("account 7 secret"));
     CHECK_BYTES(source_secret_aad(INT64_MAX, text), BYTES("account 9223372036854775807 secret"));
 }
-
-TEST(sasl_plain_is_login_and_password_behind_nuls)
-{
-    CLEANUP(secret_free) struct secret *secret = NULL;
-    CLEANUP(buf_free) struct buf out = buf_create(1000);
-    struct err err = { 0 };
-
-    CHECK(secret_create(BYTES("pw"), &secret, &err));
-    source_write_plain(&out, BYTES("alice"), secret);
-    CHECK_BYTES(buf_bytes(&out), BYTES("AGFsaWNlAHB3"));
-}

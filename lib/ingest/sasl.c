@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ingest/sasl.h"
+
+#include "base/buf.h"
+#include "crypto/base64.h"
+#include "net/tls.h"
+
+#include <gsasl.h>
+#include <string.h>
+
+enum {
+    ROUNDS_MAX = 8, /* challenges of one exchange; SCRAM has two */
+    BINDING_TEXT_BYTES = 4 * NET_BINDING_MAX_BYTES,
+};
+
+/* Best first. */
+static const struct mechanism {
+    uint32_t bit;
+    const char *name;
+    bool is_client_first; /* RFC 4422 §5: may travel as initial response */
+    bool is_bound;
+} mechanisms[] = {
+    { INGEST_AUTH_SCRAM_SHA_256_PLUS, "SCRAM-SHA-256-PLUS", true, true },
+    { INGEST_AUTH_SCRAM_SHA_1_PLUS, "SCRAM-SHA-1-PLUS", true, true },
+    { INGEST_AUTH_SCRAM_SHA_256, "SCRAM-SHA-256", true, false },
+    { INGEST_AUTH_SCRAM_SHA_1, "SCRAM-SHA-1", true, false },
+    { INGEST_AUTH_PLAIN, "PLAIN", true, false },
+    { INGEST_AUTH_CRAM_MD5, "CRAM-MD5", false, false },
+    { INGEST_AUTH_LOGIN, "LOGIN", false, false },
+};
+
+static const struct mechanism *mechanism_of(uint32_t bit)
+{
+    for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++)
+        if (mechanisms[i].bit == bit)
+            return &mechanisms[i];
+    UNREACHABLE();
+}
+
+const char *ingest_mechanism_name(uint32_t mechanism)
+{
+    return mechanism_of(mechanism)->name;
+}
+
+uint32_t ingest_choose_mechanism(const struct ingest_client *client, uint32_t tried)
+{
+    uint32_t left = ingest_capabilities(client) & ~tried;
+    bool is_encrypted = net_is_encrypted(ingest_stream(client));
+
+    for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++)
+        if ((left & mechanisms[i].bit) != 0 && (is_encrypted || !mechanisms[i].is_bound))
+            return mechanisms[i].bit;
+    return 0;
+}
+
+/* ---- one exchange --------------------------------------------------------------------------- */
+
+struct exchange {
+    struct ingest_client *client;
+    const struct mechanism *mechanism;
+    Gsasl *gsasl;
+    Gsasl_session *session;
+    bool is_proved; /* libgsasl awaits nothing more of the server */
+};
+
+static void end_exchange(struct exchange *exchange)
+{
+    if (exchange->session != NULL)
+        gsasl_finish(exchange->session);
+    if (exchange->gsasl != NULL)
+        gsasl_done(exchange->gsasl);
+}
+
+static bool fail_gsasl(const struct exchange *exchange, int code, struct err *err)
+{
+    return err_fail(err, ERR_DENIED, "%s: %s", exchange->mechanism->name, gsasl_strerror(code));
+}
+
+static bool set_property(struct exchange *exchange, Gsasl_property property, struct bytes value,
+                         struct err *err)
+{
+    int code =
+        gsasl_property_set_raw(exchange->session, property, (const char *)value.ptr, value.len);
+
+    return code == GSASL_OK || fail_gsasl(exchange, code, err);
+}
+
+/* RFC 9266; older servers bind to the certificate, which libgsasl does not do. */
+static bool set_binding(struct exchange *exchange, struct err *err)
+{
+    CLEANUP(buf_free) struct buf text = buf_create(BINDING_TEXT_BYTES);
+    uint8_t octets[NET_BINDING_MAX_BYTES];
+    size_t len;
+
+    if (!exchange->mechanism->is_bound)
+        return true;
+    if (!net_get_channel_binding(ingest_stream(exchange->client), NET_BINDING_EXPORTER, octets,
+                                 &len, err))
+        return false;
+    crypto_write_base64(&text, bytes_of(octets, len));
+    return set_property(exchange, GSASL_CB_TLS_EXPORTER, buf_bytes(&text), err);
+}
+
+static bool begin_exchange(struct exchange *exchange, struct bytes login,
+                           const struct secret *password, struct err *err)
+{
+    int code = gsasl_init(&exchange->gsasl);
+
+    if (code == GSASL_OK)
+        code = gsasl_client_start(exchange->gsasl, exchange->mechanism->name, &exchange->session);
+    if (code != GSASL_OK)
+        return fail_gsasl(exchange, code, err);
+    return set_property(exchange, GSASL_AUTHID, login, err) &&
+           set_property(exchange, GSASL_PASSWORD, secret_bytes(password), err) &&
+           set_binding(exchange, err);
+}
+
+/* Adds the response to a challenge (base64, with a NUL behind it) to the line in the making. */
+static bool respond(struct exchange *exchange, const char *challenge, bool is_initial,
+                    struct err *err)
+{
+    char *response = NULL;
+    int code = gsasl_step64(exchange->session, challenge, &response);
+
+    if (code != GSASL_OK && code != GSASL_NEEDS_MORE)
+        return fail_gsasl(exchange, code, err);
+    exchange->is_proved = code == GSASL_OK;
+    if (is_initial)
+        ingest_add_text(exchange->client, response[0] == '\0' ? " =" : " ");
+    ingest_add_text(exchange->client, response);
+    secret_wipe(response, strlen(response));
+    gsasl_free(response);
+    return true;
+}
+
+/* RFC 9051 §6.2.2: "*" ends it, and the tagged BAD is read. The error that led here stays. */
+static bool cancel(struct exchange *exchange, struct ingest_tag tag)
+{
+    struct ingest_reply ignored_reply;
+    struct err ignored = { 0 };
+
+    ingest_begin_line(exchange->client);
+    ingest_add_text(exchange->client, "*");
+    (void)!(ingest_send_command(exchange->client, &tag, &ignored) &&
+            ingest_finish_command(exchange->client, tag, NULL, NULL, &ignored_reply, &ignored));
+    return false;
+}
+
+static bool answer(struct exchange *exchange, struct bytes challenge, struct ingest_tag *tag,
+                   struct err *err)
+{
+    CLEANUP(buf_free) struct buf text = buf_create(INGEST_CHALLENGE_MAX + 1);
+
+    buf_append(&text, challenge);
+    buf_byte(&text, '\0');
+    if (text.has_failed) {
+        (void)err_fail(err, ERR_LIMIT, "a challenge of %zu octets", challenge.len);
+        return cancel(exchange, *tag);
+    }
+    ingest_begin_line(exchange->client);
+    if (!respond(exchange, (const char *)text.ptr, false, err))
+        return cancel(exchange, *tag);
+    return ingest_send_command(exchange->client, tag, err);
+}
+
+static bool run(struct exchange *exchange, struct ingest_reply *reply, struct err *err)
+{
+    struct ingest_client *client = exchange->client;
+    struct bytes challenge;
+    struct ingest_tag tag;
+    bool has_ended;
+
+    ingest_begin_command(client, "AUTHENTICATE ");
+    ingest_add_text(client, exchange->mechanism->name);
+    if (exchange->mechanism->is_client_first &&
+        (ingest_capabilities(client) & INGEST_SASL_IR) != 0 && !respond(exchange, NULL, true, err))
+        return false;
+    if (!ingest_send_command(client, &tag, err))
+        return false;
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        if (!ingest_await_turn(client, &challenge, &has_ended, reply, err))
+            return false;
+        if (has_ended)
+            return reply->condition != IMAP_OK || exchange->is_proved ||
+                   err_fail(
+                       err, ERR_DENIED,
+                       "%s: the server says OK without having proved that it knows the password",
+                       exchange->mechanism->name);
+        if (!answer(exchange, challenge, &tag, err))
+            return false;
+    }
+    (void)err_fail(err, ERR_SYNTAX, "%s: challenges without end", exchange->mechanism->name);
+    return cancel(exchange, tag);
+}
+
+bool ingest_authenticate(struct ingest_client *client, uint32_t mechanism, struct bytes login,
+                         const struct secret *password, struct ingest_reply *reply, struct err *err)
+{
+    struct exchange exchange = { .client = client, .mechanism = mechanism_of(mechanism) };
+    bool is_done = begin_exchange(&exchange, login, password, err) && run(&exchange, reply, err);
+
+    end_exchange(&exchange);
+    return is_done;
+}
