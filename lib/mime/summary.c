@@ -7,6 +7,7 @@
 
 struct summariser {
     struct arena *arena;
+    size_t text_max;
     struct buf text; /* the one being made */
     struct mime_summary *out;
     struct bytes *references;
@@ -44,8 +45,8 @@ static struct bytes keep_text(struct summariser *s)
     struct err ignored = { 0 };
     struct bytes kept = { 0 };
 
-    if (text.len > MIME_SUMMARY_TEXT_MAX) {
-        text.len = MIME_SUMMARY_TEXT_MAX;
+    if (text.len > s->text_max) {
+        text.len = s->text_max;
         while (text.len > 0 && (text.ptr[text.len] & 0xc0) == 0x80)
             text.len--;
         s->out->is_cut = true;
@@ -67,7 +68,7 @@ static void append_decoded(struct summariser *s, struct bytes value)
         text = bytes_slice(text, 1, SIZE_MAX);
     while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t'))
         text.len--;
-    for (size_t i = 0; i < text.len && s->text.len <= MIME_SUMMARY_TEXT_MAX; i++) {
+    for (size_t i = 0; i < text.len && s->text.len <= s->text_max; i++) {
         if (text.ptr[i] == '\0')
             buf_text(&s->text, "\xef\xbf\xbd");
         else
@@ -77,12 +78,12 @@ static void append_decoded(struct summariser *s, struct bytes value)
 
 static struct bytes summarise_list(struct summariser *s, const struct mime_value *values)
 {
-    CLEANUP(buf_free) struct buf list = buf_create(4 * (size_t)MIME_SUMMARY_TEXT_MAX);
+    CLEANUP(buf_free) struct buf list = buf_create(4 * s->text_max);
 
     if (values == NULL)
         return (struct bytes){ 0 };
     buf_reset(&s->text, SIZE_MAX);
-    for (; values != NULL && s->text.len <= MIME_SUMMARY_TEXT_MAX; values = values->next) {
+    for (; values != NULL && s->text.len <= s->text_max; values = values->next) {
         buf_reset(&list, SIZE_MAX);
         mime_write_address_list(values->octets, &list);
         s->out->is_cut = s->out->is_cut || list.has_failed;
@@ -131,12 +132,38 @@ static void find_references(struct summariser *s, struct bytes header)
             add_references(s, field.value);
 }
 
+/* All Subject fields, where ENVELOPE shows the last: none of them is to be missed. */
+static void summarise_subject(struct summariser *s, struct bytes header)
+{
+    struct mime_field field;
+    bool is_there = false;
+
+    buf_reset(&s->text, SIZE_MAX);
+    while (s->text.len <= s->text_max && mime_read_field(&header, &field)) {
+        if (!bytes_equal_nocase(field.name, BYTES("Subject")))
+            continue;
+        if (s->text.len > 0)
+            buf_text(&s->text, ", ");
+        append_decoded(s, field.value);
+        is_there = true;
+    }
+    if (is_there)
+        s->out->subject = keep_text(s);
+}
+
 void mime_summarise(const struct mime_envelope *envelope, struct bytes header, struct arena *arena,
                     struct mime_summary *out)
 {
+    mime_summarise_upto(envelope, header, MIME_SUMMARY_TEXT_MAX, arena, out);
+}
+
+void mime_summarise_upto(const struct mime_envelope *envelope, struct bytes header, size_t text_max,
+                         struct arena *arena, struct mime_summary *out)
+{
     struct summariser s = {
         .arena = arena,
-        .text = buf_create(2 * (size_t)MIME_SUMMARY_TEXT_MAX),
+        .text_max = text_max,
+        .text = buf_create(2 * text_max + MIME_HEADER_KEPT_MAX),
         .out = out,
     };
     struct bytes ids, id;
@@ -151,11 +178,7 @@ void mime_summarise(const struct mime_envelope *envelope, struct bytes header, s
     if (envelope->in_reply_to != NULL)
         add_references(&s, *envelope->in_reply_to);
     out->references = s.references;
-    if (envelope->subject != NULL) {
-        buf_reset(&s.text, SIZE_MAX);
-        append_decoded(&s, *envelope->subject);
-        out->subject = keep_text(&s);
-    }
+    summarise_subject(&s, header);
     out->from = summarise_list(&s, envelope->from);
     out->to = summarise_list(&s, envelope->to);
     out->cc = summarise_list(&s, envelope->cc);

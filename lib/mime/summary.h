@@ -13,9 +13,10 @@
 #include "mime/part.h"
 
 enum {
-    MIME_SUMMARY_TEXT_MAX = 64 << 10, /* of one column */
-    MIME_REFERENCES_MAX = 1000,       /* ids of one message */
-    MIME_MESSAGE_ID_MAX = 995,        /* octets of one id: a line's length */
+    MIME_SUMMARY_TEXT_MAX = 64 << 10,              /* of one column */
+    MIME_REFERENCES_MAX = 1000,                    /* ids of one message */
+    MIME_SUMMARY_WHOLE = 4 * MIME_HEADER_KEPT_MAX, /* what a kept header may come to, decoded */
+    MIME_MESSAGE_ID_MAX = 995,                     /* octets of one id: a line's length */
 };
 
 struct mime_summary {
@@ -25,7 +26,7 @@ struct mime_summary {
     const struct bytes *references; /* References, then In-Reply-To; each id once */
     size_t reference_count;
     /* ptr NULL when there is no such field; NULs are U+FFFD. Addresses as mime_write_address_list has
-     * them, decoded. */
+     * them, decoded; several fields of one name are one text, ", " between them. */
     struct bytes subject, from, to, cc, bcc;
     bool is_cut; /* a text or the list was longer */
 };
@@ -33,6 +34,10 @@ struct mime_summary {
 /* header: the message's own, as mime_parser_header gives it. */
 void mime_summarise(const struct mime_envelope *envelope, struct bytes header, struct arena *arena,
                     struct mime_summary *out);
+
+/* The same with texts of at most text_max octets, for who wants them whole. */
+void mime_summarise_upto(const struct mime_envelope *envelope, struct bytes header, size_t text_max,
+                         struct arena *arena, struct mime_summary *out);
 
 /* Takes the next "<id>" from the front of *in, without its brackets; false: there is none. */
 MUST_USE bool mime_next_message_id(struct bytes *in, struct bytes *out);

@@ -240,6 +240,7 @@ static bool open_search(struct search_walk *walk, const struct imap_search_key *
     struct search_scope scope = {
         .pool = walk->request.pool,
         .token = walk->request.token,
+        .reader = walk->request.reader,
         .mailbox = mailbox,
     };
 
@@ -307,6 +308,7 @@ void search_close_walk(struct search_walk **walk)
 {
     if (*walk == NULL)
         return;
+    search_close(&(*walk)->search);
     free_pages(&(*walk)->accounts);
     free_pages(&(*walk)->mailboxes);
     arena_free(&(*walk)->arena);
@@ -330,7 +332,7 @@ bool search_next_page(struct search_walk *walk, struct search_page *page, bool *
         if (!search_next(walk->search, walk->uids, &count, &is_last, err))
             return false;
         if (is_last) {
-            walk->search = NULL;
+            search_close(&walk->search);
             if (!check_session(walk, err))
                 return false;
         }

@@ -4,7 +4,7 @@
  *
  * To add one: a row (name, argument, fragment; "?" stands for the argument, which travels as a
  * parameter), an index in a migration if it needs one, a test against Dovecot's answer. p is the
- * table placement. RFC 9051 §6.4.4, RFC 5032.
+ * table placement, i what message_index says. RFC 9051 §6.4.4, RFC 5032.
  */
 #include "search/internal.h"
 
@@ -16,37 +16,53 @@
     "(SELECT m.size_bytes FROM message m WHERE m.account_id = p.account_id"                        \
     " AND m.message_id = p.message_id)"
 
+#define HASH                                                                                       \
+    "starts_with((SELECT encode(m.sha256, 'hex') FROM message m WHERE m.account_id = p.account_id" \
+    " AND m.message_id = p.message_id), ?)"
+
+/*
+ * i is the row of message_index, or all NULL. Each gives NULL where it does not know: without a row, with
+ * one of another parser version (the first argument), and where a column was cut and what it has left
+ * does not hold the text. A message without a date that can be read is of 1970-01-01, as in Dovecot.
+ * The empty text asks for a field: without one the column is NULL.
+ */
+#define SENT_DAY "CASE WHEN i.parser_version = ? THEN coalesce(i.date_day, '1970-01-01')"
+#define COLUMN(field)                                                                              \
+    "CASE WHEN i.parser_version = ? THEN CASE WHEN strpos(i." field "_folded, ?) > 0 THEN true"    \
+    " WHEN i.notes @> '[\"texts-cut\"]' THEN NULL ELSE false END END",                             \
+        "CASE WHEN i.parser_version = ? THEN i." field "_folded IS NOT NULL END"
+
 // clang-format off
 static const struct search_key_row rows[] = {
-    [IMAP_SEARCH_AND]        = { "AND",        SEARCH_ARG_CHILDREN, NULL },
-    [IMAP_SEARCH_OR]         = { "OR",         SEARCH_ARG_CHILDREN, NULL },
-    [IMAP_SEARCH_NOT]        = { "NOT",        SEARCH_ARG_CHILDREN, NULL },
-    [IMAP_SEARCH_ALL]        = { "ALL",        SEARCH_ARG_NONE,     "true" },
-    [IMAP_SEARCH_SEQ_SET]    = { "SEQ",        SEARCH_ARG_SET,      "p.uid <@ (SELECT (?::text)::int8multirange)" },
-    [IMAP_SEARCH_UID_SET]    = { "UID",        SEARCH_ARG_SET,      "p.uid <@ (SELECT (?::text)::int8multirange)" },
-    [IMAP_SEARCH_FLAG]       = { "FLAG",       SEARCH_ARG_FLAG,     "(p.flags & ?) <> 0" },
-    [IMAP_SEARCH_KEYWORD]    = { "KEYWORD",    SEARCH_ARG_KEYWORD,  NULL },
-    [IMAP_SEARCH_RECENT]     = { "RECENT",     SEARCH_ARG_NONE,     "false" },
-    [IMAP_SEARCH_BEFORE]     = { "BEFORE",     SEARCH_ARG_DATE,     "p.internal_day < ?" },
-    [IMAP_SEARCH_ON]         = { "ON",         SEARCH_ARG_DATE,     "p.internal_day = ?" },
-    [IMAP_SEARCH_SINCE]      = { "SINCE",      SEARCH_ARG_DATE,     "p.internal_day >= ?" },
-    [IMAP_SEARCH_SENTBEFORE] = { "SENTBEFORE", SEARCH_ARG_LATER,    NULL },
-    [IMAP_SEARCH_SENTON]     = { "SENTON",     SEARCH_ARG_LATER,    NULL },
-    [IMAP_SEARCH_SENTSINCE]  = { "SENTSINCE",  SEARCH_ARG_LATER,    NULL },
-    [IMAP_SEARCH_LARGER]     = { "LARGER",     SEARCH_ARG_NUMBER,   SIZE " > ?" },
-    [IMAP_SEARCH_SMALLER]    = { "SMALLER",    SEARCH_ARG_NUMBER,   SIZE " < ?" },
-    [IMAP_SEARCH_OLDER]      = { "OLDER",      SEARCH_ARG_NUMBER,   "extract(epoch FROM now() - p.internal_at) >= ?" },
-    [IMAP_SEARCH_YOUNGER]    = { "YOUNGER",    SEARCH_ARG_NUMBER,   "extract(epoch FROM now() - p.internal_at) <= ?" },
-    [IMAP_SEARCH_SUBJECT]    = { "SUBJECT",    SEARCH_ARG_LATER,    NULL },
-    [IMAP_SEARCH_FROM]       = { "FROM",       SEARCH_ARG_LATER,    NULL },
-    [IMAP_SEARCH_TO]         = { "TO",         SEARCH_ARG_LATER,    NULL },
-    [IMAP_SEARCH_CC]         = { "CC",         SEARCH_ARG_LATER,    NULL },
-    [IMAP_SEARCH_BCC]        = { "BCC",        SEARCH_ARG_LATER,    NULL },
-    [IMAP_SEARCH_BODY]       = { "BODY",       SEARCH_ARG_LATER,    NULL },
-    [IMAP_SEARCH_TEXT]       = { "TEXT",       SEARCH_ARG_LATER,    NULL },
-    [IMAP_SEARCH_HEADER]     = { "HEADER",     SEARCH_ARG_LATER,    NULL },
-    [IMAP_SEARCH_ATTACHMENT] = { "ATTACHMENT", SEARCH_ARG_LATER,    NULL },
-    [IMAP_SEARCH_SHA256]     = { "SHA256",     SEARCH_ARG_LATER,    NULL },
+    [IMAP_SEARCH_AND]        = { "AND",        SEARCH_ARG_CHILDREN, NULL, NULL },
+    [IMAP_SEARCH_OR]         = { "OR",         SEARCH_ARG_CHILDREN, NULL, NULL },
+    [IMAP_SEARCH_NOT]        = { "NOT",        SEARCH_ARG_CHILDREN, NULL, NULL },
+    [IMAP_SEARCH_ALL]        = { "ALL",        SEARCH_ARG_NONE,     "true", NULL },
+    [IMAP_SEARCH_SEQ_SET]    = { "SEQ",        SEARCH_ARG_SET,      "p.uid <@ (SELECT (?::text)::int8multirange)", NULL },
+    [IMAP_SEARCH_UID_SET]    = { "UID",        SEARCH_ARG_SET,      "p.uid <@ (SELECT (?::text)::int8multirange)", NULL },
+    [IMAP_SEARCH_FLAG]       = { "FLAG",       SEARCH_ARG_FLAG,     "(p.flags & ?) <> 0", NULL },
+    [IMAP_SEARCH_KEYWORD]    = { "KEYWORD",    SEARCH_ARG_KEYWORD,  NULL, NULL },
+    [IMAP_SEARCH_RECENT]     = { "RECENT",     SEARCH_ARG_NONE,     "false", NULL },
+    [IMAP_SEARCH_BEFORE]     = { "BEFORE",     SEARCH_ARG_DATE,     "p.internal_day < ?", NULL },
+    [IMAP_SEARCH_ON]         = { "ON",         SEARCH_ARG_DATE,     "p.internal_day = ?", NULL },
+    [IMAP_SEARCH_SINCE]      = { "SINCE",      SEARCH_ARG_DATE,     "p.internal_day >= ?", NULL },
+    [IMAP_SEARCH_SENTBEFORE] = { "SENTBEFORE", SEARCH_ARG_SENT,     SENT_DAY " < ? END", NULL },
+    [IMAP_SEARCH_SENTON]     = { "SENTON",     SEARCH_ARG_SENT,     SENT_DAY " = ? END", NULL },
+    [IMAP_SEARCH_SENTSINCE]  = { "SENTSINCE",  SEARCH_ARG_SENT,     SENT_DAY " >= ? END", NULL },
+    [IMAP_SEARCH_LARGER]     = { "LARGER",     SEARCH_ARG_NUMBER,   SIZE " > ?", NULL },
+    [IMAP_SEARCH_SMALLER]    = { "SMALLER",    SEARCH_ARG_NUMBER,   SIZE " < ?", NULL },
+    [IMAP_SEARCH_OLDER]      = { "OLDER",      SEARCH_ARG_NUMBER,   "extract(epoch FROM now() - p.internal_at) >= ?", NULL },
+    [IMAP_SEARCH_YOUNGER]    = { "YOUNGER",    SEARCH_ARG_NUMBER,   "extract(epoch FROM now() - p.internal_at) <= ?", NULL },
+    [IMAP_SEARCH_SUBJECT]    = { "SUBJECT",    SEARCH_ARG_COLUMN,   COLUMN("subject") },
+    [IMAP_SEARCH_FROM]       = { "FROM",       SEARCH_ARG_COLUMN,   COLUMN("from") },
+    [IMAP_SEARCH_TO]         = { "TO",         SEARCH_ARG_COLUMN,   COLUMN("to") },
+    [IMAP_SEARCH_CC]         = { "CC",         SEARCH_ARG_COLUMN,   COLUMN("cc") },
+    [IMAP_SEARCH_BCC]        = { "BCC",        SEARCH_ARG_COLUMN,   COLUMN("bcc") },
+    [IMAP_SEARCH_BODY]       = { "BODY",       SEARCH_ARG_TEXT,     "NULL::boolean", NULL },
+    [IMAP_SEARCH_TEXT]       = { "TEXT",       SEARCH_ARG_TEXT,     "NULL::boolean", NULL },
+    [IMAP_SEARCH_HEADER]     = { "HEADER",     SEARCH_ARG_TEXT,     "NULL::boolean", NULL },
+    [IMAP_SEARCH_ATTACHMENT] = { "ATTACHMENT", SEARCH_ARG_PARTS,    "CASE WHEN i.parser_version = ? THEN i.has_attachment END", NULL },
+    [IMAP_SEARCH_SHA256]     = { "SHA256",     SEARCH_ARG_HASH,     HASH, NULL },
 };
 // clang-format on
 

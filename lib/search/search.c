@@ -2,148 +2,15 @@
 #include "search/search.h"
 
 #include "db/pool.h"
-#include "imap/flag.h"
 #include "search/internal.h"
+
+#include <stdlib.h>
 
 enum {
     BORROW_MS = 10000
 };
 
-/* ---- sets --------------------------------------------------------------------------------------- */
-
-static struct vault_uid_range to_uids(const struct vault_mailbox *mailbox, struct imap_range range,
-                                      bool is_uid)
-{
-    if (is_uid)
-        return (struct vault_uid_range){ .first = range.first, .last = range.last };
-    return (struct vault_uid_range){ .first = vault_uid_at_seq(mailbox, range.first),
-                                     .last = vault_uid_at_seq(mailbox, range.last) };
-}
-
-bool search_resolve_uids(const struct vault_mailbox *mailbox, const struct imap_sequence_set *set,
-                         bool is_uid, struct arena *arena, const struct vault_uid_range **out,
-                         size_t *count, bool *beyond, struct err *err)
-{
-    uint32_t exists = vault_count_messages(mailbox);
-    uint32_t last_uid = vault_uid_at_seq(mailbox, exists);
-    uint32_t last = is_uid ? last_uid : exists;
-    struct imap_set resolved;
-    struct vault_uid_range *ranges;
-    size_t used = 0;
-
-    if (set->is_saved_result)
-        return err_fail(err, ERR_SYNTAX, "$ is not offered");
-    resolved = imap_resolve_set(set, last, arena);
-    ranges = arena_new_array(arena, struct vault_uid_range, resolved.count);
-    if (beyond != NULL)
-        *beyond = imap_set_max(&resolved) > last;
-    for (size_t i = 0; i < resolved.count && resolved.ranges[i].first <= last; i++) {
-        struct imap_range range = resolved.ranges[i];
-
-        if (range.last > last)
-            range.last = last;
-        ranges[used++] = to_uids(mailbox, range, is_uid);
-    }
-    *out = ranges;
-    *count = used;
-    return true;
-}
-
-static bool has_uid(const struct search_node *node, uint32_t uid)
-{
-    size_t low = 0;
-    size_t high = node->range_count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (node->ranges[middle].last < uid)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < node->range_count && node->ranges[low].first <= uid;
-}
-
-/* ---- the tree ----------------------------------------------------------------------------------- */
-
-static bool resolve(struct search *search, const struct imap_search_key *key,
-                    const struct search_node **out, struct err *err)
-{
-    struct search_node *node = arena_new(search->arena, struct search_node);
-    const struct search_node **at = &node->children;
-    enum search_arg arg = search_key_row(key->kind)->arg;
-
-    node->key = key;
-    if (arg == SEARCH_ARG_LATER)
-        return err_fail(err, ERR_ABSENT, "search key %s is not offered yet",
-                        search_key_row(key->kind)->name);
-    if (arg == SEARCH_ARG_SET &&
-        !search_resolve_uids(search->scope.mailbox, &key->set, key->kind == IMAP_SEARCH_UID_SET,
-                             search->arena, &node->ranges, &node->range_count, NULL, err))
-        return false;
-    for (const struct imap_search_key *child = key->children; child != NULL; child = child->next) {
-        if (!resolve(search, child, at, err))
-            return false;
-        at = &((struct search_node *)(uintptr_t)*at)->next;
-    }
-    *out = node;
-    return true;
-}
-
-static enum search_truth negate(enum search_truth truth)
-{
-    if (truth == SEARCH_ASK)
-        return SEARCH_ASK;
-    return truth == SEARCH_YES ? SEARCH_NO : SEARCH_YES;
-}
-
-static enum search_truth truth_of_flag(const struct search_scope *scope, uint8_t flag)
-{
-    if (flag == IMAP_FLAG_DELETED)
-        return SEARCH_NO; /* shown as a keyword */
-    if (flag == IMAP_FLAG_SEEN && scope->shows_all_seen)
-        return SEARCH_YES;
-    return SEARCH_ASK;
-}
-
-/* ASK wherever a part says so: whether a query is pure must not depend on the UID. */
-static enum search_truth truth_of_children(const struct search_scope *scope,
-                                           const struct search_node *node, uint32_t uid)
-{
-    bool is_or = node->key->kind == IMAP_SEARCH_OR;
-    enum search_truth truth = is_or ? SEARCH_NO : SEARCH_YES;
-
-    for (const struct search_node *child = node->children; child != NULL; child = child->next) {
-        enum search_truth part = search_truth_of(scope, child, uid);
-
-        if (part == SEARCH_ASK)
-            return SEARCH_ASK;
-        if (part == (is_or ? SEARCH_YES : SEARCH_NO))
-            truth = part;
-    }
-    return truth;
-}
-
-enum search_truth search_truth_of(const struct search_scope *scope, const struct search_node *node,
-                                  uint32_t uid)
-{
-    enum imap_search_kind kind = node->key->kind;
-
-    if (kind == IMAP_SEARCH_ALL)
-        return SEARCH_YES;
-    if (kind == IMAP_SEARCH_RECENT)
-        return SEARCH_NO;
-    if (kind == IMAP_SEARCH_NOT)
-        return negate(search_truth_of(scope, node->children, uid));
-    if (kind == IMAP_SEARCH_AND || kind == IMAP_SEARCH_OR)
-        return truth_of_children(scope, node, uid);
-    if (kind == IMAP_SEARCH_SEQ_SET || kind == IMAP_SEARCH_UID_SET)
-        return has_uid(node, uid) ? SEARCH_YES : SEARCH_NO;
-    if (kind == IMAP_SEARCH_FLAG)
-        return truth_of_flag(scope, node->key->flag);
-    return SEARCH_ASK;
-}
+/* ---- opening ------------------------------------------------------------------------------------ */
 
 /* Sets that every hit must be in narrow the UIDs to look at. */
 static void narrow(struct search *search, const struct search_node *node)
@@ -165,6 +32,40 @@ static void narrow(struct search *search, const struct search_node *node)
         search->through_uid = node->ranges[node->range_count - 1].last;
 }
 
+static void free_page(struct search_candidates **page)
+{
+    if (*page == NULL)
+        return;
+    free((*page)->rows);
+    free((*page)->bits);
+    free(*page);
+    *page = NULL;
+}
+
+static bool open_page(struct search *search, struct err *err)
+{
+    search->page = calloc(1, sizeof *search->page);
+    if (search->page == NULL)
+        return err_fail(err, ERR_LIMIT, "no memory for a search");
+    search->page->rows = calloc(search->page_rows, sizeof *search->page->rows);
+    search->page->bits = calloc(search->page_rows, search->bit_count + 1);
+    if (search->page->rows == NULL || search->page->bits == NULL)
+        return err_fail(err, ERR_LIMIT, "no memory for a search");
+    return true;
+}
+
+static bool prepare(struct search *search, const struct imap_search_key *key, struct err *err)
+{
+    if (!search_resolve(search, key, err))
+        return false;
+    narrow(search, search->root);
+    search->is_pure = search_truth_of(&search->scope, search->root, 0) != SEARCH_ASK;
+    if (search->is_pure)
+        return true;
+    return search_assemble(search, err) &&
+           (!search->root->may_ask || (open_page(search, err) && search_open_scan(search, err)));
+}
+
 bool search_open(const struct search_scope *scope, const struct imap_search_key *key,
                  struct arena *arena, struct search **out, struct err *err)
 {
@@ -173,14 +74,33 @@ bool search_open(const struct search_scope *scope, const struct imap_search_key 
     search->scope = *scope;
     search->arena = arena;
     search->through_uid = vault_uid_at_seq(scope->mailbox, vault_count_messages(scope->mailbox));
-    if (!resolve(search, key, &search->root, err))
+    if (!prepare(search, key, err)) {
+        search_close(&search);
         return false;
-    narrow(search, search->root);
-    search->is_pure = search_truth_of(scope, search->root, 0) != SEARCH_ASK;
-    if (!search->is_pure && !search_assemble(search, err))
-        return false;
+    }
     *out = search;
     return true;
+}
+
+void search_close(struct search **search)
+{
+    if (*search == NULL)
+        return;
+    free((*search)->values);
+    (*search)->values = NULL;
+    free_page(&(*search)->page);
+    search_close_scan(&(*search)->scan);
+    *search = NULL;
+}
+
+const struct search_tally *search_tally(const struct search *search)
+{
+    return &search->tally;
+}
+
+bool search_asks_text(const struct search *search)
+{
+    return search->page != NULL;
 }
 
 /* ---- hits --------------------------------------------------------------------------------------- */
@@ -197,41 +117,125 @@ static void next_pure(struct search *search, uint32_t *uids, size_t *count)
 }
 
 /* One READ ONLY transaction; ERR_RETRY is the caller's to try again. */
-static bool next_from_database(struct search *search, uint32_t *uids, size_t *count,
-                               struct err *err)
+static bool run_statement(struct search *search, struct db_result **rows, struct err *err)
 {
     CLEANUP(db_pool_return) struct db_loan loan = { 0 };
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
-    CLEANUP(db_result_free) struct db_result *rows = NULL;
+    CLEANUP(db_result_free) struct db_result *found = NULL;
 
     search->values[2] = DB_I64(search->after_uid);
     if (!db_pool_borrow(search->scope.pool, deadline_after_ms(BORROW_MS), &loan, err) ||
         !db_begin(loan.db, DB_REPEATABLE_READ_ONLY, &tx, err) ||
-        !db_run_ok(loan.db, DB_SESSION_SET_TOKEN,
-                   DB_ARGS(DB_TEXT(secret_bytes(search->scope.token))), err) ||
+        (search->scope.token != NULL &&
+         !db_run_ok(loan.db, DB_SESSION_SET_TOKEN,
+                    DB_ARGS(DB_TEXT(secret_bytes(search->scope.token))), err)) ||
         !db_run_assembled(loan.db, search->sql,
-                          (struct db_args){ search->values, search->value_count }, &rows, err) ||
+                          (struct db_args){ search->values, search->value_count }, &found, err) ||
         !db_commit(&tx, err))
         return err_wrap(err, "search");
-    for (size_t i = 0; i < db_rows(rows); i++)
-        uids[(*count)++] = (uint32_t)db_i64(rows, i, 0);
-    if (*count == SEARCH_PAGE_HITS)
-        search->after_uid = uids[*count - 1];
+    *rows = found;
+    found = NULL;
+    return true;
+}
+
+/* Sets how far the statement has got. */
+static void advance(struct search *search, const struct db_result *rows)
+{
+    size_t count = db_rows(rows);
+
+    if (count == search->page_rows)
+        search->after_uid = (uint32_t)db_i64(rows, count - 1, 0);
     else
         search->after_uid = search->through_uid;
+}
+
+static bool next_from_database(struct search *search, uint32_t *uids, size_t *count,
+                               struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *rows = NULL;
+
+    if (!run_statement(search, &rows, err))
+        return false;
+    for (size_t i = 0; i < db_rows(rows); i++)
+        uids[(*count)++] = (uint32_t)db_i64(rows, i, 0);
+    advance(search, rows);
+    return true;
+}
+
+/* Fills the page with what SQL leaves over. */
+static bool next_page(struct search *search, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *rows = NULL;
+    struct search_candidates *page = search->page;
+
+    page->count = page->at = 0;
+    if (!run_statement(search, &rows, err))
+        return false;
+    assert(db_rows(rows) <= search->page_rows);
+    for (size_t i = 0; i < db_rows(rows); i++) {
+        struct bytes bits = db_bytes(rows, i, 2);
+        uint8_t *kept = page->bits + i * search->bit_count;
+        struct search_facts facts = { .scope = &search->scope, .bits = kept };
+
+        assert(bits.len == search->bit_count);
+        if (bits.len > 0)
+            memcpy(kept, bits.ptr, bits.len);
+        facts.uid = (uint32_t)db_i64(rows, i, 0);
+        page->rows[i] = (struct search_candidate){
+            .uid = facts.uid,
+            .message_id = db_i64(rows, i, 1),
+            .truth = (uint8_t)search_decide(&facts, search->root),
+        };
+        search->tally.examined += page->rows[i].truth == SEARCH_ASK;
+    }
+    page->count = db_rows(rows);
+    advance(search, rows);
+    return search_scan_records(search, err);
+}
+
+static bool goes_on(const struct search *search, struct err *err)
+{
+    return search->scope.goes_on == NULL || search->scope.goes_on(search->scope.context) ||
+           err_fail(err, ERR_RETRY, "nobody waits for this search");
+}
+
+static bool next_by_text(struct search *search, uint32_t *uids, size_t *count, struct err *err)
+{
+    struct deadline step = deadline_after_ms(SEARCH_STEP_MS);
+    struct search_candidates *page = search->page;
+
+    if (!goes_on(search, err) || (page->at == page->count && !next_page(search, err)))
+        return false;
+    while (page->at < page->count && *count < SEARCH_PAGE_HITS) {
+        const struct search_candidate *row = &page->rows[page->at];
+
+        if (row->truth == SEARCH_ASK) {
+            if (deadline_has_passed(step))
+                return true;
+            if (!search_scan_octets(search, err))
+                return false;
+        }
+        if (row->truth == SEARCH_YES)
+            uids[(*count)++] = row->uid;
+        page->at++;
+    }
     return true;
 }
 
 bool search_next(struct search *search, uint32_t uids[SEARCH_PAGE_HITS], size_t *count,
                  bool *is_last, struct err *err)
 {
+    bool has_page = search->page != NULL && search->page->at < search->page->count;
+
     *count = 0;
-    if (search->after_uid < search->through_uid) {
+    if (has_page || search->after_uid < search->through_uid) {
         if (search->is_pure)
             next_pure(search, uids, count);
-        else if (!next_from_database(search, uids, count, err))
+        else if (search->page != NULL ? !next_by_text(search, uids, count, err)
+                                      : !next_from_database(search, uids, count, err))
             return false;
     }
-    *is_last = search->after_uid >= search->through_uid;
+    has_page = search->page != NULL && search->page->at < search->page->count;
+    *is_last = !has_page && search->after_uid >= search->through_uid;
     return true;
 }

@@ -2,100 +2,170 @@
 /*
  * serve/do_search.c - SEARCH and UID SEARCH; the answer streams. RFC 9051 §6.4.4, RFC 3501 §7.2.5.
  */
+#include "net/stream.h"
 #include "search/search.h"
 #include "serve/internal.h"
 
 enum {
-    KEYS_TEXT_BYTES = 1000
+    KEYS_TEXT_BYTES = 1000,
+    TEXT_BYTES = 160, /* of the tagged OK */
 };
 
-static bool knows_charset(struct bytes charset)
-{
-    return charset.len == 0 || bytes_equal_nocase(charset, BYTES("UTF-8")) ||
-           bytes_equal_nocase(charset, BYTES("US-ASCII"));
-}
+struct hits {
+    struct serve_session *session;
+    struct search *search;
+    const struct imap_command *command;
+    uint32_t *uids; /* of one page */
+    size_t count;
+    bool is_last;
+    uint64_t total;
+};
 
-/* Hits are known here when they all fit the first page, which is had before anything is said. */
-static bool audit(struct serve_session *session, const struct imap_search_key *key, size_t hits,
-                  bool is_last, struct err *err)
+/* ---- audit -------------------------------------------------------------------------------------- */
+
+/* Before the first hit is told, and again behind the last when that was not the whole of it. */
+static bool audit(const struct hits *hits, struct err *err)
 {
     CLEANUP(buf_free) struct buf keys = buf_create(LIMIT_SEARCH_KEYS * 16);
+    struct serve_session *session = hits->session;
+    const struct search_tally *tally = search_tally(hits->search);
     struct bytes names;
 
-    search_write_key_names(key, &keys);
+    search_write_key_names(&hits->command->search.key, &keys);
     names = bytes_slice(buf_bytes(&keys), 0, KEYS_TEXT_BYTES);
-    return serve_audit(
-        session,
-        (struct audit_event){
-            .kind = AUDIT_SEARCH,
-            .account_id = session->view->mailbox.row.account_id,
-            .mailbox_id = session->view->mailbox.row.mailbox_id,
-            .fields = AUDIT_FIELDS(AUDIT_TEXT("keys", names), AUDIT_I64("hits", (int64_t)hits),
-                                   AUDIT_BOOL("more_hits", !is_last),
-                                   AUDIT_I64("searched", (int64_t)session->view->exists)),
-        },
-        err);
+    return serve_audit(session,
+                       (struct audit_event){
+                           .kind = AUDIT_SEARCH,
+                           .account_id = session->view->mailbox.row.account_id,
+                           .mailbox_id = session->view->mailbox.row.mailbox_id,
+                           .fields = AUDIT_FIELDS(
+                               AUDIT_TEXT("keys", names), AUDIT_I64("hits", (int64_t)hits->total),
+                               AUDIT_BOOL("more_hits", !hits->is_last),
+                               AUDIT_I64("searched", (int64_t)session->view->exists),
+                               AUDIT_I64("unsearched", (int64_t)tally->unsearched)),
+                       },
+                       err);
 }
 
-static bool write_hits(struct serve_session *session, const uint32_t *uids, size_t count,
-                       bool is_uid)
+/* ---- hits --------------------------------------------------------------------------------------- */
+
+/* Has the client gone? What it has sent meanwhile waits in the stream. */
+static bool has_client(void *context)
 {
-    for (size_t i = 0; i < count; i++) {
+    struct serve_session *session = context;
+    struct err ignored = { 0 };
+    enum net_progress progress;
+
+    if (atomic_load(&session->server->is_stopping))
+        return false;
+    if (net_has_buffered(session->stream))
+        return true;
+    progress = net_try_fill(session->stream, 1, &ignored);
+    return progress != NET_ENDED && progress != NET_FAILED;
+}
+
+/*
+ * The next hits, at least one unless there are no more. A long search looks after its login and its
+ * client in between: each step is short (SEARCH_STEP_MS).
+ */
+static bool gather(struct hits *hits, bool is_first, struct err *err)
+{
+    for (bool is_step = is_first;; is_step = false) {
+        if ((!is_step && !serve_ask_login(hits->session, err)) ||
+            !search_next(hits->search, hits->uids, &hits->count, &hits->is_last, err))
+            return false;
+        hits->total += hits->count;
+        if (hits->count > 0 || hits->is_last)
+            break;
+    }
+    /* A login that ended meanwhile saw nothing, which would look like the end. */
+    return !hits->is_last || !search_asks_text(hits->search) || serve_ask_login(hits->session, err);
+}
+
+static bool write_hits(const struct hits *hits)
+{
+    struct serve_session *session = hits->session;
+
+    for (size_t i = 0; i < hits->count; i++) {
         buf_byte(&session->out, ' ');
-        buf_u64(&session->out,
-                is_uid ? uids[i] : vault_count_through_uid(&session->view->mailbox, uids[i]));
+        buf_u64(&session->out, hits->command->is_uid ? hits->uids[i]
+                                                     : vault_count_through_uid(
+                                                           &session->view->mailbox, hits->uids[i]));
     }
     return serve_push(session);
 }
 
 /* After an error the line is ended all the same: it is a valid answer, and NO follows. */
-static bool stream_hits(struct serve_session *session, struct search *search,
-                        const struct imap_command *command, struct err *err)
+static bool stream_hits(struct hits *hits, struct err *err)
 {
-    uint32_t *uids = arena_new_array(session->command, uint32_t, SEARCH_PAGE_HITS);
-    bool is_last = false;
-    bool goes_on = true;
-    size_t count = 0;
+    struct serve_session *session = hits->session;
+    bool is_whole, goes_on;
 
-    if (!search_next(search, uids, &count, &is_last, err) ||
-        !audit(session, &command->search.key, count, is_last, err))
+    if (!gather(hits, true, err) || !audit(hits, err))
         return false;
+    is_whole = hits->is_last;
     buf_text(&session->out, "* SEARCH");
-    for (;;) {
-        if (!write_hits(session, uids, count, command->is_uid) || is_last)
-            break;
-        goes_on = serve_ask_login(session, err) && search_next(search, uids, &count, &is_last, err);
-        if (!goes_on)
-            break;
-    }
+    for (goes_on = true; goes_on && write_hits(hits) && !hits->is_last;)
+        goes_on = gather(hits, false, err);
     buf_text(&session->out, "\r\n");
-    return goes_on;
+    return goes_on && (is_whole || audit(hits, err));
+}
+
+/* ---- the command -------------------------------------------------------------------------------- */
+
+static struct serve_reply done(struct serve_session *session, const struct search *search)
+{
+    const struct search_tally *tally = search_tally(search);
+    CLEANUP(buf_free) struct buf text = buf_create(TEXT_BYTES);
+
+    if (tally->damaged > 0)
+        log_error(session->server->settings.log, "messages cannot be searched",
+                  F_U64("messages", tally->damaged), F_ERR(&tally->problem));
+    if (tally->unsearched == 0)
+        return serve_ok("Done");
+    buf_text(&text, "Done; ");
+    buf_u64(&text, tally->unsearched);
+    buf_text(&text, tally->unsearched == 1 ? " message" : " messages");
+    buf_text(&text, " could not be searched, or not wholly: encrypted, undecodable or damaged");
+    buf_byte(&text, 0);
+    return serve_ok(arena_text(session->command, (const char *)text.ptr));
+}
+
+static struct serve_reply fail(struct serve_session *session, const struct err *err)
+{
+    if (err->code == ERR_DENIED)
+        serve_say_bye(session, "EXPIRED", "This session is over");
+    return serve_reply_for(session, err);
 }
 
 struct serve_reply serve_do_search(struct serve_session *session,
                                    const struct imap_command *command)
 {
+    CLEANUP(search_close) struct search *search = NULL;
     const struct imap_search_args *args = &command->search;
+    const struct imap_search_key *key;
     struct search_scope scope = {
         .pool = session->server->settings.pool,
         .token = session->login.token,
+        .reader = session->reader,
         .mailbox = &session->view->mailbox,
         .shows_all_seen = session->server->settings.shows_all_seen,
+        .goes_on = has_client,
+        .context = session,
     };
-    struct search *search = NULL;
+    struct hits hits = { .session = session, .command = command };
     struct err err = { 0 };
 
     if (args->has_return)
         return serve_bad("RETURN is not offered");
-    if (!knows_charset(args->charset))
-        return serve_no("BADCHARSET (US-ASCII UTF-8)", "Unknown charset");
-    if (!search_open(&scope, &args->key, session->command, &search, &err))
-        return err.code == ERR_ABSENT ? serve_no("CANNOT", "Search key is not offered yet")
+    if (!search_convert_key(&args->key, args->charset, session->command, &key, &err))
+        return err.code == ERR_ABSENT ? serve_no("BADCHARSET (US-ASCII UTF-8)", "Unknown charset")
                                       : serve_reply_for(session, &err);
-    if (!stream_hits(session, search, command, &err)) {
-        if (err.code == ERR_DENIED)
-            serve_say_bye(session, "EXPIRED", "This session is over");
+    if (!search_open(&scope, key, session->command, &search, &err))
         return serve_reply_for(session, &err);
-    }
-    return serve_ok("Done");
+    hits.search = search;
+    hits.uids = arena_new_array(session->command, uint32_t, SEARCH_PAGE_HITS);
+    if (!stream_hits(&hits, &err))
+        return fail(session, &err);
+    return done(session, search);
 }

@@ -15,20 +15,28 @@ static const struct vault_mailbox mailbox = {
     .disposed_count = 1,
 };
 static struct arena *arena;
+static struct search *opened;
+
+static void close_search(void)
+{
+    search_close(&opened);
+    arena_free(&arena);
+}
 
 /* Opens a search for the text of a SEARCH command; NULL: *err says why not. */
 static struct search *open_search(const char *text, bool shows_all_seen, struct err *err)
 {
     struct search_scope scope = { .mailbox = &mailbox, .shows_all_seen = shows_all_seen };
+    const struct imap_search_key *key;
     struct imap_command command;
-    struct search *search = NULL;
 
-    arena_free(&arena);
+    close_search();
     arena = arena_create(1 << 20);
     if (!imap_parse_command(bytes_of_text(text), arena, &command, err) ||
-        !search_open(&scope, &command.search.key, arena, &search, err))
+        !search_convert_key(&command.search.key, command.search.charset, arena, &key, err) ||
+        !search_open(&scope, key, arena, &opened, err))
         return NULL;
-    return search;
+    return opened;
 }
 
 static void check_hits(const char *text, const char *want)
@@ -50,7 +58,7 @@ static void check_hits(const char *text, const char *want)
     }
     CHECK_BYTES(buf_bytes(&got), bytes_of_text(want));
     buf_free(&got);
-    arena_free(&arena);
+    close_search();
 }
 
 TEST(sets_are_answered_without_the_database)
@@ -77,7 +85,7 @@ TEST(what_every_hit_must_be_in_narrows_the_uids_to_look_at)
     CHECK(search != NULL && !search->is_pure);
     CHECK_EQ_U64(search->after_uid, 1);
     CHECK_EQ_U64(search->through_uid, 8);
-    arena_free(&arena);
+    close_search();
 }
 
 TEST(the_statement_is_made_of_constants_and_numbers_only)
@@ -95,7 +103,7 @@ TEST(the_statement_is_made_of_constants_and_numbers_only)
               "p.account_id AND m.message_id = p.message_id) > $7)))) ORDER BY p.uid LIMIT 1000");
     CHECK_EQ_U64(search->value_count, 7);
     CHECK_EQ_I64(search->values[5].number, 18293);
-    arena_free(&arena);
+    close_search();
 }
 
 TEST(keywords_are_found_by_every_number_of_their_name)
@@ -112,7 +120,7 @@ TEST(keywords_are_found_by_every_number_of_their_name)
     search = open_search("t SEARCH KEYWORD $SourceDeleted", false, &err);
     CHECK(search != NULL);
     CHECK_EQ_I64(search->values[4].number, 8);
-    arena_free(&arena);
+    close_search();
 }
 
 TEST(all_is_seen_where_it_is_shown_so)
@@ -125,22 +133,155 @@ TEST(all_is_seen_where_it_is_shown_so)
     CHECK(search != NULL && strstr(search->sql, "(true AND (p.flags & $5) <> 0)") != NULL);
     search = open_search("t SEARCH SEEN", false, &err);
     CHECK(search != NULL && !search->is_pure);
-    arena_free(&arena);
+    close_search();
 }
 
-TEST(keys_that_are_not_offered_yet_are_told_apart_from_wrong_ones)
+TEST(the_empty_text_is_in_every_message_and_the_empty_name_of_no_field)
 {
-    static const char *const texts[] = { "t SEARCH SUBJECT x", "t SEARCH NOT BODY x",
-                                         "t SEARCH OR SEEN TEXT x", "t SEARCH HEADER X y",
-                                         "t SEARCH SENTON 1-Feb-2020" };
+    check_hits("t SEARCH BODY \"\" UID 1", " 1");
+    check_hits("t SEARCH NOT TEXT \"\"", "");
+    check_hits("t SEARCH HEADER \"\" x", "");
+    check_hits("t SEARCH NOT HEADER \"\" \"\" UID 2", " 2");
+}
 
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        struct err err = { 0 };
+TEST(what_sql_cannot_know_is_left_over)
+{
+    struct err err = { 0 };
+    struct search *search = open_search("t SEARCH SEEN OR BODY x FLAGGED NOT TEXT y", false, &err);
 
-        CHECK(open_search(texts[i], false, &err) == NULL);
-        CHECK_EQ_U64(err.code, ERR_ABSENT);
-    }
-    arena_free(&arena);
+    CHECK(search != NULL && !search->is_pure && search_asks_text(search));
+    CHECK_STR(search->sql,
+              "SELECT p.uid, p.message_id, '' || coalesce(((p.flags & $5) <> 0)::int::text, '2')"
+              " || coalesce(((p.flags & $6) <> 0)::int::text, '2') FROM placement p WHERE "
+              "p.account_id = $1 AND p.mailbox_id = $2 AND p.uid > $3 AND p.uid <= $4 AND "
+              "((p.flags & $7) <> 0 AND ((NULL::boolean OR (p.flags & $8) <> 0)) IS NOT FALSE AND "
+              "((NOT NULL::boolean)) IS NOT FALSE) ORDER BY p.uid LIMIT 16384");
+    CHECK_EQ_U64(search->bit_count, 2);
+    CHECK_EQ_U64(search->text_count, 2);
+    close_search();
+}
+
+TEST(the_index_is_looked_up_once_whatever_the_keys)
+{
+    struct err err = { 0 };
+    struct search *search =
+        open_search("t SEARCH SUBJECT {3}\r\nA\xcc\x88 OR FROM b SENTON 1-Feb-2020", false, &err);
+
+    CHECK(search != NULL);
+    CHECK(strstr(search->sql, "LEFT JOIN LATERAL (SELECT * FROM message_index x WHERE") != NULL);
+    CHECK(strstr(strstr(search->sql, "LATERAL") + 1, "LATERAL") == NULL);
+    CHECK_BYTES(search->values[5].octets, BYTES("a\xcc\x88"));
+    CHECK_EQ_U64(search->bit_count, 3);
+    close_search();
+}
+
+TEST(a_page_of_many_leaves_has_fewer_rows)
+{
+    struct buf text = buf_create(100000);
+    struct err err = { 0 };
+    struct search *search;
+
+    buf_text(&text, "t SEARCH BODY x");
+    for (int i = 0; i < 900; i++)
+        buf_text(&text, " SUBJECT a");
+    buf_byte(&text, 0);
+    search = open_search((const char *)text.ptr, false, &err);
+    CHECK(search != NULL);
+    CHECK_EQ_U64(search->page_rows, (1 << 20) / 900);
+    buf_free(&text);
+    close_search();
+}
+
+TEST(texts_are_read_in_their_charset)
+{
+    struct err err = { 0 };
+    struct search *search =
+        open_search("t SEARCH CHARSET ISO-8859-1 SUBJECT {3}\r\n\xe9t\xc9", false, &err);
+
+    CHECK(search != NULL);
+    CHECK_BYTES(search->values[5].octets, BYTES("e\xcc\x81te\xcc\x81"));
+    search = open_search("t SEARCH SUBJECT {2}\r\n\xc3\xa9", false, &err);
+    CHECK(search != NULL);
+    CHECK_BYTES(search->values[5].octets, BYTES("e\xcc\x81"));
+    CHECK(open_search("t SEARCH CHARSET UTF-8 NOT BODY {1}\r\n\xe9", false, &err) == NULL);
+    CHECK_EQ_U64(err.code, ERR_SYNTAX);
+    err_clear(&err);
+    CHECK(open_search("t SEARCH CHARSET KLINGON SEEN", false, &err) == NULL);
+    CHECK_EQ_U64(err.code, ERR_ABSENT);
+    close_search();
+}
+
+/* ---- three values ------------------------------------------------------------------------------- */
+
+static enum search_truth answers[2];
+
+static enum search_truth ask(void *context, const struct search_node *node)
+{
+    (void)context;
+    return answers[node->text];
+}
+
+TEST(a_tree_is_decided_as_soon_as_its_known_leaves_do)
+{
+    static const enum search_truth values[] = { SEARCH_NO, SEARCH_YES, SEARCH_ASK };
+    struct err err = { 0 };
+    struct search *both = open_search("t SEARCH BODY x BODY y", false, &err);
+    struct search_facts facts = { .scope = &both->scope, .uid = 1, .ask = ask };
+
+    for (size_t a = 0; a < 3; a++)
+        for (size_t b = 0; b < 3; b++) {
+            enum search_truth want = a == 0 || b == 0   ? SEARCH_NO
+                                     : a == 1 && b == 1 ? SEARCH_YES
+                                                        : SEARCH_ASK;
+
+            answers[0] = values[a];
+            answers[1] = values[b];
+            CHECK_EQ_U64(search_decide(&facts, both->root), want);
+        }
+    both = open_search("t SEARCH NOT OR BODY x SEEN", false, &err);
+    facts = (struct search_facts){ .scope = &both->scope, .uid = 1, .bits = (const uint8_t *)"1" };
+    CHECK_EQ_U64(search_decide(&facts, both->root), SEARCH_NO);
+    facts.bits = (const uint8_t *)"0";
+    CHECK_EQ_U64(search_decide(&facts, both->root), SEARCH_ASK);
+    facts.ask = ask;
+    answers[0] = SEARCH_NO;
+    CHECK_EQ_U64(search_decide(&facts, both->root), SEARCH_YES);
+    close_search();
+}
+
+/* ---- columns ------------------------------------------------------------------------------------ */
+
+static bool column_has(const char *query, const struct mime_summary *summary)
+{
+    static const struct mime_part root = { 0 };
+    struct err err = { 0 };
+    struct search *search = open_search(query, false, &err);
+
+    CHECK(search != NULL);
+    CHECK_EQ_U64(search->text_count, 1);
+    return search_column_has(search->texts[0], &root, summary);
+}
+
+TEST(a_message_without_a_row_is_asked_what_the_row_would_say)
+{
+    struct mime_summary summary = { .subject = BYTES("A \t  B"), .to = BYTES("") };
+
+    CHECK(column_has("t SEARCH SUBJECT \"a b\"", &summary));
+    CHECK(column_has("t SEARCH SUBJECT \"A   B\"", &summary));
+    CHECK(!column_has("t SEARCH SUBJECT \"b \"", &summary));
+    CHECK(column_has("t SEARCH SUBJECT \"\"", &summary));
+    CHECK(column_has("t SEARCH TO \"\"", &summary));
+    CHECK(!column_has("t SEARCH TO a", &summary));
+    CHECK(!column_has("t SEARCH CC \"\"", &summary));
+    CHECK(column_has("t SEARCH SENTON 1-Jan-1970", &summary));
+    CHECK(column_has("t SEARCH SENTBEFORE 2-Jan-1970", &summary));
+    CHECK(!column_has("t SEARCH SENTSINCE 2-Jan-1970", &summary));
+    CHECK(mime_read_date(BYTES("1 Feb 2020 23:00:00 -0500"), &summary.date));
+    summary.has_date = true;
+    CHECK(column_has("t SEARCH SENTON 1-Feb-2020", &summary));
+    CHECK(column_has("t SEARCH SENTSINCE 1-Feb-2020", &summary));
+    CHECK(!column_has("t SEARCH SENTBEFORE 1-Feb-2020", &summary));
+    close_search();
 }
 
 TEST(the_record_of_a_search_names_keys_not_values)
@@ -156,5 +297,5 @@ TEST(the_record_of_a_search_names_keys_not_values)
     search_write_key_names(&command.search.key, &names);
     CHECK_BYTES(buf_bytes(&names), BYTES("OR SUBJECT FROM NOT SEQ SINCE"));
     buf_free(&names);
-    arena_free(&arena);
+    close_search();
 }
