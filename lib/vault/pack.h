@@ -41,6 +41,8 @@ struct vault_pack_report {
     struct bytes sha256; /* hex of one of them; empty: none is known */
     struct bytes path;   /* where it is archived; empty: nowhere */
     uint32_t uid;
+    /* What is wrong with the search text beside it; empty: nothing. It is derived: no damage to mail. */
+    char text_what[ERR_TEXT_BYTES];
 };
 
 struct vault_pack_check {

@@ -223,6 +223,63 @@ static bool check_octets(struct check *check, struct err *err)
     return true;
 }
 
+/* ---- search text ------------------------------------------------------------------------------------ */
+
+struct text_check {
+    struct store_pack *segment;
+    uint64_t rows;
+    bool is_whole; /* every block has its row's place and hash */
+};
+
+/* db_row_fn */
+static bool compare_block(void *context, const struct db_result *row, struct err *err)
+{
+    struct text_check *check = context;
+    const struct store_pack_frame *frame =
+        check->segment == NULL
+            ? NULL
+            : store_find_pack_frame(check->segment, (uint64_t)db_i64(row, 0, 0));
+
+    (void)err;
+    check->rows++;
+    check->is_whole = check->is_whole && frame != NULL &&
+                      bytes_equal(crypto_sha256_bytes(&frame->facts.stored_sha256),
+                                  db_bytes(row, 0, 1));
+    return true;
+}
+
+/* Whatever is wrong with the text is a remark. Failure: the database. */
+static bool check_text(const struct check *check, struct err *err)
+{
+    CLEANUP(store_close_pack) struct store_pack *segment = NULL;
+    CLEANUP(fd_close) int fd = -1;
+    const struct vault_pack_row *pack = check->pack;
+    struct text_check text = { .is_whole = true };
+    struct vault_pack_paths paths;
+    char path[PATH_MAX];
+    struct err found = { 0 };
+
+    if (!vault_make_pack_paths(check->order->packs_dir, pack->account_id, &paths, err) ||
+        !vault_make_segment_path(&paths, &pack->sha256, path, err))
+        return false;
+    if (vault_open_segment_file(path, &fd, &segment, &found))
+        text.segment = segment;
+    if (!db_stream(check->db, DB_VAULT_PACK_TEXTS,
+                   DB_ARGS(DB_I64(pack->account_id), DB_I64(pack->pack_id)), compare_block, &text,
+                   err))
+        return false;
+    if (text.rows == 0)
+        return true; /* there was nothing to be searched, or it was made before there was text */
+    if (segment != NULL && !text.is_whole)
+        (void)err_fail(&found, ERR_CORRUPT, "it does not have the blocks that are recorded");
+    else if (segment != NULL && check->order->is_full && store_check_segment(segment, &found))
+        err_clear(&found);
+    if (found.code != ERR_NONE)
+        (void)snprintf(check->report->text_what, sizeof check->report->text_what, "%.*s",
+                       (int)sizeof check->report->text_what - 1, found.text);
+    return true;
+}
+
 /* ---- one pack ---------------------------------------------------------------------------------------- */
 
 static void check_previous(struct check *check)
@@ -265,7 +322,8 @@ bool vault_check_pack(struct db *db, const struct vault_pack_check *order,
         return false;
     }
     check_previous(&check);
-    if (!db_run_ok(db, DB_VAULT_PACK_MARK,
+    if (!check_text(&check, err) ||
+        !db_run_ok(db, DB_VAULT_PACK_MARK,
                    DB_ARGS(DB_I64(pack->account_id), DB_I64(pack->pack_id),
                            DB_BOOL(report.is_damaged)),
                    err))

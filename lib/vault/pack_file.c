@@ -107,22 +107,43 @@ bool vault_read_pack_octets(void *context, uint64_t offset, uint8_t *out, size_t
     return true;
 }
 
-bool vault_open_pack_file(const char *path, int *fd, uint64_t *size_bytes, struct store_pack **out,
-                          struct err *err)
+static bool open_regular(const char *path, int *fd, struct store_pack_source *source,
+                         struct err *err)
 {
     CLEANUP(fd_close)
     int opened = sys()->open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
-    struct store_pack_source source = { vault_read_pack_octets, fd, 0 };
     struct stat facts;
 
     if (opened < 0 || fstat(opened, &facts) != 0)
         return err_errno(err, "open %s", path);
     if (!S_ISREG(facts.st_mode))
         return err_fail(err, ERR_CORRUPT, "%s is not a file", path);
-    source.size_bytes = (uint64_t)facts.st_size;
-    *size_bytes = source.size_bytes;
+    *source = (struct store_pack_source){ vault_read_pack_octets, fd, (uint64_t)facts.st_size };
     *fd = fd_take(&opened);
+    return true;
+}
+
+bool vault_open_pack_file(const char *path, int *fd, uint64_t *size_bytes, struct store_pack **out,
+                          struct err *err)
+{
+    struct store_pack_source source;
+
+    if (!open_regular(path, fd, &source, err))
+        return false;
+    *size_bytes = source.size_bytes;
     if (store_open_pack(&source, out, err))
+        return true;
+    fd_close(fd);
+    return false;
+}
+
+bool vault_open_segment_file(const char *path, int *fd, struct store_pack **out, struct err *err)
+{
+    struct store_pack_source source;
+
+    if (!open_regular(path, fd, &source, err))
+        return false;
+    if (store_open_segment(&source, out, err))
         return true;
     fd_close(fd);
     return false;

@@ -3,8 +3,9 @@
  * vault/seal.c - one pack, from the choice of its runs to the row that makes it count.
  *
  *   recover --choose_runs--> write_pack --sealing.new, synced--> check_pack (every octet, read back)
- *   check_pack --announce: pending_sha256, committed--> appear: rename, fsync of the folder
- *   appear --vault_seal_commit: row, frames, positions, pending_sha256 cleared--> done
+ *   check_pack --sealing.text, synced, read back--> announce: pending_sha256, committed
+ *   announce --> appear: rename of the text segment and of the pack, fsync of the folder
+ *   appear --vault_seal_commit: row, frames, text, positions, pending_sha256 cleared--> done
  *
  * Up to `announce` a crash leaves nameless work; between it and the commit a file that is known to be
  * without a row (vault/seal.h). A failure leaves to the next call's recovery what is not its own to decide: whether a
@@ -23,6 +24,7 @@
 enum {
     COMMIT_ARENA_BYTES = 64 << 20,
     MAILBOXES_MAX = 1 << 20,
+    TEXT_IDS_MAX = 1 << 20, /* of joined text blocks: two runs of one frame hold fewer messages */
 };
 
 void vault_close_sealing(struct vault_sealing *sealing)
@@ -34,6 +36,9 @@ void vault_close_sealing(struct vault_sealing *sealing)
     buf_free(&sealing->runs);
     buf_free(&sealing->cuts);
     buf_free(&sealing->parts);
+    buf_free(&sealing->texts.kept);
+    buf_free(&sealing->texts.joined);
+    buf_free(&sealing->texts.joined_ids);
 }
 
 /* ---- what a crash left ------------------------------------------------------------------------- */
@@ -69,6 +74,7 @@ static bool drop_pending(struct db *db, int64_t account_id, const struct vault_p
         return db_commit(&tx, err);
     if (!db_bool(rows, 0, 1) &&
         (!vault_make_pack_path(paths, &pending, path, err) || !vault_remove_file(path, err) ||
+         !vault_make_segment_path(paths, &pending, path, err) || !vault_remove_file(path, err) ||
          !vault_sync_folder(paths->folder, err)))
         return false;
     return db_run_ok(db, DB_VAULT_SEAL_PENDING_CLEAR, DB_ARGS(DB_I64(account_id)), err) &&
@@ -84,6 +90,7 @@ static bool recover(struct db *db, int64_t account_id, const struct vault_pack_p
     bool is_pending;
 
     if (!vault_remove_file(paths->temporary, err) || !vault_remove_file(paths->catalogue, err) ||
+        !vault_remove_file(paths->text, err) ||
         !db_run_one(db, DB_VAULT_SEAL_CHAIN, DB_ARGS(DB_I64(account_id)), &rows, err) ||
         !vault_read_hash(rows, 0, 0, has_previous, previous, err) ||
         !vault_read_hash(rows, 0, 1, &is_pending, &pending, err))
@@ -186,6 +193,12 @@ bool vault_name_new_pack(const struct vault_sealing *sealing, struct err *err)
 {
     char path[PATH_MAX];
 
+    if (sealing->texts.is_written) {
+        if (!vault_make_segment_path(&sealing->paths, &sealing->facts.sha256, path, err))
+            return false;
+        if (sys()->rename(sealing->paths.text, path) != 0)
+            return err_errno(err, "rename to %s", path);
+    }
     if (!vault_make_pack_path(&sealing->paths, &sealing->facts.sha256, path, err))
         return false;
     if (sys()->rename(sealing->paths.temporary, path) != 0)
@@ -242,7 +255,8 @@ static bool seal_one(struct vault_sealing *sealing, const struct choice *choice,
         *out = (struct vault_sealed){ 0 };
         return vault_remove_file(sealing->paths.temporary, err);
     }
-    if (!vault_check_new_pack(sealing, err) || !announce(sealing, err) || !vault_name_new_pack(sealing, err) ||
+    if (!vault_check_new_pack(sealing, err) || !vault_seal_texts(sealing, err) ||
+        !announce(sealing, err) || !vault_name_new_pack(sealing, err) ||
         !vault_seal_commit(sealing, arena, &out->pack_id, err))
         return false;
     out->is_made = true;
@@ -269,6 +283,11 @@ bool vault_seal_account(struct db *db, const struct vault_seal_order *order,
         .runs = buf_create((size_t)STORE_PACK_FRAMES_MAX * sizeof(struct vault_packed_run)),
         .cuts = buf_create((size_t)MAILBOXES_MAX * sizeof(struct vault_cut)),
         .parts = buf_create((size_t)STORE_PACK_FRAMES_MAX * sizeof(struct store_frame_facts)),
+        .texts = { .kept = buf_create((size_t)STORE_PACK_FRAMES_MAX *
+                                      sizeof(struct vault_kept_text)),
+                   .joined = buf_create((size_t)STORE_PACK_FRAMES_MAX *
+                                        sizeof(struct vault_joined_text)),
+                   .joined_ids = buf_create((size_t)TEXT_IDS_MAX * sizeof(int64_t)) },
     };
     struct vault_sealed sealed = { 0 };
     struct choice choice;
@@ -285,7 +304,8 @@ bool vault_seal_account(struct db *db, const struct vault_seal_order *order,
         return true;
     }
     if (!seal_one(&sealing, &choice, &sealed, err)) {
-        if (!vault_remove_file(sealing.paths.temporary, &ignored))
+        if (!vault_remove_file(sealing.paths.temporary, &ignored) ||
+            !vault_remove_file(sealing.paths.text, &ignored))
             err_clear(&ignored); /* the next call tries again */
         return false;
     }

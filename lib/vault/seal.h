@@ -7,8 +7,9 @@
  * constant: one frame, and about 200 octets for each frame of the pack.
  *
  *   what a crash leaves behind          and what becomes of it (vault_seal_account, vault_seal_recover)
- *   sealing.new, sealing.catalogue      removed: nothing points there
- *   a pack that is pending, no row      removed: its transaction did not commit, so all is in the spool
+ *   sealing.new, .catalogue, .text      removed: nothing points there
+ *   a pack that is pending, no row      removed, its text too: its transaction did not commit, so all is
+ *                                       in the spool
  *   a pack that is neither              left alone, for `verify` to name: from before a restored backup
  */
 #pragma once

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vault/seal_commit.c - the transaction that adds a pack and points the frames to it (seal_commit in
- * schema/0003_packs.sql; READ COMMITTED, not retried: what failed is sealed anew).
+ * schema/0003_packs.sql, seal_text in 0004_text.sql; READ COMMITTED, not retried: what failed is sealed anew).
  */
 #include "vault/internal.h"
 #include "vault/seal_internal.h"
@@ -114,7 +114,8 @@ bool vault_seal_commit(struct vault_sealing *sealing, struct arena *arena, int64
     spread_moved(sealing, arena, &arrays);
     spread_cuts(sealing, arena, &arrays);
     if (!db_begin(sealing->db, DB_READ_COMMITTED, &tx, err) ||
-        !run_commit(sealing, &arrays, &row, err) || !db_commit(&tx, err))
+        !run_commit(sealing, &arrays, &row, err) ||
+        !vault_seal_text_rows(sealing, db_i64(row, 0, 0), arena, err) || !db_commit(&tx, err))
         return false;
     *pack_id = db_i64(row, 0, 0);
     return true;

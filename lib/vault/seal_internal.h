@@ -5,7 +5,7 @@
 #pragma once
 
 #include "base/buf.h"
-#include "store/pack.h"
+#include "store/text.h"
 #include "vault/seal.h"
 
 #include <limits.h>
@@ -60,6 +60,10 @@ MUST_USE bool vault_read_pack_octets(void *context, uint64_t offset, uint8_t *ou
 MUST_USE bool vault_open_pack_file(const char *path, int *fd, uint64_t *size_bytes,
                                    struct store_pack **out, struct err *err);
 
+/* Likewise a text segment. */
+MUST_USE bool vault_open_segment_file(const char *path, int *fd, struct store_pack **out,
+                                      struct err *err);
+
 /* ---- a sealing in progress ----------------------------------------------------------------------- */
 
 /* A frame of a run, as it lies in the pack. */
@@ -89,6 +93,30 @@ struct vault_cut {
     bool is_new; /* told for the first time */
 };
 
+/* A text block that lies in the segment as it was committed. */
+struct vault_kept_text {
+    int64_t run_id;
+    int64_t offset;
+    int32_t ordinal;
+};
+
+/* A new one, made of neighbours. */
+struct vault_joined_text {
+    int64_t run_id;
+    int64_t offset;
+    int32_t ordinal;
+    int32_t parser_version;
+    int32_t id_count; /* of joined_ids */
+    struct store_frame_facts facts;
+};
+
+struct vault_sealed_texts {
+    struct buf kept;       /* of struct vault_kept_text */
+    struct buf joined;     /* of struct vault_joined_text */
+    struct buf joined_ids; /* of int64_t: the messages of all that are joined */
+    bool is_written;       /* there is a segment: paths.text, synced and read back */
+};
+
 struct vault_sealing {
     struct db *db; /* borrowed */
     const struct vault_seal_order *order;
@@ -104,6 +132,7 @@ struct vault_sealing {
     bool has_previous;
     struct crypto_sha256 previous; /* the account's last pack */
     struct store_pack_facts facts; /* once it is written */
+    struct vault_sealed_texts texts;
 };
 
 static inline size_t vault_count(const struct buf *buf, size_t item_bytes)
@@ -119,6 +148,17 @@ MUST_USE bool vault_seal_frames(struct vault_sealing *sealing, int64_t last_run_
  * otherwise nothing was written. */
 MUST_USE bool vault_seal_catalogue(struct vault_sealing *sealing, bool *has_news,
                                    struct err *err);
+
+/* seal_text.c: the text of the sealed runs into paths.text, if there is any. */
+MUST_USE bool vault_seal_texts(struct vault_sealing *sealing, struct err *err);
+
+/* The ids of the runs, in the arena. */
+const int64_t *vault_sealed_runs(const struct vault_sealing *sealing, struct arena *arena,
+                                 size_t *count);
+
+/* Points the rows of text into the segment of the pack: in the transaction that adds it. */
+MUST_USE bool vault_seal_text_rows(struct vault_sealing *sealing, int64_t pack_id,
+                                   struct arena *arena, struct err *err);
 
 /* seal_commit.c: the transaction. */
 MUST_USE bool vault_seal_commit(struct vault_sealing *sealing, struct arena *arena,

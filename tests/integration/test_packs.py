@@ -46,7 +46,10 @@ def pack_paths(holdfast):
 
 
 def leftovers(holdfast):
-    return [p for p in (holdfast.data_dir / "packs").glob("[0-9]*/*") if not p.name.endswith(".tar.zst")]
+    """Neither packs nor their text."""
+    return [p for p in (holdfast.data_dir / "packs").glob("[0-9]*/*")
+            if not p.name.endswith(".tar.zst")
+            and not (p.suffix == ".text" and p.with_suffix(".tar.zst").exists())]
 
 
 class Archive:

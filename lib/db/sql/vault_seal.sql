@@ -62,6 +62,22 @@ SELECT f.run_id, f.ordinal, f.raw_start, f.raw_bytes, f.stored_bytes, f.stored_s
  WHERE f.account_id = $1 AND f.run_id <= $2 AND f.week IS NOT NULL
  ORDER BY f.run_id, f.ordinal;
 
+-- Text of these runs that is in the spool. NULL octets: they are lost.
+-- name: vault_seal_texts
+-- args: account_id bigint, run_ids bigint[]
+SELECT b.run_id, b.ordinal, b.message_ids, b.parser_version, b.raw_bytes, b.stored_bytes,
+       b.stored_sha256, b.key_id, s.octets
+  FROM unnest($2) WITH ORDINALITY AS r (run_id, position)
+ CROSS JOIN LATERAL (
+       SELECT b.* FROM text_block b
+        WHERE b.account_id = $1 AND b.run_id = r.run_id AND b.week IS NOT NULL
+        ORDER BY b.ordinal OFFSET 0) b
+  LEFT JOIN LATERAL (
+       SELECT s.octets FROM text_spool s
+        WHERE s.account_id = $1 AND s.run_id = b.run_id AND s.ordinal = b.ordinal
+          AND s.week = b.week OFFSET 0) s ON true
+ ORDER BY r.position, b.ordinal;
+
 -- How far a catalogue may tell, when these runs are in its pack: up to the first placement whose
 -- octets still wait. UIDs and MODSEQs of a mailbox rise together, so an event never comes before its
 -- placement.
@@ -221,6 +237,11 @@ SELECT row_to_json(t)::text
 SELECT seal_commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
                    $19, $20);
 
+-- Behind vault_seal_commit, in its transaction.
+-- name: vault_seal_text_rows
+-- args: account_id bigint, pack_id bigint, sealed_runs bigint[], run_ids bigint[], ordinals integer[], offsets bigint[], joined_runs bigint[], joined_ordinals integer[], joined_counts integer[], joined_ids bigint[], joined_versions integer[], joined_raw_sizes integer[], joined_stored_sizes integer[], joined_hashes bytea[], joined_offsets bigint[]
+SELECT seal_text($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
+
 ---------------------------------------------------------------------------------------------------
 -- What waits, for the keeper's policy
 ---------------------------------------------------------------------------------------------------
@@ -284,6 +305,12 @@ SELECT p.account_id, p.pack_id, p.sha256, p.previous_sha256, p.stored_bytes, p.r
 SELECT f.pack_offset, f.raw_bytes, f.stored_bytes, f.stored_sha256, f.run_id, f.raw_start
   FROM frame f WHERE f.account_id = $1 AND f.pack_id = $2
  ORDER BY f.pack_offset;
+
+-- name: vault_pack_texts
+-- args: account_id bigint, pack_id bigint
+SELECT b.segment_offset, b.stored_sha256
+  FROM text_block b WHERE b.account_id = $1 AND b.pack_id = $2
+ ORDER BY b.segment_offset;
 
 -- How many of these messages are located exactly where the pack has them. places: of the frame whose
 -- first raw octet lies `skips` before the message.

@@ -1,22 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vault/seal_fixture.h"
+#include "vault/text_fixture.h"
 
 enum {
     ATTEMPTS_MAX = 2000
 };
 
-/* Runs for a quick round: joined ones, a batch of several frames. */
+static struct text_deriver deriver;
+
+/* Runs for a quick round: joined ones, a batch of several frames. All have text. */
 static void fill(struct seal_fixture *s)
 {
     static const size_t small[] = { 1200, 0, 40000, 300 };
     static const size_t batch[] = { 3000, 500000, 100 };
 
+    text_use_deriver(&s->f, &deriver);
     for (size_t i = 0; i < ARRAY_LEN(small); i++)
         seal_commit_run(s, &small[i], 1);
     seal_commit_run(s, batch, ARRAY_LEN(batch));
 }
 
-/* Nothing lost, nothing unreadable; and once the keeper has started, nothing left behind. */
+static void close_filled(struct seal_fixture *s)
+{
+    seal_close(s);
+    buf_free(&deriver.record);
+}
+
+static size_t count_texts(struct seal_fixture *s)
+{
+    struct text_messages *messages = arena_new(s->f.arena, struct text_messages);
+
+    vault_trim_reader(s->f.reader);
+    text_list_messages(&s->f, messages);
+    return text_read_all(&s->f, messages);
+}
+
+/* Nothing lost, nothing unreadable; and once the keeper has started, nothing left behind: beside each
+ * pack its text. */
 static void check_state(struct seal_fixture *s, size_t messages)
 {
     size_t packs;
@@ -26,7 +46,8 @@ static void check_state(struct seal_fixture *s, size_t messages)
     MUST(vault_seal_recover(s->keeper, s->packs, ERR));
     CHECK_EQ_U64(seal_read_all(s), messages);
     (void)seal_rows(s, &packs);
-    CHECK_EQ_U64(seal_count_files(s), packs);
+    CHECK_EQ_U64(seal_count_files(s), 2 * packs);
+    CHECK_EQ_U64(count_texts(s), messages);
     CHECK_EQ_U64(seal_verify(s, true, NULL), 0);
 }
 
@@ -56,8 +77,8 @@ TEST(any_system_call_of_sealing_may_fail_and_nothing_is_lost_or_left_behind)
     printf("%ju calls failed in turn\n", (uintmax_t)n - 1);
     CHECK(n > 20);
     CHECK(sealed.is_made);
-    CHECK_EQ_U64(seal_count_files(&s), 1);
-    seal_close(&s);
+    CHECK_EQ_U64(seal_count_files(&s), 2);
+    close_filled(&s);
 }
 
 /* Seals in a child that ends at the n-th call; true: it did not come to that. */
@@ -101,8 +122,8 @@ static void die_everywhere(bool is_after)
         arena_reset(s.f.arena);
         check_state(&s, 7);
     }
-    CHECK_EQ_U64(seal_count_files(&s), 1);
-    seal_close(&s);
+    CHECK_EQ_U64(seal_count_files(&s), 2);
+    close_filled(&s);
 }
 
 TEST(sealing_may_die_before_any_system_call)
