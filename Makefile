@@ -140,6 +140,11 @@ $(GEN)/db/statements.c: lib/db/statements.awk $(SQL) $(wildcard lib/db/sql)
 $(GEN)/db/migrations.c: lib/db/migrations.awk $(SCHEMA) $(wildcard schema)
 	$(call generate,c,$(SCHEMA))
 
+# The script that each export carries.
+GEN_EXPORT := $(GEN)/export/verify.c
+$(GEN_EXPORT): lib/export/embed.awk lib/export/verify.sh
+	$(call generate,c,lib/export/verify.sh)
+
 # ---- rules ---------------------------------------------------------------------------------
 
 # Changes when the compiler or its flags do.
@@ -164,6 +169,7 @@ $(B)/obj/%.o: %.c $(B)/flags
 define module_rules
 $(B)/lib/$1.a: $(call objects,$(wildcard lib/$1/*.c)) \
                $(if $(filter db,$1),$(patsubst $(GEN)/%.c,$(B)/obj/gen/%.o,$(GEN_C))) \
+               $(if $(filter export,$1),$(patsubst $(GEN)/%.c,$(B)/obj/gen/%.o,$(GEN_EXPORT))) \
                $(wildcard lib/$1)
 	$$(call say,AR,$$@)
 	@mkdir -p $$(@D)
@@ -276,7 +282,7 @@ bench: ## measure against Dovecot, release build
 	@$(MAKE) --no-print-directory VARIANT=release bin
 	HOLDFAST_BIN=$(abspath $(BUILD)/release/bin) $(PYTHON) tests/bench/run.py
 
-SHELL_FILES = .ci/run $(wildcard ops/*.sh ops/*/*.sh tests/*/*.sh)
+SHELL_FILES = .ci/run $(wildcard lib/*/*.sh ops/*.sh ops/*/*.sh tests/*/*.sh)
 
 lint: lint-source lint-symbols ## layers, forbidden calls, exit, SPDX, sizes, names
 

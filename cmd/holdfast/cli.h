@@ -83,7 +83,8 @@ int cli_help(const struct cli *cli);
 /* ---- arguments (input.c); failures set cli->err as ERR_SYNTAX or what reading gave ---- */
 
 /*
- * Options of a command beside --help: `known` ends with a zero row, values from 256 on. Gives the
+ * Options of a command beside --help: `known` ends with a zero row; values from 256 on, or the letter of
+ * its short form ("-o"). Gives the
  * next one, -1 after the last, CLI_STOP when the command must end with *exit_status (--help, usage).
  */
 enum {
@@ -243,6 +244,8 @@ int cmd_auditor_grant(struct cli *cli, int argc, char **argv);
 int cmd_auditor_revoke(struct cli *cli, int argc, char **argv);
 int cmd_search(struct cli *cli, int argc, char **argv);
 int cmd_show(struct cli *cli, int argc, char **argv);
+int cmd_export(struct cli *cli, int argc, char **argv);
+int cmd_key(struct cli *cli, int argc, char **argv);
 int cmd_seal(struct cli *cli, int argc, char **argv);
 int cmd_verify(struct cli *cli, int argc, char **argv);
 int cmd_pack_list(struct cli *cli, int argc, char **argv);

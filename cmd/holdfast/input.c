@@ -20,12 +20,18 @@ int cli_next_option(struct cli *cli, int argc, char **argv, const struct option 
                     int *exit_status)
 {
     struct option all[OPTIONS_MAX] = { { 0 } };
-    size_t count = 0;
+    char letters[2 * OPTIONS_MAX + 2] = ":";
+    size_t count = 0, used = 1;
     int option;
 
     while (known[count].name != NULL) {
         assert(count + 2 < OPTIONS_MAX);
         all[count] = known[count];
+        if (known[count].val < CLI_HELP) {
+            letters[used++] = (char)known[count].val;
+            if (known[count].has_arg == required_argument)
+                letters[used++] = ':';
+        }
         count++;
     }
     all[count] = (struct option){ "help", no_argument, NULL, CLI_HELP };
@@ -34,7 +40,7 @@ int cli_next_option(struct cli *cli, int argc, char **argv, const struct option 
         cli->has_begun_options = true;
         optind = 0; /* begins anew: main has read others before */
     }
-    option = getopt_long(argc, argv, ":", all, NULL);
+    option = getopt_long(argc, argv, letters, all, NULL);
     if (option == CLI_HELP) {
         *exit_status = cli_help(cli);
         return CLI_STOP;

@@ -90,6 +90,17 @@ static const struct cli_command commands[] = {
       "ACCOUNT/PATH;UID=N. The octets go to standard output, after a few lines about the message and\n"
       "made harmless for a terminal.\n"
       "  --raw                  the octets alone, exactly\n", cmd_show },
+    { NULL, "export", "QUERY -o FILE [options]", "write mail as evidence: a signed .tar.zst",
+      "QUERY says which messages; \"\": all.\n"
+      "  -o, --output FILE      where to; FILE.sha256 and FILE.sig are written beside it\n"
+      "  --account A            only this account; may be repeated\n"
+      "  --format F             mbox (one mboxrd file a mailbox), eml or maildir\n"
+      "  --at POSITION          the archive as it was then: the number an earlier export printed\n"
+      "  --force                replace FILE if it exists\n"
+      "Messages that are damaged or cannot be read are named in the manifest; the exit status is then 1.\n",
+      cmd_export },
+    { NULL, "key", "[--verify-script]", "the public key that exports are signed with",
+      "  --verify-script        print the script that checks an export instead\n", cmd_key },
     { NULL, "seal", "[NAME...]", "move what waits in the database into packs now",
       "By itself an account is sealed when [store] seal_bytes wait, and each week.\n", cmd_seal },
     { NULL, "verify", "[--full] [--json]", "prove that every pack is what it was; exit 1 if one is not",

@@ -28,7 +28,8 @@ enum audit_kind {
                              operator's query, as typed, and its hash */
     AUDIT_REFUSED_WRITE,  /* imapd: command */
     AUDIT_SHOW,           /* CLI */
-    AUDIT_EXPORT,         /* CLI: messages, octets */
+    AUDIT_EXPORT,         /* CLI: state, query (the one search text that is kept), position, format,
+                             messages, octets, damaged, unreadable, sha256 of the file */
     AUDIT_SECRET_GIVEN,   /* gate: job, fence */
     AUDIT_SECRET_REFUSED, /* gate: job, fence, reason */
     AUDIT_PACK_REFUSED,   /* gate: pack, reason */

@@ -27,6 +27,19 @@ struct crypto_sha256 crypto_hash(struct bytes octets)
     return hash;
 }
 
+struct crypto_md5 crypto_hash_md5(struct bytes octets)
+{
+    struct crypto_md5 hash;
+    size_t len = 0;
+
+    /* "-fips": not security, so where only FIPS algorithms are the default it is still there. */
+    crypto_must(EVP_Q_digest(NULL, "MD5", "-fips",
+                             octets.len > 0 ? octets.ptr : (const uint8_t *)"", octets.len,
+                             hash.octets, &len));
+    assert(len == sizeof hash.octets);
+    return hash;
+}
+
 struct crypto_sha256 crypto_hmac(struct bytes key, struct bytes octets)
 {
     struct crypto_sha256 hash;

@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/x509.h>
 
 /* The private key is OpenSSL's, under our name. */
 static EVP_PKEY *pkey_of(const struct crypto_signer *signer)
@@ -160,4 +161,16 @@ bool crypto_read_public_key(struct bytes pem, struct crypto_public_key *out, str
         return err_fail(err, ERR_SYNTAX, "not a PEM Ed25519 public key");
     *out = public_of(pkey);
     return true;
+}
+
+struct crypto_sha256 crypto_fingerprint(const struct crypto_public_key *key)
+{
+    CLEANUP(free_pkey)
+    EVP_PKEY *pkey =
+        EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, key->octets, sizeof key->octets);
+    CLEANUP(free_bio) BIO *bio = BIO_new(BIO_s_mem());
+
+    crypto_must(pkey != NULL && bio != NULL);
+    crypto_must(i2d_PUBKEY_bio(bio, pkey));
+    return crypto_hash(bio_bytes(bio));
 }

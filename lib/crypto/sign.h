@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/err.h"
+#include "crypto/hash.h"
 
 enum {
     CRYPTO_PUBLIC_KEY_BYTES = 32,
@@ -46,3 +47,6 @@ MUST_USE bool crypto_verify(const struct crypto_public_key *key, struct bytes oc
 void crypto_write_public_key(struct buf *out, const struct crypto_public_key *key);
 MUST_USE bool crypto_read_public_key(struct bytes pem, struct crypto_public_key *out,
                                      struct err *err);
+
+/* SHA-256 of the key's SubjectPublicKeyInfo in DER: what people compare. */
+struct crypto_sha256 crypto_fingerprint(const struct crypto_public_key *key);

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The files of an export: nameless until everything is in them. A child with the rights of who called
+ * the command gives them their names at the end; when it is told nothing, nothing was there.
+ */
+#include "base/fd.h"
+#include "base/sys.h"
+#include "holdfast/export.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    NAME_BYTES = 256,
+    SUMS_BYTES = 512
+};
+
+static const char *const suffixes[] = { ".sha256", ".sig", "" }; /* FILE itself comes last */
+
+enum {
+    NAMES = ARRAY_LEN(suffixes)
+};
+
+struct place {
+    int folder;
+    char name[NAME_BYTES];
+    bool is_forced;
+    char temporary
+        [NAME_BYTES]; /* of FILE where the file system knows no nameless files; "" otherwise */
+};
+
+struct order {
+    size_t sums_len;
+    uint8_t sums[SUMS_BYTES];
+    struct crypto_signature signature;
+};
+
+struct export_files cli_export_files(const struct cli_placer *placer)
+{
+    const int *fds = placer->fds;
+
+    return (struct export_files){ fds[0], fds[1], fds[2], fds[3], fds[4], fds[5] };
+}
+
+bool cli_receive(int fd, void *value, size_t size)
+{
+    uint8_t *room = value;
+
+    for (size_t len = 0; len < size;) {
+        ssize_t got = read(fd, room + len, size - len);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        len += (size_t)got;
+    }
+    return true;
+}
+
+/* ---- the files ----------------------------------------------------------------------------------- */
+
+/* temporary: its name, where it needs one. */
+static bool make_file(const struct place *place, mode_t mode, char temporary[NAME_BYTES], int *out,
+                      struct err *err)
+{
+    static unsigned count;
+
+    temporary[0] = '\0';
+    *out = openat(place->folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+    if (*out >= 0)
+        return true;
+    if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT && errno != EINVAL)
+        return err_errno(err, "create a file beside %s", place->name);
+    (void)snprintf(temporary, NAME_BYTES, ".holdfast-export.%jd.%u", (intmax_t)getpid(), count++);
+    *out = openat(place->folder, temporary, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, mode);
+    return *out >= 0 || err_errno(err, "create a file beside %s", place->name);
+}
+
+static void write_name(const struct place *place, const char *suffix, char name[NAME_BYTES])
+{
+    (void)snprintf(name, NAME_BYTES, "%s%s", place->name, suffix);
+}
+
+/* Gives a file its name; replaces one only when forced. */
+static bool link_file(const struct place *place, int fd, const char *temporary, const char *name,
+                      struct err *err)
+{
+    char path[64], passing[NAME_BYTES];
+
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    (void)snprintf(passing, sizeof passing, ".holdfast-export.%jd.link", (intmax_t)getpid());
+    if (!place->is_forced) {
+        int result = temporary[0] != '\0'
+                         ? linkat(place->folder, temporary, place->folder, name, 0)
+                         : linkat(AT_FDCWD, path, place->folder, name, AT_SYMLINK_FOLLOW);
+
+        if (result != 0 && errno == EEXIST)
+            return err_fail(err, ERR_DENIED, "%s exists: --force replaces it", name);
+        return result == 0 || err_errno(err, "%s", name);
+    }
+    if (temporary[0] == '\0' &&
+        linkat(AT_FDCWD, path, place->folder, passing, AT_SYMLINK_FOLLOW) != 0)
+        return err_errno(err, "%s", name);
+    if (renameat(place->folder, temporary[0] != '\0' ? temporary : passing, place->folder, name) ==
+        0)
+        return true;
+    (void)err_errno(err, "%s", name);
+    (void)unlinkat(place->folder, passing, 0);
+    return false;
+}
+
+static bool place_one(const struct place *place, int fd, const char *temporary, const char *suffix,
+                      struct err *err)
+{
+    char name[NAME_BYTES];
+
+    write_name(place, suffix, name);
+    if (sys()->fsync(fd) != 0)
+        return err_errno(err, "sync %s", name);
+    return link_file(place, fd, temporary, name, err);
+}
+
+static bool place_small(const struct place *place, struct bytes octets, const char *suffix,
+                        struct err *err)
+{
+    CLEANUP(fd_close) int fd = -1;
+    char temporary[NAME_BYTES];
+    bool is_placed;
+
+    if (!make_file(place, 0644, temporary, &fd, err))
+        return false;
+    is_placed = fd_write_all(fd, octets, err) && place_one(place, fd, temporary, suffix, err);
+    if (temporary[0] != '\0')
+        (void)unlinkat(place->folder, temporary, 0);
+    return is_placed;
+}
+
+static bool place_all(const struct place *place, int out, const struct order *order,
+                      struct err *err)
+{
+    struct bytes contents[] = { bytes_of(order->sums, order->sums_len),
+                                bytes_of(order->signature.octets, sizeof order->signature.octets) };
+    size_t placed = 0;
+    char name[NAME_BYTES];
+
+    while (placed < NAMES) {
+        const char *suffix = suffixes[placed];
+
+        if (placed < ARRAY_LEN(contents) ? !place_small(place, contents[placed], suffix, err)
+                                         : !place_one(place, out, place->temporary, suffix, err))
+            break;
+        placed++;
+    }
+    if (placed == NAMES)
+        return sys()->fsync(place->folder) == 0 || err_errno(err, "sync the folder");
+    while (placed-- > 0) {
+        write_name(place, suffixes[placed], name);
+        (void)unlinkat(place->folder, name, 0);
+    }
+    return false;
+}
+
+/* ---- the child ----------------------------------------------------------------------------------- */
+
+static _Noreturn void run_placer(const struct place *place, int out, int orders, int answers)
+{
+    struct order order;
+    struct err err = { .code = ERR_NONE };
+    struct err unheard = { .code = ERR_NONE };
+    int status = 0;
+
+    /* Ctrl-C is for the command; we end when it has. */
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGTERM, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (cli_receive(orders, &order, sizeof order) && order.sums_len <= sizeof order.sums) {
+        (void)place_all(place, out, &order, &err);
+        if (!fd_write_all(answers, bytes_of(&err, sizeof err), &unheard))
+            status = 1; /* the command has died meanwhile */
+    }
+    if (place->temporary[0] != '\0')
+        (void)unlinkat(place->folder, place->temporary, 0);
+    _exit(status);
+}
+
+/* ---- the command ---------------------------------------------------------------------------------- */
+
+static bool open_folder(const char *file, struct place *place, struct err *err)
+{
+    const char *slash = strrchr(file, '/');
+    const char *name = slash == NULL ? file : slash + 1;
+    char folder[PATH_MAX] = ".";
+
+    if (slash != NULL && snprintf(folder, sizeof folder, "%.*s",
+                                  slash == file ? 1 : (int)(slash - file), file) >= PATH_MAX)
+        return err_fail(err, ERR_LIMIT, "the path of the export is too long");
+    if (name[0] == '\0' || strlen(name) > NAME_BYTES - 32)
+        return err_fail(err, ERR_SYNTAX, "'%s' is no name for a file", file);
+    for (const char *c = name; *c != '\0'; c++)
+        if ((unsigned char)*c < 0x20 || *c == '\\' || *c == 0x7f)
+            return err_fail(err, ERR_SYNTAX,
+                            "the name of the export holds a control character or \\");
+    (void)snprintf(place->name, sizeof place->name, "%s", name);
+    place->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return place->folder >= 0 || err_errno(err, "folder %s", folder);
+}
+
+static bool check_free(const struct place *place, struct err *err)
+{
+    struct stat st;
+    char name[NAME_BYTES];
+
+    for (size_t i = 0; i < NAMES; i++) {
+        write_name(place, suffixes[i], name);
+        if (fstatat(place->folder, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        if (!S_ISREG(st.st_mode))
+            return err_fail(err, ERR_DENIED, "%s exists and is no file", name);
+        if (!place->is_forced)
+            return err_fail(err, ERR_DENIED, "%s exists: --force replaces it", name);
+    }
+    return true;
+}
+
+/* Only the first keeps a name, if it has one at all. */
+static bool make_files(struct place *place, struct cli_placer *placer, struct err *err)
+{
+    for (size_t i = 0; i < EXPORT_FILE_COUNT; i++) {
+        char temporary[NAME_BYTES];
+
+        if (!make_file(place, 0600, temporary, &placer->fds[i], err))
+            return false;
+        if (i == 0)
+            (void)snprintf(place->temporary, sizeof place->temporary, "%s", temporary);
+        else if (temporary[0] != '\0')
+            (void)unlinkat(place->folder, temporary, 0);
+    }
+    return true;
+}
+
+static bool start_child(const struct place *place, struct cli_placer *placer, struct err *err)
+{
+    int orders[2], answers[2];
+
+    if (pipe2(orders, O_CLOEXEC) != 0)
+        return err_errno(err, "pipe");
+    if (pipe2(answers, O_CLOEXEC) != 0) {
+        fd_close(&orders[0]);
+        fd_close(&orders[1]);
+        return err_errno(err, "pipe");
+    }
+    placer->pid = fork();
+    if (placer->pid == 0) {
+        fd_close(&orders[1]);
+        fd_close(&answers[0]);
+        run_placer(place, placer->fds[0], orders[0], answers[1]);
+    }
+    fd_close(&orders[0]);
+    fd_close(&answers[1]);
+    placer->orders = orders[1];
+    placer->answers = answers[0];
+    return placer->pid > 0 || err_errno(err, "start a child");
+}
+
+bool cli_start_placer(const char *file, bool is_forced, struct cli_placer *out, struct err *err)
+{
+    struct place place = { .folder = -1, .is_forced = is_forced };
+    struct cli_placer placer = CLI_NO_PLACER;
+    bool is_started = open_folder(file, &place, err) && check_free(&place, err) &&
+                      make_files(&place, &placer, err) && start_child(&place, &placer, err);
+
+    if (!is_started) {
+        if (place.temporary[0] != '\0')
+            (void)unlinkat(place.folder, place.temporary, 0);
+        cli_end_placer(&placer);
+    } else {
+        *out = placer;
+    }
+    fd_close(&place.folder);
+    return is_started;
+}
+
+bool cli_place_files(struct cli_placer *placer, struct bytes sums,
+                     const struct crypto_signature *signature, struct err *err)
+{
+    struct order order = { .sums_len = sums.len, .signature = *signature };
+    struct err answer;
+
+    assert(sums.len <= sizeof order.sums);
+    memcpy(order.sums, sums.ptr, sums.len);
+    if (!fd_write_all(placer->orders, bytes_of(&order, sizeof order), err))
+        return false;
+    if (!cli_receive(placer->answers, &answer, sizeof answer))
+        return err_fail(err, ERR_SYSTEM, "the child that names the files has died");
+    if (answer.code == ERR_NONE)
+        return true;
+    *err = answer;
+    return false;
+}
+
+void cli_end_placer(struct cli_placer *placer)
+{
+    fd_close(&placer->orders);
+    fd_close(&placer->answers);
+    for (size_t i = 0; i < EXPORT_FILE_COUNT; i++)
+        fd_close(&placer->fds[i]);
+    if (placer->pid > 0)
+        while (waitpid(placer->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    placer->pid = -1;
+}
