@@ -23,6 +23,7 @@ static const struct {
     { BYTES_INIT("RFC822"), IMAP_FETCH_RFC822 },
     { BYTES_INIT("RFC822.HEADER"), IMAP_FETCH_RFC822_HEADER },
     { BYTES_INIT("RFC822.TEXT"), IMAP_FETCH_RFC822_TEXT },
+    { BYTES_INIT("MODSEQ"), IMAP_FETCH_MODSEQ },
 };
 
 static const struct {

@@ -104,12 +104,3 @@ struct serve_reply serve_do_capability(struct serve_session *session,
     buf_text(&session->out, "\r\n");
     return serve_ok("Done");
 }
-
-/* Nothing can be enabled yet. mutt asks for UTF8=ACCEPT unseen: that is OK with an empty answer. */
-struct serve_reply serve_do_enable(struct serve_session *session,
-                                   const struct imap_command *command)
-{
-    (void)command;
-    buf_text(&session->out, "* ENABLED\r\n");
-    return serve_ok("Done");
-}

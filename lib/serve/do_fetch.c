@@ -101,6 +101,8 @@ static bool write_page(struct serve_fetch *fetch, const struct vault_placement_p
         const struct vault_placement *row = &page->rows[i];
         struct err problem = { 0 };
 
+        if (row->modseq <= fetch->changed_since)
+            continue;
         if (fetch->has_content && !serve_prepare_message(fetch, row, &problem)) {
             if (!is_local(problem.code)) {
                 *err = problem;
@@ -173,10 +175,11 @@ struct serve_reply serve_do_fetch(struct serve_session *session, const struct im
     struct serve_reply reply;
     struct err err = { 0 };
 
-    if (args->param_count > 0)
-        return serve_bad("No modifier of FETCH is offered");
-    if (!serve_resolve_uids(session, &args->set, command->is_uid, &query.ranges, &query.range_count,
-                            &err))
+    if (!serve_read_fetch_params(session, args, &fetch, &err) ||
+        !serve_resolve_uids(session, &args->set, command->is_uid, &query.ranges, &query.range_count,
+                            &err) ||
+        (fetch.changed_since > 0 && !serve_keep_changed(session, fetch.changed_since, &query.ranges,
+                                                        &query.range_count, &err)))
         return serve_reply_for(session, &err);
     if (query.range_count == 0)
         return serve_ok("Done");

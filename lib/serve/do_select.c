@@ -33,7 +33,9 @@ static void write_view(struct serve_session *session)
     buf_u64(out, view->mailbox.row.uidvalidity);
     buf_text(out, "] UIDs valid\r\n* OK [UIDNEXT ");
     buf_u64(out, uidnext < UINT32_MAX ? uidnext : UINT32_MAX);
-    buf_text(out, "] Predicted next UID\r\n");
+    buf_text(out, "] Predicted next UID\r\n* OK [HIGHESTMODSEQ ");
+    buf_u64(out, view->modseq);
+    buf_text(out, "] Highest\r\n");
 }
 
 struct serve_reply serve_do_select(struct serve_session *session,
@@ -47,9 +49,8 @@ struct serve_reply serve_do_select(struct serve_session *session,
 
     if (session->state == SERVE_SELECTED)
         deselect(session); /* also when the new one cannot be opened (RFC 9051 §6.3.2) */
-    if (command->mailbox.param_count > 0)
-        return serve_bad("No parameter of SELECT is offered");
-    if (!serve_find_mailbox(session, command->mailbox.mailbox, &name, &row, &err))
+    if (!serve_read_select_params(session, &command->mailbox, &err) ||
+        !serve_find_mailbox(session, command->mailbox.mailbox, &name, &row, &err))
         return serve_reply_for(session, &err);
     event.account_id = row.account_id;
     event.mailbox_id = row.mailbox_id;

@@ -67,6 +67,8 @@ struct serve_reply serve_do_status(struct serve_session *session,
     struct serve_name name;
     struct err err = { 0 };
 
+    session->has_condstore =
+        session->has_condstore || (command->mailbox.status_items & IMAP_STATUS_HIGHESTMODSEQ) != 0;
     if (!serve_find_mailbox(session, command->mailbox.mailbox, &name, &row, &err))
         return serve_reply_for(session, &err);
     buf_text(&session->out, "* STATUS ");

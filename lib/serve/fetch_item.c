@@ -43,6 +43,12 @@ static bool write_flags(struct serve_fetch *fetch, const struct vault_placement 
     return true;
 }
 
+static bool write_modseq(struct serve_fetch *fetch, const struct vault_placement *row)
+{
+    serve_write_modseq(fetch->session, row);
+    return true;
+}
+
 static bool write_internaldate(struct serve_fetch *fetch, const struct vault_placement *row)
 {
     buf_text(&fetch->session->out, "INTERNALDATE ");
@@ -102,6 +108,7 @@ static const struct {
     [IMAP_FETCH_RFC822_HEADER] = { VAULT_WITH_LOCATOR, 0, true,  NULL, NULL },
     [IMAP_FETCH_RFC822_TEXT]   = { VAULT_WITH_LOCATOR, 0, true,  NULL, NULL },
     [IMAP_FETCH_SECTION]       = { VAULT_WITH_LOCATOR, 0, true,  NULL, NULL },
+    [IMAP_FETCH_MODSEQ]        = { 0,                  0, false, write_modseq, NULL },
 };
 // clang-format on
 
@@ -138,11 +145,15 @@ static bool is_octets(const struct imap_fetch_item *item)
 void serve_prepare_fetch(struct serve_fetch *fetch)
 {
     bool has_uid = false;
+    bool has_modseq = false;
+    bool has_flags = false;
 
     for (size_t i = 0; i < fetch->item_count; i++) {
         const struct imap_fetch_item *item = &fetch->items[i];
 
         has_uid = has_uid || item->kind == IMAP_FETCH_UID;
+        has_modseq = has_modseq || item->kind == IMAP_FETCH_MODSEQ;
+        has_flags = has_flags || item->kind == IMAP_FETCH_FLAGS;
         fetch->columns |= items[item->kind].columns;
         fetch->index_needs |= items[item->kind].index;
         fetch->has_content = fetch->has_content || items[item->kind].is_content;
@@ -158,6 +169,8 @@ void serve_prepare_fetch(struct serve_fetch *fetch)
     }
     fetch->has_octets = fetch->has_octets || (fetch->index_needs & SERVE_NEEDS_TREE) != 0;
     fetch->adds_uid = fetch->adds_uid && !has_uid;
+    fetch->adds_modseq =
+        !has_modseq && (fetch->has_changed_since || (has_flags && fetch->session->has_condstore));
     fetch->parts = arena_new_array(fetch->session->command, struct serve_part, fetch->item_count);
     fetch->header = buf_create(HEADER_MAX_BYTES);
 }
@@ -491,6 +504,10 @@ bool serve_write_message(struct serve_fetch *fetch, const struct vault_placement
         if (is_octets(&fetch->items[i]) ? !write_content(fetch, i, row)
                                         : !items[fetch->items[i].kind].write(fetch, row))
             return false;
+    }
+    if (fetch->adds_modseq) {
+        buf_text(&session->out, gap);
+        serve_write_modseq(session, row);
     }
     buf_text(&session->out, ")\r\n");
     return serve_push(session);

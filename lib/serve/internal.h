@@ -182,6 +182,7 @@ struct serve_session {
     struct deadline login_deadline;   /* until logged in */
     struct deadline command_deadline; /* of the command that has begun; never: none has */
     unsigned bad_count, login_tries;
+    bool has_condstore; /* told with each FLAGS from now on: MODSEQ (RFC 7162 §3.1) */
     enum serve_awaits awaits;
     char pending_tag[IMAP_TAG_BYTES + 1]; /* of the command whose line is awaited */
     struct deadline idle_end;   /* of IDLE; the client's own octets move it, news do not */
@@ -367,6 +368,8 @@ MUST_USE bool serve_keep_changed(struct serve_session *session, uint64_t since,
                                  struct err *err);
 /* "(\Seen $Forwarded)": flags of a message as they are shown, README 5. */
 void serve_write_flags(struct serve_session *session, const struct vault_placement *placement);
+/* "MODSEQ (17)" */
+void serve_write_modseq(struct serve_session *session, const struct vault_placement *placement);
 void serve_write_known_flags(struct serve_session *session); /* "* FLAGS (…)" CRLF */
 /* The set as ascending UID ranges within the view. ERR_SYNTAX: a sequence number over EXISTS. */
 MUST_USE bool serve_resolve_uids(struct serve_session *session, const struct imap_sequence_set *set,
@@ -398,7 +401,10 @@ struct serve_fetch {
     struct serve_session *session;
     const struct imap_fetch_item *items;
     size_t item_count;
-    bool adds_uid;            /* UID FETCH gives UIDs also when nobody asks */
+    bool adds_uid;          /* UID FETCH gives UIDs also when nobody asks */
+    bool adds_modseq;       /* with FLAGS and CHANGEDSINCE, once CONDSTORE is enabled */
+    bool has_changed_since; /* only rows with a greater MODSEQ */
+    uint64_t changed_since;
     struct serve_part *parts; /* what each item comes to, for the message at hand */
     struct buf header;     /* of the message at hand or of a part, when fields are chosen from it */
     uint64_t kept_offset;  /* of what is in it */
@@ -426,6 +432,13 @@ MUST_USE bool serve_prepare_message(struct serve_fetch *fetch, const struct vaul
 MUST_USE bool serve_write_message(struct serve_fetch *fetch, const struct vault_placement *row);
 /* Which content is asked for, in our words: "BODY[] HEADER". */
 void serve_write_content_words(const struct serve_fetch *fetch, struct buf *buf);
+
+/* condstore.c. ERR_SYNTAX: a parameter that is not offered. Both may enable CONDSTORE. */
+MUST_USE bool serve_read_select_params(struct serve_session *session,
+                                       const struct imap_mailbox_args *args, struct err *err);
+MUST_USE bool serve_read_fetch_params(struct serve_session *session,
+                                      const struct imap_fetch_args *args, struct serve_fetch *out,
+                                      struct err *err);
 
 /* do_status.c: "(MESSAGES 3 …)". */
 void serve_write_status(struct serve_session *session, uint32_t items,

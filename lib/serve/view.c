@@ -101,6 +101,13 @@ void serve_write_flags(struct serve_session *session, const struct vault_placeme
                      });
 }
 
+void serve_write_modseq(struct serve_session *session, const struct vault_placement *placement)
+{
+    buf_text(&session->out, "MODSEQ (");
+    buf_u64(&session->out, placement->modseq);
+    buf_byte(&session->out, ')');
+}
+
 void serve_write_known_flags(struct serve_session *session)
 {
     const struct vault_mailbox *mailbox = &session->view->mailbox;
@@ -164,6 +171,10 @@ static bool write_changed(struct serve_session *session, const struct vault_plac
         buf_u64(&session->out, row->uid);
         buf_text(&session->out, " FLAGS ");
         serve_write_flags(session, row);
+        if (session->has_condstore) {
+            buf_byte(&session->out, ' ');
+            serve_write_modseq(session, row);
+        }
         buf_text(&session->out, ")\r\n");
         if (!serve_push(session))
             return false;

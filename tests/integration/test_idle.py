@@ -86,6 +86,24 @@ def test_what_came_without_a_hint_appears_with_the_next_look(served):
     wire.close()
 
 
+def test_changed_since_gives_what_was_touched_and_what_is_new(served):
+    wire = served.login()
+    _, said = wire.command("EXAMINE Accounts/alice/INBOX (CONDSTORE)")
+    modseq = int(re.search(rb"HIGHESTMODSEQ (\d+)", b"".join(said))[1])
+    assert wire.command(f"UID FETCH 1:* (FLAGS) (CHANGEDSINCE {modseq})")[1] == []
+    served.dovecot.deliver("alice", next(mail.generate(1, seed=31)))
+    file = sorted((served.dovecot.maildir("alice") / "cur").glob("*:2,*S"))[0]
+    file.rename(file.with_name(file.name + "R"))
+    served.holdfast.run("sync")
+    assert wire.command("NOOP")[1]
+    _, units = wire.command(f"UID FETCH 1:* (UID ENVELOPE) (CHANGEDSINCE {modseq})")
+    want = served.holdfast.sql("SELECT uid, modseq FROM placement WHERE modseq > %s ORDER BY uid", modseq)
+    assert len(want) == 2
+    assert [(int(re.search(rb"UID (\d+)", unit)[1]), int(re.search(rb"MODSEQ \((\d+)\)", unit)[1]))
+            for unit in units] == want
+    wire.close()
+
+
 def test_idle_hears_again_after_the_database_connections_were_lost(served):
     wire = served.open()
     assert idle(wire) == []

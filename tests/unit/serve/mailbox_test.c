@@ -36,6 +36,7 @@ static const char opened[] =
     "* OK [UNSEEN 2] First unseen\r\n"
     "* OK [UIDVALIDITY 77] UIDs valid\r\n"
     "* OK [UIDNEXT 31] Predicted next UID\r\n"
+    "* OK [HIGHESTMODSEQ 1] Highest\r\n"
     "t OK [READ-ONLY] Done\r\n";
 
 /* ---- SELECT ------------------------------------------------------------------------------------- */
@@ -69,7 +70,7 @@ TEST(a_failed_select_leaves_nothing_selected)
     begin(NULL);
     CHECK_HAS(ask("SELECT nowhere"), "t NO [NONEXISTENT]");
     CHECK_HAS(ask("FETCH 1 FLAGS"), "t BAD");
-    CHECK_HAS(ask("EXAMINE Accounts/alice/INBOX (CONDSTORE)"), "t BAD");
+    CHECK_HAS(ask("EXAMINE Accounts/alice/INBOX (QRESYNC (77 5))"), "t BAD");
     done();
 }
 

@@ -171,8 +171,8 @@ TEST(a_parked_tls_session_is_small)
         hear(streams[i], "* OK ");
         say(streams[i], "a LOGIN auditor secret\r\nb EXAMINE Accounts/alice/INBOX\r\n");
         hear(streams[i], "a OK");
-        for (int line = 0; line < 8; line++)
-            hear(streams[i], line == 7 ? "b OK" : "* ");
+        for (int line = 0; line < 9; line++)
+            hear(streams[i], line == 8 ? "b OK" : "* ");
         if (i == 99) {
             CHECK(fake_wait_parked(server, i + 1));
             before = resident_bytes(); /* libraries and threads are warm */
