@@ -214,8 +214,10 @@ $(B)/fuzz/$1_fuzz: $(call objects,tests/fuzz/$1_fuzz.c) \
 endef
 $(foreach f,$(FUZZ_ALL),$(eval $(call fuzz_rules,$f)))
 
-# What lib/mime makes of a message, for the comparison with a server.
+# What lib/mime makes of a message, and lib/text finds in it, for the comparison with a server.
 $(B)/tests/mime_dump: $(call objects,tests/harness/mime_dump.c) $(call archives,imap)
+	$(call link)
+$(B)/tests/text_find: $(call objects,tests/harness/text_find.c) $(call archives,text)
 	$(call link)
 
 -include $(wildcard $(B)/obj/*/*/*.d $(B)/obj/*/*/*/*.d $(B)/obj/*/*.d)
@@ -265,13 +267,13 @@ test-replay: $(REPLAYS) ## every fuzz target over its stored corpus
 export UBSAN_OPTIONS ?= print_stacktrace=1
 PYTEST = HOLDFAST_BIN=$(abspath $(B)/bin) HOLDFAST_RELEASE_BIN=$(abspath $(BUILD)/release/bin) \
          HOLDFAST_VARIANT=$(VARIANT) HOLDFAST_MIME_DUMP=$(abspath $(B)/tests/mime_dump) \
-         PYTHONDONTWRITEBYTECODE=1 \
+         HOLDFAST_TEXT_FIND=$(abspath $(B)/tests/text_find) PYTHONDONTWRITEBYTECODE=1 \
          $(PYTHON) -m pytest -p no:cacheprovider -ra $(if $(SLOW),,-m "not slow") \
          $(if $(T),,$(BESIDE)) $(if $(K),-k "$(K)") $(PYTEST_ARGS)
 # A whole run takes files side by side: they mostly wait.
 BESIDE = -n $(or $(TEST_JOBS),3) --dist loadfile
 
-test-integration: bin $(B)/tests/mime_dump ## against PostgreSQL and Dovecot; K=expression T=file SLOW=1 choose
+test-integration: bin $(B)/tests/mime_dump $(B)/tests/text_find ## against PostgreSQL and Dovecot; K=expression T=file SLOW=1 choose
 	$(Q)$(PYTEST) $(if $(T),$(if $(wildcard $(T)),$(T),tests/integration/$(T)),tests/integration)
 
 faults: bin ## kill, cut and starve it, then check what it kept

@@ -30,7 +30,8 @@ enum {
 /* The part whose octets are being read, if it is text. */
 struct reading {
     const struct mime_part *part; /* NULL: none */
-    bool is_first;                /* nothing was given to the sinks yet */
+    enum text_kind kind;
+    bool is_first; /* nothing was given to the sinks yet */
     bool is_html;
     struct mime_transfer_decoder transfer;
     struct mime_charset_decoder *charset; /* owned */
@@ -217,6 +218,7 @@ static void begin_text(struct text_extractor *x, const struct mime_part *part)
         x->notes |= TEXT_NOTE_TRANSFER_UNKNOWN;
     x->reading = (struct reading){
         .part = part,
+        .kind = part->is_multipart || part->is_opaque ? TEXT_KIND_AROUND : TEXT_KIND_BODY,
         .is_first = true,
         .is_html = mime_part_is(part, BYTES("text"), BYTES("html")),
         .transfer = mime_start_transfer(transfer),
@@ -248,7 +250,7 @@ static void take_decoded(struct text_extractor *x, struct bytes text, bool is_la
     if (is_last)
         text_finish_fold(&reading->folder, &x->folded);
     if (x->folded.len > 0 || (is_last && !reading->is_first)) {
-        give_text(x, TEXT_KIND_BODY, buf_bytes(&x->folded), reading->is_first, is_last);
+        give_text(x, reading->kind, buf_bytes(&x->folded), reading->is_first, is_last);
         reading->is_first = false;
     }
     if (!reading->is_html || x->rendered.has_failed)

@@ -35,10 +35,11 @@ enum text_kind {
     TEXT_KIND_BODY = 3,        /* a text part, decoded; of HTML its source */
     TEXT_KIND_RENDERED = 4,    /* an HTML part as it is read */
     TEXT_KIND_NAME = 5,        /* the file name of a part */
+    TEXT_KIND_AROUND = 6,      /* of a multipart: what stands around its parts, or has no parts */
 };
 enum {
     TEXT_KIND_MIN = TEXT_KIND_HEADER,
-    TEXT_KIND_MAX = TEXT_KIND_NAME
+    TEXT_KIND_MAX = TEXT_KIND_AROUND
 };
 
 struct text_record_piece {

@@ -74,13 +74,13 @@ TEST(a_message_without_text_has_only_its_header)
 TEST(parts_give_their_fields_names_and_texts_in_order)
 {
     check(MULTIPART,
-          "1content-type: multipart/mixed; boundary=b|3preamble|"
+          "1content-type: multipart/mixed; boundary=b|6preamble|"
           "2content-type: text/plain; charset=iso-8859-1|"
           "2content-transfer-encoding: quoted-printable|3stra\xc3\x9f"
           "en|"
           "2content-type: application/pdf; name=a.pdf|"
           "2content-disposition: attachment; filename*=utf-8''%c3%84.pdf|5a\xcc\x88.pdf|5a.pdf|"
-          "2content-type: message/rfc822|2subject: inner|3inner body|3epilogue|",
+          "2content-type: message/rfc822|2subject: inner|3inner body|6epilogue|",
           0);
 }
 

@@ -45,7 +45,7 @@ TEST(what_is_no_record_is_corrupt)
     CHECK(!text_next_piece(&rest, &piece));
     CHECK_EQ_U64(rest.len, 4);
     check_corrupt("\3cut", 4);
-    check_corrupt("\6x\0", 3);
+    check_corrupt("\7x\0", 3);
     check_corrupt("\0", 1);
     check_corrupt("\3a\2b\0", 5);
     check_corrupt("\3a\xff\0", 4);
