@@ -10,6 +10,12 @@ enum {
     TEXT_MAX_BYTES = 4096, /* RFC 2047 §2 permits 75 octets in all; how far an end is looked for */
 };
 
+/* The LF of a line end, or its CR; also a CR at the very end. Any other CR is an ordinary octet. */
+static bool is_line_end(struct bytes in)
+{
+    return in.ptr[0] == '\n' || (in.ptr[0] == '\r' && (in.len == 1 || in.ptr[1] == '\n'));
+}
+
 /* "=?" charset ["*" language] "?" encoding "?" text "?=" */
 struct word {
     struct bytes charset;
@@ -122,7 +128,7 @@ void mime_decode_words(struct bytes value, struct buf *out)
         bool is_word = value.ptr[0] == '=' && scan_word(&value, &word);
 
         if (!is_word) {
-            if (value.ptr[0] != '\r' && value.ptr[0] != '\n')
+            if (!is_line_end(value))
                 buf_byte(&plain, value.ptr[0]);
             value = bytes_slice(value, 1, SIZE_MAX);
             continue;

@@ -5,11 +5,14 @@
  *
  * Standard input is commands, each a line and octets behind it:
  *     message SIZE             takes a message; nothing is answered
- *     record NUMBER 0          answers "SIZE", LF, the record's octets, LF
+ *     record NUMBER            answers "SIZE", LF, the record's octets, LF
+ *     strange                  answers a line of message numbers: those with a Content-Type that is
+ *                              none, or an unknown transfer encoding
  *     search KEY FIELD SIZE    needle; answers a line of message numbers, those that match; KEY is
  *                              TEXT, BODY, HEADER, SUBJECT, FROM, TO, CC or BCC
  */
 #include "mime/summary.h"
+#include "mime/transfer.h"
 #include "text/extract.h"
 #include "text/fold.h"
 #include "text/match.h"
@@ -28,6 +31,7 @@ struct message {
     struct bytes octets;
     struct bytes record;
     bool is_whole;
+    bool is_strange;
     struct bytes columns[ARRAY_LEN(column_names)]; /* ptr NULL: no such field */
 };
 
@@ -86,8 +90,22 @@ static void fill_columns(struct message *message, const struct mime_part *root)
     arena_free(&arena);
 }
 
+static bool is_strange(const struct mime_part *part)
+{
+    for (; part != NULL; part = mime_next_part(part)) {
+        bool is_known;
+
+        (void)mime_transfer_of(part->content.encoding, &is_known);
+        if (!is_known || (part->content.type != NULL && part->content.type->len == 0) ||
+            (part->content.type != NULL && part->content.subtype.len == 0))
+            return true;
+    }
+    return false;
+}
+
 static void take_message(size_t size)
 {
+    struct mime_part *root;
     struct text_record_writer *writer = text_create_record();
     struct text_sink sink = text_record_sink(writer);
     struct message *message = &messages[message_count++];
@@ -98,7 +116,9 @@ static void take_message(size_t size)
     message->octets = read_octets(size);
     text_begin(extractor, &sink, 1);
     text_feed(extractor, message->octets);
-    fill_columns(message, text_end(extractor));
+    root = text_end(extractor);
+    fill_columns(message, root);
+    message->is_strange = is_strange(root);
     message->is_whole = text_record(writer, &record);
     if (message->is_whole)
         message->record = copy(record);
@@ -168,6 +188,14 @@ static void print_record(size_t number)
     putchar('\n');
 }
 
+static void print_strange(void)
+{
+    for (size_t i = 0; i < message_count; i++)
+        if (messages[i].is_strange)
+            printf(" %zu", i + 1);
+    putchar('\n');
+}
+
 int main(void)
 {
     char line[4096], key[64], field[2048];
@@ -179,6 +207,8 @@ int main(void)
             take_message(size);
         } else if (sscanf(line, "record %zu", &size) == 1) {
             print_record(size);
+        } else if (strcmp(line, "strange\n") == 0) {
+            print_strange();
         } else if (sscanf(line, "search %63s %2047s %zu", key, field, &size) == 3) {
             struct bytes needle = read_octets(size);
 
