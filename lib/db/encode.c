@@ -11,6 +11,7 @@
 
 #include <endian.h>
 #include <limits.h>
+#include <stdlib.h>
 
 /* 1970-01-01 to 2000-01-01. */
 #define EPOCH_DAYS INT64_C(10957)
@@ -169,60 +170,107 @@ static void put_array(uint8_t *at, const struct db_value *array)
     }
 }
 
-/* How much of scratch the value needs, and in *size how long it is on the wire. */
-static bool measure(const struct db_value *value, size_t *size, size_t *scratch)
+/* How long the value is on the wire. */
+static bool measure(const struct db_value *value, size_t *size)
 {
-    *scratch = 0;
-    if (value->type == DB_TYPE_NULL) {
-        *size = 0;
-    } else if (value->is_array) {
+    *size = 0;
+    if (value->type == DB_TYPE_NULL)
+        return true;
+    if (value->is_array) {
         assert(value->count == 0 || value->items != NULL);
-        if (!measure_array(value, size))
-            return false;
-        *scratch = *size;
-    } else if (is_of_octets(value)) {
-        *size = value->octets.len;
-    } else {
-        *size = *scratch = types[value->type].wire_bytes;
+        return measure_array(value, size) && *size <= ENCODED_MAX_BYTES;
     }
+    *size = is_of_octets(value) ? value->octets.len : types[value->type].wire_bytes;
     return *size <= ENCODED_MAX_BYTES;
 }
 
-bool db_encode(struct db_args args, struct buf *scratch, struct db_encoded *out, struct err *err)
+/* Octets are sent from where they are. */
+static bool needs_scratch(const struct db_value *value)
 {
-    size_t needs[DB_ARGS_MAX], sizes[DB_ARGS_MAX], total = 0;
-    uint8_t *at;
+    return value->type != DB_TYPE_NULL && (value->is_array || !is_of_octets(value));
+}
 
-    assert(args.count <= DB_ARGS_MAX);
+/* Arrays for so many values, on the heap beyond DB_ARGS_MAX. */
+static bool make_room(struct db_encoded *out, size_t count, struct err *err)
+{
     out->bytes = 0;
-    for (size_t i = 0; i < args.count; i++) {
-        if (!measure(&args.values[i], &sizes[i], &needs[i]) ||
-            out->bytes + sizes[i] > ENCODED_MAX_BYTES)
-            return err_fail(err, ERR_LIMIT, "parameters over %zu bytes", ENCODED_MAX_BYTES);
-        out->bytes += sizes[i];
-        total += needs[i];
-    }
-    buf_reset(scratch, 256u << 10);
-    at = buf_reserve(scratch, total + 1);
-    if (at == NULL)
-        return err_fail(err, ERR_SYSTEM, "no memory for parameters of %zu bytes", total);
+    out->many = NULL;
+    out->types = out->few.types;
+    out->values = out->few.values;
+    out->lengths = out->few.lengths;
+    out->formats = out->few.formats;
+    if (count <= DB_ARGS_MAX)
+        return true;
+    if (count > DB_ASSEMBLED_ARGS_MAX)
+        return err_fail(err, ERR_LIMIT, "more than %d parameters", DB_ASSEMBLED_ARGS_MAX);
+    out->many = calloc(count, sizeof(char *) + sizeof(Oid) + 2 * sizeof(int));
+    if (out->many == NULL)
+        return err_fail(err, ERR_SYSTEM, "no memory for %zu parameters", count);
+    out->values = out->many; /* first, for its alignment */
+    out->types = (Oid *)(out->values + count);
+    out->lengths = (int *)(out->types + count);
+    out->formats = out->lengths + count;
+    return true;
+}
 
+void db_free_encoded(struct db_encoded *encoded)
+{
+    free(encoded->many);
+    encoded->many = NULL;
+}
+
+/* Sets the lengths; *total is what scratch must hold. */
+static bool measure_all(struct db_args args, struct db_encoded *out, size_t *total, struct err *err)
+{
+    for (size_t i = 0; i < args.count; i++) {
+        size_t size;
+
+        if (!measure(&args.values[i], &size) || out->bytes + size > ENCODED_MAX_BYTES)
+            return err_fail(err, ERR_LIMIT, "parameters over %zu bytes", ENCODED_MAX_BYTES);
+        out->lengths[i] = (int)size;
+        out->bytes += size;
+        *total += needs_scratch(&args.values[i]) ? size : 0;
+    }
+    return true;
+}
+
+static void put_all(struct db_args args, uint8_t *at, struct db_encoded *out)
+{
     for (size_t i = 0; i < args.count; i++) {
         const struct db_value *value = &args.values[i];
 
         out->types[i] = db_oid(value->type, value->is_array);
         out->formats[i] = 1;
-        out->lengths[i] = (int)sizes[i];
         out->values[i] = (const char *)at;
         if (value->type == DB_TYPE_NULL)
             out->values[i] = NULL;
         else if (value->is_array)
             put_array(at, value);
         else if (is_of_octets(value))
-            out->values[i] = sizes[i] > 0 ? (const char *)value->octets.ptr : "";
+            out->values[i] = out->lengths[i] > 0 ? (const char *)value->octets.ptr : "";
         else
             (void)put_number(at, value->type, value->number);
-        at += needs[i];
+        at += needs_scratch(value) ? (size_t)out->lengths[i] : 0;
     }
+}
+
+bool db_encode(struct db_args args, struct buf *scratch, struct db_encoded *out, struct err *err)
+{
+    size_t total = 0;
+    uint8_t *at;
+
+    if (!make_room(out, args.count, err))
+        return false;
+    if (!measure_all(args, out, &total, err)) {
+        db_free_encoded(out);
+        return false;
+    }
+    buf_reset(scratch, 256u << 10);
+    at = buf_reserve(scratch, total + 1);
+    if (at == NULL) {
+        db_free_encoded(out);
+        return err_fail(err, ERR_SYSTEM, "no memory for parameters of %zu bytes", total);
+    }
+    put_all(args, at, out);
     return true;
 }

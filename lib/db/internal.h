@@ -107,20 +107,31 @@ bool db_fail_lost(struct db *db, const char *what, struct err *err);
 /* ---- parameters (encode.c) and results (result.c) ------------------------------------------ */
 
 enum {
-    DB_ARGS_MAX = 64
+    DB_ARGS_MAX = 64,              /* of a statement by name */
+    DB_ASSEMBLED_ARGS_MAX = 65535, /* what the protocol can count */
 };
 
+/* Not to be moved: the pointers may be into `few`. */
 struct db_encoded {
-    Oid types[DB_ARGS_MAX];
-    const char *values[DB_ARGS_MAX];
-    int lengths[DB_ARGS_MAX];
-    int formats[DB_ARGS_MAX];
+    Oid *types;
+    const char **values;
+    int *lengths;
+    int *formats;
     size_t bytes; /* of all values */
+    struct {
+        Oid types[DB_ARGS_MAX];
+        const char *values[DB_ARGS_MAX];
+        int lengths[DB_ARGS_MAX];
+        int formats[DB_ARGS_MAX];
+    } few;
+    void *many; /* owned: room for more than that */
 };
+void db_free_encoded(struct db_encoded *encoded);
 
 Oid db_oid(enum db_type type, bool is_array);
 
-/* Values point into scratch or at the caller's octets. ERR_LIMIT: over 256 MiB in all. */
+/* Values point into scratch or at the caller's octets. ERR_LIMIT: over 256 MiB in all, or over
+ * DB_ASSEMBLED_ARGS_MAX. */
 MUST_USE bool db_encode(struct db_args args, struct buf *scratch, struct db_encoded *out,
                         struct err *err);
 

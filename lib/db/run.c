@@ -160,7 +160,7 @@ bool db_send(struct db *db, enum db_statement statement, struct db_args args, si
 
 bool db_send_assembled(struct db *db, const char *sql, struct db_args args, struct err *err)
 {
-    struct db_encoded encoded;
+    CLEANUP(db_free_encoded) struct db_encoded encoded = { 0 };
 
     if (!db_encode(args, &db->scratch, &encoded, err))
         return err_wrap(err, "assembled statement");

@@ -136,7 +136,7 @@ def squeeze(text):
 def fields_of(header):
     """(name, raw value) of each field."""
     found = []
-    for line in header.splitlines(keepends=True):
+    for line in re.findall(rb"[^\n]*\n|[^\n]+", header):  # a lone CR ends no line
         if line[:1] in b" \t" and found:
             found[-1][1].append(line)
         elif b":" in line:
@@ -178,7 +178,7 @@ class Message:
         self.names = []
         self.between = []   # in front of and behind the parts of a multipart
         self.part_headers = []
-        self.is_odd_mime = False
+        self.is_odd_mime = bool(re.search(rb"\r(?!\n)|;\s*;", octets))
         try:
             root = email.message_from_bytes(octets, policy=email.policy.compat32)
         except Exception:  # the package itself fails on some mail
@@ -202,6 +202,8 @@ class Message:
                 self.names.append(fold(decode_words(name.encode("utf-8", "replace"))[0]))
             except Exception:
                 self.is_odd_mime = True
+        if kind.startswith("message/") and kind != "message/rfc822":
+            self.is_odd_mime = True  # the package takes it apart
         if part.is_multipart():
             self.between += [fold(text) for text in (part.preamble, part.epilogue) if text]
         if part.is_multipart() or not kind.startswith("text/"):
@@ -284,6 +286,9 @@ class Message:
         plain = re.fullmatch(r"[\w.@+=-]*(?: [\w.@+=-]+)*", needle) is not None
         source = ", ".join(values)
         is_simple = not re.search(r'[()":;\\]', source)
+        # An address without a domain is given one that says so, by Dovecot and so by us.
+        if not found and needle in "missing_domain missing_mailbox syntax_error":
+            return False, True
         return (found, found) if plain and is_simple else (False, True)
 
     def sent(self, key, day):

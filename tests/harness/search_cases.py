@@ -312,7 +312,7 @@ def write(tree, charset):
     words = [kind.encode()]
     for argument in arguments:
         if isinstance(argument, datetime.date):
-            words.append(f"{argument.day}-{MONTHS[argument.month - 1]}-{argument.year}".encode())
+            words.append(f"{argument.day}-{MONTHS[argument.month - 1]}-{argument.year:04d}".encode())
         elif isinstance(argument, int):
             words.append(str(argument).encode())
         elif kind in ("KEYWORD", "UNKEYWORD"):

@@ -170,6 +170,19 @@ def test_unknown_charsets_and_texts_that_are_not_of_theirs_are_refused(generated
     assert b" OK " in wire.command("NOOP")[0]
 
 
+def test_as_many_keys_as_a_command_may_have_are_answered(generated):
+    for query, count in (("SUBJECT a " * 990, None), ("BODY a FROM e SENTSINCE 1-Jan-1999 " * 330, None),
+                         ("NOT SUBJECT zyxnever " * 490, 150), ("OR SEEN " * 60 + "UNSEEN", 150),
+                         ("NOT OR SUBJECT zyxnever " * 30 + "FLAGGED " + "ANSWERED " * 800, None)):
+        ours, _ = generated.ask(generated.archive, query.strip().encode())
+        theirs, _ = generated.ask(generated.source, query.strip().encode())
+        assert ours == theirs, query[:40]
+        assert count is None or len(ours) == count
+    tagged, _ = generated.archive.command("SEARCH " + "SUBJECT a " * 1001)
+    assert b" OK " not in tagged
+    assert b" OK " in generated.archive.command("NOOP")[0]
+
+
 def test_what_cannot_be_searched_is_told_and_recorded(generated):
     wire = Wire("localhost", generated.holdfast.tls_port, generated.holdfast.tls_context())
     wire.command("LOGIN auditor audit-password")

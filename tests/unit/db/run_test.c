@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/buf.h"
 #include "db/db.h"
 #include "db/test_server.h"
+
+#include <stdlib.h>
 
 static struct db *owner_with_table(void)
 {
@@ -42,6 +45,49 @@ static void terminate(struct db *victim)
         !db_run_assembled(other, "SELECT pg_terminate_backend($1, 5000)",
                           DB_ARGS(DB_I32(db_i32(pid, 0, 0))), &done, &err))
         test_fail(__FILE__, __LINE__, "%s", err.text);
+}
+
+/* Runs "SELECT $1 + $2 + … " over so many parameters. */
+static bool run_many(struct db *db, size_t count, int64_t *sum, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *result = NULL;
+    struct db_value *values = calloc(count, sizeof *values);
+    struct buf sql = buf_create(1 << 20);
+    bool is_ok;
+
+    buf_text(&sql, "SELECT (0");
+    for (size_t i = 0; i < count; i++) {
+        values[i] = i % 2 == 0 ? DB_I64(i) : DB_TEXT(BYTES("a text"));
+        if (i % 2 == 0 && i < 2000) {
+            buf_text(&sql, " + $");
+            buf_u64(&sql, i + 1);
+        }
+    }
+    buf_text(&sql, ")::bigint");
+    buf_byte(&sql, 0);
+    is_ok = db_run_assembled(db, (const char *)sql.ptr, (struct db_args){ values, count }, &result,
+                             err);
+    if (is_ok)
+        *sum = db_i64(result, 0, 0);
+    buf_free(&sql);
+    free(values);
+    return is_ok;
+}
+
+TEST(an_assembled_statement_has_as_many_parameters_as_the_protocol_counts)
+{
+    CLEANUP(db_close) struct db *db = test_db(DB_ROLE_READER);
+    struct err err = { 0 };
+    int64_t sum = 0;
+
+    if (db == NULL)
+        return;
+    CHECK(run_many(db, 64, &sum, &err) && sum == 31 * 32);
+    CHECK(run_many(db, 65, &sum, &err) && sum == 32 * 33);
+    CHECK(run_many(db, 2000, &sum, &err) && sum == 999 * 1000);
+    CHECK(run_many(db, 65535, &sum, &err) && sum == 999 * 1000);
+    CHECK(!run_many(db, 65536, &sum, &err));
+    CHECK_EQ_U64(err.code, ERR_LIMIT);
 }
 
 TEST(a_connection_has_our_search_path_time_zone_and_isolation)
