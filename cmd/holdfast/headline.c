@@ -113,7 +113,8 @@ static bool make_envelope(struct vault_reader *reader, const struct vault_placem
 bool cli_read_headline(struct vault_reader *reader, const struct vault_placement *placement,
                        struct arena *arena, struct cli_headline *out, struct err *err)
 {
-    struct bytes stored = placement->index.envelope;
+    bool has_index = placement->index.parser_version == MIME_PARSER_VERSION;
+    struct bytes stored = has_index ? placement->index.envelope : bytes_of(NULL, 0);
     struct imap_envelope envelope;
 
     *out = (struct cli_headline){ .is_damaged = false };

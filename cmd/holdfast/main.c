@@ -85,11 +85,13 @@ static const struct cli_command commands[] = {
       "  --limit N                print so many hits, or \"all\" (100); all are counted\n"
       "  --json                   one object, with its hits\n",
       cmd_search },
-    { NULL, "show", "ID [--raw]", "one message",
-      "ID is the SHA-256 of the message in hex (8 digits or more of its front), or\n"
-      "ACCOUNT/PATH;UID=N. The octets go to standard output, after a few lines about the message and\n"
-      "made harmless for a terminal.\n"
-      "  --raw                  the octets alone, exactly\n", cmd_show },
+    { NULL, "show", "ID [--raw | --headers | --json]", "one message",
+      "ID is ACCOUNT/PATH;UID=N, the SHA-256 of the message in hex (8 digits or more of its front), or\n"
+      "its Message-ID. Header and text are decoded and made harmless for a terminal; HTML is shown as\n"
+      "its text, and nothing in it is fetched. `holdfast search` prints IDs.\n"
+      "  --raw                  its octets alone, exactly\n"
+      "  --headers              its header, line by line, not decoded\n"
+      "  --json                 one object: places, flags, headers, parts, text\n", cmd_show },
     { NULL, "export", "QUERY -o FILE [options]", "write mail as evidence: a signed .tar.zst",
       "QUERY says which messages; \"\": all.\n"
       "  -o, --output FILE      where to; FILE.sha256 and FILE.sig are written beside it\n"

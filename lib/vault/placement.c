@@ -302,3 +302,24 @@ bool vault_find_hash(struct vault_reader *reader, struct bytes hex, size_t limit
     *count = db_rows(result);
     return true;
 }
+
+bool vault_read_notes(struct vault_reader *reader, int64_t account_id, int64_t message_id,
+                      struct arena *arena, struct vault_message_notes *out, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *rows = NULL;
+    struct vault_message_notes notes = { .is_parsed = false };
+
+    if (!vault_run_queries(reader,
+                           &(struct vault_query){ DB_VAULT_MESSAGE_NOTES,
+                                                  DB_ARGS(DB_I64(account_id), DB_I64(message_id)) },
+                           1, &rows, err))
+        return false;
+    if (db_rows(rows) > 0) {
+        notes.is_parsed = true;
+        notes.text_notes = (uint32_t)db_i32(rows, 0, 1);
+        if (!vault_copy_column(rows, 0, 0, arena, &notes.names, err))
+            return false;
+    }
+    *out = notes;
+    return true;
+}

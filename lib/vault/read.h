@@ -225,6 +225,16 @@ MUST_USE bool vault_find_changed(struct vault_reader *reader, int64_t account_id
                                  const struct vault_uid_range **out, size_t *count,
                                  struct err *err);
 
+/* What was noted of a message when its index was made. */
+struct vault_message_notes {
+    bool is_parsed;      /* there is an index, of whatever parser */
+    struct bytes names;  /* JSON, an array of names */
+    uint32_t text_notes; /* TEXT_NOTE_* (text/extract.h): what of it cannot be searched */
+};
+MUST_USE bool vault_read_notes(struct vault_reader *reader, int64_t account_id, int64_t message_id,
+                               struct arena *arena, struct vault_message_notes *out,
+                               struct err *err);
+
 /* A placement found by the hash of its octets. */
 struct vault_found {
     int64_t account_id;

@@ -223,3 +223,61 @@ def test_a_search_is_one_audit_row_with_its_query(archive):
         "SELECT process, detail FROM audit_event WHERE event = 'search' ORDER BY event_id DESC LIMIT 1")
     assert process == "holdfast_reader" and detail["query"] == "is:flagged after:1999"
     assert detail["query_sha256"] == hashlib.sha256(b"is:flagged after:1999").hexdigest()
+
+
+# ---- show -------------------------------------------------------------------------------------------------
+
+
+def place_of(archive, subject):
+    hits = archive.holdfast.json("search", "*", "--limit", "all")["hits"]
+    hit = next(hit for hit in hits if hit["subject"] == subject)
+    return f"{hit['account']}/{hit['mailbox']};UID={hit['uid']}"
+
+
+def test_a_message_is_shown_decoded_with_its_parts(archive):
+    said = archive.holdfast.run("show", place_of(archive, "Übersicht 2001")).stdout
+    lines = [line.split() for line in said.splitlines()]
+    assert ["Subject:", "Übersicht", "2001"] in lines
+    assert ["From:", "Alice", "Example", "<alice@example.org>"] in lines
+    assert ["Flags:", "\\Seen", "\\Flagged"] in lines
+    assert [line for line in lines if line[:1] == ["1"]][0][1] == "text/plain"
+    assert ["2", "application/pdf", "12", "report.pdf"] in lines
+    assert "Die Zahlen für das dritte Quartal." in said and "JVBER" not in said
+
+
+def test_what_is_shown_cannot_steer_a_terminal(archive):
+    place = next(f"alice/INBOX;UID={hit['uid']}"
+                 for hit in archive.holdfast.json("search", "on:2002", "--account", "alice")["hits"])
+    for more in ((), ("--headers",)):
+        said = archive.holdfast.run("show", place, *more).stdout
+        assert "Mallory" in said and not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", said)
+    assert b"\x1b]0;owned" in archive.holdfast.run("show", place, "--raw", text=False).stdout
+
+
+def test_show_json_has_places_headers_parts_and_text(archive):
+    told = archive.holdfast.json("show", place_of(archive, "Übersicht 2001"))
+    octets = archive.octets("=?utf-8?q?=C3=9Cbersicht?= 2001")
+    assert told["sha256"] == hashlib.sha256(octets).hexdigest() and told["size"] == len(octets)
+    assert told["places"][0]["account"] == "alice" and told["flags"] == ["\\Seen", "\\Flagged"]
+    assert ["Subject", "Übersicht 2001"] in told["headers"]
+    assert [(part["section"], part["type"], part["name"], part["attachment"])
+            for part in told["parts"]] == [(None, "multipart/mixed", None, False),
+                                           ("1", "text/plain", None, False),
+                                           ("2", "application/pdf", "report.pdf", True)]
+    for part in told["parts"][1:]:
+        assert octets[part["offset"]:part["offset"] + part["bytes"]].strip() in octets
+    assert told["text"].strip() == "Die Zahlen für das dritte Quartal."
+
+
+def test_headers_alone_are_shown_as_they_stand(archive):
+    said = archive.holdfast.run("show", place_of(archive, "Übersicht 2001"), "--headers").stdout
+    assert "Subject: =?utf-8?q?=C3=9Cbersicht?= 2001\n" in said and "Quartal" not in said
+
+
+def test_an_id_that_names_nothing_is_told(archive):
+    for wanted in ("alice/INBOX;UID=999", "alice/Nowhere;UID=1", "0" * 64):
+        assert archive.holdfast.run("show", wanted, check=False).returncode == 1
+    for wanted in ("nonsense", "alice;UID=1", "alice/INBOX;UID=0", "abc"):
+        assert archive.holdfast.run("show", wanted, check=False).returncode == 2
+    done = archive.holdfast.run("show", "alice/INBOX;UID=1", "--raw", "--json", check=False)
+    assert done.returncode == 2 and "exclude" in done.stderr

@@ -189,6 +189,10 @@ SELECT p.uid, p.flags, p.internal_at, p.internal_zone, p.archived_at, p.gone_at,
  WHERE m.sha256 >= $1 AND m.sha256 <= $2
  ORDER BY m.account_id, p.mailbox_id, p.uid LIMIT $3;
 
+-- name: vault_message_notes
+-- args: account_id bigint, message_id bigint
+SELECT notes::text, text_notes FROM message_index WHERE account_id = $1 AND message_id = $2;
+
 -- Frames that hold raw octets first … last of runs, with their stored octets while in the spool.
 -- name: vault_frame_range
 -- args: account_id bigint, run_ids bigint[], firsts bigint[], lasts bigint[]
