@@ -16,6 +16,7 @@
 #include "mime/word.h"
 #include "text/html.h"
 #include "text/internal.h"
+#include "text/match.h"
 
 #include <stdlib.h>
 
@@ -42,7 +43,8 @@ struct reading {
 
 struct text_extractor {
     struct mime_parser *parser;
-    struct text_sink sinks[TEXT_SINKS_MAX];
+    struct text_matcher *pgp;                   /* finds ciphertext in plain text */
+    struct text_sink sinks[TEXT_SINKS_MAX + 1]; /* pgp is the last */
     size_t sink_count;
     uint32_t notes;
     bool is_used;
@@ -336,12 +338,25 @@ static void hear_end(void *context, const struct mime_part *part)
 
 /* ---- the extractor --------------------------------------------------------------------------------- */
 
+/* RFC 9580 §6.2.1; before PGP/MIME this was how mail was encrypted. */
+static struct text_matcher *create_pgp_matcher(void)
+{
+    struct text_matcher *matcher = NULL;
+    struct err err = { 0 };
+    bool is_made = text_create_matcher(TEXT_SCOPE_BODY, BYTES(""),
+                                       BYTES("-----BEGIN PGP MESSAGE-----"), &matcher, &err);
+
+    assert(is_made);
+    return matcher;
+}
+
 struct text_extractor *text_create_extractor(void)
 {
     struct text_extractor *x = calloc(1, sizeof *x);
 
     assert(x != NULL);
     x->parser = mime_create_parser();
+    x->pgp = create_pgp_matcher();
     mime_listen(x->parser,
                 &(struct mime_listener){
                     .context = x, .header = hear_header, .body = hear_body, .end = hear_end });
@@ -362,6 +377,7 @@ void text_free_extractor(struct text_extractor **extractor)
     if (x == NULL)
         return;
     mime_free_parser(&x->parser);
+    text_free_matcher(&x->pgp);
     mime_close_charset(&x->reading.charset);
     buf_free(&x->octets);
     buf_free(&x->decoded);
@@ -379,7 +395,9 @@ void text_begin(struct text_extractor *x, const struct text_sink *sinks, size_t 
     assert(count <= TEXT_SINKS_MAX);
     for (size_t i = 0; i < count; i++)
         x->sinks[i] = sinks[i];
-    x->sink_count = count;
+    x->sinks[count] = text_match_sink(x->pgp);
+    x->sink_count = count + 1;
+    text_reset_matcher(x->pgp);
     x->notes = 0;
     mime_close_charset(&x->reading.charset);
     x->reading.part = NULL;
@@ -402,6 +420,8 @@ struct mime_part *text_end(struct text_extractor *x)
         x->notes |= TEXT_NOTE_HEADER_CUT;
     if ((notes & (MIME_NOTE_NESTING_CUT | MIME_NOTE_PARTS_CUT)) != 0)
         x->notes |= TEXT_NOTE_PARTS_OPAQUE;
+    if (text_has_matched(x->pgp))
+        x->notes |= TEXT_NOTE_ENCRYPTED;
     return root;
 }
 

@@ -45,7 +45,7 @@ enum {
 
 /* What could not be searched, or was strange, as bits. */
 enum {
-    TEXT_NOTE_ENCRYPTED = 1 << 0,        /* a part is S/MIME or PGP ciphertext */
+    TEXT_NOTE_ENCRYPTED = 1 << 0, /* a part is S/MIME or PGP/MIME ciphertext, or has some of PGP */
     TEXT_NOTE_CHARSET_UNKNOWN = 1 << 1,  /* a text was read as UTF-8 or windows-1252 */
     TEXT_NOTE_CHARSET_ERRORS = 1 << 2,   /* octets that are not of the charset: U+FFFD */
     TEXT_NOTE_TRANSFER_UNKNOWN = 1 << 3, /* a text was read as it stands */

@@ -116,7 +116,8 @@ TEST(what_could_not_be_searched_is_noted)
           "1content-type: text/plain; charset=utf-8|3a\xef\xbf\xbd|", TEXT_NOTE_CHARSET_ERRORS);
     check("MIME-Version: 1.0\r\nContent-Transfer-Encoding: x-uue\r\n\r\nA",
           "1mime-version: 1.0|1content-transfer-encoding: x-uue|3a|", TEXT_NOTE_TRANSFER_UNKNOWN);
-    check("MIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\r\nQ*Q==", "1mime-version: 1.0|1content-transfer-encoding: base64|3a|", TEXT_NOTE_TRANSFER_ERRORS);
+    check("MIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\r\nQ*Q==",
+          "1mime-version: 1.0|1content-transfer-encoding: base64|3a|", TEXT_NOTE_TRANSFER_ERRORS);
     check("Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n\r\nx",
           "1content-type: application/pkcs7-mime; smime-type=enveloped-data|", TEXT_NOTE_ENCRYPTED);
     check("Content-Type: application/pkcs7-mime; smime-type=signed-data\r\n\r\nx",
@@ -128,6 +129,12 @@ TEST(what_could_not_be_searched_is_noted)
           TEXT_NOTE_ENCRYPTED);
     check("Content-Type: application/ms-tnef\r\n\r\nx", "1content-type: application/ms-tnef|",
           TEXT_NOTE_WRAPPED);
+}
+
+TEST(pgp_ciphertext_within_plain_text_is_noted)
+{
+    check("A: b\r\n\r\nx\r\n-----BEGIN PGP MESSAGE-----\r\n",
+          "1a: b|3x\r\n-----begin pgp message-----\r\n|", TEXT_NOTE_ENCRYPTED);
 }
 
 TEST(every_note_has_a_name)
