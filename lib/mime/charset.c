@@ -120,6 +120,14 @@ void mime_close_charset(struct mime_charset_decoder **decoder)
     *decoder = NULL;
 }
 
+void mime_reset_charset(struct mime_charset_decoder *decoder)
+{
+    if (decoder->method == BY_ICONV)
+        (void)iconv(decoder->iconv, NULL, NULL, NULL, NULL);
+    decoder->error_count = 0;
+    decoder->held_len = 0;
+}
+
 static void append_code_point(struct buf *out, uint32_t c)
 {
     if (c < 0x80) {

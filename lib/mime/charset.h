@@ -21,6 +21,9 @@ struct mime_charset_decoder;
 struct mime_charset_decoder *mime_open_charset(struct bytes name);
 void mime_close_charset(struct mime_charset_decoder **decoder);
 
+/* For another text in the same charset: as new. Opening a rare charset costs far more. */
+void mime_reset_charset(struct mime_charset_decoder *decoder);
+
 void mime_decode_charset(struct mime_charset_decoder *decoder, struct bytes chunk, struct buf *out);
 /* The text has ended: what was held back comes. */
 void mime_finish_charset(struct mime_charset_decoder *decoder, struct buf *out);

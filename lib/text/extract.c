@@ -35,7 +35,7 @@ struct reading {
     bool is_first; /* nothing was given to the sinks yet */
     bool is_html;
     struct mime_transfer_decoder transfer;
-    struct mime_charset_decoder *charset; /* owned */
+    struct mime_charset_decoder *charset;
     struct text_folder folder;
     struct text_html html;
     struct text_folder rendered_folder;
@@ -49,6 +49,8 @@ struct text_extractor {
     uint32_t notes;
     bool is_used;
     struct reading reading;
+    struct mime_charset_decoder *charset; /* the last one used, and its name */
+    struct buf charset_name;
     struct buf octets, decoded, folded, shown; /* of one slice */
     struct buf rendered;                       /* of one part, folded */
     struct buf field, name;
@@ -205,6 +207,20 @@ static bool is_text(const struct mime_part *part)
            mime_part_is(part, BYTES("message"), BYTES("")) || part->is_multipart || part->is_opaque;
 }
 
+/* The decoder of that charset: mostly it is that of the text before. */
+static struct mime_charset_decoder *use_charset(struct text_extractor *x, struct bytes name)
+{
+    if (x->charset != NULL && bytes_equal_nocase(name, buf_bytes(&x->charset_name))) {
+        mime_reset_charset(x->charset);
+        return x->charset;
+    }
+    mime_close_charset(&x->charset);
+    x->charset = mime_open_charset(name);
+    buf_reset(&x->charset_name, KEPT_BYTES);
+    buf_append(&x->charset_name, name);
+    return x->charset;
+}
+
 static void begin_text(struct text_extractor *x, const struct mime_part *part)
 {
     const struct mime_content *content = &part->content;
@@ -224,7 +240,7 @@ static void begin_text(struct text_extractor *x, const struct mime_part *part)
         .is_first = true,
         .is_html = mime_part_is(part, BYTES("text"), BYTES("html")),
         .transfer = mime_start_transfer(transfer),
-        .charset = mime_open_charset(name),
+        .charset = use_charset(x, name),
     };
     if (name.len > 0 && !mime_charset_is_known(x->reading.charset))
         x->notes |= TEXT_NOTE_CHARSET_UNKNOWN;
@@ -300,7 +316,6 @@ static void end_text(struct text_extractor *x)
         x->notes |= TEXT_NOTE_RENDERING_CUT;
     if (x->rendered.len > 0)
         give_text(x, TEXT_KIND_RENDERED, buf_bytes(&x->rendered), true, true);
-    mime_close_charset(&reading->charset);
     reading->part = NULL;
 }
 
@@ -360,6 +375,7 @@ struct text_extractor *text_create_extractor(void)
     mime_listen(x->parser,
                 &(struct mime_listener){
                     .context = x, .header = hear_header, .body = hear_body, .end = hear_end });
+    x->charset_name = buf_create(MIME_HEADER_KEPT_MAX);
     x->octets = buf_create(2 * SLICE_BYTES);
     x->decoded = buf_create(FIELD_MAX);
     x->shown = buf_create(FIELD_MAX);
@@ -378,7 +394,8 @@ void text_free_extractor(struct text_extractor **extractor)
         return;
     mime_free_parser(&x->parser);
     text_free_matcher(&x->pgp);
-    mime_close_charset(&x->reading.charset);
+    mime_close_charset(&x->charset);
+    buf_free(&x->charset_name);
     buf_free(&x->octets);
     buf_free(&x->decoded);
     buf_free(&x->shown);
@@ -399,7 +416,6 @@ void text_begin(struct text_extractor *x, const struct text_sink *sinks, size_t 
     x->sink_count = count + 1;
     text_reset_matcher(x->pgp);
     x->notes = 0;
-    mime_close_charset(&x->reading.charset);
     x->reading.part = NULL;
     if (x->is_used)
         mime_reset_parser(x->parser);

@@ -108,6 +108,22 @@ TEST(a_text_in_another_charset_is_decoded)
           "1content-type: text/plain; charset=koi8-r|3привет|", 0);
 }
 
+TEST(a_charset_begins_anew_with_each_text)
+{
+    check("Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+          "--b\r\nContent-Type: text/plain; charset=iso-2022-jp\r\n\r\n\033$B4A\r\n"
+          "--b\r\nContent-Type: text/plain; charset=iso-2022-jp\r\n\r\nABC\r\n"
+          "--b\r\nContent-Type: text/plain; charset=UTF-8\r\n\r\nx\xe2\x82\r\n"
+          "--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\xac\xc3\xa9\r\n--b--",
+          "1content-type: multipart/mixed; boundary=b|"
+          "2content-type: text/plain; charset=iso-2022-jp|3漢|"
+          "2content-type: text/plain; charset=iso-2022-jp|3abc|"
+          "2content-type: text/plain; charset=utf-8|3x\xef\xbf\xbd|"
+          "2content-type: text/plain; charset=utf-8|3\xef\xbf\xbd"
+          "e\xcc\x81|",
+          TEXT_NOTE_CHARSET_ERRORS);
+}
+
 TEST(what_could_not_be_searched_is_noted)
 {
     check("Content-Type: text/plain; charset=x-none\r\n\r\nA\xe9",
