@@ -30,6 +30,9 @@ CREATE TABLE text_block (
 );
 -- By which readers go through them: those that may hold a message have it at or behind its id.
 CREATE INDEX text_block_message ON text_block (account_id, last_message_id, run_id, ordinal);
+-- What the keeper still has to put into segments.
+CREATE INDEX text_block_spooled ON text_block (account_id, run_id, ordinal) INCLUDE (week)
+    WHERE week IS NOT NULL;
 CREATE INDEX text_block_packed ON text_block (account_id, pack_id, segment_offset)
     WHERE pack_id IS NOT NULL;
 
@@ -69,25 +72,34 @@ BEGIN
 END
 $$;
 
--- Drops a finished week, only when no frame points into it any more. Text that is still there belongs
--- to no run that was sealed since: it goes, and its messages count as not indexed.
+-- Drops a finished week: its octets when no frame points into it any more, then its text when no block
+-- does. True when the last of it went.
 CREATE OR REPLACE FUNCTION spool_drop_week(day date) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
 DECLARE
-    monday date := date_trunc('week', day)::date;
-    week_of text := to_char(monday, 'YYYYMMDD');
+    monday     date := date_trunc('week', day)::date;
+    octets     text := 'spool_' || to_char(monday, 'YYYYMMDD');
+    texts      text := 'text_spool_' || to_char(monday, 'YYYYMMDD');
+    has_octets boolean := to_regclass('holdfast.' || octets) IS NOT NULL;
+    has_texts  boolean := to_regclass('holdfast.' || texts) IS NOT NULL;
 BEGIN
-    IF monday >= date_trunc('week', now())::date
-       OR to_regclass('holdfast.spool_' || week_of) IS NULL THEN
+    IF monday >= date_trunc('week', now())::date OR NOT (has_octets OR has_texts) THEN
         RETURN false;
     END IF;
-    EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', 'spool_' || week_of);
-    IF EXISTS (SELECT FROM frame f WHERE f.week >= monday AND f.week < monday + 7) THEN
-        RETURN false;
+    IF has_octets THEN
+        EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', octets);
+        IF EXISTS (SELECT FROM frame f WHERE f.week >= monday AND f.week < monday + 7) THEN
+            RETURN false;
+        END IF;
+        EXECUTE format('DROP TABLE %I', octets);
     END IF;
-    DELETE FROM text_block b WHERE b.week >= monday AND b.week < monday + 7;
-    EXECUTE format('DROP TABLE IF EXISTS %I', 'text_spool_' || week_of);
-    EXECUTE format('DROP TABLE %I', 'spool_' || week_of);
+    IF has_texts THEN
+        EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', texts);
+        IF EXISTS (SELECT FROM text_block b WHERE b.week >= monday AND b.week < monday + 7) THEN
+            RETURN false;
+        END IF;
+        EXECUTE format('DROP TABLE %I', texts);
+    END IF;
     RETURN true;
 END
 $$;
@@ -101,8 +113,8 @@ SELECT spool_add_week(to_date(substr(c.relname::text, 7), 'YYYYMMDD'))
 -- From the spool to a segment
 ---------------------------------------------------------------------------------------------------
 
--- In the transaction of seal_commit, behind it: the blocks of sealed_runs lie in the segment of the
--- pack, verbatim at these offsets, or joined into these new ones (joined_counts: how many of
+-- In the transaction of seal_commit, behind it: the blocks of sealed_runs (those of the pack, and runs
+-- of text alone, as reindex makes them) lie in the segment of the pack, verbatim at these offsets, or joined into these new ones (joined_counts: how many of
 -- joined_ids belong to each). Those of sealed_runs that are in neither could not be read: they go.
 CREATE FUNCTION seal_text(account bigint, pack bigint, sealed_runs bigint[], run_ids bigint[],
                           ordinals int[], offsets bigint[], joined_runs bigint[],

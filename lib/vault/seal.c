@@ -39,6 +39,7 @@ void vault_close_sealing(struct vault_sealing *sealing)
     buf_free(&sealing->texts.kept);
     buf_free(&sealing->texts.joined);
     buf_free(&sealing->texts.joined_ids);
+    buf_free(&sealing->texts.runs);
 }
 
 /* ---- what a crash left ------------------------------------------------------------------------- */
@@ -287,7 +288,8 @@ bool vault_seal_account(struct db *db, const struct vault_seal_order *order,
                                       sizeof(struct vault_kept_text)),
                    .joined = buf_create((size_t)STORE_PACK_FRAMES_MAX *
                                         sizeof(struct vault_joined_text)),
-                   .joined_ids = buf_create((size_t)TEXT_IDS_MAX * sizeof(int64_t)) },
+                   .joined_ids = buf_create((size_t)TEXT_IDS_MAX * sizeof(int64_t)),
+                   .runs = buf_create((size_t)STORE_PACK_FRAMES_MAX * sizeof(int64_t)) },
     };
     struct vault_sealed sealed = { 0 };
     struct choice choice;

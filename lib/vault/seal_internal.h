@@ -114,6 +114,7 @@ struct vault_sealed_texts {
     struct buf kept;       /* of struct vault_kept_text */
     struct buf joined;     /* of struct vault_joined_text */
     struct buf joined_ids; /* of int64_t: the messages of all that are joined */
+    struct buf runs;       /* of int64_t: all whose text was taken, or could not be read */
     bool is_written;       /* there is a segment: paths.text, synced and read back */
 };
 
@@ -151,10 +152,6 @@ MUST_USE bool vault_seal_catalogue(struct vault_sealing *sealing, bool *has_news
 
 /* seal_text.c: the text of the sealed runs into paths.text, if there is any. */
 MUST_USE bool vault_seal_texts(struct vault_sealing *sealing, struct err *err);
-
-/* The ids of the runs, in the arena. */
-const int64_t *vault_sealed_runs(const struct vault_sealing *sealing, struct arena *arena,
-                                 size_t *count);
 
 /* Points the rows of text into the segment of the pack: in the transaction that adds it. */
 MUST_USE bool vault_seal_text_rows(struct vault_sealing *sealing, int64_t pack_id,

@@ -15,8 +15,8 @@
 #include <sys/stat.h>
 
 enum {
-    BLOCKS_MAX = STORE_PACK_FRAMES_MAX,
     JOIN_RECORDS = STORE_TEXT_RECORDS_MAX / 2, /* a block with more is not joined */
+    ALONE_RUNS_MAX = 200, /* runs of text alone in one segment: some 40,000 messages */
     RUNS_ARENA_BYTES = 4 << 20,
 };
 
@@ -221,6 +221,17 @@ static bool read_block(const struct db_result *row, struct arena *arena, struct 
            store_check_frame(&out->facts, out->stored, frame, &damage);
 }
 
+/* Blocks come run by run. */
+static bool note_run(struct packing *packing, int64_t run_id, struct err *err)
+{
+    struct buf *runs = &packing->sealing->texts.runs;
+
+    if (runs->len > 0 && memcmp(runs->ptr + runs->len - sizeof run_id, &run_id, sizeof run_id) == 0)
+        return true;
+    buf_append(runs, bytes_of(&run_id, sizeof run_id));
+    return !runs->has_failed || err_fail(err, ERR_LIMIT, "too many runs with text");
+}
+
 /* db_row_fn */
 static bool take_block(void *context, const struct db_result *row, struct err *err)
 {
@@ -229,6 +240,8 @@ static bool take_block(void *context, const struct db_result *row, struct err *e
     struct spooled block;
 
     arena_reset(packing->arena);
+    if (!note_run(packing, db_i64(row, 0, COL_RUN_ID), err))
+        return false;
     if (!read_block(row, packing->arena, &block, &frame))
         return true;
     if (block.facts.stored_bytes < STORE_JOIN_STORED_BYTES && block.id_count <= JOIN_RECORDS)
@@ -262,24 +275,8 @@ static bool end_segment(struct packing *packing, struct err *err)
     return read_back(packing->sealing, err);
 }
 
-static bool take_blocks(struct packing *packing, struct err *err)
-{
-    CLEANUP(arena_free) struct arena *arena = arena_create(RUNS_ARENA_BYTES);
-    CLEANUP(db_rollback) struct db_tx tx = { 0 };
-    struct vault_sealing *sealing = packing->sealing;
-    size_t count;
-    const int64_t *run_ids = vault_sealed_runs(sealing, arena, &count);
-
-    return db_begin(sealing->db, DB_REPEATABLE_READ_ONLY, &tx, err) &&
-           db_run_ok(sealing->db, DB_VAULT_SEAL_PATIENCE, DB_NO_ARGS, err) &&
-           db_stream(sealing->db, DB_VAULT_SEAL_TEXTS,
-                     DB_ARGS(DB_I64(sealing->order->account_id), DB_I64S(run_ids, count)),
-                     take_block, packing, err) &&
-           flush_group(packing, err) && db_commit(&tx, err);
-}
-
-const int64_t *vault_sealed_runs(const struct vault_sealing *sealing, struct arena *arena,
-                                 size_t *count)
+static const int64_t *sealed_runs(const struct vault_sealing *sealing, struct arena *arena,
+                                  size_t *count)
 {
     const struct vault_packed_run *runs =
         (const struct vault_packed_run *)(const void *)sealing->runs.ptr;
@@ -290,6 +287,23 @@ const int64_t *vault_sealed_runs(const struct vault_sealing *sealing, struct are
     for (size_t i = 0; i < *count; i++)
         run_ids[i] = runs[i].run_id;
     return run_ids;
+}
+
+static bool take_blocks(struct packing *packing, struct err *err)
+{
+    CLEANUP(arena_free) struct arena *arena = arena_create(RUNS_ARENA_BYTES);
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+    struct vault_sealing *sealing = packing->sealing;
+    size_t count;
+    const int64_t *run_ids = sealed_runs(sealing, arena, &count);
+
+    return db_begin(sealing->db, DB_REPEATABLE_READ_ONLY, &tx, err) &&
+           db_run_ok(sealing->db, DB_VAULT_SEAL_PATIENCE, DB_NO_ARGS, err) &&
+           db_stream(sealing->db, DB_VAULT_SEAL_TEXTS,
+                     DB_ARGS(DB_I64(sealing->order->account_id), DB_I64S(run_ids, count),
+                             DB_I64(ALONE_RUNS_MAX)),
+                     take_block, packing, err) &&
+           flush_group(packing, err) && db_commit(&tx, err);
 }
 
 bool vault_seal_texts(struct vault_sealing *sealing, struct err *err)
@@ -370,7 +384,8 @@ bool vault_seal_text_rows(struct vault_sealing *sealing, int64_t pack_id, struct
     const struct vault_sealed_texts *texts = &sealing->texts;
     struct arrays a = { 0 };
 
-    a.sealed_runs = vault_sealed_runs(sealing, arena, &a.runs);
+    a.sealed_runs = (const int64_t *)(const void *)texts->runs.ptr;
+    a.runs = vault_count(&texts->runs, sizeof(int64_t));
     if (a.runs == 0)
         return true;
     spread_kept(texts, arena, &a);

@@ -7,14 +7,16 @@
 -- args: ahead integer
 SELECT (date_trunc('week', now()) + n * interval '1 week')::date FROM generate_series(0, $1) AS n;
 
--- Partitions of weeks that are over, oldest first.
+-- Weeks that are over and of which there is a partition, of octets or of text, oldest first.
 -- name: keep_spool_finished
-SELECT w.monday
+SELECT DISTINCT w.monday
   FROM pg_inherits i
   JOIN pg_class c ON c.oid = i.inhrelid
- CROSS JOIN LATERAL (SELECT CASE WHEN c.relname ~ '^spool_[0-9]{8}$'
-                                 THEN to_date(substr(c.relname::text, 7), 'YYYYMMDD') END) w (monday)
- WHERE i.inhparent = 'holdfast.spool'::regclass AND w.monday < date_trunc('week', now())::date
+ CROSS JOIN LATERAL (SELECT CASE WHEN c.relname ~ '^(text_)?spool_[0-9]{8}$'
+                                 THEN to_date(right(c.relname::text, 8), 'YYYYMMDD') END)
+            w (monday)
+ WHERE i.inhparent IN ('holdfast.spool'::regclass, 'holdfast.text_spool'::regclass)
+   AND w.monday < date_trunc('week', now())::date
  ORDER BY w.monday;
 
 -- name: keep_lock_timeout

@@ -62,12 +62,18 @@ SELECT f.run_id, f.ordinal, f.raw_start, f.raw_bytes, f.stored_bytes, f.stored_s
  WHERE f.account_id = $1 AND f.run_id <= $2 AND f.week IS NOT NULL
  ORDER BY f.run_id, f.ordinal;
 
--- Text of these runs that is in the spool. NULL octets: they are lost.
+-- Text in the spool: of these runs, and of some runs of text alone (of messages that are sealed already,
+-- made anew). NULL octets: they are lost.
 -- name: vault_seal_texts
--- args: account_id bigint, run_ids bigint[]
+-- args: account_id bigint, run_ids bigint[], alone_most bigint
 SELECT b.run_id, b.ordinal, b.message_ids, b.parser_version, b.raw_bytes, b.stored_bytes,
        b.stored_sha256, b.key_id, s.octets
-  FROM unnest($2) WITH ORDINALITY AS r (run_id, position)
+  FROM (SELECT u.run_id FROM unnest($2) AS u (run_id)
+        UNION ALL
+        (SELECT DISTINCT b.run_id FROM text_block b
+          WHERE b.account_id = $1 AND b.week IS NOT NULL
+            AND NOT EXISTS (SELECT FROM frame f WHERE f.account_id = $1 AND f.run_id = b.run_id)
+          ORDER BY b.run_id LIMIT $3)) r
  CROSS JOIN LATERAL (
        SELECT b.* FROM text_block b
         WHERE b.account_id = $1 AND b.run_id = r.run_id AND b.week IS NOT NULL
@@ -76,7 +82,7 @@ SELECT b.run_id, b.ordinal, b.message_ids, b.parser_version, b.raw_bytes, b.stor
        SELECT s.octets FROM text_spool s
         WHERE s.account_id = $1 AND s.run_id = b.run_id AND s.ordinal = b.ordinal
           AND s.week = b.week OFFSET 0) s ON true
- ORDER BY r.position, b.ordinal;
+ ORDER BY r.run_id, b.ordinal;
 
 -- How far a catalogue may tell, when these runs are in its pack: up to the first placement whose
 -- octets still wait. UIDs and MODSEQs of a mailbox rise together, so an event never comes before its

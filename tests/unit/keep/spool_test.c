@@ -74,6 +74,33 @@ TEST(a_finished_week_is_dropped_once_no_frame_lies_in_it)
     CHECK_EQ_I64(count_weeks(owner), 3);
 }
 
+TEST(text_of_a_finished_week_stays_until_no_block_lies_in_it)
+{
+    CLEANUP(db_close) struct db *owner = test_db(DB_ROLE_OWNER);
+    CLEANUP(db_close) struct db *keeper = test_db(DB_ROLE_KEEPER);
+    struct keep_spool_work work;
+
+    if (owner == NULL)
+        return;
+    add_past_weeks(owner);
+    test_sql(owner,
+             "INSERT INTO account (host, port, login, tls) VALUES ('h', 993, 'l', 'implicit')");
+    test_sql(owner, "INSERT INTO text_block (account_id, run_id, ordinal, first_message_id, "
+                    "last_message_id, message_ids, parser_version, raw_bytes, stored_bytes, "
+                    "stored_sha256, week) SELECT account_id, 1, 0, 1, 1, '{1}', 1, 1, 1, "
+                    "sha256('x'), (date_trunc('week', now()) - interval '1 week')::date FROM account");
+    work = keep(keeper);
+    CHECK_EQ_U64(work.dropped, 1);
+    CHECK_EQ_U64(work.waiting, 1); /* the text */
+    CHECK_EQ_I64(count_weeks(owner), 3);
+    work = keep(keeper);
+    CHECK_EQ_U64(work.dropped, 0);
+    CHECK_EQ_U64(work.waiting, 1);
+    test_sql(owner, "DELETE FROM text_block");
+    CHECK_EQ_U64(keep(keeper).dropped, 1);
+    CHECK_EQ_U64(keep(keeper).waiting, 0);
+}
+
 TEST(a_week_that_somebody_reads_is_left_for_the_next_time)
 {
     CLEANUP(db_close) struct db *owner = test_db(DB_ROLE_OWNER);

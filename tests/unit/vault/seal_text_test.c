@@ -111,6 +111,33 @@ TEST(text_of_mail_that_trickles_in_is_joined_to_few_blocks)
     close_texts(&s);
 }
 
+TEST(text_that_was_made_anew_goes_into_the_segment_of_the_next_pack)
+{
+    static const size_t sizes[] = { 300, 70000 };
+    struct seal_fixture s;
+
+    if (!open_texts(&s))
+        return;
+    seal_commit_run(&s, sizes, ARRAY_LEN(sizes));
+    (void)seal(&s);
+    /* As reindex leaves it: back in the spool, under a run that has no frames. */
+    (void)fixture_number(&s.f, "WITH d AS (UPDATE text_block SET week = date_trunc('week', "
+                               "now())::date, pack_id = NULL, segment_offset = NULL, run_id = "
+                               "1000000 + run_id WHERE account_id = $1::bigint AND $2::bigint IS "
+                               "NOT NULL RETURNING 1) SELECT count(*) FROM d");
+    (void)fixture_number(&s.f, "WITH d AS (UPDATE text_spool SET run_id = 1000000 + run_id WHERE "
+                               "account_id = $1::bigint AND $2::bigint IS NOT NULL RETURNING 1) "
+                               "SELECT count(*) FROM d");
+    CHECK_EQ_U64(count_texts(&s), 2);
+    seal_commit_run(&s, sizes, ARRAY_LEN(sizes));
+    (void)seal(&s);
+    CHECK_EQ_I64(fixture_number(&s.f, BLOCKS("week IS NOT NULL")), 0);
+    forget_spool(&s);
+    CHECK_EQ_U64(count_texts(&s), 4);
+    CHECK_EQ_U64(seal_verify(&s, true, NULL), 0);
+    close_texts(&s);
+}
+
 TEST(blocks_of_different_parser_versions_are_not_joined)
 {
     static const size_t sizes[] = { 300 };
