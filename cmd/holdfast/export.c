@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "db/cluster.h"
 #include "operate/install.h"
+#include "search/language.h"
 #include "source/account.h"
 
 #include <errno.h>
@@ -96,6 +97,24 @@ static bool read_options(struct work *work, int argc, char **argv, int *status)
     return true;
 }
 
+/* "*" is everything, and needs no search. */
+static bool read_query(struct work *work, int *status)
+{
+    struct cli *cli = work->cli;
+    struct search_query *query = NULL;
+    struct search_mistake mistake;
+
+    if (bytes_equal(work->what.query, BYTES("*")))
+        return true;
+    if (!search_parse_query(work->what.query, cli->arena, &query, &mistake, &cli->err)) {
+        *status = cli_refuse_query(cli, work->what.query, &mistake);
+        return false;
+    }
+    cli_say_reading(query);
+    work->what.parsed = query;
+    return true;
+}
+
 static bool read_arguments(struct work *work, int argc, char **argv, int *status)
 {
     const char *query;
@@ -110,10 +129,8 @@ static bool read_arguments(struct work *work, int argc, char **argv, int *status
         *status = cli_usage(work->cli, "-o FILE is missing");
     else if (!export_knows_format(work->what.format))
         *status = cli_usage(work->cli, "--format %s: mbox, eml or maildir", work->what.format);
-    else if (query[0] != '\0')
-        *status = cli_usage(work->cli, "queries are not understood yet: \"\" exports everything");
     else
-        return true;
+        return read_query(work, status);
     return false;
 }
 

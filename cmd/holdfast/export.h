@@ -38,8 +38,11 @@ void cli_end_placer(struct cli_placer *placer);
 
 /* ---- export_read.c ----------------------------------------------------------------------------- */
 
+struct search_query;
+
 struct cli_export {
-    struct bytes query;
+    struct bytes query;                /* as typed */
+    const struct search_query *parsed; /* NULL: everything */
     const char *format;
     struct cli_list accounts;
 };

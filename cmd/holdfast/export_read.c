@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "db/cluster.h"
 #include "db/pool.h"
+#include "export/choice.h"
 #include "holdfast/export.h"
 #include "vault/pack.h"
 
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 enum {
+    CONNECTIONS = 2, /* one for the query */
     BORROW_MS = 10000,
     TOLD_MAX = 20, /* the manifest names all */
 };
@@ -107,6 +109,10 @@ static bool run(struct reading *reading, const struct cli_export_order *told, st
     CLEANUP(secret_free) struct secret *password = NULL;
     CLEANUP(db_pool_free) struct db_pool *pool = NULL;
     CLEANUP(vault_close_reader) struct vault_reader *reader = NULL;
+    CLEANUP(export_close_search) struct export_search *search = NULL;
+    struct search_walk_request request = { .query = reading->what->parsed,
+                                           .position_id = told->position.position_id };
+    struct export_choice choice;
     struct operate_session place = { .conf = reading->cli->conf, .runtime = told->runtime };
     struct vault_pack_opener opener = { vault_open_pack_in_folder, cli_packs_dir(reading->cli) };
     struct db_target target;
@@ -125,13 +131,21 @@ static bool run(struct reading *reading, const struct cli_export_order *told, st
          !secret_create(bytes_of(told->password, told->password_len), &password, err)))
         return false;
     target = operate_session_target(&place, db_role_name(DB_ROLE_READER), password);
-    if (!db_pool_create(&target, 1, &pool, err) ||
+    if (!db_pool_create(&target, CONNECTIONS, &pool, err) ||
         !vault_open_reader(pool, token, &opener, &reader, err))
         return false;
     /* First the record, then the content. */
     if (!audit_begin(pool, token, reading, &told->position, err))
         return err_wrap(err, "audit");
-    order.reader = reader;
+    order.reader = request.reader = reader;
+    request.pool = pool;
+    request.token = token;
+    if (request.query != NULL) {
+        if (!export_open_search(&request, &search, err))
+            return false;
+        choice = export_choose_by(search);
+        order.choice = &choice;
+    }
     if (!export_run(&order, &done.counts, err))
         return false;
     return fd_write_all(reading->asks, bytes_of(&done, sizeof done), err);

@@ -93,7 +93,7 @@ static const struct cli_command commands[] = {
       "  --headers              its header, line by line, not decoded\n"
       "  --json                 one object: places, flags, headers, parts, text\n", cmd_show },
     { NULL, "export", "QUERY -o FILE [options]", "write mail as evidence: a signed .tar.zst",
-      "QUERY says which messages; \"\": all.\n"
+      "QUERY says which messages, as in `holdfast search`; '*': all.\n"
       "  -o, --output FILE      where to; FILE.sha256 and FILE.sig are written beside it\n"
       "  --account A            only this account; may be repeated\n"
       "  --format F             mbox (one mboxrd file a mailbox), eml or maildir\n"

@@ -31,8 +31,8 @@ struct export_choice {
                  struct err *err);
     bool (*next)(void *context, uint32_t uids[LIMIT_PAGE_ROWS], size_t *count, bool *is_last,
                  struct err *err);
-    /* At the end: messages of these mailboxes that could not be looked into. */
-    uint64_t (*count_unsearched)(void *context);
+    /* After the last mailbox: how many messages were looked at. */
+    bool (*finish)(void *context, uint64_t *searched, struct err *err);
     void *context;
 };
 
@@ -51,14 +51,15 @@ struct export_counts {
     uint64_t gone;      /* of them, no longer at the source */
     uint64_t damaged;   /* chosen, not exported */
     uint64_t unreadable;
-    uint64_t disposed; /* UIDs of these mailboxes below the position that are no more */
-    uint64_t unsearched;
+    uint64_t
+        disposed; /* UIDs of the mailboxes that were read, below the position, that are no more */
+    uint64_t searched; /* messages that the query was asked about; without a query those in scope */
 };
 
 struct export_order {
     struct vault_reader *reader;
     const struct vault_position *position;
-    struct bytes query;                 /* as given; empty: everything */
+    struct bytes query;                 /* as given */
     const struct export_choice *choice; /* NULL: everything */
     const char *format;                 /* "mbox", "eml", "maildir" */
     struct export_files files;

@@ -5,6 +5,14 @@
 
 #include <stdlib.h>
 
+/* A value that begins with folding still has its blank. */
+static struct bytes trim(struct bytes text)
+{
+    while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t'))
+        text = bytes_slice(text, 1, SIZE_MAX);
+    return text;
+}
+
 void export_find_message_id(struct bytes message, struct buf *out)
 {
     struct bytes header =
@@ -18,8 +26,12 @@ void export_find_message_id(struct bytes message, struct buf *out)
         if (!bytes_equal_nocase(field.name, BYTES("Message-ID")))
             continue;
         room = buf_reserve(out, value.len);
-        if (room != NULL && value.len > 0)
-            buf_commit(out, mime_unfold(value, room));
+        if (room != NULL && value.len > 0) {
+            struct bytes text = trim(bytes_of(room, mime_unfold(value, room)));
+
+            memmove(room, text.ptr, text.len);
+            buf_commit(out, text.len);
+        }
         return;
     }
 }

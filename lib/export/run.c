@@ -374,8 +374,10 @@ static bool add_summary(struct run *run, struct err *err)
     const struct export_choice *choice = run->order->choice;
     struct bytes octets;
 
-    if (choice != NULL)
-        run->counts.unsearched = choice->count_unsearched(choice->context);
+    if (choice == NULL)
+        run->counts.searched = run->counts.messages + run->counts.damaged + run->counts.unreadable;
+    else if (!choice->finish(choice->context, &run->counts.searched, err))
+        return false;
     export_write_summary(run->order, &run->counts, &text);
     return buf_done(&text, &octets, err) &&
            export_write_whole(run->writer, "query.txt", 0644, octets, true, err);

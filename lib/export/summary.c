@@ -62,7 +62,7 @@ void export_write_summary(const struct export_order *order, const struct export_
     clock_format_rfc3339(order->position->taken_usec, taken);
     buf_text(out, "Export of a Holdfast archive, format 1\n\n");
     put_line(out, "program", BYTES("holdfast " HOLDFAST_VERSION));
-    put_line(out, "query", order->query.len == 0 ? BYTES("(everything)") : buf_bytes(&query));
+    put_line(out, "query", buf_bytes(&query));
     put_number(out, "position", (uint64_t)order->position->position_id);
     put_line(out, "taken at", bytes_of_text(taken));
     put_line(out, "format", bytes_of_text(order->format));
@@ -74,7 +74,8 @@ void export_write_summary(const struct export_order *order, const struct export_
     put_number(out, "damaged", counts->damaged);
     put_number(out, "unreadable", counts->unreadable);
     put_number(out, "disposed", counts->disposed);
-    put_number(out, "unsearched", counts->unsearched);
+    put_number(out, "searched", counts->searched);
+    put_line(out, "unsearched", order->choice == NULL ? BYTES("0") : BYTES("not counted"));
     buf_text(
         out,
         "\n"
@@ -86,6 +87,8 @@ void export_write_summary(const struct export_order *order, const struct export_
         "the manifests\n"
         "unreadable: chosen but not exported: the octets could not be read; listed in the "
         "manifests\n"
-        "disposed:   UIDs of these mailboxes below UIDNEXT that the archive no longer holds\n"
-        "unsearched: messages in scope that the query could not look into\n");
+        "disposed:   UIDs below UIDNEXT, of mailboxes that were read, that the archive no longer "
+        "holds\n"
+        "searched:   messages that the query was asked about\n"
+        "unsearched: of these, those whose text the query could not look into\n");
 }

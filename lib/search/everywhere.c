@@ -242,6 +242,7 @@ static bool open_search(struct search_walk *walk, const struct imap_search_key *
         .token = walk->request.token,
         .reader = walk->request.reader,
         .mailbox = mailbox,
+        .as_of_modseq = walk->request.position_id != 0 ? walk->mailbox.highestmodseq : 0,
     };
 
     if (!vault_load_mailbox(walk->request.reader, walk->mailbox.account_id,

@@ -35,6 +35,7 @@ struct search_scope {
     struct vault_reader *reader;         /* under the same token: texts and octets come from it */
     const struct vault_mailbox *mailbox; /* what the session sees; later messages are no hits */
     bool shows_all_seen;                 /* [imapd] flags = seen */
+    uint64_t as_of_modseq;               /* flags, keywords, disappearance as of then; 0: as now */
     /* Asked now and then within long work; false ends it with ERR_RETRY. NULL: goes on. */
     bool (*goes_on)(void *context);
     void *context;

@@ -265,6 +265,28 @@ static size_t page_rows(const struct search *search)
     " LEFT JOIN LATERAL (SELECT * FROM message_index x WHERE x.account_id = p.account_id"          \
     " AND x.message_id = p.message_id OFFSET 0) i ON true"
 
+/* Placements as they were at a MODSEQ (vault/position.h): by the last event up to it, where there is a
+ * later one. The events of other rows are not looked at. */
+#define AS_OF                                                                                      \
+    " FROM (SELECT q.account_id, q.mailbox_id, q.uid, q.message_id, q.internal_at,"                \
+    " q.internal_day, coalesce(e.flags, q.flags) AS flags,"                                        \
+    " coalesce(e.keywords, q.keywords) AS keywords,"                                               \
+    " CASE WHEN e.modseq IS NULL THEN q.gone_at WHEN e.is_gone THEN e.at END AS gone_at"           \
+    " FROM placement q LEFT JOIN LATERAL (SELECT v.modseq, v.at, v.flags, v.keywords, v.is_gone"   \
+    " FROM flag_event v WHERE v.account_id = q.account_id AND v.mailbox_id = q.mailbox_id"         \
+    " AND v.uid = q.uid AND v.modseq <= ? AND q.modseq > ? ORDER BY v.modseq DESC LIMIT 1) e"      \
+    " ON true) p"
+
+static void add_source(struct assembly *at)
+{
+    struct db_value modseq = DB_I64(at->search->scope.as_of_modseq);
+
+    if (at->search->scope.as_of_modseq == 0)
+        buf_text(&at->sql, " FROM placement p");
+    else
+        add_fragment(at, AS_OF, DB_ARGS(modseq, modseq).values);
+}
+
 static bool add_statement(struct assembly *at, struct err *err)
 {
     const struct search *search = at->search;
@@ -275,7 +297,7 @@ static bool add_statement(struct assembly *at, struct err *err)
         if (!add_bits(at, search->root, err))
             return false;
     }
-    buf_text(&at->sql, " FROM placement p");
+    add_source(at);
     if (uses_index(search))
         buf_text(&at->sql, WITH_INDEX);
     buf_text(&at->sql, " WHERE p.account_id = $1 AND p.mailbox_id = $2 AND p.uid > $3"

@@ -106,6 +106,19 @@ TEST(the_statement_is_made_of_constants_and_numbers_only)
     close_search();
 }
 
+TEST(flags_at_a_position_come_from_the_history)
+{
+    struct search_scope scope = { .mailbox = &mailbox, .as_of_modseq = 99 };
+    struct imap_search_key key = { .kind = IMAP_SEARCH_FLAG, .flag = VAULT_FLAG_FLAGGED };
+    struct err err = { 0 };
+
+    close_search();
+    arena = arena_create(1 << 20);
+    CHECK(search_open(&scope, &key, arena, &opened, &err));
+    CHECK(!opened->is_pure && strstr(opened->sql, "v.modseq <= $5 AND q.modseq > $6") != NULL);
+    CHECK(opened->values[4].number == 99 && opened->values[5].number == 99);
+}
+
 TEST(keywords_are_found_by_every_number_of_their_name)
 {
     struct err err = { 0 };
