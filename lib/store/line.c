@@ -140,7 +140,7 @@ static bool read_hex(const json_t *json, struct arena *arena, struct bytes *out)
             digit = (uint8_t)(c - 'a' + 10);
         else
             return false;
-        octets[i / 2] = i % 2 == 0 ? (uint8_t)(digit << 4) : (uint8_t)(octets[i / 2] | digit);
+        octets[i / 2] = (uint8_t)(octets[i / 2] << 4 | digit);
     }
     *out = bytes_of(octets, len / 2);
     return true;

@@ -44,6 +44,30 @@ static bool on_member(void *context, const struct store_member *member, bool is_
     return true;
 }
 
+static bool count_octets(void *context, struct bytes octets, struct err *err)
+{
+    uint64_t *total = context;
+
+    (void)err;
+    *total += octets.len;
+    return true;
+}
+
+/* The catalogue alone: at most as many octets as asked for. */
+static void read_catalogue(struct store_pack *pack)
+{
+    uint64_t total = 0;
+    struct err err = { 0 };
+    size_t run_frames, count;
+
+    (void)store_pack_frames(pack, &count);
+    if (store_read_catalogue(pack, 100, count_octets, &total, &run_frames, &err))
+        assert(run_frames + 2 <= count);
+    else
+        assert(err.code == ERR_CORRUPT);
+    assert(total <= 100);
+}
+
 static void walk(struct bytes file)
 {
     CLEANUP(store_close_pack) struct store_pack *pack = NULL;
@@ -59,6 +83,7 @@ static void walk(struct bytes file)
     }
     (void)store_pack_frames(pack, &count);
     assert(count > 0);
+    read_catalogue(pack);
     if (store_walk_pack(pack, NULL, &visitor, &err))
         assert(seen.has_catalogue && !seen.is_broken && seen.end <= store_pack_raw_bytes(pack));
     else

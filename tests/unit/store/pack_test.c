@@ -365,3 +365,71 @@ TEST(frames_are_found_by_their_place_in_the_file)
     store_close_pack(&pack);
     drop_pack(&f);
 }
+
+/* ---- the catalogue alone ---------------------------------------------------------------------- */
+
+static bool read_catalogue(struct fixture *f, struct bytes file, uint64_t max_bytes,
+                           size_t *run_frames, struct err *err)
+{
+    CLEANUP(store_close_pack) struct store_pack *pack = NULL;
+    struct store_pack_source source = { read_at, &file, file.len };
+
+    buf_reset(&f->catalogue, 0);
+    err_clear(err);
+    CHECK(store_open_pack(&source, &pack, err));
+    return store_read_catalogue(pack, max_bytes, keep_octets, &f->catalogue, run_frames, err);
+}
+
+TEST(catalogue_is_found_from_the_end_without_reading_messages)
+{
+    struct fixture f;
+    struct err err = { 0 };
+    size_t run_frames = 0, whole;
+
+    make_pack(&f);
+    f.file.ptr[10] ^= 1; /* of a message */
+    CHECK(read_catalogue(&f, buf_bytes(&f.file), UINT64_MAX, &run_frames, &err));
+    CHECK_EQ_U64(run_frames, f.facts.frame_count - 2 - f.part_count);
+    whole = f.catalogue.len;
+    CHECK(bytes_find(buf_bytes(&f.catalogue), BYTES("\"uid\":19999}\n")) ==
+          (ssize_t)whole - (ssize_t)strlen("\"uid\":19999}\n"));
+    CHECK(read_catalogue(&f, buf_bytes(&f.file), 10, &run_frames, &err));
+    CHECK_BYTES(buf_bytes(&f.catalogue), BYTES("{\"type\":\"p"));
+    drop_pack(&f);
+}
+
+TEST(catalogue_as_short_as_its_header_and_one_of_a_pack_without_messages_are_found)
+{
+    struct fixture f;
+    struct err err = { 0 };
+    size_t run_frames = 7;
+
+    begin_pack(&f);
+    put_catalogue(&f, 1);
+    end_pack(&f);
+    CHECK(read_catalogue(&f, buf_bytes(&f.file), UINT64_MAX, &run_frames, &err));
+    CHECK_EQ_U64(run_frames, 0);
+    CHECK_BYTES(buf_bytes(&f.catalogue), BYTES("{\"type\":\"placement\",\"uid\":0}\n"));
+    drop_pack(&f);
+}
+
+TEST(damaged_or_missing_catalogue_is_told)
+{
+    static const size_t sizes[] = { 100 };
+    struct fixture f;
+    struct err err = { 0 };
+    size_t run_frames;
+
+    make_pack(&f);
+    f.file.ptr[f.file.len - f.facts.frame_count * 56 - 64 - 8 - 60] ^= 1; /* its last frame */
+    CHECK(!read_catalogue(&f, buf_bytes(&f.file), UINT64_MAX, &run_frames, &err));
+    CHECK_EQ_U64(err.code, ERR_CORRUPT);
+    drop_pack(&f);
+
+    begin_pack(&f);
+    put_run(&f, sizes, 1);
+    end_pack(&f);
+    CHECK(!read_catalogue(&f, buf_bytes(&f.file), UINT64_MAX, &run_frames, &err));
+    CHECK_EQ_U64(err.code, ERR_CORRUPT);
+    drop_pack(&f);
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/fd.h"
+#include "vault/chain.h"
+#include "vault/rebuild.h"
+#include "vault/seal_fixture.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+/* An account with three packs: messages, a changed flag, more messages. */
+struct rebuild_fixture {
+    struct seal_fixture s;
+    struct db *rebuild;
+    struct crypto_sha256 packs[3];
+    char losses[4096];
+};
+
+static bool open_rebuild(struct rebuild_fixture *r)
+{
+    static const size_t sizes[] = { 3000, 0, 70000, 1200 };
+    struct vault_change change = { .uid = 2, .flags = VAULT_FLAG_SEEN };
+    struct vault_sealed sealed;
+
+    *r = (struct rebuild_fixture){ .losses = "" };
+    if (!seal_open(&r->s))
+        return false;
+    r->rebuild = test_db(DB_ROLE_REBUILD);
+    for (size_t i = 0; i < 3; i++) {
+        if (i == 1)
+            MUST(vault_record_changes(r->s.f.writer, r->s.f.mailbox_id, &change, 1, NULL, ERR));
+        else
+            seal_commit_run(&r->s, sizes, ARRAY_LEN(sizes));
+        MUST(seal_try(&r->s, &sealed));
+        CHECK(sealed.is_made);
+        r->packs[i] = sealed.sha256;
+    }
+    return true;
+}
+
+static void run_sql(struct rebuild_fixture *r, const char *sql)
+{
+    CLEANUP(db_result_free) struct db_result *result = NULL;
+
+    MUST(db_run_assembled(r->s.f.owner, sql, DB_NO_ARGS, &result, ERR));
+}
+
+static void close_rebuild(struct rebuild_fixture *r)
+{
+    run_sql(r, "DELETE FROM rebuild");
+    db_close(&r->rebuild);
+    seal_close(&r->s);
+}
+
+static void pack_path(const struct rebuild_fixture *r, size_t number, char out[300])
+{
+    (void)snprintf(out, 300, "%s/%jd/", r->s.packs, (intmax_t)r->s.f.account_id);
+    for (size_t i = 0; i < CRYPTO_SHA256_BYTES; i++)
+        (void)snprintf(out + strlen(out), 3, "%02x", r->packs[number].octets[i]);
+    (void)strcat(out, ".tar.zst");
+}
+
+static void cut_pack(const struct rebuild_fixture *r, size_t number)
+{
+    char path[300];
+
+    pack_path(r, number, path);
+    CHECK(chmod(path, 0644) == 0 && truncate(path, 1000) == 0);
+}
+
+/* ---- the chain ------------------------------------------------------------------------------------- */
+
+static struct vault_chain read_chain(struct rebuild_fixture *r)
+{
+    struct vault_chain chain;
+
+    MUST(vault_read_chain(r->s.packs, r->s.f.account_id, r->s.f.arena, &chain, ERR));
+    return chain;
+}
+
+static void check_link(const struct rebuild_fixture *r, const struct vault_link *link,
+                       enum vault_link_state state, size_t number)
+{
+    CHECK_EQ_U64(link->state, state);
+    CHECK_BYTES(crypto_sha256_bytes(&link->sha256), crypto_sha256_bytes(&r->packs[number]));
+    CHECK_EQ_I64(link->number, (int64_t)number + 1);
+}
+
+TEST(packs_come_in_the_order_in_which_they_were_sealed)
+{
+    struct rebuild_fixture r;
+    struct vault_chain chain;
+
+    if (!open_rebuild(&r))
+        return;
+    chain = read_chain(&r);
+    CHECK_EQ_U64(chain.count, 3);
+    CHECK_EQ_U64(chain.in_chain, 3);
+    for (size_t i = 0; i < 3; i++)
+        check_link(&r, &chain.links[i], VAULT_LINK_GOOD, i);
+    close_rebuild(&r);
+}
+
+TEST(pack_that_is_missing_is_named_by_the_one_behind_it)
+{
+    struct rebuild_fixture r;
+    struct vault_chain chain;
+    char path[300];
+
+    if (!open_rebuild(&r))
+        return;
+    pack_path(&r, 1, path);
+    CHECK(unlink(path) == 0);
+    chain = read_chain(&r);
+    CHECK_EQ_U64(chain.count, 3);
+    check_link(&r, &chain.links[0], VAULT_LINK_GOOD, 0);
+    check_link(&r, &chain.links[1], VAULT_LINK_MISSING, 1);
+    check_link(&r, &chain.links[2], VAULT_LINK_GOOD, 2);
+    close_rebuild(&r);
+}
+
+TEST(pack_that_cannot_be_read_keeps_its_place_if_the_next_one_names_it)
+{
+    struct rebuild_fixture r;
+    struct vault_chain chain;
+
+    if (!open_rebuild(&r))
+        return;
+    cut_pack(&r, 0);
+    cut_pack(&r, 2);
+    chain = read_chain(&r);
+    CHECK_EQ_U64(chain.count, 3);
+    CHECK_EQ_U64(chain.in_chain, 2);
+    check_link(&r, &chain.links[0], VAULT_LINK_UNREADABLE, 0);
+    check_link(&r, &chain.links[1], VAULT_LINK_GOOD, 1);
+    CHECK_EQ_U64(chain.links[2].state, VAULT_LINK_UNREADABLE); /* the newest: nobody names it */
+    CHECK_EQ_I64(chain.links[2].number, 0);
+    close_rebuild(&r);
+}
+
+TEST(packs_of_another_account_are_foreign_and_other_files_are_nothing)
+{
+    struct rebuild_fixture r;
+    struct vault_chain chain;
+    char from[300], to[300];
+    const int64_t *ids;
+    size_t count;
+
+    if (!open_rebuild(&r))
+        return;
+    pack_path(&r, 0, from);
+    (void)snprintf(to, sizeof to, "%s/%jd", r.s.packs, (intmax_t)r.s.f.account_id + 1);
+    CHECK(mkdir(to, 0755) == 0);
+    (void)snprintf(to + strlen(to), sizeof to - strlen(to), "%s", strrchr(from, '/'));
+    CHECK(link(from, to) == 0);
+    *strrchr(to, '/') = '\0';
+    (void)strcat(to, "/notes.txt");
+    fd_close(&(int){ open(to, O_CREAT | O_WRONLY, 0600) });
+    MUST(vault_read_chain(r.s.packs, r.s.f.account_id + 1, r.s.f.arena, &chain, ERR));
+    CHECK_EQ_U64(chain.count, 1);
+    CHECK_EQ_U64(chain.in_chain, 0);
+    CHECK_EQ_U64(chain.links[0].state, VAULT_LINK_FOREIGN);
+    MUST(vault_find_pack_folders(r.s.packs, r.s.f.arena, &ids, &count, ERR));
+    CHECK_EQ_U64(count, 2);
+    CHECK_EQ_I64(ids[0], r.s.f.account_id);
+    close_rebuild(&r);
+}
+
+/* ---- rows --------------------------------------------------------------------------------------------- */
+
+static void on_pack(void *context, int64_t account_id, const struct vault_link *link,
+                    const struct vault_rebuild_counts *counts)
+{
+    (void)context;
+    (void)account_id;
+    (void)link;
+    (void)counts;
+}
+
+static void on_loss(void *context, int64_t account_id, const char *text)
+{
+    struct rebuild_fixture *r = context;
+
+    (void)account_id;
+    (void)snprintf(r->losses + strlen(r->losses), sizeof r->losses - strlen(r->losses), "%s\n", text);
+}
+
+/* Everything of the account goes, as with a database that is lost. */
+static void lose(struct rebuild_fixture *r)
+{
+    static const char *const tables[] = { "seal_mailbox", "seal_account", "locator", "source_uid",
+                                          "flag_event", "placement", "spool", "frame", "pack",
+                                          "message", "source_epoch", "mailbox_keyword", "mailbox",
+                                          "job", "account_name", "account" };
+
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+        CLEANUP(db_result_free) struct db_result *result = NULL;
+        char sql[128];
+
+        (void)snprintf(sql, sizeof sql, "DELETE FROM %s WHERE account_id = $1", tables[i]);
+        MUST(db_run_assembled(r->s.f.owner, sql, DB_ARGS(DB_I64(r->s.f.account_id)), &result, ERR));
+    }
+    run_sql(r, "INSERT INTO rebuild DEFAULT VALUES");
+}
+
+static struct vault_rebuild_counts rebuild(struct rebuild_fixture *r)
+{
+    struct vault_rebuild order = { r->s.packs, r, on_pack, on_loss };
+    struct vault_rebuild_counts counts;
+
+    r->losses[0] = '\0';
+    MUST(vault_rebuild(r->rebuild, &order, &counts, ERR));
+    return counts;
+}
+
+#define STATE                                                                                      \
+    "SELECT ('x' || substr(md5(string_agg(t, '|' ORDER BY t)), 1, 15))::bit(60)::bigint FROM ("    \
+    "SELECT concat_ws(' ', p.mailbox_id, p.uid, m.sha256, p.internal_at, p.internal_zone, p.flags," \
+    "p.modseq, p.appeared_modseq, p.archived_at, p.gone_at) AS t FROM placement p JOIN message m " \
+    "USING (account_id, message_id) WHERE p.account_id = $1::bigint AND $2::bigint IS NOT NULL "   \
+    "UNION ALL SELECT concat_ws(' ', f.mailbox_id, f.uid, f.modseq, f.at, f.flags, f.is_gone) "    \
+    "FROM flag_event f WHERE f.account_id = $1 UNION ALL SELECT concat_ws(' ', mailbox_id, epoch," \
+    "uid, placement_uid) FROM source_uid WHERE account_id = $1) x"
+
+TEST(rows_are_made_again_as_they_were_and_octets_are_found)
+{
+    struct rebuild_fixture r;
+    struct vault_rebuild_counts counts;
+    int64_t before;
+
+    if (!open_rebuild(&r))
+        return;
+    before = fixture_number(&r.s.f, STATE);
+    lose(&r);
+    counts = rebuild(&r);
+    CHECK_EQ_U64(counts.packs, 3);
+    CHECK_EQ_U64(counts.bad_packs + counts.lost_lines, 0);
+    CHECK_EQ_I64(fixture_number(&r.s.f, STATE), before);
+    CHECK_EQ_U64(seal_read_all(&r.s), 8);
+    CHECK_EQ_U64(seal_verify(&r.s, true, NULL), 0);
+    /* Once more changes nothing. */
+    counts = rebuild(&r);
+    CHECK_EQ_U64(counts.packs, 0);
+    CHECK_EQ_U64(counts.known_packs, 3);
+    CHECK_EQ_I64(fixture_number(&r.s.f, STATE), before);
+    close_rebuild(&r);
+}
+
+TEST(lost_pack_costs_what_it_alone_holds_and_is_named)
+{
+    struct rebuild_fixture r;
+    struct vault_rebuild_counts counts;
+
+    if (!open_rebuild(&r))
+        return;
+    lose(&r);
+    cut_pack(&r, 0);
+    counts = rebuild(&r);
+    CHECK_EQ_U64(counts.packs, 2);
+    CHECK_EQ_U64(counts.bad_packs, 1);
+    CHECK(strstr(r.losses, "cannot be read") != NULL);
+    CHECK(strstr(r.losses, "changes of messages that lay in packs which are not here") != NULL);
+    CHECK_EQ_U64(seal_read_all(&r.s), 3); /* the empty one lay in the first */
+    close_rebuild(&r);
+}
+
+TEST(role_of_the_rebuild_may_do_nothing_when_none_goes_on)
+{
+    struct rebuild_fixture r;
+    struct vault_rebuild order;
+    struct vault_rebuild_counts counts;
+
+    if (!open_rebuild(&r))
+        return;
+    lose(&r);
+    run_sql(&r, "UPDATE rebuild SET finished_at = now()");
+    order = (struct vault_rebuild){ r.s.packs, &r, on_pack, on_loss };
+    err_clear(ERR);
+    CHECK(!vault_rebuild(r.rebuild, &order, &counts, ERR));
+    CHECK_EQ_U64(ERR->code, ERR_DENIED);
+    CHECK_EQ_I64(fixture_number(&r.s.f, COUNT_OF("account")), 0);
+    close_rebuild(&r);
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------ */
+
+static int64_t finish_at(struct rebuild_fixture *r, int64_t uidnext)
+{
+    CLEANUP(db_result_free) struct db_result *set = NULL;
+    CLEANUP(db_result_free) struct db_result *done = NULL;
+    struct db_args args = DB_ARGS(DB_I64(r->s.f.account_id), DB_I64(r->s.f.mailbox_id));
+
+    MUST(db_run_assembled(r->s.f.owner,
+                          "UPDATE mailbox SET uidnext = $3 WHERE account_id = $1 AND mailbox_id = $2",
+                          DB_ARGS(args.values[0], args.values[1], DB_I64(uidnext)), &set, ERR));
+    MUST(db_run_assembled(r->s.f.owner, "SELECT raised FROM rebuild_finish_mailbox($1, $2)", args,
+                          &done, ERR));
+    return db_i64(done, 0, 0);
+}
+
+TEST(skipped_uids_count_as_disposed_and_near_their_end_fewer_are_skipped)
+{
+    struct rebuild_fixture r;
+
+    if (!open_rebuild(&r))
+        return;
+    run_sql(&r, "DELETE FROM seal_mailbox");
+    CHECK_EQ_I64(finish_at(&r, 12), VAULT_REBUILD_RAISE);
+    CHECK_EQ_I64(fixture_number(&r.s.f, OF_MAILBOX("uidnext")), 12 + VAULT_REBUILD_RAISE);
+    CHECK_EQ_I64(fixture_number(&r.s.f, OF_MAILBOX("messages")), 8);
+    CHECK_EQ_I64(fixture_number(&r.s.f, OF_MAILBOX("unseen")), 7);
+    CHECK_EQ_I64(fixture_number(&r.s.f, "SELECT first_uid * 10000000 + last_uid FROM mailbox_disposed "
+                                        "WHERE account_id = $1::bigint AND mailbox_id = $2::bigint"),
+                 9 * INT64_C(10000000) + 11 + VAULT_REBUILD_RAISE);
+    run_sql(&r, "DELETE FROM seal_mailbox");
+    run_sql(&r, "DELETE FROM mailbox_disposed");
+    CHECK_EQ_I64(finish_at(&r, (INT64_C(1) << 32) - 100), 50);
+    CHECK_EQ_I64(fixture_number(&r.s.f, OF_MAILBOX("uidnext")), (INT64_C(1) << 32) - 50);
+    close_rebuild(&r);
+}
