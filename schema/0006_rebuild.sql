@@ -232,6 +232,38 @@ BEGIN
 END
 $$;
 
+---------------------------------------------------------------------------------------------------
+-- `verify --repair`
+---------------------------------------------------------------------------------------------------
+
+-- Runs of a pack (of the frame at this place; NULL: all) whose stored octets all lie in the spool still,
+-- hash by hash, are pointed there again, to be sealed anew. Returns how many frames. Nothing is deleted.
+CREATE FUNCTION heal_from_spool(account bigint, pack bigint, place bigint) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+DECLARE
+    healed bigint;
+BEGIN
+    UPDATE frame f SET week = s.week, pack_id = NULL, pack_offset = NULL
+      FROM spool s
+     WHERE f.account_id = account AND f.pack_id = pack AND s.account_id = account
+       AND s.frame_id = f.frame_id
+       AND f.run_id IN (
+           SELECT r.run_id
+             FROM (SELECT DISTINCT g.run_id FROM frame g
+                    WHERE g.account_id = account AND g.pack_id = pack
+                      AND (place IS NULL OR g.pack_offset = place)) r
+            WHERE NOT EXISTS (
+                  SELECT FROM frame g
+                    LEFT JOIN spool t ON t.account_id = account AND t.frame_id = g.frame_id
+                   WHERE g.account_id = account AND g.run_id = r.run_id
+                     AND sha256(t.octets) IS DISTINCT FROM g.stored_sha256));
+    GET DIAGNOSTICS healed = ROW_COUNT;
+    RETURN healed;
+END
+$$;
+REVOKE ALL ON FUNCTION heal_from_spool FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION heal_from_spool TO holdfast_keeper;
+
 REVOKE ALL ON FUNCTION rebuild_is_running, rebuild_keywords, rebuild_begin, rebuild_finish_mailbox,
                        rebuild_end FROM PUBLIC;
 REVOKE ALL ON seal_installation, rebuild FROM PUBLIC;
@@ -249,10 +281,12 @@ GRANT UPDATE ON seal_installation TO holdfast_keeper;
 -- The reading child of `holdfast rebuild`: adds, while one is going on.
 GRANT SELECT, INSERT, UPDATE ON account, account_name, account_secret, account_key, mailbox,
                 mailbox_disposed, source_epoch, placement, pack, seal_account, auditor,
-                auditor_verifier, matter, access_grant, hold, retention_rule, seal_installation
+                auditor_verifier, matter, access_grant, hold, retention_rule, seal_installation,
+                locator
     TO holdfast_rebuild;
-GRANT SELECT, INSERT ON mailbox_keyword, source_uid, message, locator, frame, flag_event, audit_event
+GRANT SELECT, INSERT ON mailbox_keyword, source_uid, message, frame, flag_event, audit_event
     TO holdfast_rebuild;
+GRANT SELECT ON text_block TO holdfast_rebuild;
 GRANT USAGE ON SEQUENCE run_id_seq TO holdfast_rebuild;
 GRANT EXECUTE ON FUNCTION rebuild_is_running, rebuild_keywords TO holdfast_rebuild;
 
@@ -276,7 +310,8 @@ BEGIN
                              'mailbox_disposed', 'source_epoch', 'placement', 'pack', 'seal_account',
                              'auditor', 'auditor_verifier', 'matter', 'access_grant', 'hold',
                              'retention_rule', 'seal_installation', 'mailbox_keyword', 'source_uid',
-                             'message', 'locator', 'frame', 'flag_event', 'audit_event'] LOOP
+                             'message', 'locator', 'frame', 'flag_event', 'audit_event',
+                             'text_block'] LOOP
         EXECUTE format('CREATE POLICY rebuild ON %I TO holdfast_rebuild '
                        'USING ((SELECT rebuild_is_running())) '
                        'WITH CHECK ((SELECT rebuild_is_running()))', t);

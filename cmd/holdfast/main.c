@@ -105,11 +105,16 @@ static const struct cli_command commands[] = {
       "  --verify-script        print the script that checks an export instead\n", cmd_key },
     { NULL, "seal", "[NAME...]", "move what waits in the database into packs now",
       "By itself an account is sealed when [store] seal_bytes wait, and each week.\n", cmd_seal },
-    { NULL, "verify", "[--full] [--json]", "prove that every pack is what it was; exit 1 if one is not",
+    { NULL, "verify", "[--full] [--repair] [--json]", "prove that every pack is what it was; exit 1 if one is not",
       "Compares each file's size and index with the database.\n"
-      "  --full                 read every octet, and compare every message with its SHA-256\n",
+      "  --full                 read every octet, and compare every message with its SHA-256\n"
+      "  --repair               and heal what can be healed: marks of files that were put back, octets that\n"
+      "                         still lie in the database, what is derived; the rest is named\n",
       cmd_verify },
     { "pack", "list", "[--json]", "all packs", "", cmd_pack_list },
+    { "pack", "cat", "SHA|PATH", "write a pack to standard output, as a .tar.zst",
+      "SHA is the pack's name (8 digits or more of its front), PATH a file anywhere. It is read and checked\n"
+      "as a whole first.\n", cmd_pack_cat },
     { NULL, "rebuild", "", "make the database again from the packs; exit 1 if any was bad",
       "For an empty database beside a data directory with packs and keys. Goes on where an interrupted\n"
       "one stopped. What was not sealed is fetched again by the next sync.\n", cmd_rebuild },

@@ -35,6 +35,7 @@ MUST_USE bool vault_list_packs(struct db *db, const struct vault_pack_row *after
 /* What was found in one pack. */
 struct vault_pack_report {
     bool is_damaged;
+    uint64_t healed_frames; /* is_repair: whose octets are back in the spool, to be sealed anew */
     char what[ERR_TEXT_BYTES]; /* the first thing that is wrong */
     uint64_t damaged_frames;
     uint64_t victims;    /* messages that have octets in damaged frames; of a lost file: all */
@@ -47,13 +48,19 @@ struct vault_pack_report {
 
 struct vault_pack_check {
     const char *packs_dir;
+    bool is_repair; /* heal what can be: the connection is the keeper's or the owner's */
+    void *context;  /* of on_victim */
+    /* With is_repair: each message (of a file that is lost at most 1,000) that could not be healed. */
+    void (*on_victim)(void *context, const struct vault_pack_row *pack, struct bytes sha256_hex,
+                      struct bytes path, uint32_t uid);
     bool is_full;             /* every octet and every message's hash; otherwise file, size and index */
     struct bytes expected_previous; /* SHA-256 of the row before in the account; empty: none */
 };
 
 /*
  * Compares the file with its row and with the rows of its frames. Damage is a report, not a failure,
- * and is noted in the row. Failure: the check could not be made (ERR_RETRY: database).
+ * and is noted in the row; a full check without any takes the note back. Failure: the check could not be
+ * made (ERR_RETRY: database).
  */
 MUST_USE bool vault_check_pack(struct db *db, const struct vault_pack_check *check,
                                const struct vault_pack_row *pack, struct arena *arena,
@@ -72,3 +79,22 @@ MUST_USE bool vault_find_stray_packs(struct db *db, const char *packs_dir, int64
 MUST_USE bool vault_open_pack_in_folder(void *context, enum vault_file file, int64_t account_id,
                                         int64_t pack_id, struct bytes sha256, int *fd,
                                         struct err *err);
+
+/* ---- files, without a database (pack_open.c) --------------------------------------------------------- */
+
+/* False ends it. */
+typedef bool vault_pack_file_fn(void *context, const char *path, const struct crypto_sha256 *sha256);
+
+/* Every file with the name of a pack, of accounts and of the installation. */
+MUST_USE bool vault_each_pack_file(const char *packs_dir, vault_pack_file_fn *visit, void *context,
+                                   struct err *err);
+
+/* Reads all of a file, compares every frame and every message. *sha256: of the file. ERR_CORRUPT: it is
+ * no whole pack. */
+MUST_USE bool vault_check_pack_file(int fd, struct crypto_sha256 *sha256, struct err *err);
+
+/* What a keeper that was killed left half-way; account_id 0: of the installation. Also what one that
+ * is at work just now has begun. */
+typedef void vault_leftover_fn(void *context, int64_t account_id, const char *path);
+MUST_USE bool vault_find_leftovers(const char *packs_dir, vault_leftover_fn *visit, void *context,
+                                   struct err *err);

@@ -15,6 +15,7 @@
 
 enum {
     MEMBERS_AT_ONCE = 500,
+    VICTIMS_MAX = 1000,       /* told of a frame, or of a file that is lost */
     VICTIM_FRAMES_MAX = 1000, /* damaged frames that are traced to messages */
 };
 
@@ -59,14 +60,47 @@ static bool is_damage(struct check *check, struct err *err)
     return true;
 }
 
-/* Which messages a frame takes with it. */
-static bool trace(struct check *check, uint64_t pack_offset, struct err *err)
+/* Runs whose octets all lie in the spool still are pointed there again. place NULL: all of the pack. */
+static bool heal(struct check *check, struct db_value place, uint64_t *healed, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+
+    *healed = 0;
+    if (!check->order->is_repair)
+        return true;
+    if (!db_run_one(check->db, DB_VAULT_PACK_HEAL,
+                    DB_ARGS(DB_I64(check->pack->account_id), DB_I64(check->pack->pack_id), place),
+                    &row, err))
+        return false;
+    *healed = (uint64_t)db_i64(row, 0, 0);
+    check->report->healed_frames += *healed;
+    return true;
+}
+
+/* Messages that stay unreadable, each told. */
+static bool tell_victims(struct check *check, struct db_value place, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *rows = NULL;
+
+    if (!check->order->is_repair || check->order->on_victim == NULL)
+        return true;
+    if (!db_run(check->db, DB_VAULT_PACK_VICTIMS,
+                DB_ARGS(DB_I64(check->pack->account_id), DB_I64(check->pack->pack_id), place,
+                        DB_I64(VICTIMS_MAX)),
+                &rows, err))
+        return false;
+    for (size_t i = 0; i < db_rows(rows); i++)
+        check->order->on_victim(check->order->context, check->pack, db_bytes(rows, i, 0),
+                                db_bytes(rows, i, 1), (uint32_t)db_i64(rows, i, 2));
+    return true;
+}
+
+/* How many messages a frame takes with it, and one of them. */
+static bool find_sample(struct check *check, uint64_t pack_offset, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *rows = NULL;
     struct vault_pack_report *report = check->report;
 
-    if (check->traced++ >= VICTIM_FRAMES_MAX)
-        return true;
     if (!db_run(check->db, DB_VAULT_PACK_VICTIM,
                 DB_ARGS(DB_I64(check->pack->account_id), DB_I64(check->pack->pack_id),
                         DB_I64(pack_offset)),
@@ -80,6 +114,20 @@ static bool trace(struct check *check, uint64_t pack_offset, struct err *err)
     report->uid = (uint32_t)db_i64(rows, 0, 2);
     return vault_copy_column(rows, 0, 0, check->arena, &report->sha256, err) &&
            vault_copy_column(rows, 0, 1, check->arena, &report->path, err);
+}
+
+/* Which messages a frame takes with it. */
+static bool trace(struct check *check, uint64_t pack_offset, struct err *err)
+{
+    uint64_t healed;
+
+    if (check->traced++ >= VICTIM_FRAMES_MAX)
+        return true;
+    if (!heal(check, DB_I64(pack_offset), &healed, err))
+        return false;
+    if (healed > 0)
+        return true;
+    return tell_victims(check, DB_I64(pack_offset), err) && find_sample(check, pack_offset, err);
 }
 
 /* ---- the file and its index ----------------------------------------------------------------------- */
@@ -295,8 +343,10 @@ static void check_previous(struct check *check)
 static bool count_all(struct check *check, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
+    uint64_t healed;
 
-    if (!trace(check, 0, err) ||
+    if (!heal(check, DB_NULL, &healed, err) || !tell_victims(check, DB_NULL, err) ||
+        !find_sample(check, 0, err) ||
         !db_run_one(check->db, DB_VAULT_PACK_LOCATED,
                     DB_ARGS(DB_I64(check->pack->account_id), DB_I64(check->pack->pack_id)), &row,
                     err))
@@ -322,7 +372,10 @@ bool vault_check_pack(struct db *db, const struct vault_pack_check *order,
         return false;
     }
     check_previous(&check);
-    if (!check_text(&check, err) ||
+    if (!check_text(&check, err))
+        return false;
+    /* What a look at size and index does not find may be there all the same. */
+    if ((report.is_damaged || order->is_full) &&
         !db_run_ok(db, DB_VAULT_PACK_MARK,
                    DB_ARGS(DB_I64(pack->account_id), DB_I64(pack->pack_id),
                            DB_BOOL(report.is_damaged)),

@@ -107,7 +107,12 @@ static bool recover(struct db *db, int64_t account_id, const struct vault_pack_p
 bool vault_seal_recover(struct db *db, const char *packs_dir, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *rows = NULL;
+    struct vault_pack_paths installation;
 
+    if (!vault_make_pack_paths(packs_dir, 0, &installation, err) ||
+        !vault_remove_file(installation.temporary, err) ||
+        !vault_remove_file(installation.catalogue, err))
+        return err_wrap(err, "installation");
     if (!db_run(db, DB_VAULT_SEAL_UNFINISHED, DB_NO_ARGS, &rows, err))
         return false;
     for (size_t i = 0; i < db_rows(rows); i++) {

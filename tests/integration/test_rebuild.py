@@ -241,6 +241,44 @@ def test_new_mail_gets_uids_that_no_client_has_seen_and_nothing_is_fetched_twice
         assert after[key][1][: len(messages[1])] == messages[1]
 
 
+def test_pack_cat_gives_the_file_and_nothing_when_it_is_damaged(archive, tmp_path):
+    holdfast, path = archive.holdfast, archive.packs[0]
+    octets = path.read_bytes()
+    assert holdfast.run("pack", "cat", path.name[:12], text=False).stdout == octets
+    assert holdfast.run("pack", "cat", path, text=False).stdout == octets
+    copy = tmp_path / "copy"
+    copy.write_bytes(octets[:200] + bytes([octets[200] ^ 1]) + octets[201:])
+    refused = holdfast.run("pack", "cat", copy, check=False, text=False)
+    assert refused.returncode == 1 and refused.stdout == b""
+    assert holdfast.run("pack", "cat", "0" * 64, check=False).returncode == 1
+
+
+def test_reindex_renews_what_is_missing_or_old(archive):
+    holdfast = archive.holdfast
+    columns = ("SELECT message_id, header_bytes, date_at, subject_folded, encode(envelope, 'hex'), "
+               "encode(bodystructure, 'hex'), notes::text FROM message_index")
+    was = rows(holdfast, columns)
+    assert "0 messages indexed anew" in holdfast.run("reindex").stdout
+    (gone,), (old,) = holdfast.sql("SELECT message_id FROM message_index WHERE account_id = 1 LIMIT 2")
+    holdfast.sql("DELETE FROM message_index WHERE message_id = %s", gone)
+    holdfast.sql("UPDATE message_index SET parser_version = 0, envelope = NULL WHERE message_id = %s", old)
+    assert "0 messages" in holdfast.run("reindex", "--account", "bob").stdout
+    assert "2 messages indexed anew" in holdfast.run("reindex", "--account", "alice").stdout
+    assert rows(holdfast, columns) == was
+
+
+def test_a_pack_that_is_put_back_is_good_again(archive):
+    holdfast, path = archive.holdfast, archive.packs[0]
+    away = holdfast.dir / path.name
+    path.rename(away)
+    found = holdfast.run("verify", "--repair", check=False)
+    assert found.returncode == 1 and path.name in found.stdout and "UNHEALED" in found.stdout
+    assert holdfast.json("pack", "list")[0]["damaged"] is True
+    away.rename(path)
+    assert "HEALED pack " + path.name[:64] in holdfast.run("verify", "--repair").stdout
+    assert holdfast.json("verify", "--full")["ok"] is True
+
+
 def test_a_database_with_mail_is_refused(archive):
     refused = archive.holdfast.run("rebuild", check=False)
     assert refused.returncode == 1 and "not empty" in refused.stderr

@@ -115,15 +115,26 @@ SELECT $1, l.mailbox_id, l.epoch, l.uidvalidity, l.uidnext, l.highestmodseq, l.m
        opened_at = EXCLUDED.opened_at, closed_at = EXCLUDED.closed_at,
        enumerated_at = EXCLUDED.enumerated_at, longest_gap = EXCLUDED.longest_gap;
 
--- The run of a pack is its tar stream. Octets that an earlier pack has too stay where they are.
+-- The run of a pack is its tar stream. Octets that an earlier pack has too stay where they are, unless
+-- that one is damaged.
 -- name: rebuild_line_message
 -- args: account_id bigint, hashes bytea[], sizes bigint[], offsets bigint[], archived_at timestamptz[], run_id bigint
 WITH m AS (
-    INSERT INTO message (account_id, sha256, size_bytes, first_archived_at)
+    INSERT INTO message AS m (account_id, sha256, size_bytes, first_archived_at)
     SELECT $1, l.sha256, l.size, l.archived_at
       FROM unnest($2, $3, $5) AS l (sha256, size, archived_at)
         ON CONFLICT (account_id, sha256) DO NOTHING
     RETURNING message_id, sha256
+), moved AS (
+    UPDATE locator o SET run_id = $6, raw_offset = l.place
+      FROM unnest($2, $3, $4) AS l (sha256, size, place)
+     CROSS JOIN LATERAL (SELECT m.message_id FROM message m
+                          WHERE m.account_id = $1 AND m.sha256 = l.sha256
+                            AND m.size_bytes = l.size OFFSET 0) m
+     WHERE o.account_id = $1 AND o.message_id = m.message_id AND o.run_id <> $6
+       AND EXISTS (SELECT FROM frame f JOIN pack p USING (account_id, pack_id)
+                    WHERE f.account_id = $1 AND f.run_id = o.run_id AND f.ordinal = 0
+                      AND p.is_damaged)
 )
 INSERT INTO locator (account_id, message_id, run_id, raw_offset)
 SELECT $1, m.message_id, $6, l.place

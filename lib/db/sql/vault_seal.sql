@@ -360,6 +360,27 @@ SELECT encode(v.sha256, 'hex'), coalesce(b.path, ''), coalesce(p.uid, 0),
   LEFT JOIN mailbox b ON b.account_id = $1 AND b.mailbox_id = p.mailbox_id
  ORDER BY b.path, p.uid LIMIT 1;
 
+-- All of them; place NULL: of the whole pack.
+-- name: vault_pack_victims
+-- args: account_id bigint, pack_id bigint, place bigint, page bigint
+SELECT encode(m.sha256, 'hex'), coalesce(b.path, ''), coalesce(p.uid, 0)
+  FROM (SELECT DISTINCT l.message_id
+          FROM frame f
+          JOIN locator l ON l.account_id = $1 AND l.run_id = f.run_id
+                        AND l.raw_offset < f.raw_start + f.raw_bytes
+          JOIN message n ON n.account_id = $1 AND n.message_id = l.message_id
+         WHERE f.account_id = $1 AND f.pack_id = $2 AND ($3 IS NULL OR f.pack_offset = $3)
+           AND l.raw_offset + n.size_bytes > f.raw_start
+         ORDER BY l.message_id LIMIT $4) v
+  JOIN message m ON m.account_id = $1 AND m.message_id = v.message_id
+  LEFT JOIN placement p ON p.account_id = $1 AND p.message_id = v.message_id
+  LEFT JOIN mailbox b ON b.account_id = $1 AND b.mailbox_id = p.mailbox_id
+ ORDER BY b.path, p.uid;
+
+-- name: vault_pack_heal
+-- args: account_id bigint, pack_id bigint, place bigint
+SELECT heal_from_spool($1, $2, $3);
+
 -- name: vault_pack_mark
 -- args: account_id bigint, pack_id bigint, is_damaged boolean
 UPDATE pack SET is_damaged = $3 WHERE account_id = $1 AND pack_id = $2 AND is_damaged <> $3;

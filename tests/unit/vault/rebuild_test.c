@@ -187,7 +187,7 @@ static void on_loss(void *context, int64_t account_id, const char *text)
 /* Everything of the account goes, as with a database that is lost. */
 static void lose(struct rebuild_fixture *r)
 {
-    static const char *const tables[] = { "seal_mailbox", "seal_account", "locator", "source_uid",
+    static const char *const tables[] = { "seal_mailbox", "seal_account", "text_spool", "text_block", "locator", "source_uid",
                                           "flag_event", "placement", "spool", "frame", "pack",
                                           "message", "source_epoch", "mailbox_keyword", "mailbox",
                                           "job", "account_name", "account" };
@@ -315,5 +315,97 @@ TEST(skipped_uids_count_as_disposed_and_near_their_end_fewer_are_skipped)
     run_sql(&r, "DELETE FROM mailbox_disposed");
     CHECK_EQ_I64(finish_at(&r, (INT64_C(1) << 32) - 100), 50);
     CHECK_EQ_I64(fixture_number(&r.s.f, OF_MAILBOX("uidnext")), (INT64_C(1) << 32) - 50);
+    close_rebuild(&r);
+}
+
+/* ---- verify --repair ---------------------------------------------------------------------------------- */
+
+static void on_victim(void *context, const struct vault_pack_row *pack, struct bytes sha256_hex,
+                      struct bytes path, uint32_t uid)
+{
+    uint64_t *told = context;
+
+    CHECK(pack->stored_bytes > 0 && sha256_hex.len == 64 && path.len == 5 && uid > 0);
+    ++*told;
+}
+
+static struct vault_pack_report repair(struct rebuild_fixture *r, size_t number, uint64_t *told)
+{
+    struct vault_pack_check check = {
+        .packs_dir = r->s.packs, .is_repair = true, .is_full = true, .context = told,
+        .on_victim = on_victim
+    };
+    struct vault_pack_report report;
+    size_t count;
+    const struct vault_pack_row *rows = seal_rows(&r->s, &count);
+
+    if (number > 0)
+        check.expected_previous = crypto_sha256_bytes(&rows[number - 1].sha256);
+    *told = 0;
+    MUST(vault_check_pack(r->s.keeper, &check, &rows[number], r->s.f.arena, &report, ERR));
+    return report;
+}
+
+TEST(octets_that_still_lie_in_the_spool_heal_a_lost_pack)
+{
+    struct rebuild_fixture r;
+    struct vault_pack_report report;
+    struct vault_sealed sealed;
+    uint64_t told;
+
+    if (!open_rebuild(&r))
+        return;
+    cut_pack(&r, 2);
+    report = repair(&r, 2, &told);
+    CHECK(report.is_damaged);
+    CHECK_EQ_U64(report.healed_frames, 1);
+    CHECK_EQ_U64(report.victims + told, 0);
+    CHECK_EQ_U64(seal_read_all(&r.s), 8);
+    MUST(seal_try(&r.s, &sealed));
+    CHECK(sealed.is_made);
+    CHECK_EQ_I64(fixture_number(&r.s.f, COUNT_OF("frame") " AND week IS NOT NULL"), 0);
+    CHECK_EQ_U64(seal_read_all(&r.s), 8);
+    close_rebuild(&r);
+}
+
+TEST(what_cannot_be_healed_is_named_message_by_message_and_nothing_goes)
+{
+    struct rebuild_fixture r;
+    struct vault_pack_report report;
+    uint64_t told;
+
+    if (!open_rebuild(&r))
+        return;
+    run_sql(&r, "DELETE FROM spool");
+    cut_pack(&r, 2);
+    report = repair(&r, 2, &told);
+    CHECK(report.is_damaged);
+    CHECK_EQ_U64(report.healed_frames, 0);
+    CHECK_EQ_U64(report.victims, 3); /* the empty message lies in the first pack */
+    CHECK_EQ_U64(told, 3);
+    CHECK_EQ_I64(fixture_number(&r.s.f, COUNT_OF("pack")), 3);
+    close_rebuild(&r);
+}
+
+TEST(mark_goes_when_the_file_is_put_back_and_a_quick_look_does_not_take_it)
+{
+    static const char marked[] = COUNT_OF("pack") " AND is_damaged";
+    struct rebuild_fixture r;
+    char path[300], kept[320];
+    uint64_t told;
+
+    if (!open_rebuild(&r))
+        return;
+    run_sql(&r, "DELETE FROM spool");
+    pack_path(&r, 1, path);
+    (void)snprintf(kept, sizeof kept, "%s.kept", path);
+    CHECK(rename(path, kept) == 0);
+    (void)repair(&r, 1, &told);
+    CHECK_EQ_I64(fixture_number(&r.s.f, marked), 1);
+    CHECK(rename(kept, path) == 0);
+    CHECK_EQ_U64(seal_verify(&r.s, false, NULL), 0);
+    CHECK_EQ_I64(fixture_number(&r.s.f, marked), 1);
+    CHECK(!repair(&r, 1, &told).is_damaged);
+    CHECK_EQ_I64(fixture_number(&r.s.f, marked), 0);
     close_rebuild(&r);
 }
