@@ -140,7 +140,7 @@ static bool read_hex(const json_t *json, struct arena *arena, struct bytes *out)
             digit = (uint8_t)(c - 'a' + 10);
         else
             return false;
-        octets[i / 2] = (uint8_t)(octets[i / 2] << 4 | digit);
+        octets[i / 2] = (uint8_t)(i % 2 == 0 ? digit << 4 : octets[i / 2] | digit);
     }
     *out = bytes_of(octets, len / 2);
     return true;
