@@ -14,6 +14,7 @@ enum key_argument {
     DATE,
     NUMBER,
     NZ_NUMBER,
+    MODSEQ,
     UID_SET,
     KEY,
     TWO_KEYS
@@ -42,6 +43,7 @@ static const struct search_name {
     { BYTES_INIT("HEADER"), IMAP_SEARCH_HEADER, FIELD_AND_TEXT, false, 0 },
     { BYTES_INIT("KEYWORD"), IMAP_SEARCH_KEYWORD, TEXT, false, 0 },
     { BYTES_INIT("LARGER"), IMAP_SEARCH_LARGER, NUMBER, false, 0 },
+    { BYTES_INIT("MODSEQ"), IMAP_SEARCH_MODSEQ, MODSEQ, false, 0 },
     { BYTES_INIT("NOT"), IMAP_SEARCH_NOT, KEY, false, 0 },
     { BYTES_INIT("OLD"), IMAP_SEARCH_RECENT, NOTHING, true, 0 },
     { BYTES_INIT("OLDER"), IMAP_SEARCH_OLDER, NZ_NUMBER, false, 0 },
@@ -176,6 +178,23 @@ static bool read_nz(struct search_reader *r, struct imap_search_key *out)
     return true;
 }
 
+/*
+ * ["/flags/\\Seen" all] 17: who keeps one MODSEQ for all of a message ignores which part was meant
+ * (RFC 7162 §3.1.5).
+ */
+static bool read_modseq(struct search_reader *r, struct imap_search_key *out)
+{
+    struct bytes ignored;
+
+    if (!imap_read_space(r->in, r->err))
+        return false;
+    if (r->in->len > 0 && r->in->ptr[0] == '"' &&
+        (!imap_read_string(r->in, r->arena, &ignored, r->err) || !imap_read_space(r->in, r->err) ||
+         !imap_read_atom(r->in, &ignored, r->err) || !imap_read_space(r->in, r->err)))
+        return false;
+    return imap_read_number64(r->in, &out->number, r->err);
+}
+
 static bool read_argument(struct search_reader *r, enum key_argument argument,
                           struct imap_search_key *out)
 {
@@ -192,6 +211,8 @@ static bool read_argument(struct search_reader *r, enum key_argument argument,
         return imap_read_space(r->in, r->err) && imap_read_number64(r->in, &out->number, r->err);
     case NZ_NUMBER:
         return imap_read_space(r->in, r->err) && read_nz(r, out);
+    case MODSEQ:
+        return read_modseq(r, out);
     case UID_SET:
         return imap_read_space(r->in, r->err) && read_key_set(r, out->kind, out);
     case KEY:

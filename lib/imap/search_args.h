@@ -41,6 +41,7 @@ enum imap_search_kind {
     IMAP_SEARCH_BODY,
     IMAP_SEARCH_TEXT,
     IMAP_SEARCH_HEADER, /* field and text; an empty text asks whether the field is there */
+    IMAP_SEARCH_MODSEQ, /* number: the MODSEQ is at least that (RFC 7162) */
     /* Not of IMAP, no command gives them: search/language.h does. */
     IMAP_SEARCH_ATTACHMENT, /* has an attachment, as message_index says */
     IMAP_SEARCH_SHA256,     /* text: the front of the hash of its octets, lower case hex */

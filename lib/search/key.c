@@ -62,6 +62,7 @@ static const struct search_key_row rows[] = {
     [IMAP_SEARCH_TEXT]       = { "TEXT",       SEARCH_ARG_TEXT,     "NULL::boolean", NULL },
     [IMAP_SEARCH_HEADER]     = { "HEADER",     SEARCH_ARG_TEXT,     "NULL::boolean", NULL },
     [IMAP_SEARCH_ATTACHMENT] = { "ATTACHMENT", SEARCH_ARG_PARTS,    "CASE WHEN i.parser_version = ? THEN i.has_attachment END", NULL },
+    [IMAP_SEARCH_MODSEQ]     = { "MODSEQ",     SEARCH_ARG_NUMBER,   "p.modseq >= ?", NULL },
     [IMAP_SEARCH_SHA256]     = { "SHA256",     SEARCH_ARG_HASH,     HASH, NULL },
 };
 // clang-format on

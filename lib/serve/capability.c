@@ -36,6 +36,7 @@ static const struct {
     { "RIGHTS=texk",     AFTER_LOGIN },
     { "LIST-EXTENDED",   AFTER_LOGIN },   /* RFC 5258 */
     { "LIST-STATUS",     AFTER_LOGIN },   /* RFC 5819 */
+    { "CONDSTORE",       AFTER_LOGIN },   /* RFC 7162 */
 };
 // clang-format on
 

@@ -8,6 +8,7 @@
 
 enum {
     KEYS_TEXT_BYTES = 1000,
+    PAGE_ARENA_BYTES = 4 << 20,
     TEXT_BYTES = 160, /* of the tagged OK */
 };
 
@@ -19,6 +20,8 @@ struct hits {
     size_t count;
     bool is_last;
     uint64_t total;
+    bool asks_modseq;
+    uint64_t modseq; /* the highest of all hits */
 };
 
 /* ---- audit -------------------------------------------------------------------------------------- */
@@ -95,6 +98,43 @@ static bool write_hits(const struct hits *hits)
     return serve_push(session);
 }
 
+/* A tree of LIMIT_COMMAND_NESTING at most. */
+static bool asks_modseq(const struct imap_search_key *key)
+{
+    if (key->kind == IMAP_SEARCH_MODSEQ)
+        return true;
+    for (const struct imap_search_key *child = key->children; child != NULL; child = child->next)
+        if (asks_modseq(child))
+            return true;
+    return false;
+}
+
+/* Of the hits of this page, as they are now: "(MODSEQ n)" ends the answer (RFC 7162 §3.1.5). */
+static bool find_modseq(struct hits *hits, struct err *err)
+{
+    CLEANUP(arena_free) struct arena *arena = arena_create(PAGE_ARENA_BYTES);
+    const struct vault_mailbox_row *row = &hits->session->view->mailbox.row;
+    struct vault_uid_range *ranges = arena_new_array(arena, struct vault_uid_range, hits->count);
+    struct vault_placement_query query = { .account_id = row->account_id,
+                                           .mailbox_id = row->mailbox_id,
+                                           .ranges = ranges,
+                                           .range_count = hits->count,
+                                           .limit = LIMIT_PAGE_ROWS };
+    struct vault_placement_page page = { .is_last = hits->count == 0 };
+
+    for (size_t i = 0; i < hits->count; i++)
+        ranges[i] = (struct vault_uid_range){ hits->uids[i], hits->uids[i] };
+    while (!page.is_last) {
+        query.after_uid = page.through_uid;
+        if (!vault_read_placements(hits->session->reader, &query, arena, &page, err))
+            return false;
+        for (size_t i = 0; i < page.count; i++)
+            if (page.rows[i].modseq > hits->modseq)
+                hits->modseq = page.rows[i].modseq;
+    }
+    return true;
+}
+
 /* After an error the line is ended all the same: it is a valid answer, and NO follows. */
 static bool stream_hits(struct hits *hits, struct err *err)
 {
@@ -106,7 +146,13 @@ static bool stream_hits(struct hits *hits, struct err *err)
     is_whole = hits->is_last;
     buf_text(&session->out, "* SEARCH");
     for (goes_on = true; goes_on && write_hits(hits) && !hits->is_last;)
-        goes_on = gather(hits, false, err);
+        goes_on = (!hits->asks_modseq || find_modseq(hits, err)) && gather(hits, false, err);
+    goes_on = goes_on && (!hits->asks_modseq || find_modseq(hits, err));
+    if (hits->modseq > 0) {
+        buf_text(&session->out, " (MODSEQ ");
+        buf_u64(&session->out, hits->modseq);
+        buf_byte(&session->out, ')');
+    }
     buf_text(&session->out, "\r\n");
     return goes_on && (is_whole || audit(hits, err));
 }
@@ -164,6 +210,8 @@ struct serve_reply serve_do_search(struct serve_session *session,
     if (!search_open(&scope, key, session->command, &search, &err))
         return serve_reply_for(session, &err);
     hits.search = search;
+    hits.asks_modseq = asks_modseq(key);
+    session->has_condstore = session->has_condstore || hits.asks_modseq;
     hits.uids = arena_new_array(session->command, uint32_t, SEARCH_PAGE_HITS);
     if (!stream_hits(&hits, &err))
         return fail(session, &err);

@@ -101,6 +101,14 @@ def test_changed_since_gives_what_was_touched_and_what_is_new(served):
     assert len(want) == 2
     assert [(int(re.search(rb"UID (\d+)", unit)[1]), int(re.search(rb"MODSEQ \((\d+)\)", unit)[1]))
             for unit in units] == want
+    hits = b" ".join(b"%d" % uid for uid, _ in want)
+    for query in (f"MODSEQ {modseq + 1}", f'MODSEQ "/flags/\\\\Seen" all {modseq + 1}',
+                  f"NOT (NOT MODSEQ {modseq + 1})"):
+        assert wire.command(f"UID SEARCH {query}")[1] == [
+            b"* SEARCH %s (MODSEQ %d)\r\n" % (hits, max(m for _, m in want))], query
+    assert wire.command("SEARCH MODSEQ 9223372036854775807")[1] == [b"* SEARCH\r\n"]
+    assert b" BAD " in wire.command("SEARCH MODSEQ 9223372036854775808")[0]
+    assert b" CONDSTORE" in wire.command("CAPABILITY")[1][0]
     wire.close()
 
 

@@ -17,7 +17,7 @@ static const char *const kind_names[] = {
     [IMAP_SEARCH_FROM] = "from",       [IMAP_SEARCH_TO] = "to",
     [IMAP_SEARCH_CC] = "cc",           [IMAP_SEARCH_BCC] = "bcc",
     [IMAP_SEARCH_BODY] = "body",       [IMAP_SEARCH_TEXT] = "text",
-    [IMAP_SEARCH_HEADER] = "header",
+    [IMAP_SEARCH_HEADER] = "header",   [IMAP_SEARCH_MODSEQ] = "modseq",
 };
 
 /* and(flag=1 not(text='x')) */
@@ -92,6 +92,8 @@ TEST(search_keys_make_a_tree)
                "and(ss18293 sb18294 so18295)");
     check_tree("LARGER 5 SMALLER 9999999999 OLDER 3 YOUNGER 4",
                "and(larger5 smaller9999999999 older3 younger4)");
+    check_tree("MODSEQ 7 NOT MODSEQ \"/flags/\\\\Seen\" all 9223372036854775807",
+               "and(modseq7 not(modseq9223372036854775807))");
     check_tree("KEYWORD $Forwarded UNKEYWORD Junk]", "and(kw=$Forwarded not(kw=Junk]))");
     check_tree("HEADER Message-ID \"\" HEADER X {1}\r\n(", "and(header~Message-ID header~X=()");
 }
@@ -132,6 +134,10 @@ TEST(wrong_searches_are_refused)
         "a SEARCH",
         "a SEARCH ",
         "a SEARCH FOO",
+        "a SEARCH MODSEQ",
+        "a SEARCH MODSEQ 9223372036854775808",
+        "a SEARCH MODSEQ \"/flags/x\" 7",
+        "a SEARCH MODSEQ \"/flags/x\" all",
         "a SEARCH ()",
         "a SEARCH (ALL",
         "a SEARCH ALL)",
