@@ -7,6 +7,7 @@
 #include "ingest/set.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* One pass over a mailbox. */
 struct drain {
@@ -184,9 +185,10 @@ static bool record_failures(struct drain *drain, const struct ingest_fetch_resul
     return mark_failed(drain, failures, result->failure_count, err);
 }
 
-/* OK, and nothing came: either they are gone by now, or the source keeps them from us. */
+/* OK, and nothing came: either they are gone by now, or the source keeps them from us (*kept). */
 static bool settle_missing(struct drain *drain, const uint32_t *uids, size_t count,
-                           const struct ingest_fetch_result *result, struct err *err)
+                           const struct ingest_fetch_result *result, const uint32_t **kept,
+                           size_t *kept_count, struct err *err)
 {
     struct arena *arena = drain->run->window_arena;
     uint32_t *missing = arena_new_array(arena, uint32_t, count);
@@ -198,6 +200,8 @@ static bool settle_missing(struct drain *drain, const uint32_t *uids, size_t cou
     for (size_t i = 0; i < count; i++)
         if (result->states[i] == INGEST_MISSING)
             missing[missing_count++] = uids[i];
+    *kept = NULL;
+    *kept_count = 0;
     if (missing_count == 0)
         return true;
     if (!ingest_mark_vanished(drain->run, drain->target, missing, NULL, missing_count,
@@ -209,6 +213,8 @@ static bool settle_missing(struct drain *drain, const uint32_t *uids, size_t cou
             .error = BYTES("the source lists it, but answered OK without sending it"),
             .retry_in_seconds = INGEST_UID_RETRY_SECONDS,
         };
+    *kept = present;
+    *kept_count = present_count;
     return mark_failed(drain, failures, present_count, err);
 }
 
@@ -253,18 +259,69 @@ static bool save_rest(struct drain *drain, const struct ingest_fetch_result *res
     return false;
 }
 
-static bool fetch_page(struct drain *drain, const uint32_t *uids, size_t count, struct err *err)
+static bool fetch_by(struct drain *drain, const uint32_t *uids, size_t count, enum ingest_form form,
+                     struct ingest_fetch_result *result, struct err *err)
 {
     struct ingest_run *run = drain->run;
     struct ingest_sink sink = ingest_make_sink(run);
-    struct ingest_fetch_result result;
-    bool is_done = ingest_fetch(run->client, uids, count, &sink, run->window_arena, &result, err);
+    bool is_done =
+        ingest_fetch(run->client, uids, count, form, &sink, run->window_arena, result, err);
 
-    run->progress.size_notes += result.size_notes;
-    if (!is_done)
-        return save_rest(drain, &result, err);
-    return ingest_commit(run, err) && record_failures(drain, &result, err) &&
-           settle_missing(drain, uids, count, &result, err);
+    run->progress.size_notes += result->size_notes;
+    return is_done ? ingest_commit(run, err) : save_rest(drain, result, err);
+}
+
+/* Asks in the other forms for what stays pending; what then comes is stored. At most the first few of a
+ * page: with more, it is not about single messages. */
+static bool fetch_otherwise(struct drain *drain, uint32_t *uids, size_t count, struct err *err)
+{
+    struct ingest_fetch_result result;
+
+    if (count > INGEST_OTHERWISE_UIDS)
+        return true;
+    for (enum ingest_form form = INGEST_BY_PEEK + 1; form < INGEST_FORMS && count > 0; form++) {
+        size_t left = 0;
+
+        if (!fetch_by(drain, uids, count, form, &result, err))
+            return false;
+        for (size_t i = 0; i < count; i++)
+            if (result.states[i] != INGEST_FETCHED)
+                uids[left++] = uids[i];
+        drain->target->failed -= count - left;
+        count = left;
+    }
+    return true;
+}
+
+static int compare_uids(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a;
+    uint32_t y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static bool fetch_page(struct drain *drain, const uint32_t *uids, size_t count, struct err *err)
+{
+    struct ingest_fetch_result result;
+    const uint32_t *kept;
+    size_t kept_count;
+    uint32_t *again;
+    size_t again_count = 0;
+
+    if (!fetch_by(drain, uids, count, INGEST_BY_PEEK, &result, err) ||
+        !record_failures(drain, &result, err) ||
+        !settle_missing(drain, uids, count, &result, &kept, &kept_count, err))
+        return false;
+    again = arena_new_array(drain->run->window_arena, uint32_t, result.failure_count + kept_count);
+    for (size_t i = 0; i < result.failure_count; i++)
+        if (!result.failures[i].is_ours)
+            again[again_count++] = result.failures[i].uid;
+    for (size_t i = 0; i < kept_count; i++)
+        again[again_count++] = kept[i];
+    if (again_count > 0)
+        qsort(again, again_count, sizeof *again, compare_uids);
+    return fetch_otherwise(drain, again, again_count, err);
 }
 
 static bool fetch_pending(struct drain *drain, struct err *err)

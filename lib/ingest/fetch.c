@@ -13,7 +13,11 @@ enum {
     REFUSALS_MAX = 3, /* single messages in a row: then it is the mailbox that cannot be read */
 };
 
-#define FETCH_ITEMS " (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])"
+static const char *const form_items[INGEST_FORMS] = {
+    [INGEST_BY_PEEK] = " (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])",
+    [INGEST_BY_BODY] = " (UID FLAGS INTERNALDATE RFC822.SIZE BODY[])",
+    [INGEST_BY_RFC822] = " (UID FLAGS INTERNALDATE RFC822.SIZE RFC822)",
+};
 
 /* UIDs first … first+count-1 of the list, to be asked for in sets of at most `limit`. */
 struct span {
@@ -41,6 +45,7 @@ struct fetch {
     struct ingest_client *client;
     const uint32_t *uids;
     size_t count;
+    enum ingest_form form;
     const struct ingest_sink *sink;
     struct arena *arena;
     struct ingest_fetch_result *result;
@@ -67,7 +72,8 @@ static void settle(struct fetch *fetch, size_t index, enum ingest_fetched state)
     }
 }
 
-static bool add_failure(struct fetch *fetch, size_t index, const char *text, struct err *err)
+static bool add_failure(struct fetch *fetch, size_t index, const char *text, bool is_ours,
+                        struct err *err)
 {
     struct ingest_failure *failure = &fetch->result->failures[fetch->result->failure_count];
 
@@ -75,6 +81,7 @@ static bool add_failure(struct fetch *fetch, size_t index, const char *text, str
                         err))
         return false;
     failure->uid = fetch->uids[index];
+    failure->is_ours = is_ours;
     fetch->result->failure_count++;
     settle(fetch, index, INGEST_FAILED);
     return true;
@@ -136,7 +143,7 @@ static bool send_fetch(struct fetch *fetch, struct flight *flight, struct err *e
     flight->waiting = taken;
     ingest_begin_command(fetch->client, "UID FETCH ");
     ingest_add_bytes(fetch->client, buf_bytes(&set));
-    ingest_add_text(fetch->client, FETCH_ITEMS);
+    ingest_add_text(fetch->client, form_items[fetch->form]);
     return ingest_send_command(fetch->client, &flight->tag, err);
 }
 
@@ -290,7 +297,8 @@ static bool end_message(struct fetch *fetch, const struct imap_fetch_response *m
                         size_t index, struct err *err)
 {
     if (fetch->body == BODY_DROPPING) {
-        bool is_noted = fetch->refusal[0] == '\0' || add_failure(fetch, index, fetch->refusal, err);
+        bool is_noted =
+            fetch->refusal[0] == '\0' || add_failure(fetch, index, fetch->refusal, true, err);
 
         abort_body(fetch);
         return is_noted;
@@ -306,7 +314,7 @@ static bool end_message(struct fetch *fetch, const struct imap_fetch_response *m
     }
     if (!is_message_error(err))
         return false;
-    if (!add_failure(fetch, index, err->text, err))
+    if (!add_failure(fetch, index, err->text, true, err))
         return false;
     err_clear(err);
     return true;
@@ -331,10 +339,10 @@ static bool take_message(struct fetch *fetch, const struct imap_fetch_response *
     nothing = emptiness(message);
     if (nothing != NULL) {
         abort_body(fetch);
-        return add_failure(fetch, index, nothing, err);
+        return add_failure(fetch, index, nothing, false, err);
     }
     if (message->body_kind == IMAP_BODY_STREAMED && fetch->body == BODY_IDLE)
-        return add_failure(fetch, index, "its octets came where none were expected", err);
+        return add_failure(fetch, index, "its octets came where none were expected", false, err);
     if (message->body_kind == IMAP_BODY_TEXT && !give_text(fetch, message, err))
         return false;
     return end_message(fetch, message, index, err);
@@ -358,10 +366,10 @@ static bool refuse_set(struct fetch *fetch, struct span span, const struct inges
         return true;
     if (waiting == 1) {
         (void)snprintf(text, sizeof text, "UID FETCH was refused: %s", reply->text);
-        if (++fetch->refusals == REFUSALS_MAX &&
+        if (++fetch->refusals == REFUSALS_MAX && fetch->form == INGEST_BY_PEEK &&
             ingest_classify_reply(reply, ERR_ABSENT) == ERR_RETRY)
             (void)err_fail(&fetch->ended, ERR_ABSENT, "%s", text);
-        return add_failure(fetch, last, text, err);
+        return add_failure(fetch, last, text, false, err);
     }
     span.limit = (waiting + 1) / 2;
     push_span(fetch, span);
@@ -424,13 +432,14 @@ static bool run(struct fetch *fetch, struct err *err)
 }
 
 bool ingest_fetch(struct ingest_client *client, const uint32_t *uids, size_t count,
-                  const struct ingest_sink *sink, struct arena *arena,
+                  enum ingest_form form, const struct ingest_sink *sink, struct arena *arena,
                   struct ingest_fetch_result *result, struct err *err)
 {
     struct fetch fetch = {
         .client = client,
         .uids = uids,
         .count = count,
+        .form = form,
         .sink = sink,
         .arena = arena,
         .result = result,

@@ -10,7 +10,7 @@
  * and of the items of one is the server's. Whatever was not asked for is counted and passed over.
  * A set that is refused is halved until the one message that spoils it stands alone; also when the
  * refusal speaks of an error that may pass, for that may be the message's too, and for ever. After three of
- * those in a row the mailbox is left (ERR_ABSENT). Only what speaks of load ends the fetch at once. One thread.
+ * those in a row, asked for by peeking, the mailbox is left (ERR_ABSENT). Only what speaks of load ends the fetch at once. One thread.
  */
 #pragma once
 
@@ -43,6 +43,7 @@ enum ingest_fetched {
 struct ingest_failure {
     uint32_t uid;
     struct bytes text; /* in the arena */
+    bool is_ours;      /* the archive refused it: to ask for it in another form is no use */
 };
 
 struct ingest_fetch_result {
@@ -54,10 +55,20 @@ struct ingest_fetch_result {
     bool was_refused;    /* for now, by a NO or BAD that speaks of load: come back later */
 };
 
+/* How the octets are asked for. Under EXAMINE none of them changes the source (RFC 9051 §6.4.5); what one
+ * does not give, another sometimes does. */
+enum ingest_form {
+    INGEST_BY_PEEK,   /* BODY.PEEK[] */
+    INGEST_BY_BODY,   /* BODY[] */
+    INGEST_BY_RFC822, /* RFC822 */
+    INGEST_FORMS,
+};
+
 /*
  * uids: ascending, distinct, at most INGEST_FETCH_PAGE. *result is set in any case and lives in the
  * arena; on failure its states tell what the sink has got before.
  */
 MUST_USE bool ingest_fetch(struct ingest_client *client, const uint32_t *uids, size_t count,
-                           const struct ingest_sink *sink, struct arena *arena,
-                           struct ingest_fetch_result *result, struct err *err);
+                           enum ingest_form form, const struct ingest_sink *sink,
+                           struct arena *arena, struct ingest_fetch_result *result,
+                           struct err *err);

@@ -26,6 +26,7 @@ enum {
     INGEST_ANNOUNCE_UIDS = 10000,         /* in one statement */
     INGEST_BREAKS_PER_MAILBOX = 2, /* lost connections without progress: then the next mailbox */
     INGEST_BREAKS_PER_RUN = 50,
+    INGEST_OTHERWISE_UIDS = 50,    /* of a page, asked for in other forms */
     INGEST_UID_RETRY_SECONDS = 60, /* doubled by each attempt (source_mark_failed) */
     INGEST_ARCHIVE_RETRY_SECONDS = 60,
     INGEST_REPORT_MS = 500,  /* progress to the job row, at most so often */

@@ -30,7 +30,8 @@ class Source:
         self.uidvalidity = uidvalidity
         self.with_uidnext = True
         self.withheld = set()       # listed, but FETCH answers OK without them
-        self.nil = set()            # BODY[] NIL
+        self.nil = set()            # NIL for the octets
+        self.only_by = {}           # uid: the one item that gives its octets, others give NIL
         self.breaks_in = {}         # uid: how many times the connection ends within its octets
         self.refused = set()        # any FETCH of octets with it gets NO
         self.refusal = "cannot read that"
@@ -118,7 +119,8 @@ class Source:
 
     def _fetch(self, connection, tag, command):
         chosen = self._chosen(command.split()[2])
-        with_octets = "BODY" in command
+        item = command.rstrip(")").split()[-1]
+        with_octets = item in ("BODY.PEEK[]", "BODY[]", "RFC822")
         if with_octets and self.refused & set(chosen):
             self._say(connection, f"{tag} NO {self.refusal}\r\n")
             return True
@@ -128,7 +130,7 @@ class Source:
             if self.chatty:
                 self._say(connection, "* 1 FETCH (FLAGS (\\Seen))\r\n* OK still here\r\n",
                           "* 1 RECENT\r\n* X-NEW thing (a {3}\r\nabc)\r\n")
-            if not (self._give(connection, uid) if with_octets else
+            if not (self._give(connection, uid, item) if with_octets else
                     self._list(connection, uid, "INTERNALDATE" in command)):
                 return False
         self._say(connection, f"{tag} OK done\r\n")
@@ -143,13 +145,13 @@ class Source:
         self._say(connection, f"* 1 FETCH (UID {uid}{flags}{date})\r\n")
         return True
 
-    def _give(self, connection, uid):
+    def _give(self, connection, uid, item):
         octets = self.messages[uid]
         head = (f"* 1 FETCH (UID {uid} FLAGS ({self.flags.get(uid, '')}) INTERNALDATE "
-                f"{self._date(uid)} RFC822.SIZE 1 BODY[] ")
+                f"{self._date(uid)} RFC822.SIZE 1 {item.replace('.PEEK', '')} ")
         if uid in self.withheld:
             return True
-        if uid in self.nil:
+        if uid in self.nil or self.only_by.get(uid, item) != item:
             self._say(connection, head, "NIL)\r\n")
             return True
         if self.breaks_in.get(uid, 0) > 0:
@@ -278,6 +280,15 @@ def test_nil_is_never_an_empty_message(account):
     account.add(source).sync(3)
     assert account.states() == {1: "pending", 2: "stored"}
     assert account.placements()[0] == 1
+
+
+@pytest.mark.parametrize("item", ["BODY[]", "RFC822"])
+def test_octets_that_one_item_denies_come_by_another(account, item):
+    source = Source((1, 2, 3))
+    source.only_by = {2: item}
+    account.add(source).sync()
+    assert account.states() == stored(1, 2, 3)
+    assert account.placements() == (3, 0, 3)
 
 
 def test_one_refused_message_is_isolated(account):

@@ -76,7 +76,7 @@ static bool fetch(struct bench *b, struct bytes script, const uint32_t *uids, si
     b->kept = buf_create(1 << 20);
     b->arriving = buf_create(1 << 20);
     b->client = peer_connect(&b->peer, script, true, "IMAP4rev1");
-    return ingest_fetch(b->client, uids, count, &sink, b->arena, &b->result, &b->err);
+    return ingest_fetch(b->client, uids, count, INGEST_BY_PEEK, &sink, b->arena, &b->result, &b->err);
 }
 
 static const uint32_t two[] = { 4, 7 };
