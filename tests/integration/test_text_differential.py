@@ -91,7 +91,7 @@ ENCODING = re.compile(rb"^content-transfer-encoding[ \t]*:[ \t]*(.*?)[ \t]*\r?$"
 ENCODINGS = (b"7bit", b"8bit", b"binary", b"base64", b"quoted-printable")
 WHOLE = (("hard", None), ("volume-spamassassin", 150), ("volume-cypherpunks", 300),
          ("volume-usrp-users", 50))
-SAMPLE = (("hard", 500), ("volume-spamassassin", 50), ("volume-cypherpunks", 100))
+SAMPLE = (("hard", 300), ("volume-spamassassin", 40), ("volume-cypherpunks", 60))
 
 
 def take(corpora):
@@ -178,7 +178,7 @@ def field_searches(both, count, seed):
 
 
 def test_texts_and_bodies_are_found_as_dovecot_finds_them(both):
-    assert not differences(both, text_searches(both, 60, 1))
+    assert not differences(both, text_searches(both, 40, 1))
 
 
 def test_line_ends_of_bodies_are_found(both):
@@ -186,7 +186,7 @@ def test_line_ends_of_bodies_are_found(both):
 
 
 def test_fields_are_found_as_dovecot_finds_them(both):
-    assert not differences(both, field_searches(both, 100, 2))
+    assert not differences(both, field_searches(both, 60, 2))
 
 
 def test_an_empty_needle_asks_for_the_field(both):

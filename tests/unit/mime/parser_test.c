@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../test.h"
+#include "base/buf.h"
 #include "mime/parser.h"
 
 struct parsed {
@@ -247,4 +248,45 @@ TEST(addresses_of_repeated_fields_are_a_list_and_of_other_fields_the_last_counts
     CHECK_BYTES(envelope->to->next->octets, BYTES("c@d"));
     CHECK_BYTES(*envelope->subject, BYTES("2\n x"));
     done(&p);
+}
+
+static void hear_header(void *context, const struct mime_part *part, struct bytes header)
+{
+    (void)part;
+    buf_text(context, "[");
+    buf_append(context, bytes_slice(header, 0, 1));
+}
+
+static void hear_body(void *context, const struct mime_part *part, struct bytes octets)
+{
+    (void)part;
+    buf_append(context, octets);
+}
+
+static void hear_end(void *context, const struct mime_part *part)
+{
+    (void)part;
+    buf_text(context, "]");
+}
+
+TEST(a_listener_hears_headers_bodies_and_ends_however_the_octets_are_cut)
+{
+    static const char text[] =
+        "A: b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\npre\r\n--b\r\n"
+        "B: c\r\n\r\none\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n"
+        "C: d\r\n\r\ntwo\n-b\r--b\r\n--b--\r\nepi\r\n";
+
+    for (size_t chunk = 1; chunk < sizeof text; chunk++) {
+        CLEANUP(buf_free) struct buf heard = buf_create(1000);
+        struct mime_listener listener = { &heard, hear_header, hear_body, hear_end };
+        struct mime_parser *parser = mime_create_parser();
+        struct bytes in = bytes_of_text(text);
+
+        mime_listen(parser, &listener);
+        for (size_t at = 0; at < in.len; at += chunk)
+            mime_feed_parser(parser, bytes_slice(in, at, chunk));
+        (void)mime_finish_parser(parser);
+        mime_free_parser(&parser);
+        CHECK_BYTES(buf_bytes(&heard), BYTES("[Apre[Bone\r\n][C[Ctwo\n-b\r--b]]epi\r\n]"));
+    }
 }
