@@ -539,10 +539,17 @@ $$;
 -- Who the session is, for imapd to ask before each command. No row: the session is over.
 CREATE FUNCTION session_state()
 RETURNS TABLE (session_id bigint, auditor_id bigint, auditor_name text, expires_at timestamptz)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
-    SELECT (l).session_id, (l).auditor_id, a.name, (l).expires_at
-      FROM live_session() l LEFT JOIN auditor a ON a.auditor_id = (l).auditor_id
-     WHERE (l).session_id IS NOT NULL
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    session login_session := live_session();
+BEGIN
+    IF session.session_id IS NOT NULL THEN
+        RETURN QUERY SELECT session.session_id, session.auditor_id,
+                            (SELECT a.name FROM auditor a WHERE a.auditor_id = session.auditor_id),
+                            session.expires_at;
+    END IF;
+END
 $$;
 
 -- Sessions that wait for news (IDLE), all in one query, each by its own token (it lives by the rule of
@@ -594,7 +601,10 @@ $$;
 -- it holds, also for one that has just ended. Returns the last event_id.
 CREATE FUNCTION audit_append(tokens text[], events text[], account_ids bigint[],
                              mailbox_ids bigint[], details jsonb[]) RETURNS bigint
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+DECLARE
+    last_id bigint;
+BEGIN
     WITH added AS (
         INSERT INTO audit_event (process, session_id, auditor_id, event, account_id, mailbox_id,
                                  detail)
@@ -606,7 +616,9 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
          ORDER BY e.position
         RETURNING event_id
     )
-    SELECT max(event_id) FROM added
+    SELECT max(a.event_id) INTO last_id FROM added a;
+    RETURN last_id;
+END
 $$;
 
 -- Claims the job that has been due longest, of one of these kinds. No row: nothing is due.

@@ -84,7 +84,10 @@ void buf_append(struct buf *buf, struct bytes octets)
 
 void buf_byte(struct buf *buf, uint8_t byte)
 {
-    buf_append(buf, (struct bytes){ &byte, 1 });
+    if (buf->len < buf->cap && !buf->has_failed)
+        buf->ptr[buf->len++] = byte;
+    else
+        buf_append(buf, (struct bytes){ &byte, 1 });
 }
 
 void buf_text(struct buf *buf, const char *text)
