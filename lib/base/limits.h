@@ -44,3 +44,4 @@
 
 /* Rows in one keyset page: as fast as one long result, and bounded. */
 #define LIMIT_PAGE_ROWS               1000u
+#define LIMIT_BRIEF_ROWS              4000u /* of flags and sizes alone */

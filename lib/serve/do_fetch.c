@@ -8,6 +8,7 @@
 enum {
     PAGE_ARENA_BYTES = 16 << 20,
     CONTENT_PAGE_ROWS = 200, /* with octets: rows are not what takes the time */
+    INDEX_PAGE_ROWS = 400,   /* of VAULT_BRIEF_INDEX_BYTES they fit the arena */
     UIDS_TEXT_BYTES = 1000,  /* in one audit row; AUDIT_TEXT_BYTES cuts */
     RANGE_TEXT_BYTES = 22,   /* ",4294967295:4294967295" */
 };
@@ -101,7 +102,7 @@ static bool write_page(struct serve_fetch *fetch, const struct vault_placement_p
         const struct vault_placement *row = &page->rows[i];
         struct err problem = { 0 };
 
-        if (row->modseq <= fetch->changed_since)
+        if (fetch->changed_since > 0 && row->modseq <= fetch->changed_since)
             continue;
         if (fetch->has_content && !serve_prepare_message(fetch, row, &problem)) {
             if (!is_local(problem.code)) {
@@ -160,6 +161,13 @@ static struct serve_reply run_fetch(struct serve_fetch *fetch, struct vault_plac
     return serve_ok("Done");
 }
 
+static size_t choose_limit(const struct serve_fetch *fetch)
+{
+    if (fetch->has_octets || !fetch->is_brief)
+        return fetch->has_content ? CONTENT_PAGE_ROWS : LIMIT_PAGE_ROWS;
+    return fetch->has_content ? INDEX_PAGE_ROWS : LIMIT_BRIEF_ROWS;
+}
+
 struct serve_reply serve_do_fetch(struct serve_session *session, const struct imap_command *command)
 {
     const struct imap_fetch_args *args = &command->fetch;
@@ -185,7 +193,8 @@ struct serve_reply serve_do_fetch(struct serve_session *session, const struct im
         return serve_ok("Done");
     serve_prepare_fetch(&fetch);
     query.columns = fetch.columns;
-    query.limit = fetch.has_content ? CONTENT_PAGE_ROWS : LIMIT_PAGE_ROWS;
+    query.is_brief = fetch.is_brief;
+    query.limit = choose_limit(&fetch);
     reply = run_fetch(&fetch, &query);
     serve_end_fetch(&fetch);
     return reply;

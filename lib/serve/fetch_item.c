@@ -91,24 +91,25 @@ static const struct {
     unsigned columns;
     unsigned index;   /* enum serve_index_needs */
     bool is_content;  /* audited */
+    bool is_brief;    /* a brief page says enough (vault_placement_query) */
     write_fn *write;  /* NULL: octets of the message, write_content */
     const char *word; /* in the audit row; NULL: the section's */
 } items[] = {
-    [IMAP_FETCH_UID]           = { 0,                  0, false, write_uid, NULL },
-    [IMAP_FETCH_FLAGS]         = { 0,                  0, false, write_flags, NULL },
-    [IMAP_FETCH_INTERNALDATE]  = { 0,                  0, false, write_internaldate, NULL },
-    [IMAP_FETCH_RFC822_SIZE]   = { VAULT_WITH_SIZE,    0, false, write_size, NULL },
+    [IMAP_FETCH_UID]           = { 0,                  0, false, true, write_uid, NULL },
+    [IMAP_FETCH_FLAGS]         = { 0,                  0, false, true, write_flags, NULL },
+    [IMAP_FETCH_INTERNALDATE]  = { VAULT_WITH_SIZE,    0, false, true, write_internaldate, NULL },
+    [IMAP_FETCH_RFC822_SIZE]   = { VAULT_WITH_SIZE,    0, false, true, write_size, NULL },
     [IMAP_FETCH_ENVELOPE]      = { VAULT_WITH_INDEX,   SERVE_NEEDS_ENVELOPE,
-                                                          true,  write_envelope, "ENVELOPE" },
+                                                          true, true, write_envelope, "ENVELOPE" },
     [IMAP_FETCH_BODY]          = { VAULT_WITH_INDEX,   SERVE_NEEDS_BODY,
-                                                          true,  write_body, "BODY" },
+                                                          true, true, write_body, "BODY" },
     [IMAP_FETCH_BODYSTRUCTURE] = { VAULT_WITH_INDEX,   SERVE_NEEDS_BODYSTRUCTURE,
-                                                          true,  write_bodystructure, "BODYSTRUCTURE" },
-    [IMAP_FETCH_RFC822]        = { VAULT_WITH_LOCATOR, 0, true,  NULL, NULL },
-    [IMAP_FETCH_RFC822_HEADER] = { VAULT_WITH_LOCATOR, 0, true,  NULL, NULL },
-    [IMAP_FETCH_RFC822_TEXT]   = { VAULT_WITH_LOCATOR, 0, true,  NULL, NULL },
-    [IMAP_FETCH_SECTION]       = { VAULT_WITH_LOCATOR, 0, true,  NULL, NULL },
-    [IMAP_FETCH_MODSEQ]        = { 0,                  0, false, write_modseq, NULL },
+                                                          true, true, write_bodystructure, "BODYSTRUCTURE" },
+    [IMAP_FETCH_RFC822]        = { VAULT_WITH_LOCATOR, 0, true, false, NULL, NULL },
+    [IMAP_FETCH_RFC822_HEADER] = { VAULT_WITH_LOCATOR, 0, true, false, NULL, NULL },
+    [IMAP_FETCH_RFC822_TEXT]   = { VAULT_WITH_LOCATOR, 0, true, false, NULL, NULL },
+    [IMAP_FETCH_SECTION]       = { VAULT_WITH_LOCATOR, 0, true, false, NULL, NULL },
+    [IMAP_FETCH_MODSEQ]        = { 0,                  0, false, false, write_modseq, NULL },
 };
 // clang-format on
 
@@ -148,6 +149,7 @@ void serve_prepare_fetch(struct serve_fetch *fetch)
     bool has_modseq = false;
     bool has_flags = false;
 
+    fetch->is_brief = true;
     for (size_t i = 0; i < fetch->item_count; i++) {
         const struct imap_fetch_item *item = &fetch->items[i];
 
@@ -157,6 +159,7 @@ void serve_prepare_fetch(struct serve_fetch *fetch)
         fetch->columns |= items[item->kind].columns;
         fetch->index_needs |= items[item->kind].index;
         fetch->has_content = fetch->has_content || items[item->kind].is_content;
+        fetch->is_brief = fetch->is_brief && items[item->kind].is_brief && !is_octets(item);
         if (is_of_part(item)) {
             fetch->columns |= VAULT_WITH_INDEX;
             fetch->index_needs |= SERVE_NEEDS_TREE;
@@ -171,6 +174,7 @@ void serve_prepare_fetch(struct serve_fetch *fetch)
     fetch->adds_uid = fetch->adds_uid && !has_uid;
     fetch->adds_modseq =
         !has_modseq && (fetch->has_changed_since || (has_flags && fetch->session->has_condstore));
+    fetch->is_brief = fetch->is_brief && !fetch->adds_modseq; /* brief rows have no MODSEQ */
     fetch->parts = arena_new_array(fetch->session->command, struct serve_part, fetch->item_count);
     fetch->header = buf_create(HEADER_MAX_BYTES);
 }

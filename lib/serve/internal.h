@@ -413,6 +413,7 @@ struct serve_fetch {
     struct serve_index *index; /* of the message at hand; NULL: none was needed */
     bool has_content;          /* is audited */
     bool has_octets;           /* reads them from the vault */
+    bool is_brief;             /* brief pages say enough */
     bool needs_header_end, needs_header;
     unsigned columns; /* enum vault_columns */
 };

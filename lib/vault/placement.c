@@ -94,6 +94,58 @@ bool vault_read_placement_row(const struct db_result *rows, size_t row, unsigned
     return true;
 }
 
+/* Columns of vault_placement_flags, _sizes and _envelopes. */
+enum {
+    BRIEF_UID,
+    BRIEF_FLAGS,
+    BRIEF_IS_GONE,
+    BRIEF_KEYWORDS,
+    BRIEF_INTERNAL_AT, /* from here on: _sizes */
+    BRIEF_INTERNAL_ZONE,
+    BRIEF_MESSAGE_ID,
+    BRIEF_SIZE_BYTES,
+    BRIEF_PARSER_VERSION, /* from here on: _envelopes */
+    BRIEF_ENVELOPE,
+    BRIEF_BODYSTRUCTURE,
+};
+
+static bool read_brief_index(const struct db_result *rows, size_t row, struct arena *arena,
+                             struct vault_index_row *out, struct err *err)
+{
+    if (db_is_null(rows, row, BRIEF_PARSER_VERSION))
+        return true;
+    out->parser_version = db_i32(rows, row, BRIEF_PARSER_VERSION);
+    return (db_is_null(rows, row, BRIEF_ENVELOPE) ||
+            vault_copy_column(rows, row, BRIEF_ENVELOPE, arena, &out->envelope, err)) &&
+           (db_is_null(rows, row, BRIEF_BODYSTRUCTURE) ||
+            vault_copy_column(rows, row, BRIEF_BODYSTRUCTURE, arena, &out->bodystructure, err));
+}
+
+static bool read_brief_row(const struct db_result *rows, size_t row, unsigned columns,
+                           int64_t account_id, struct arena *arena, struct vault_placement *out,
+                           struct err *err)
+{
+    struct vault_placement placement = { .uid = (uint32_t)db_i64(rows, row, BRIEF_UID),
+                                         .flags = (uint8_t)db_i16(rows, row, BRIEF_FLAGS),
+                                         .is_gone = db_bool(rows, row, BRIEF_IS_GONE) };
+
+    if (!vault_copy_column(rows, row, BRIEF_KEYWORDS, arena, &placement.keywords, err))
+        return false;
+    if ((columns & VAULT_WITH_SIZE) != 0) {
+        placement.internal_usec = db_time_usec(rows, row, BRIEF_INTERNAL_AT);
+        placement.internal_zone = db_i16(rows, row, BRIEF_INTERNAL_ZONE);
+        placement.message_id = db_i64(rows, row, BRIEF_MESSAGE_ID);
+        placement.size_bytes = (uint64_t)db_i64(rows, row, BRIEF_SIZE_BYTES);
+        placement.octets = (struct vault_octets){ .account_id = account_id,
+                                                  .message_id = placement.message_id,
+                                                  .size_bytes = placement.size_bytes };
+    }
+    if (columns == VAULT_WITH_INDEX && !read_brief_index(rows, row, arena, &placement.index, err))
+        return false;
+    *out = placement;
+    return true;
+}
+
 /* ---- pages --------------------------------------------------------------------------------- */
 
 /* What of the ranges one statement is asked for: see vault_placement_page. */
@@ -111,7 +163,7 @@ static void choose_ranges(const struct vault_placement_query *query, struct ask 
 
     ask->count = 0;
     ask->is_bounded_by_limit = false;
-    for (; i < query->range_count && room > 0; i++) {
+    for (; i < query->range_count && room > 0 && ask->count < ARRAY_LEN(ask->firsts); i++) {
         int64_t first = query->ranges[i].first, last = query->ranges[i].last;
         uint64_t wide;
 
@@ -149,6 +201,35 @@ static enum db_statement page_statement(unsigned columns)
                                             : DB_VAULT_PLACEMENT_PAGE;
 }
 
+/* One range, of which little is wanted. */
+static bool is_brief(const struct vault_placement_query *query, const struct ask *ask)
+{
+    return query->is_brief && ask->count == 1 && query->changed_since == 0 &&
+           query->as_of_modseq == 0 && query->columns != VAULT_WITH_LOCATOR;
+}
+
+static bool run_brief_page(struct vault_reader *reader, const struct vault_placement_query *query,
+                           const struct ask *ask, struct db_result **result, struct err *err)
+{
+    struct db_value account = DB_I64(query->account_id);
+    struct db_value mailbox = DB_I64(query->mailbox_id);
+    struct db_value first = DB_I64(ask->firsts[0]);
+    struct db_value last = DB_I64(ask->lasts[0]);
+    struct db_value page = DB_I64(query->limit);
+
+    if (query->columns == VAULT_WITH_INDEX)
+        return vault_run_queries(reader,
+                                 &(struct vault_query){ DB_VAULT_PLACEMENT_ENVELOPES,
+                                                        DB_ARGS(account, mailbox, first, last, page,
+                                                                DB_I64(VAULT_BRIEF_INDEX_BYTES)) },
+                                 1, result, err);
+    return vault_run_queries(reader,
+                             &(struct vault_query){ query->columns == 0 ? DB_VAULT_PLACEMENT_FLAGS
+                                                                        : DB_VAULT_PLACEMENT_SIZES,
+                                                    DB_ARGS(account, mailbox, first, last, page) },
+                             1, result, err);
+}
+
 static bool run_page(struct vault_reader *reader, const struct vault_placement_query *query,
                      const struct ask *ask, struct db_result **result, struct err *err)
 {
@@ -158,6 +239,8 @@ static bool run_page(struct vault_reader *reader, const struct vault_placement_q
     struct db_value lasts = DB_I64S(ask->lasts, ask->count);
     struct db_value page = DB_I64(query->limit);
 
+    if (is_brief(query, ask))
+        return run_brief_page(reader, query, ask, result, err);
     if ((query->columns & VAULT_WITH_INDEX) == VAULT_WITH_INDEX)
         return vault_run_queries(
             reader,
@@ -186,18 +269,22 @@ static bool run_page(struct vault_reader *reader, const struct vault_placement_q
         1, result, err);
 }
 
-static bool read_rows(const struct vault_placement_query *query, const struct db_result *result,
-                      struct arena *arena, const struct vault_placement **out, struct err *err)
+static bool read_rows(const struct vault_placement_query *query, const struct ask *ask,
+                      const struct db_result *result, struct arena *arena,
+                      const struct vault_placement **out, struct err *err)
 {
     struct vault_placement *rows;
+    bool has_few_columns = is_brief(query, ask);
     void *room;
 
     if (!arena_try_alloc(arena, db_rows(result), sizeof *rows, &room, err))
         return false;
     rows = room;
     for (size_t i = 0; i < db_rows(result); i++)
-        if (!vault_read_placement_row(result, i, query->columns, query->account_id, arena, &rows[i],
-                                      err))
+        if (has_few_columns ? !read_brief_row(result, i, query->columns, query->account_id, arena,
+                                              &rows[i], err)
+                            : !vault_read_placement_row(result, i, query->columns,
+                                                        query->account_id, arena, &rows[i], err))
             return false;
     *out = rows;
     return true;
@@ -210,7 +297,10 @@ bool vault_read_placements(struct vault_reader *reader, const struct vault_place
     struct vault_placement_page page = { .through_uid = UINT32_MAX, .is_last = true };
     struct ask ask;
 
-    assert(query->limit >= 1 && query->limit <= LIMIT_PAGE_ROWS);
+    assert(query->limit >= 1 &&
+           query->limit <= (query->is_brief && query->columns != VAULT_WITH_INDEX
+                                ? LIMIT_BRIEF_ROWS
+                                : LIMIT_PAGE_ROWS));
     assert(query->changed_since == 0 || (query->columns & VAULT_WITH_INDEX) != VAULT_WITH_INDEX);
     assert(query->as_of_modseq == 0 ||
            (query->columns == VAULT_WITH_LOCATOR && query->changed_since == 0));
@@ -220,7 +310,7 @@ bool vault_read_placements(struct vault_reader *reader, const struct vault_place
         return true;
     }
     if (!run_page(reader, query, &ask, &result, err) ||
-        !read_rows(query, result, arena, &page.rows, err))
+        !read_rows(query, &ask, result, arena, &page.rows, err))
         return false;
     page.count = db_rows(result);
     page.through_uid = (uint32_t)ask.lasts[ask.count - 1];

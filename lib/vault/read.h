@@ -154,6 +154,7 @@ enum vault_columns {
 enum {
     VAULT_INDEX_PAGE_BYTES =
         32 << 10, /* of the index of one message in a page; larger is not given */
+    VAULT_BRIEF_INDEX_BYTES = 16 << 10, /* of a brief page, which has more rows */
 };
 
 /* What was derived from a message (vault/write.h). Where a value is missing, the caller parses. */
@@ -196,7 +197,14 @@ struct vault_placement_query {
     uint64_t as_of_modseq;  /* flags, keywords and disappearance as of then, and VAULT_WITH_LOCATOR
                                (octets.run_id 0: the locator is missing); 0: as now */
     unsigned columns;       /* enum vault_columns, or 0 */
-    size_t limit;           /* 1 … LIMIT_PAGE_ROWS */
+    /*
+     * A hint: only uid, flags, keywords and is_gone are wanted; with VAULT_WITH_SIZE also INTERNALDATE
+     * and size_bytes; with VAULT_WITH_INDEX also envelope and bodystructure up to
+     * VAULT_BRIEF_INDEX_BYTES, and octets, which cost a look-up when they are read after all. The other
+     * members may be 0, or not.
+     */
+    bool is_brief;
+    size_t limit; /* 1 … LIMIT_PAGE_ROWS; when brief and without index LIMIT_BRIEF_ROWS */
 };
 
 struct vault_placement_page {

@@ -241,6 +241,55 @@ TEST(placements_come_in_pages_over_any_set_of_ranges)
     fixture_close(&f);
 }
 
+TEST(brief_pages_say_what_whole_ones_say)
+{
+    static const struct vault_uid_range sets[][2] = { { { 1, UINT32_MAX } },
+                                                      { { 2, 5 }, { 7, 9 } } };
+    static const unsigned columns[] = { 0, VAULT_WITH_SIZE, VAULT_WITH_INDEX };
+    CLEANUP(arena_free) struct arena *arena = arena_create(8 << 20);
+    struct vault_change gone = { .uid = 3, .is_gone = true };
+    struct fixture f;
+
+    if (!fixture_open(&f))
+        return;
+    fixture_begin(&f);
+    for (uint32_t i = 0; i < 9; i++)
+        MUST(fixture_try_put(&f, i + 1, fixture_mail(&f, 50 + i, i), INT64_C(1000000) * i, 60,
+                             i % 2 == 0 ? NULL : "k"));
+    fixture_commit(&f);
+    MUST(vault_record_changes(f.writer, f.mailbox_id, &gone, 1, NULL, ERR));
+    for (unsigned i = 0; i < 6; i++) {
+        struct vault_placement_query query = { .account_id = f.account_id,
+                                               .mailbox_id = f.mailbox_id,
+                                               .ranges = sets[i / 3],
+                                               .range_count = i / 3 + 1,
+                                               .columns = columns[i % 3],
+                                               .limit = LIMIT_PAGE_ROWS };
+        struct vault_placement_page whole, brief;
+
+        MUST(vault_read_placements(f.reader, &query, arena, &whole, ERR));
+        query.is_brief = true;
+        query.limit = i % 3 == 2 ? LIMIT_PAGE_ROWS : LIMIT_BRIEF_ROWS;
+        MUST(vault_read_placements(f.reader, &query, arena, &brief, ERR));
+        CHECK_EQ_U64(brief.count, i / 3 == 0 ? 9 : 7);
+        CHECK_EQ_U64(brief.count, whole.count);
+        CHECK(brief.is_last && whole.is_last);
+        for (size_t row = 0; row < brief.count; row++) {
+            const struct vault_placement *a = &brief.rows[row], *b = &whole.rows[row];
+
+            CHECK(a->uid == b->uid && a->flags == b->flags && a->is_gone == b->is_gone);
+            CHECK_BYTES(a->keywords, b->keywords);
+            CHECK_EQ_U64(a->size_bytes, b->size_bytes);
+            CHECK(query.columns == 0 ||
+                  (a->internal_usec == b->internal_usec && a->internal_zone == b->internal_zone));
+            CHECK(query.columns != VAULT_WITH_INDEX ||
+                  fixture_reads_as(&f, &b->octets, 0, UINT64_MAX,
+                                   fixture_mail(&f, 49 + b->uid, b->uid - 1)));
+        }
+    }
+    fixture_close(&f);
+}
+
 TEST(message_is_found_by_the_front_of_its_hash)
 {
     struct fixture f;
