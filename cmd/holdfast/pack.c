@@ -5,7 +5,7 @@
  */
 #include "base/clock.h"
 #include "holdfast/packs.h"
-#include "vault/pack.h"
+#include "vault/chain.h"
 #include "vault/seal.h"
 
 #include <stdio.h>
@@ -156,7 +156,7 @@ static bool list_as_json(struct cli *cli, void *context, const struct vault_pack
     cli_write_hash(&pack->previous, previous);
     (void)json_array_append_new(
         context,
-        json_pack("{s:o, s:I, s:s, s:s?, s:I, s:I, s:I, s:o, s:b}", "account",
+        json_pack("{s:s, s:o, s:I, s:s, s:s?, s:I, s:I, s:I, s:o, s:b}", "kind", "account", "account",
                   cli_json_text(pack->account_name), "account_id", (json_int_t)pack->account_id,
                   "sha256", hex, "previous", pack->has_previous ? previous : NULL, "stored_bytes",
                   (json_int_t)pack->stored_bytes, "raw_bytes", (json_int_t)pack->raw_bytes,
@@ -184,6 +184,36 @@ static bool list_as_text(struct cli *cli, void *context, const struct vault_pack
     return true;
 }
 
+/* Those of the installation, as their files tell. list NULL: into the table. */
+static void list_installation(const struct vault_chain *chain, json_t *list,
+                              struct cli_table *table)
+{
+    static const char *const states[] = {
+        [VAULT_LINK_GOOD] = "good",           [VAULT_LINK_MISSING] = "MISSING",
+        [VAULT_LINK_UNREADABLE] = "DAMAGED",  [VAULT_LINK_OUTSIDE] = "UNKNOWN",
+        [VAULT_LINK_FOREIGN] = "UNKNOWN",
+    };
+
+    for (size_t i = 0; i < chain->count; i++) {
+        const struct vault_link *link = &chain->links[i];
+        char hex[CLI_HASH_BYTES], text[CLI_TEXT_BYTES];
+
+        cli_write_hash(&link->sha256, hex);
+        if (list != NULL) {
+            (void)json_array_append_new(
+                list, json_pack("{s:s, s:s, s:I, s:o, s:s}", "kind", "installation", "sha256", hex,
+                                "number", (json_int_t)link->number, "sealed_at",
+                                cli_json_time(link->sealed_usec), "state", states[link->state]));
+            continue;
+        }
+        cli_add_text(table, hex);
+        cli_add_text(table, cli_write_time(link->sealed_usec, text));
+        cli_add_text(table, "");
+        cli_add_text(table, states[link->state]);
+        cli_add_text(table, "(installation)");
+    }
+}
+
 int cmd_pack_list(struct cli *cli, int argc, char **argv)
 {
     static const char *const header[] = { "PACK", "SEALED", "SIZE", "STATE", "ACCOUNT" };
@@ -191,6 +221,7 @@ int cmd_pack_list(struct cli *cli, int argc, char **argv)
         { "json", no_argument, NULL, OPTION_JSON },
         { NULL, 0, NULL, 0 },
     };
+    struct vault_chain installation;
     bool is_json = false;
     int status, option;
     struct cli_table *table;
@@ -203,10 +234,14 @@ int cmd_pack_list(struct cli *cli, int argc, char **argv)
     }
     if (optind < argc)
         return cli_usage(cli, "'%s' is too much", argv[optind]);
-    if (!cli_open_database(cli))
+    /* Files are opened before there is a connection with the operator's rights. */
+    if (!cli_settle(cli, OPERATE_SERVICE_DATABASE) ||
+        !vault_read_chain(cli_packs_dir(cli), 0, cli->arena, &installation, &cli->err) ||
+        !cli_open(cli, OPERATE_SERVICE_DATABASE))
         return cli_fail(cli);
     if (is_json) {
         list = json_array();
+        list_installation(&installation, list, NULL);
         if (cli_each_pack(cli, list_as_json, list))
             return cli_print_json(cli, list);
         json_decref(list);
@@ -215,6 +250,7 @@ int cmd_pack_list(struct cli *cli, int argc, char **argv)
     table = cli_create_table(cli, header, ARRAY_LEN(header));
     if (!cli_each_pack(cli, list_as_text, table))
         return cli_fail(cli);
+    list_installation(&installation, NULL, table);
     cli_print_table(table);
     return EXIT_SUCCESS;
 }

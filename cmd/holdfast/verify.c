@@ -6,10 +6,12 @@
  * renewed by another (holdfast/reindex.h). Nothing is ever deleted but what a killed keeper left half-made.
  */
 #include "audit/append.h"
+#include "base/fd.h"
 #include "holdfast/packs.h"
 #include "holdfast/reindex.h"
 #include "vault/chain.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,6 +192,69 @@ static void print_healed(struct verify *v, const struct vault_pack_row *pack,
                      (uintmax_t)report->healed_frames, report->healed_frames == 1 ? "" : "s", hex);
 }
 
+/* ---- installation packs ---------------------------------------------------------------------------------- */
+
+static void tell_installation(struct verify *v, const struct vault_link *link, const char *what)
+{
+    char hex[CLI_HASH_BYTES];
+
+    v->damaged++;
+    cli_write_hash(&link->sha256, hex);
+    if (v->is_json)
+        (void)json_array_append_new(
+            v->found, json_pack("{s:s, s:o, s:s}", "pack", hex, "account", json_null(), "what", what));
+    else
+        (void)printf("DAMAGED installation pack %s: %s. Put the file packs/installation/%s.tar.zst back "
+                     "from a backup; `holdfast rebuild` would miss what it alone tells\n",
+                     hex, what, hex);
+}
+
+/* Every octet, compared with its name. Failure: it could not be looked at. */
+static bool check_installation_file(struct cli *cli, struct verify *v, const struct vault_link *link)
+{
+    CLEANUP(fd_close) int fd = -1;
+    char hex[CLI_HASH_BYTES], path[PATH_MAX];
+    struct crypto_sha256 sha256;
+
+    cli_write_hash(&link->sha256, hex);
+    if (snprintf(path, sizeof path, "%s/installation/%s.tar.zst", v->check.packs_dir, hex) >=
+        (int)sizeof path)
+        return err_fail(&cli->err, ERR_LIMIT, "the data directory's path is too long");
+    fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return err_errno(&cli->err, "open %s", path);
+    if (!vault_check_pack_file(fd, &sha256, &cli->err)) {
+        if (cli->err.code != ERR_CORRUPT)
+            return false;
+        tell_installation(v, link, cli->err.text);
+        err_clear(&cli->err);
+    } else if (memcmp(&sha256, &link->sha256, sizeof sha256) != 0) {
+        tell_installation(v, link, "the file does not match its SHA-256");
+    }
+    return true;
+}
+
+static bool verify_installation(struct cli *cli, struct verify *v)
+{
+    struct vault_chain chain;
+
+    if (!vault_read_chain(v->check.packs_dir, 0, cli->arena, &chain, &cli->err))
+        return false;
+    for (size_t i = 0; i < chain.count; i++) {
+        const struct vault_link *link = &chain.links[i];
+
+        if (link->state == VAULT_LINK_MISSING)
+            tell_installation(v, link, "it is missing");
+        else if (link->state == VAULT_LINK_UNREADABLE || link->state == VAULT_LINK_FOREIGN)
+            tell_installation(v, link, link->what);
+        else if (v->check.is_full && !check_installation_file(cli, v, link))
+            return false;
+    }
+    return true;
+}
+
+/* ---- packs of accounts ------------------------------------------------------------------------------------ */
+
 static bool verify_pack(struct cli *cli, void *context, const struct vault_pack_row *pack,
                         struct arena *arena)
 {
@@ -260,7 +325,8 @@ static bool verify(struct cli *cli, const struct cli_errand *errand, void *answe
     v->texts = v->is_json ? json_array() : NULL;
     v->victims = v->is_json ? json_array() : NULL;
     is_done = db_connect(&errand->target, &cli->session.db, &cli->err) &&
-              cli_each_pack(cli, verify_pack, v) && look_for_strays(cli, v);
+              verify_installation(cli, v) && cli_each_pack(cli, verify_pack, v) &&
+              look_for_strays(cli, v);
     if (is_done)
         out->is_good = print_verdict(cli, v) == EXIT_SUCCESS;
     out->packs = v->packs;

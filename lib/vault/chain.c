@@ -244,6 +244,10 @@ bool vault_find_pack_folders(const char *packs_dir, struct arena *arena, const i
     int64_t *copy;
     DIR *folder = opendir(packs_dir);
 
+    if (folder == NULL && errno == ENOENT) {
+        *count = 0;
+        return true;
+    }
     if (folder == NULL)
         return err_errno(err, "folder %s", packs_dir);
     while ((entry = readdir(folder)) != NULL) {

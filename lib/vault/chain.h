@@ -44,6 +44,6 @@ struct vault_chain {
 MUST_USE bool vault_read_chain(const char *packs_dir, int64_t account_id, struct arena *arena,
                                struct vault_chain *out, struct err *err);
 
-/* Account ids that have a folder, ascending. */
+/* Account ids that have a folder, ascending; none when packs_dir is not there. */
 MUST_USE bool vault_find_pack_folders(const char *packs_dir, struct arena *arena,
                                       const int64_t **ids, size_t *count, struct err *err);

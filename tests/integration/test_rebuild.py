@@ -253,6 +253,24 @@ def test_pack_cat_gives_the_file_and_nothing_when_it_is_damaged(archive, tmp_pat
     assert holdfast.run("pack", "cat", "0" * 64, check=False).returncode == 1
 
 
+def test_installation_packs_are_listed_and_verified(archive):
+    holdfast = archive.holdfast
+    listed = [p for p in holdfast.json("pack", "list") if p["kind"] == "installation"]
+    assert [p["number"] for p in listed] == list(range(1, len(listed) + 1))
+    assert {p["state"] for p in listed} == {"good"}
+    path = holdfast.data_dir / "packs" / "installation" / (listed[0]["sha256"] + ".tar.zst")
+    assert path.stat().st_mode & 0o777 == 0o400
+    assert b"pw-alice" not in path.read_bytes() and b"audit-password" not in path.read_bytes()
+    octets = path.read_bytes()
+    path.chmod(0o600)
+    path.write_bytes(octets[:30] + bytes([octets[30] ^ 1]) + octets[31:])
+    found = holdfast.run("verify", "--full", check=False)
+    assert found.returncode == 1 and "DAMAGED installation pack " + path.name[:64] in found.stdout
+    path.write_bytes(octets)
+    path.chmod(0o400)
+    assert holdfast.json("verify", "--full")["ok"] is True
+
+
 def test_reindex_renews_what_is_missing_or_old(archive):
     holdfast = archive.holdfast
     columns = ("SELECT message_id, header_bytes, date_at, subject_folded, encode(envelope, 'hex'), "
@@ -273,7 +291,8 @@ def test_a_pack_that_is_put_back_is_good_again(archive):
     path.rename(away)
     found = holdfast.run("verify", "--repair", check=False)
     assert found.returncode == 1 and path.name in found.stdout and "UNHEALED" in found.stdout
-    assert [p["sha256"] for p in holdfast.json("pack", "list") if p["damaged"]] == [path.name[:64]]
+    assert [p["sha256"] for p in holdfast.json("pack", "list")
+            if p.get("damaged")] == [path.name[:64]]
     away.rename(path)
     assert "HEALED pack " + path.name[:64] in holdfast.run("verify", "--repair").stdout
     assert holdfast.json("verify", "--full")["ok"] is True
