@@ -181,6 +181,13 @@ MUST_USE bool cli_append_audit(struct cli_reader *reader, const struct audit_eve
 struct search_mistake;
 struct search_query;
 
+/*
+ * Before the options of a command that takes a query: one that begins with "-", as -in:trash, is made no
+ * option by a blank in front, which means nothing in a query. letters: of options of one letter that
+ * take a value, "o".
+ */
+void cli_protect_query(struct cli *cli, int argc, char **argv, const char *letters);
+
 /* Says where a query is wrong; EXIT_USAGE. */
 int cli_refuse_query(struct cli *cli, struct bytes text, const struct search_mistake *mistake);
 

@@ -11,6 +11,7 @@
 #include "holdfast/headline.h"
 #include "imap/flag.h"
 #include "search/everywhere.h"
+#include "text/extract.h"
 #include "vault/read.h"
 
 #include <stdio.h>
@@ -140,6 +141,17 @@ static json_t *make_flags(uint8_t flags)
     return array;
 }
 
+/* As `holdfast show` takes it. */
+static json_t *write_id(struct listing *listing, const struct search_mailbox *mailbox, uint32_t uid)
+{
+    CLEANUP(buf_free) struct buf id = buf_create(2 * LIMIT_MAILBOX_NAME_BYTES);
+
+    buf_append(&id, write_place(listing, mailbox));
+    buf_text(&id, ";UID=");
+    buf_u64(&id, uid);
+    return cli_json_text(buf_bytes(&id));
+}
+
 static bool print_object(struct listing *listing, const struct search_mailbox *mailbox,
                          const struct vault_placement *row, const struct cli_headline *headline)
 {
@@ -150,10 +162,11 @@ static bool print_object(struct listing *listing, const struct search_mailbox *m
 
     buf_hex(&hex, crypto_sha256_bytes(&row->sha256));
     object = json_pack(
-        "{s:o,s:o,s:I,s:I,s:o,s:I,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:b,s:b}", "account",
-        cli_json_text(mailbox->account_name), "mailbox", cli_json_text(mailbox->path), "uid",
-        (json_int_t)row->uid, "uidvalidity", (json_int_t)mailbox->uidvalidity, "sha256",
-        cli_json_text(buf_bytes(&hex)), "size", (json_int_t)row->size_bytes, "received",
+        "{s:o,s:o,s:o,s:I,s:I,s:o,s:I,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:b,s:b}", "id",
+        write_id(listing, mailbox, row->uid), "account", cli_json_text(mailbox->account_name),
+        "mailbox", cli_json_text(mailbox->path), "uid", (json_int_t)row->uid, "uidvalidity",
+        (json_int_t)mailbox->uidvalidity, "sha256", cli_json_text(buf_bytes(&hex)), "size",
+        (json_int_t)row->size_bytes, "received",
         cli_write_rfc3339(row->internal_usec, row->internal_zone, received), "from",
         cli_json_text(headline->from), "to", cli_json_text(headline->to), "cc",
         cli_json_text(headline->cc), "subject", cli_json_text(headline->subject), "message_id",
@@ -264,6 +277,54 @@ static bool print_hits(struct listing *listing, const struct search_page *page)
 
 /* ---- the end --------------------------------------------------------------------------------------- */
 
+/* "; 3 could not be searched: 2 encrypted, 1 damaged" */
+static void print_unsearched(const struct search_tally *tally)
+{
+    const char *gap = ": ";
+
+    if (tally->unsearched == 0)
+        return;
+    (void)printf("; %ju could not be searched wholly", (uintmax_t)tally->unsearched);
+    for (uint32_t bit = 0; bit < SEARCH_NOTES; bit++) {
+        if (tally->notes[bit] == 0)
+            continue;
+        (void)printf("%s%ju %s", gap, (uintmax_t)tally->notes[bit], text_note_name(1u << bit));
+        gap = ", ";
+    }
+    if (tally->damaged > 0)
+        (void)printf("%s%ju damaged", gap, (uintmax_t)tally->damaged);
+}
+
+static json_t *make_reasons(const struct search_tally *tally)
+{
+    json_t *object = json_object();
+
+    for (uint32_t bit = 0; bit < SEARCH_NOTES; bit++) {
+        if (tally->notes[bit] > 0)
+            (void)json_object_set_new(object, text_note_name(1u << bit),
+                                      json_integer((json_int_t)tally->notes[bit]));
+    }
+    if (tally->damaged > 0)
+        (void)json_object_set_new(object, "damaged", json_integer((json_int_t)tally->damaged));
+    return object;
+}
+
+static void print_json_end(const struct listing *listing, const struct search_counts *counts)
+{
+    json_t *reasons = make_reasons(&counts->tally);
+    char *text = json_dumps(reasons, JSON_COMPACT);
+
+    (void)printf("%s],\n  \"matches\": %ju,\n  \"shown\": %ju,\n  \"searched\": %ju,\n"
+                 "  \"unsearched\": %ju,\n  \"why_unsearched\": %s,\n  \"mailboxes\": %ju,\n"
+                 "  \"accounts\": %ju\n}\n",
+                 listing->shown == 0 ? "" : "\n  ", (uintmax_t)counts->hits,
+                 (uintmax_t)listing->shown, (uintmax_t)counts->searched,
+                 (uintmax_t)counts->tally.unsearched, text == NULL ? "{}" : text,
+                 (uintmax_t)counts->mailboxes, (uintmax_t)counts->accounts);
+    free(text);
+    json_decref(reasons);
+}
+
 static void print_summary(struct listing *listing, const struct search_walk *walk)
 {
     struct search_counts counts = search_walk_counts(walk);
@@ -272,11 +333,7 @@ static void print_summary(struct listing *listing, const struct search_walk *wal
     if (listing->job->is_json) {
         if (listing->shown == 0)
             print_header(listing);
-        (void)printf("%s],\n  \"matches\": %ju,\n  \"shown\": %ju,\n  \"searched\": %ju,\n"
-                     "  \"mailboxes\": %ju,\n  \"accounts\": %ju\n}\n",
-                     listing->shown == 0 ? "" : "\n  ", (uintmax_t)counts.hits,
-                     (uintmax_t)listing->shown, (uintmax_t)counts.searched,
-                     (uintmax_t)counts.mailboxes, (uintmax_t)counts.accounts);
+        print_json_end(listing, &counts);
         return;
     }
     if (listing->shown > 0 && listing->width > 0)
@@ -284,6 +341,7 @@ static void print_summary(struct listing *listing, const struct search_walk *wal
     (void)printf("%ju of %ju messages match", (uintmax_t)counts.hits, (uintmax_t)counts.searched);
     if (listing->shown < counts.hits)
         (void)printf("; the first %ju are shown (--limit)", (uintmax_t)listing->shown);
+    print_unsearched(&counts.tally);
     (void)fputc('\n', stdout);
 }
 
@@ -311,6 +369,10 @@ static bool list_hits(struct listing *listing)
         show_progress(listing, walk);
     }
     print_summary(listing, walk);
+    if (search_walk_counts(walk).tally.damaged > 0) {
+        cli->err = search_walk_counts(walk).tally.problem;
+        return err_wrap(&cli->err, "not everything could be read, first");
+    }
     return true;
 }
 
@@ -391,6 +453,22 @@ void cli_say_reading(const struct search_query *query)
     (void)fprintf(stderr, "read as: %.*s\n", (int)text.len, (const char *)text.ptr);
 }
 
+void cli_protect_query(struct cli *cli, int argc, char **argv, const char *letters)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        size_t len = strlen(argv[i]);
+        char *copy;
+
+        if (len <= 2 || argv[i][0] != '-' || argv[i][1] == '-' ||
+            strchr(letters, argv[i][1]) != NULL)
+            continue;
+        copy = arena_alloc(cli->arena, len + 2);
+        copy[0] = ' ';
+        memcpy(copy + 1, argv[i], len);
+        argv[i] = copy;
+    }
+}
+
 int cmd_search(struct cli *cli, int argc, char **argv)
 {
     enum {
@@ -408,6 +486,7 @@ int cmd_search(struct cli *cli, int argc, char **argv)
     struct search_mistake mistake;
     int status, option;
 
+    cli_protect_query(cli, argc, argv, "");
     while ((option = cli_next_option(cli, argc, argv, known, &status)) != -1) {
         if (option == CLI_STOP)
             return status;
@@ -420,6 +499,7 @@ int cmd_search(struct cli *cli, int argc, char **argv)
     job.text = cli_take_name(cli, argc, argv, "QUERY", &status);
     if (job.text == NULL)
         return status;
+    job.text += strspn(job.text, " ");
     if (!search_parse_query(bytes_of_text(job.text), cli->arena, &job.query, &mistake, &cli->err))
         return cli_refuse_query(cli, bytes_of_text(job.text), &mistake);
     cli_say_reading(job.query);

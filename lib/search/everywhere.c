@@ -265,6 +265,21 @@ static bool open_search(struct search_walk *walk, const struct imap_search_key *
     return true;
 }
 
+static void close_search(struct search_walk *walk)
+{
+    const struct search_tally *one = search_tally(walk->search);
+    struct search_tally *all = &walk->counts.tally;
+
+    all->examined += one->examined;
+    all->unsearched += one->unsearched;
+    all->damaged += one->damaged;
+    for (size_t i = 0; i < SEARCH_NOTES; i++)
+        all->notes[i] += one->notes[i];
+    if (all->problem.code == ERR_NONE)
+        all->problem = one->problem;
+    search_close(&walk->search);
+}
+
 /* Opens a search in the next mailbox that may have hits. */
 static bool next_search(struct search_walk *walk, bool *has_one, struct err *err)
 {
@@ -333,7 +348,7 @@ bool search_next_page(struct search_walk *walk, struct search_page *page, bool *
         if (!search_next(walk->search, walk->uids, &count, &is_last, err))
             return false;
         if (is_last) {
-            search_close(&walk->search);
+            close_search(walk);
             if (!check_session(walk, err))
                 return false;
         }

@@ -59,10 +59,11 @@ struct search_page {
 };
 
 struct search_counts {
-    uint64_t accounts;  /* that can have hits by their name */
-    uint64_t mailboxes; /* that were searched */
-    uint64_t searched;  /* messages in them */
-    uint64_t hits;      /* given so far */
+    uint64_t accounts;         /* that can have hits by their name */
+    uint64_t mailboxes;        /* that were searched */
+    uint64_t searched;         /* messages in them */
+    uint64_t hits;             /* given so far */
+    struct search_tally tally; /* of all of them: what could not be searched, and why */
 };
 
 MUST_USE bool search_open_walk(const struct search_walk_request *request, struct search_walk **out,

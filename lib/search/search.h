@@ -66,12 +66,18 @@ enum {
     SEARCH_STEP_MS = 250
 };
 
+enum {
+    SEARCH_NOTES = 32
+};
+
 /* What was found out so far. */
 struct search_tally {
     uint64_t examined;   /* messages whose text had to decide */
     uint64_t unsearched; /* of these: not to be searched, or not wholly (README 9) */
     uint64_t damaged;    /* of those: octets that cannot be had; they are no hits */
-    struct err problem;  /* the first of these, for the log */
+    uint64_t
+        notes[SEARCH_NOTES]; /* of those: by why, the bits of TEXT_NOTE_*; one may have several */
+    struct err problem;      /* the first of these, for the log */
 };
 const struct search_tally *search_tally(const struct search *search);
 

@@ -269,6 +269,16 @@ static bool take_record(void *context, int64_t message_id, struct bytes record, 
     return true;
 }
 
+/* A message that could not be searched, or not wholly, and why. */
+static void count_notes(struct search_scan *scan, uint32_t notes)
+{
+    struct search_tally *tally = &scan->search->tally;
+
+    tally->unsearched++;
+    for (size_t bit = 0; bit < SEARCH_NOTES; bit++)
+        tally->notes[bit] += notes >> bit & 1;
+}
+
 /* Those of which something could not be searched. One READ ONLY transaction. */
 static bool count_unsearched(struct search_scan *scan, struct err *err)
 {
@@ -290,7 +300,8 @@ static bool count_unsearched(struct search_scan *scan, struct err *err)
                 &rows, err) ||
         !db_commit(&tx, err))
         return err_wrap(err, "what cannot be searched");
-    scan->search->tally.unsearched += db_rows(rows);
+    for (size_t i = 0; i < db_rows(rows); i++)
+        count_notes(scan, (uint32_t)db_i32(rows, i, 0));
     return true;
 }
 
@@ -434,7 +445,7 @@ static enum search_truth end_message(struct search_scan *scan, const struct sear
     if (truth != SEARCH_ASK)
         return truth;
     if ((text_notes(scan->extractor) & scan->notes_mask) != 0)
-        scan->search->tally.unsearched++;
+        count_notes(scan, text_notes(scan->extractor) & scan->notes_mask);
     return decide(scan, row, ask_octets);
 }
 

@@ -291,6 +291,7 @@ In another terminal${HOLDFAST_HOLDFAST_DATA_DIR:+ (with HOLDFAST_HOLDFAST_DATA_D
     $bin/holdfast status
     $bin/holdfast account show $1
     $bin/holdfast sync
+    $bin/holdfast search 'in:inbox has:attachment after:2001'
     $bin/holdfast show '$1/INBOX;UID=1'
     $bin/holdfast auditor list
     $bin/holdfast help

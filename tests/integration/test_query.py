@@ -37,6 +37,13 @@ PARTS = ('--b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Enc
          'Content-Transfer-Encoding: base64\r\n\r\nJVBERi0xLjQK\r\n--b--')
 EVIL = "\x1b]0;owned\x07\x1b[2Jforecast \u202egnp.exe \x9b31m"
 
+ENCRYPTED = ("MIME-Version: 1.0\r\nContent-Type: multipart/encrypted; boundary=b; "
+             "protocol=\"application/pgp-encrypted\"\r\n")
+CIPHER = ("--b\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n"
+          "--b\r\nContent-Type: application/octet-stream\r\n\r\n-----BEGIN PGP MESSAGE-----\r\n"
+          "\r\nhQEMA1\r\n-----END PGP MESSAGE-----\r\n--b--")
+SHOWN_EVIL = EVIL.encode().decode()
+
 # user, mailbox, flags, day received, message
 MAIL = [
     ("alice", "INBOX", "", "2001-05-01", message("q3 forecast", body="The numbers for October.")),
@@ -49,6 +56,7 @@ MAIL = [
     ("alice", "Projects/Alpha", "ST", "2001-05-03", message("lunch", "Bob <bob@example.org>")),
     ("bob", "INBOX", "", "2001-05-01", message("hello", to="carol@example.org")),
     ("bob", "Trash", "", "2001-05-04", message("junk", body="x" * 30000)),
+    ("bob", "INBOX", "", "2001-07-01", message("secret", body=CIPHER, extra=ENCRYPTED)),
 ]
 
 
@@ -126,11 +134,26 @@ def on_terminal(holdfast, *arguments, columns=100):
     ("in:trash account:ALICE", ["old forecast"]),
     ("mailbox:projects/alpha", ["lunch"]),
     ("larger:20k", ["junk"]),
-    ("smaller:20k account:bob", ["hello"]),
-    ("account:bob -in:trash", ["hello"]),
+    ("smaller:20k account:bob", ["hello", "secret"]),
+    ("account:bob -in:trash", ["hello", "secret"]),
     ("account:(alice OR bob) on:2001-05-04", ["junk"]),
     ("is:flagged OR is:deleted", ["lunch", "Übersicht 2001"]),
     ("account:nobody", []),
+    ("has:attachment", ["secret", "Übersicht 2001"]),
+    ("has:attachment quartal", ["Übersicht 2001"]),
+    ("-has:attachment is:flagged", []),
+    ("subject:FORECAST -subject:re:", ["old forecast", "q3 forecast", SHOWN_EVIL]),
+    ("subject:übersicht", ["Übersicht 2001"]),
+    ("subject:\"q3 fore\"", ["Re: q3 forecast", "q3 forecast"]),
+    ("from:bob", ["Re: q3 forecast", "lunch"]),
+    ("from:(bob OR mallory) -in:projects", ["Re: q3 forecast", SHOWN_EVIL]),
+    ("to:carol OR (body:october subject:q3)", ["hello", "q3 forecast"]),
+    ("october", ["q3 forecast"]),
+    ("\"numbers for october\"", ["q3 forecast"]),
+    ("report.pdf", ["Übersicht 2001"]),
+    ("header:content-type=mixed", ["Übersicht 2001"]),
+    ("sent-on:2001-05-01 account:bob", ["hello", "junk", "secret"]),
+    ("sent-before:2001-05-01", []),
 ])
 def test_a_query_finds_exactly_what_it_says(archive, query, subjects):
     assert archive.hits(query) == sorted(subjects)
@@ -138,8 +161,8 @@ def test_a_query_finds_exactly_what_it_says(archive, query, subjects):
 
 def test_every_message_is_found_by_an_asterisk_and_counted(archive):
     said = archive.holdfast.run("search", "*").stdout
-    assert SUMMARY.search(said).groups() == ("8", "8")
-    assert len(said.splitlines()) == 9
+    assert SUMMARY.search(said).groups() == ("9", "9")
+    assert len(said.splitlines()) == 10
 
 
 def test_accounts_come_by_name_and_uids_ascend(archive):
@@ -150,18 +173,18 @@ def test_accounts_come_by_name_and_uids_ascend(archive):
 
 def test_only_the_accounts_that_were_named_are_searched(archive):
     found = archive.holdfast.json("search", "*", "--account", "bob")
-    assert found["searched"] == 2 and {hit["account"] for hit in found["hits"]} == {"bob"}
+    assert found["searched"] == 3 and {hit["account"] for hit in found["hits"]} == {"bob"}
     done = archive.holdfast.run("search", "*", "--account", "nobody", check=False)
     assert done.returncode == 1 and "nobody" in done.stderr
 
 
 def test_the_limit_is_on_what_is_printed_not_on_what_is_counted(archive):
     found = archive.holdfast.json("search", "*", "--limit", "3")
-    assert (len(found["hits"]), found["shown"], found["matches"]) == (3, 3, 8)
+    assert (len(found["hits"]), found["shown"], found["matches"]) == (3, 3, 9)
     said = archive.holdfast.run("search", "*", "--limit", "3").stdout
     assert "the first 3 are shown" in said and len(said.splitlines()) == 4
-    assert archive.holdfast.json("search", "*", "--limit", "0")["matches"] == 8
-    assert len(archive.holdfast.json("search", "*", "--limit", "all")["hits"]) == 8
+    assert archive.holdfast.json("search", "*", "--limit", "0")["matches"] == 9
+    assert len(archive.holdfast.json("search", "*", "--limit", "all")["hits"]) == 9
 
 
 def test_a_hit_says_all_that_show_needs(archive):
@@ -173,6 +196,7 @@ def test_a_hit_says_all_that_show_needs(archive):
     assert hit["from"] == "Alice Example <alice@example.org>" and hit["to"] == "bob@example.org"
     assert hit["flags"] == [] and hit["gone"] is False
     place = f"{hit['account']}/{hit['mailbox']};UID={hit['uid']}"
+    assert hit["id"] == place
     assert archive.holdfast.run("show", place, "--raw", text=False).stdout == octets
     line = archive.holdfast.run("search", "on:2001-05-01 account:alice").stdout.splitlines()[0]
     shown = archive.holdfast.run("show", line.split("\t")[-1], "--raw", text=False)
@@ -181,8 +205,28 @@ def test_a_hit_says_all_that_show_needs(archive):
 
 def test_no_hit_is_no_failure(archive):
     said = archive.holdfast.run("search", "after:2010").stdout
-    assert said == "0 of 8 messages match\n"
+    assert said == "0 of 9 messages match\n"
     assert archive.holdfast.json("search", "after:2010")["hits"] == []
+
+
+def test_a_message_is_found_and_shown_by_its_hash_and_its_message_id(archive):
+    octets = archive.octets("lunch")
+    digest = hashlib.sha256(octets).hexdigest()
+    assert archive.hits(f"sha256:{digest[:8]}") == ["lunch"]
+    message_id = re.search(rb"Message-ID: <(.*)>", octets)[1].decode()
+    assert archive.hits(f"id:{message_id}") == ["lunch"]
+    for wanted in (message_id, f"<{message_id}>", digest):
+        assert archive.holdfast.run("show", wanted, "--raw", text=False).stdout == octets
+    assert archive.holdfast.run("show", "<nobody@example.org>", check=False).returncode == 1
+
+
+def test_what_could_not_be_searched_is_counted_with_its_reasons(archive):
+    found = archive.holdfast.json("search", "ciphertext-word")
+    assert found["matches"] == 0 and found["unsearched"] == 1
+    assert found["why_unsearched"] == {"encrypted": 1}
+    assert archive.holdfast.run("search", "ciphertext-word").stdout == (
+        "0 of 9 messages match; 1 could not be searched wholly: 1 encrypted\n")
+    assert archive.holdfast.json("search", "is:read")["unsearched"] == 0
 
 
 # ---- search: mistakes, terminals, audit -------------------------------------------------------------------
