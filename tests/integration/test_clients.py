@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mail clients that people use, driven as people drive them."""
+import json
 import shutil
 
 import pytest
 
-from harness import mail
+from harness import thunderbird
 from harness.place import wait_for
 from harness.served import Served
 from harness.terminal import Terminal
@@ -107,3 +108,26 @@ def test_mutt_reads_searches_and_changes_nothing(served, mutt):
     wait_for(mutt.has_ended, 10, "the end of mutt")
     assert marks(served)[: len(before)] == before
     assert refusals(served) == refused
+
+
+# ---- Thunderbird ----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_thunderbird_reads_searches_and_asks_for_no_change(served, place):
+    if not thunderbird.is_installed():
+        pytest.skip("thunderbird is not installed")
+    before = marks(served)
+    said = thunderbird.run(place, served.holdfast.port, "auditor", "audit-password", len(before), RARE)
+    told = dict(said)
+    assert "DONE" in told, said
+    assert not {"ALERT", "VAIN"} & set(told), said
+    assert int(told["HEADERS"]) == len(before)
+    assert RARE in json.loads(told["BODY"])
+    rare = served.holdfast.sql("SELECT count(*) FROM message_index "
+                               "WHERE starts_with(subject_folded, 'rare thing')")[0][0]
+    assert int(told["HITS"]) == rare > 0
+    assert marks(served) == before
+    stores = served.holdfast.sql("SELECT count(*) FROM audit_event WHERE event = 'refused_write' "
+                                 "AND detail->>'command' = 'STORE'")[0][0]
+    assert stores == 0, "Thunderbird sent STORE"
