@@ -226,6 +226,46 @@ def test_verify_and_pack_list_tell_of_whole_packs(archive):
     assert "nothing to seal" in archive.holdfast.run("seal", "alice").stdout
 
 
+def found_by_search(holdfast, *words):
+    """Counts of UID SEARCH TEXT and BODY; "NO" where that is refused."""
+    wire = Wire("localhost", holdfast.tls_port, holdfast.tls_context())
+    try:
+        wire.command("LOGIN auditor audit-password")
+        wire.command('EXAMINE "Accounts/alice/INBOX"')
+        answers = []
+        for word in words:
+            for key in ("TEXT", "BODY"):
+                tagged, units = wire.command(f"UID SEARCH {key} {word}")
+                answers.append(sorted(b" ".join(units).split()) if b" OK " in tagged else "NO")
+        return answers
+    finally:
+        wire.close()
+
+
+def test_search_text_lies_beside_its_pack_and_losing_it_changes_no_answer(archive):
+    holdfast = archive.holdfast
+    rows = "SELECT count(*) FROM text_block WHERE "
+    segments = [p for p in (path.with_suffix("").with_suffix(".text")
+                            for path in pack_paths(holdfast)) if p.exists()]
+    assert segments and holdfast.sql(rows + "pack_id IS NOT NULL") != [(0,)]
+    assert holdfast.sql(rows + "week IS NOT NULL AND run_id IN (SELECT run_id FROM frame "
+                        "WHERE pack_id IS NOT NULL)") == [(0,)]
+    for path in segments:
+        subprocess.run(["zstd", "-tq", path], check=True)
+    assert holdfast.json("verify", "--full")["text"] == []
+    mail_before, found_before = archive.read(), found_by_search(holdfast, "the", "zzzznothing")
+    for path in segments:
+        path.rename(path.with_suffix(".away"))
+    verified = holdfast.json("verify", "--full")
+    assert verified["ok"] is True and len(verified["text"]) == len(segments)
+    assert "holdfast reindex" in holdfast.run("verify").stdout
+    assert archive.read() == mail_before
+    assert found_by_search(holdfast, "the", "zzzznothing") == found_before
+    for path in segments:
+        path.with_suffix(".away").rename(path)
+    assert holdfast.json("verify")["text"] == []
+
+
 def fetch_or_refusal(holdfast, mailbox, right):
     """Every message as it was, or a clean NO, or the end of the connection; never wrong octets."""
     refused = 0

@@ -257,6 +257,38 @@ TEST(a_pack_of_a_granted_account_comes_read_only_and_no_other)
     CHECK(count_events(&gate.office, "pack_refused", NULL) >= 1);
 }
 
+TEST(the_text_segment_beside_a_pack_comes_when_it_is_asked_for_and_may_be_missing)
+{
+    struct gate gate CLEANUP(close_gate);
+    CLEANUP(auth_free_answer) struct auth_answer answer = { .fd = -1 };
+    struct err err = { 0 };
+    uint8_t octets[8];
+    char path[200];
+    FILE *file;
+
+    open_gate(&gate);
+    if (gate.office.owner == NULL)
+        return;
+    test_sql(gate.office.owner,
+             "INSERT INTO pack (account_id, pack_id, sha256, stored_bytes, raw_bytes) OVERRIDING "
+             "SYSTEM VALUE VALUES (1, 1, '\\x" PACK_1 "', 1, 1), (2, 2, '\\x" PACK_2 "', 1, 1)");
+    write_pack(&gate, 1, PACK_1, "first");
+    CLEANUP(secret_free) struct secret *token = log_in(&gate);
+    struct gate_request request = pack_request(token, 1, 1);
+
+    request.open_pack.is_text = true;
+    CHECK_EQ_U64(outcome_of(gate.imapd, request), GATE_ABSENT);
+    (void)snprintf(path, sizeof path, "%s/packs/1/" PACK_1 ".text", gate.dir);
+    file = fopen(path, "w");
+    CHECK(file != NULL && fwrite("text", 1, 4, file) == 4 && fclose(file) == 0);
+    CHECK(auth_answer(gate.imapd, &request, deadline_after_ms(10000), &answer, &err));
+    CHECK_EQ_U64(answer.reply.outcome, GATE_DONE);
+    CHECK(read(answer.fd, octets, sizeof octets) == 4 && memcmp(octets, "text", 4) == 0);
+    request = pack_request(token, 2, 2);
+    request.open_pack.is_text = true;
+    CHECK_EQ_U64(outcome_of(gate.imapd, request), GATE_DENIED);
+}
+
 TEST(a_link_in_place_of_a_pack_is_not_followed)
 {
     struct gate gate CLEANUP(close_gate);
