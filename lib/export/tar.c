@@ -3,6 +3,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
 
 struct gathered {
     struct buf *out;
@@ -13,9 +14,12 @@ static la_ssize_t gather(struct archive *archive, void *context, const void *oct
 {
     struct gathered *gathered = context;
 
-    (void)archive;
-    if (!gathered->is_over)
-        buf_append(gathered->out, bytes_of(octets, size));
+    if (gathered->is_over) {
+        /* Otherwise it would write as many zeros as the header has announced. */
+        archive_set_error(archive, ECANCELED, "only the header is wanted");
+        return -1;
+    }
+    buf_append(gathered->out, bytes_of(octets, size));
     return (la_ssize_t)size;
 }
 
@@ -23,8 +27,6 @@ static void free_archive(struct archive **archive)
 {
     if (*archive == NULL)
         return;
-    /* Without this it would write as many zeros as the header has announced. */
-    (void)archive_write_fail(*archive);
     (void)archive_write_free(*archive);
     *archive = NULL;
 }
