@@ -29,7 +29,7 @@
 #define SENT_DAY "CASE WHEN i.parser_version = ? THEN coalesce(i.date_day, '1970-01-01')"
 #define COLUMN(field)                                                                              \
     "CASE WHEN i.parser_version = ? THEN CASE WHEN strpos(i." field "_folded, ?) > 0 THEN true"    \
-    " WHEN i.notes @> '[\"texts-cut\"]' THEN NULL ELSE false END END",                             \
+    " WHEN i.notes <> '[]' AND i.notes @> '[\"texts-cut\"]' THEN NULL ELSE false END END",         \
         "CASE WHEN i.parser_version = ? THEN i." field "_folded IS NOT NULL END"
 
 // clang-format off

@@ -286,16 +286,22 @@ static bool count_unsearched(struct search_scan *scan, struct err *err)
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
     CLEANUP(db_result_free) struct db_result *rows = NULL;
     const struct search_scope *scope = &scan->search->scope;
+    int64_t first, last;
 
     if (scan->absent_count == 0)
         return true;
+    first = last = scan->absent[0];
+    for (size_t i = 1; i < scan->absent_count; i++) {
+        first = scan->absent[i] < first ? scan->absent[i] : first;
+        last = scan->absent[i] > last ? scan->absent[i] : last;
+    }
     if (!db_pool_borrow(scope->pool, deadline_after_ms(BORROW_MS), &loan, err) ||
         !db_begin(loan.db, DB_REPEATABLE_READ_ONLY, &tx, err) ||
         (scope->token != NULL && !db_run_ok(loan.db, DB_SESSION_SET_TOKEN,
                                             DB_ARGS(DB_TEXT(secret_bytes(scope->token))), err)) ||
         !db_run(loan.db, DB_SEARCH_UNSEARCHED,
                 DB_ARGS(DB_I64(scope->mailbox->row.account_id),
-                        DB_I64S(scan->absent, scan->absent_count),
+                        DB_I64S(scan->absent, scan->absent_count), DB_I64(first), DB_I64(last),
                         DB_I32((int32_t)scan->notes_mask)),
                 &rows, err) ||
         !db_commit(&tx, err))
