@@ -78,6 +78,8 @@ bool show_load_content(struct cli_reader *reader, struct show_message *message)
 struct bytes show_decode_field(struct bytes value, struct arena *arena)
 {
     CLEANUP(buf_free) struct buf text = buf_create(FIELD_BYTES);
+    struct bytes kept = { 0 };
+    struct err ignored = { 0 };
     struct bytes decoded;
 
     mime_decode_words(value, &text);
@@ -86,10 +88,7 @@ struct bytes show_decode_field(struct bytes value, struct arena *arena)
         decoded = bytes_slice(decoded, 1, SIZE_MAX);
     while (decoded.len > 0 && decoded.ptr[decoded.len - 1] <= ' ')
         decoded.len--;
-    text.len = decoded.len; /* what is kept is copied: the front may move */
-    if (decoded.ptr != text.ptr)
-        memmove(text.ptr, decoded.ptr, decoded.len);
-    return cli_keep(arena, &text);
+    return arena_try_copy(arena, decoded, SIZE_MAX, &kept, &ignored) ? kept : bytes_of(NULL, 0);
 }
 
 /* ---- parts ------------------------------------------------------------------------------------------ */
