@@ -15,8 +15,9 @@ COMMANDS = {
 }
 
 
-def bench(peers, rounds):
-    for title, command in COMMANDS.items():
+def bench(peers, rounds, titles=tuple(COMMANDS)):
+    for title in titles:
+        command = COMMANDS[title]
         rows = []
         for name, pid, connect in peers.readers():
             wire, mailbox = connect()

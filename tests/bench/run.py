@@ -22,7 +22,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 from harness.place import children_of, peak_kib  # noqa: E402
 from peers import Peers  # noqa: E402
 
-PARTS = ("ingest", "reading", "searching", "export")  # in this order; the first fills the archive
+PARTS = ("ingest", "reading", "searching", "export", "storage")  # in this order; the first fills the archive
 
 
 def main():
