@@ -480,6 +480,8 @@ bool vault_finish_rebuild(struct db *owner, int64_t master_key, vault_rebuilt_fn
 {
     bool has_more = true;
 
+    if (!db_run_ok(owner, DB_REBUILD_ANALYZE, DB_NO_ARGS, err))
+        return false;
     while (has_more)
         if (!finish_some(owner, visit, context, &has_more, err))
             return false;

@@ -339,6 +339,10 @@ SELECT b.account_id, b.mailbox_id, coalesce(n.name, ''), b.path
                     WHERE s.account_id = b.account_id AND s.mailbox_id = b.mailbox_id)
  ORDER BY b.account_id, b.mailbox_id LIMIT $1;
 
+-- Nothing is known yet of tables that were just filled, and the statements that follow join them whole.
+-- name: rebuild_analyze
+ANALYZE placement, message, source_uid, flag_event, locator, frame;
+
 -- name: rebuild_finish_mailbox
 -- args: account_id bigint, mailbox_id bigint
 SELECT lost, raised FROM rebuild_finish_mailbox($1, $2);

@@ -319,7 +319,8 @@ SELECT b.segment_offset, b.stored_sha256
  ORDER BY b.segment_offset;
 
 -- How many of these messages are located exactly where the pack has them. places: of the frame whose
--- first raw octet lies `skips` before the message.
+-- first raw octet lies `skips` before the message. The locator by its message alone: after a rebuild a run
+-- holds all messages of a pack.
 -- name: vault_pack_members
 -- args: account_id bigint, pack_id bigint, hashes bytea[], places bigint[], skips bigint[], sizes bigint[]
 SELECT count(*)
@@ -329,11 +330,9 @@ SELECT count(*)
                      OFFSET 0) f
  CROSS JOIN LATERAL (SELECT m.message_id, m.size_bytes FROM message m
                       WHERE m.account_id = $1 AND m.sha256 = w.hash OFFSET 0) m
- CROSS JOIN LATERAL (SELECT FROM locator l
-                      WHERE l.account_id = $1 AND l.message_id = m.message_id
-                        AND l.run_id = f.run_id AND l.raw_offset = f.raw_start + w.skip
-                     OFFSET 0) l
- WHERE m.size_bytes = w.size;
+ CROSS JOIN LATERAL (SELECT l.run_id, l.raw_offset FROM locator l
+                      WHERE l.account_id = $1 AND l.message_id = m.message_id OFFSET 0) l
+ WHERE m.size_bytes = w.size AND l.run_id = f.run_id AND l.raw_offset = f.raw_start + w.skip;
 
 -- name: vault_pack_located
 -- args: account_id bigint, pack_id bigint
