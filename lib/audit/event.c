@@ -71,12 +71,33 @@ bool audit_check_token(struct bytes token, struct err *err)
     return is_good || err_fail(err, ERR_SYNTAX, "audit: not a token");
 }
 
-/* What a peer said may stand in the trail, but not so that it breaks a terminal or the JSON. */
+/* U+0080 … U+009F are controls too: C2 and 80 … 9F. */
+static bool begins_c1(struct bytes text, size_t at)
+{
+    return at + 1 < text.len && text.ptr[at] == 0xc2 && text.ptr[at + 1] <= 0x9f;
+}
+
+static bool is_printable(struct bytes text, size_t at)
+{
+    return text.ptr[at] >= 0x20 && text.ptr[at] != 0x7f && !begins_c1(text, at) &&
+           !(at > 0 && begins_c1(text, at - 1));
+}
+
+/* What a peer said may stand in the trail, but not so that it breaks a terminal or the JSON: text as it
+ * is when it is UTF-8, else its ASCII. */
 static json_t *printable(struct bytes text)
 {
-    char shown[AUDIT_TEXT_BYTES];
+    char shown[AUDIT_TEXT_BYTES] = "";
     size_t len = text.len < sizeof shown ? text.len : sizeof shown;
+    json_t *value;
 
+    while (len < text.len && len > 0 && (text.ptr[len] & 0xc0) == 0x80)
+        len--; /* not within a character */
+    for (size_t i = 0; i < len; i++)
+        shown[i] = (char)(is_printable(text, i) ? text.ptr[i] : '?');
+    value = json_stringn(shown, len);
+    if (value != NULL)
+        return value;
     for (size_t i = 0; i < len; i++)
         shown[i] = (char)(text.ptr[i] >= 0x20 && text.ptr[i] <= 0x7e ? text.ptr[i] : '?');
     return json_stringn(shown, len);

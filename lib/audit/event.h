@@ -8,8 +8,9 @@
  *     };
  *
  * Fields hold ids, ranges, counts, addresses of peers and words of our own (a command's name, an
- * err_code): never subjects, search terms, mailbox names, passwords or what somebody typed as a
- * name (people type passwords there). Plain borrowed values; any thread.
+ * err_code), and the operator's queries: never subjects, an auditor's search terms, mailbox names,
+ * passwords or what somebody typed as a name (people type passwords there). Plain borrowed values; any
+ * thread.
  */
 #pragma once
 
@@ -74,7 +75,8 @@ struct audit_field {
     enum audit_field_type type;
     const char *name;
     int64_t number;
-    struct bytes text; /* cut at AUDIT_TEXT_BYTES; octets that are not printable ASCII become "?" */
+    struct bytes
+        text; /* cut at AUDIT_TEXT_BYTES; controls become "?", and what is not ASCII in octets that are not UTF-8 */
 };
 
 enum {

@@ -52,6 +52,18 @@ TEST(text_is_cut_and_made_printable_so_that_the_database_takes_it)
         2 * AUDIT_TEXT_BYTES + 8);
 }
 
+TEST(text_in_any_script_is_kept_and_controls_are_not)
+{
+    CLEANUP(buf_free) struct buf out = buf_create(1000);
+    struct err err = { 0 };
+
+    CHECK(audit_write_detail(AUDIT_FIELDS(AUDIT_TEXT("q", BYTES("subject:\xc3\x9c"
+                                                                "bersicht \xc2\x9b x\x1b"))),
+                             &out, &err));
+    CHECK_BYTES(buf_bytes(&out), BYTES("{\"q\":\"subject:\xc3\x9c"
+                                       "bersicht ?? x?\"}"));
+}
+
 TEST(fields_over_the_limit_are_refused)
 {
     CLEANUP(buf_free) struct buf store = buf_create(2 * AUDIT_DETAIL_BYTES);
