@@ -15,7 +15,8 @@
 #include <stdlib.h>
 
 enum {
-    DECODED_BYTES = 32 << 20, /* of one chunk of octets, in any charset */
+    DECODED_BYTES = 32 << 20,           /* of one chunk of octets, in any charset */
+    RENDERED_BYTES = DECODED_BYTES / 2, /* of one part */
     FIELD_BYTES = 4 << 20,
     NAME_BYTES = 4 << 10,
     CHUNK_BYTES = 64 << 10, /* of octets, decoded at once */
@@ -170,8 +171,9 @@ struct decoding {
     /* of one part */
     struct mime_transfer_decoder transfer;
     struct mime_charset_decoder *charset;
-    struct text_html html;
+    struct text_html *html;
     bool is_html;
+    bool is_cut; /* the rest of this HTML is not rendered */
     struct buf plain, text, rendered, line;
     size_t line_width;
 };
@@ -242,14 +244,22 @@ static bool give_rendered(struct decoding *d, bool is_end)
     return !is_end || d->line_width == 0 || end_line(d);
 }
 
+static void render(struct decoding *d, bool is_end)
+{
+    if (d->is_cut)
+        return;
+    d->is_cut = !text_render_html(d->html, buf_bytes(&d->text), &d->rendered) ||
+                (is_end && !text_finish_html(d->html, &d->rendered));
+    if (d->is_cut)
+        buf_text(&d->rendered, " [the rest of this HTML is not shown]");
+}
+
 static bool give_text(struct decoding *d, bool is_end)
 {
     bool is_given;
 
     if (d->is_html) {
-        text_render_html(&d->html, buf_bytes(&d->text), &d->rendered);
-        if (is_end)
-            text_finish_html(&d->html, &d->rendered);
+        render(d, is_end);
         is_given = give_rendered(d, is_end);
     } else {
         is_given = give_plain(d, buf_bytes(&d->text));
@@ -297,7 +307,8 @@ static bool read_part(struct decoding *d, const struct show_message *message,
 
     d->transfer = mime_start_transfer(mime_transfer_of(part->content.encoding, &is_known));
     d->charset = mime_open_charset(charset != NULL ? charset->value : bytes_of(NULL, 0));
-    d->html = (struct text_html){ .state = 0 };
+    text_reset_html(d->html);
+    d->is_cut = false;
     d->is_html = mime_part_is(part, BYTES("text"), BYTES("html"));
     is_read = vault_stream_octets(d->reader->vault, &message->row.octets, mime_body_offset(part),
                                   part->body_bytes, decode_octets, d, &d->reader->cli->err) &&
@@ -361,6 +372,7 @@ bool show_read_texts(struct cli_reader *reader, const struct show_message *messa
         .width = width,
         .fn = fn,
         .context = context,
+        .html = text_create_html(RENDERED_BYTES),
         .plain = buf_create(DECODED_BYTES),
         .text = buf_create(DECODED_BYTES),
         .rendered = buf_create(DECODED_BYTES),
@@ -368,6 +380,7 @@ bool show_read_texts(struct cli_reader *reader, const struct show_message *messa
     };
     bool is_read = read_texts(&d, message, message->root);
 
+    text_free_html(&d.html);
     buf_free(&d.plain);
     buf_free(&d.text);
     buf_free(&d.rendered);

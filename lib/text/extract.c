@@ -23,7 +23,7 @@
 enum {
     SLICE_BYTES = 16 << 10, /* of octets that go through all steps at a time */
     WIDENED_MAX = 8,        /* octets of UTF-8 for one octet of any charset, at most */
-    RENDERED_MAX = 1 << 20, /* folded, of one part */
+    RENDERED_MAX = 1 << 20, /* of one part, and folded */
     FIELD_MAX = 4 * MIME_HEADER_KEPT_MAX, /* one field, decoded */
     KEPT_BYTES = 256 << 10,               /* of each buffer, from one message to the next */
 };
@@ -34,10 +34,10 @@ struct reading {
     enum text_kind kind;
     bool is_first; /* nothing was given to the sinks yet */
     bool is_html;
+    bool is_rendering_cut;
     struct mime_transfer_decoder transfer;
     struct mime_charset_decoder *charset;
     struct text_folder folder;
-    struct text_html html;
     struct text_folder rendered_folder;
 };
 
@@ -51,6 +51,7 @@ struct text_extractor {
     struct reading reading;
     struct mime_charset_decoder *charset; /* the last one used, and its name */
     struct buf charset_name;
+    struct text_html *html;
     struct buf octets, decoded, folded, shown; /* of one slice */
     struct buf rendered;                       /* of one part, folded */
     struct buf field, name;
@@ -245,6 +246,7 @@ static void begin_text(struct text_extractor *x, const struct mime_part *part)
     if (name.len > 0 && !mime_charset_is_known(x->reading.charset))
         x->notes |= TEXT_NOTE_CHARSET_UNKNOWN;
     buf_reset(&x->rendered, KEPT_BYTES);
+    text_reset_html(x->html);
 }
 
 static void give_text(struct text_extractor *x, enum text_kind kind, struct bytes chunk,
@@ -256,6 +258,27 @@ static void give_text(struct text_extractor *x, enum text_kind kind, struct byte
 
     if (chunk.len > 0 || is_first || is_last)
         give(x, &piece);
+}
+
+/* Source of HTML is rendered and kept, folded. What is cut stays cut. */
+static void take_html(struct text_extractor *x, struct bytes source, bool is_last)
+{
+    struct reading *reading = &x->reading;
+    bool is_whole;
+
+    if (reading->is_rendering_cut)
+        return;
+    buf_reset(&x->shown, KEPT_BYTES);
+    is_whole = text_render_html(x->html, source, &x->shown) &&
+               (!is_last || text_finish_html(x->html, &x->shown));
+    text_fold_chunk(&reading->rendered_folder, buf_bytes(&x->shown), &x->rendered);
+    if (is_last || !is_whole)
+        text_finish_fold(&reading->rendered_folder, &x->rendered);
+    if (is_whole && !x->rendered.has_failed)
+        return;
+    reading->is_rendering_cut = true;
+    x->notes |= TEXT_NOTE_RENDERING_CUT;
+    text_reset_html(x->html);
 }
 
 /* Text in UTF-8, folded, goes to the sinks; of HTML it is rendered too. */
@@ -271,15 +294,8 @@ static void take_decoded(struct text_extractor *x, struct bytes text, bool is_la
         give_text(x, reading->kind, buf_bytes(&x->folded), reading->is_first, is_last);
         reading->is_first = false;
     }
-    if (!reading->is_html || x->rendered.has_failed)
-        return;
-    buf_reset(&x->shown, KEPT_BYTES);
-    text_render_html(&reading->html, text, &x->shown);
-    if (is_last)
-        text_finish_html(&reading->html, &x->shown);
-    text_fold_chunk(&reading->rendered_folder, buf_bytes(&x->shown), &x->rendered);
-    if (is_last)
-        text_finish_fold(&reading->rendered_folder, &x->rendered);
+    if (reading->is_html)
+        take_html(x, text, is_last);
 }
 
 static void take_body(struct text_extractor *x, struct bytes octets, bool is_last)
@@ -312,8 +328,6 @@ static void end_text(struct text_extractor *x)
         x->notes |= TEXT_NOTE_CHARSET_ERRORS;
     if (reading->transfer.error_count > 0)
         x->notes |= TEXT_NOTE_TRANSFER_ERRORS;
-    if (x->rendered.has_failed)
-        x->notes |= TEXT_NOTE_RENDERING_CUT;
     if (x->rendered.len > 0)
         give_text(x, TEXT_KIND_RENDERED, buf_bytes(&x->rendered), true, true);
     reading->part = NULL;
@@ -375,6 +389,7 @@ struct text_extractor *text_create_extractor(void)
     mime_listen(x->parser,
                 &(struct mime_listener){
                     .context = x, .header = hear_header, .body = hear_body, .end = hear_end });
+    x->html = text_create_html(RENDERED_MAX);
     x->charset_name = buf_create(MIME_HEADER_KEPT_MAX);
     x->octets = buf_create(2 * SLICE_BYTES);
     x->decoded = buf_create(FIELD_MAX);
@@ -395,6 +410,7 @@ void text_free_extractor(struct text_extractor **extractor)
     mime_free_parser(&x->parser);
     text_free_matcher(&x->pgp);
     mime_close_charset(&x->charset);
+    text_free_html(&x->html);
     buf_free(&x->charset_name);
     buf_free(&x->octets);
     buf_free(&x->decoded);

@@ -1,197 +1,114 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- *            "<"            letter, "/" letter            blank, "/"          "="
- *   TEXT ---------> OPEN ---------------------> NAME -------------> TAG <-----------> VALUE -- quote --> QUOTED
- *    | ^             | "!"                       ">" |           ">" |               ">" |                  |
- *    | |             v                               v               v                   v   (back to TAG) <+
- *    | +-- ">" -- DECLARATION -- "--" --> COMMENT    end_tag: TEXT, or RAW behind <script> and <style>
- *    v
- *  REFERENCE: behind "&"
+ * text/html.c - what of libxml2's SAX events is shown, and how much of libxml2 a document may use.
+ *
+ *   source --> libxml2 --> start, end of elements --> borders, what is hidden, limits
+ *                    +---> text ----------------------------------------------------> rendered
  */
 #include "text/html.h"
 
 #include "text/internal.h"
 
-enum state {
-    IN_TEXT, /* 0: how a document starts */
-    IN_OPEN,
-    IN_END_OPEN, /* behind "</" */
-    IN_NAME,
-    IN_TAG,
-    IN_VALUE, /* behind "=" */
-    IN_QUOTED,
-    IN_DECLARATION, /* behind "<!" */
-    IN_DECLARATION_DASH,
-    IN_COMMENT,
-    IN_BOGUS, /* all up to ">" */
-    IN_RAW,
-    IN_REFERENCE,
+#include <libxml/HTMLparser.h>
+#include <libxml/dict.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+enum {
+    /* libxml2 gets the source in blocks of this size: it reads some broken declarations differently
+     * when they come in pieces, and the same document shall always give the same text. */
+    BLOCK_BYTES = 16 << 10,
+    /* A charset in <meta> is ignored: the source was decoded before. */
+    PARSE_OPTIONS = HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
+                    HTML_PARSE_NONET | HTML_PARSE_NOIMPLIED | HTML_PARSE_IGNORE_ENC,
 };
 
-static const struct bytes script_end = BYTES_INIT("</script");
-static const struct bytes style_end = BYTES_INIT("</style");
+/* Around each document: libxml2 reads nothing behind the end of the outermost element, and mailing lists
+ * put their footers behind </html>. */
+static const struct bytes root = BYTES_INIT("<holdfast:document>");
+
+struct text_html {
+    htmlParserCtxtPtr parser; /* NULL: the document has not begun */
+    struct buf *out;          /* of the call */
+    size_t rendered_max;
+    size_t rendered; /* octets so far */
+    size_t depth;
+    size_t hidden;    /* elements that are open and not shown */
+    bool has_text;    /* something was written */
+    bool needs_space; /* before what is written next */
+    bool has_stopped;
+    bool is_ending; /* all elements are about to end */
+    size_t block_len;
+    uint8_t block[BLOCK_BYTES]; /* the next one, so far */
+};
+
+/* ---- output -------------------------------------------------------------------------------- */
 
 static bool is_blank(uint8_t c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\f';
 }
 
-/* ---- output -------------------------------------------------------------------------------- */
-
-static void put(struct text_html *html, struct bytes text, struct buf *out)
+static void put(struct text_html *html, struct bytes text)
 {
-    if (html->needs_space && html->has_text)
-        buf_byte(out, ' ');
+    bool is_behind = html->needs_space && html->has_text;
+
+    if (text.len + is_behind > html->rendered_max - html->rendered)
+        html->has_stopped = true;
+    if (html->has_stopped)
+        return;
+    if (is_behind)
+        buf_byte(html->out, ' ');
+    buf_append(html->out, text);
+    html->rendered += text.len + is_behind;
     html->needs_space = false;
     html->has_text = true;
-    buf_append(out, text);
 }
 
-/* One character of several octets. */
-static void put_character(struct text_html *html, struct bytes octets, struct buf *out)
-{
-    static const struct bytes unseen[] = {
-        BYTES_INIT("\xc2\xad"),     /* soft hyphen */
-        BYTES_INIT("\xe2\x80\x8b"), /* zero width space */
-        BYTES_INIT("\xe2\x81\xa0"), /* word joiner */
-        BYTES_INIT("\xef\xbb\xbf"), /* byte order mark */
-    };
-
-    if (bytes_equal(octets, BYTES("\xc2\xa0"))) {
-        html->needs_space = true;
-        return;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(unseen); i++)
-        if (bytes_equal(octets, unseen[i]))
-            return;
-    put(html, octets, out);
-}
-
-static void put_code_point(struct text_html *html, uint32_t character, struct buf *out)
-{
-    uint8_t octets[4];
-    size_t len = text_encode(character, octets);
-
-    if (len == 1 && is_blank(octets[0]))
-        html->needs_space = true;
-    else if (len == 1)
-        put(html, bytes_of(octets, 1), out);
-    else
-        put_character(html, bytes_of(octets, len), out);
-}
-
-/* ---- characters and references --------------------------------------------------------------- */
-
-static void end_character(struct text_html *html, struct buf *out)
-{
-    if (html->character_len == 0)
-        return;
-    put_character(html, bytes_of(html->character, html->character_len), out);
-    html->character_len = 0;
-}
-
-/* An octet from 0x80 on. */
-static void take_high(struct text_html *html, uint8_t c, struct buf *out)
-{
-    uint8_t first;
-    size_t len;
-
-    if (c >= 0xc0)
-        end_character(html, out);
-    html->character[html->character_len++] = c;
-    first = html->character[0];
-    len = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
-    if (html->character_len == len)
-        end_character(html, out);
-}
-
-static uint32_t hex_value(uint8_t c)
-{
-    if (ascii_is_digit(c))
-        return (uint32_t)(c - '0');
-    return c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10) : UINT32_MAX;
-}
-
-/* "#65", "#x41"; what browsers make of numbers that are no characters (HTML Standard 13.2.5.80). */
-static bool read_number(struct bytes digits, uint32_t *character)
-{
-    bool is_hex = digits.len > 1 && ascii_lower(digits.ptr[1]) == 'x';
-    uint32_t base = is_hex ? 16 : 10;
-    uint32_t value = 0;
-
-    digits = bytes_slice(digits, is_hex ? 2 : 1, SIZE_MAX);
-    if (digits.len == 0)
-        return false;
-    for (size_t i = 0; i < digits.len; i++) {
-        uint8_t c = ascii_lower(digits.ptr[i]);
-        uint32_t digit = hex_value(c);
-
-        if (digit >= base)
-            return false;
-        value = value > 0x10ffff ? value : value * base + digit;
-    }
-    if (value == 0 || value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
-        value = 0xfffd;
-    *character = value;
-    return true;
-}
-
-/* Numbers 128 to 159 mean windows-1252, as all browsers have it. */
-static void put_1252(struct text_html *html, uint32_t character, struct buf *out)
+/* Numbers 128 to 159 in references mean windows-1252 (HTML Standard 13.2.5.80). */
+static void put_1252(struct text_html *html, uint32_t character)
 {
     static const uint16_t high[32] = {
         0x20ac, 0x81,   0x201a, 0x192,  0x201e, 0x2026, 0x2020, 0x2021, 0x2c6,  0x2030, 0x160,
         0x2039, 0x152,  0x8d,   0x17d,  0x8f,   0x90,   0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
         0x2013, 0x2014, 0x2dc,  0x2122, 0x161,  0x203a, 0x153,  0x9d,   0x17e,  0x178,
     };
+    uint8_t octets[4];
 
-    put_code_point(html, high[character - 0x80], out);
+    put(html, bytes_of(octets, text_encode(high[character - 0x80], octets)));
 }
 
-/* What stands behind "&" is whole. is_closed: with ";". */
-static void end_reference(struct text_html *html, bool is_closed, struct buf *out)
+/* One character of several octets. */
+static void put_character(struct text_html *html, uint32_t character, struct bytes octets)
 {
-    struct bytes name = bytes_of(html->reference, html->reference_len);
-    uint32_t character = 0;
-
-    html->state = IN_TEXT;
-    html->reference_len = 0;
-    if (name.len > 0 && name.ptr[0] == '#') {
-        if (!read_number(name, &character))
-            character = 0;
-    } else {
-        character = text_find_entity(name);
-    }
-    if (character >= 0x80 && character < 0xa0 && name.ptr[0] == '#') {
-        put_1252(html, character, out);
-    } else if (character != 0) {
-        put_code_point(html, character, out);
-    } else {
-        put(html, BYTES("&"), out);
-        if (name.len > 0)
-            put(html, name, out);
-        if (is_closed)
-            put(html, BYTES(";"), out);
+    switch (character) {
+    case 0xa0:
+        html->needs_space = true;
+        return;
+    case 0xad:   /* soft hyphen */
+    case 0x200b: /* zero width space */
+    case 0x2060: /* word joiner */
+    case 0xfeff: /* byte order mark */
+        return;
+    default:
+        if (character >= 0x80 && character < 0xa0)
+            put_1252(html, character);
+        else
+            put(html, octets);
     }
 }
 
-/* False: c does not belong to the reference, which has ended. */
-static bool take_reference(struct text_html *html, uint8_t c, struct buf *out)
+/* ---- what libxml2 says ------------------------------------------------------------------------ */
+
+static bool is_among(struct bytes name, const struct bytes *names, size_t count)
 {
-    bool may_follow =
-        ascii_is_alpha(c) || ascii_is_digit(c) || (c == '#' && html->reference_len == 0);
-
-    if (may_follow && html->reference_len < TEXT_HTML_REFERENCE_MAX) {
-        html->reference[html->reference_len++] = c;
-        return true;
-    }
-    end_reference(html, c == ';', out);
-    return c == ';';
+    for (size_t i = 0; i < count; i++)
+        if (bytes_equal(name, names[i]))
+            return true;
+    return false;
 }
 
-/* ---- markup ---------------------------------------------------------------------------------- */
-
-/* Tags that may stand within a word. */
+/* Elements that may begin and end within a word. */
 static bool is_inline(struct bytes name)
 {
     static const struct bytes names[] = {
@@ -205,218 +122,179 @@ static bool is_inline(struct bytes name)
         BYTES_INIT("tt"),     BYTES_INIT("u"),      BYTES_INIT("var"),     BYTES_INIT("wbr"),
     };
 
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (bytes_equal(name, names[i]))
-            return true;
-    return bytes_find_byte(name, ':') >= 0; /* Word's o:p, st1:place … */
+    return is_among(name, names, ARRAY_LEN(names)) ||
+           bytes_find_byte(name, ':') >= 0; /* Word's o:p, st1:place … */
 }
 
-static void start_tag(struct text_html *html, uint8_t c)
+static bool is_hidden(struct bytes name)
 {
-    html->state = IN_NAME;
-    html->name[0] = ascii_lower(c);
-    html->name_len = 1;
+    static const struct bytes names[] = { BYTES_INIT("script"), BYTES_INIT("style"),
+                                          BYTES_INIT("template") };
+
+    return is_among(name, names, ARRAY_LEN(names));
 }
 
-static void end_tag(struct text_html *html)
+static void hear_start(void *context, const xmlChar *octets, const xmlChar **attributes)
 {
-    struct bytes name = bytes_of(html->name, html->name_len);
-    bool is_style = bytes_equal(name, BYTES("style"));
+    struct text_html *html = context;
+    struct bytes name = bytes_of_text((const char *)octets);
+    xmlDictPtr names = html->parser->dict;
+
+    (void)attributes;
+    if (!is_inline(name))
+        html->needs_space = true;
+    if (is_hidden(name))
+        html->hidden++;
+    if (++html->depth > TEXT_HTML_DEPTH_MAX || xmlDictSize(names) > TEXT_HTML_NAMES_MAX ||
+        xmlDictGetUsage(names) > TEXT_HTML_NAME_BYTES_MAX)
+        html->has_stopped = true;
+}
+
+static void hear_end(void *context, const xmlChar *octets)
+{
+    struct text_html *html = context;
+    struct bytes name = bytes_of_text((const char *)octets);
 
     if (!is_inline(name))
         html->needs_space = true;
-    html->state = IN_TEXT;
-    if (html->is_end_tag || (!is_style && !bytes_equal(name, BYTES("script"))))
+    if (is_hidden(name) && html->hidden > 0)
+        html->hidden--;
+    if (html->depth > 0)
+        html->depth--;
+    if (html->depth == 0 && !html->is_ending)
+        html->has_stopped = true; /* the end of the root, in a document */
+}
+
+static void hear_text(void *context, const xmlChar *octets, int len)
+{
+    struct text_html *html = context;
+    struct bytes rest = bytes_of(octets, (size_t)len);
+
+    if (html->hidden > 0)
         return;
-    html->state = IN_RAW;
-    html->is_raw_style = is_style;
-    html->raw_matched = 0;
-}
+    while (rest.len > 0 && !html->has_stopped) {
+        uint32_t character = 0;
+        size_t run = 0;
 
-/* Of raw text, up to its end tag's name. */
-static void take_raw(struct text_html *html, uint8_t c)
-{
-    struct bytes end = html->is_raw_style ? style_end : script_end;
-
-    if (ascii_lower(c) != end.ptr[html->raw_matched])
-        html->raw_matched = c == '<' ? 1 : 0;
-    else if (++html->raw_matched == end.len)
-        html->state = IN_TAG;
-    html->is_end_tag = true;
-}
-
-static void take_name(struct text_html *html, uint8_t c)
-{
-    if (c == '>')
-        end_tag(html);
-    else if (is_blank(c) || c == '/')
-        html->state = IN_TAG;
-    else if (html->name_len < TEXT_HTML_NAME_MAX)
-        html->name[html->name_len++] = ascii_lower(c);
-}
-
-static void take_comment(struct text_html *html, uint8_t c)
-{
-    if (c == '-') {
-        html->dashes = html->dashes < 2 ? (uint8_t)(html->dashes + 1) : 2;
-        return;
-    }
-    if (c == '>' && html->dashes == 2)
-        html->state = IN_TEXT;
-    if (c != '!' || html->dashes != 2) /* "--!>" ends one too */
-        html->dashes = 0;
-}
-
-static void begin_comment(struct text_html *html)
-{
-    html->state = IN_COMMENT;
-    html->dashes = 2; /* "<!-->" is a whole one */
-}
-
-/* Behind "<" or "</". False: it is no markup, and c is text. */
-static bool take_open(struct text_html *html, uint8_t c, struct buf *out)
-{
-    bool is_end = html->state == IN_END_OPEN;
-
-    html->is_end_tag = is_end;
-    if (ascii_is_alpha(c)) {
-        start_tag(html, c);
-    } else if (is_end) {
-        html->state = c == '>' ? IN_TEXT : IN_BOGUS;
-    } else if (c == '/') {
-        html->state = IN_END_OPEN;
-    } else if (c == '!') {
-        html->state = IN_DECLARATION;
-    } else if (c == '?') {
-        html->state = IN_BOGUS;
-    } else {
-        html->state = IN_TEXT;
-        put(html, BYTES("<"), out);
-        return false;
-    }
-    return true;
-}
-
-static void take_markup(struct text_html *html, uint8_t c)
-{
-    enum state state = (enum state)html->state;
-
-    if (state == IN_QUOTED) {
-        if (c == html->quote)
-            html->state = IN_TAG;
-    } else if (state == IN_DECLARATION || state == IN_DECLARATION_DASH) {
-        if (c == '-' && state == IN_DECLARATION_DASH)
-            begin_comment(html);
-        else
-            html->state = c == '>'                              ? IN_TEXT
-                          : c == '-' && state == IN_DECLARATION ? IN_DECLARATION_DASH
-                                                                : IN_BOGUS;
-    } else if (state == IN_BOGUS) {
-        if (c == '>')
-            html->state = IN_TEXT;
-    } else if (c == '>') {
-        end_tag(html);
-    } else if (state == IN_VALUE && (c == '"' || c == '\'')) {
-        html->state = IN_QUOTED;
-        html->quote = c;
-    } else if (c == '=') {
-        html->state = IN_VALUE;
-    } else if (!is_blank(c)) {
-        html->state = IN_TAG;
+        while (run < rest.len && rest.ptr[run] < 0x80 && !is_blank(rest.ptr[run]))
+            run++;
+        if (run > 0) {
+            put(html, bytes_slice(rest, 0, run));
+        } else if (rest.ptr[0] < 0x80) {
+            html->needs_space = true;
+            run = 1;
+        } else if (text_read_character(rest, &character, &run)) {
+            put_character(html, character, bytes_slice(rest, 0, run));
+        } else {
+            run = 1; /* not UTF-8: libxml2 gives none */
+        }
+        rest = bytes_slice(rest, run, SIZE_MAX);
     }
 }
 
-/* ---- text ------------------------------------------------------------------------------------ */
+/* ---- the parser ------------------------------------------------------------------------------- */
 
-/* Takes from the front what needs no look at each octet; the octet behind it does. */
-static void take_run(struct text_html *html, struct bytes *chunk, struct buf *out)
+static void parse(struct text_html *html, struct bytes source)
 {
-    size_t len = 0;
-
-    if (html->state == IN_TEXT && html->character_len == 0) {
-        while (len < chunk->len && chunk->ptr[len] > ' ' && chunk->ptr[len] < 0x80 &&
-               chunk->ptr[len] != '<' && chunk->ptr[len] != '&')
-            len++;
-        if (len > 0)
-            put(html, bytes_slice(*chunk, 0, len), out);
-    } else if (html->state == IN_QUOTED || (html->state == IN_RAW && html->raw_matched == 0)) {
-        ssize_t at = bytes_find_byte(*chunk, html->state == IN_QUOTED ? html->quote : '<');
-
-        len = at < 0 ? chunk->len : (size_t)at;
-    }
-    *chunk = bytes_slice(*chunk, len, SIZE_MAX);
+    (void)htmlParseChunk(html->parser, (const char *)source.ptr, (int)source.len, html->is_ending);
+    if (html->parser->disableSAX != 0 || html->parser->errNo == XML_ERR_NO_MEMORY)
+        html->has_stopped = true;
 }
 
-static void take_text(struct text_html *html, uint8_t c, struct buf *out)
+static void begin(struct text_html *html)
 {
-    if (c >= 0x80) {
-        take_high(html, c, out);
-        return;
-    }
-    end_character(html, out);
-    if (c == '<')
-        html->state = IN_OPEN;
-    else if (c == '&')
-        html->state = IN_REFERENCE;
-    else if (is_blank(c))
-        html->needs_space = true;
-    else
-        put(html, bytes_of(&c, 1), out);
+    htmlSAXHandler handler = {
+        .startElement = hear_start,
+        .endElement = hear_end,
+        .characters = hear_text,
+        .ignorableWhitespace = hear_text,
+        .initialized = 1,
+    };
+
+    html->parser = htmlCreatePushParserCtxt(&handler, html, NULL, 0, NULL, XML_CHAR_ENCODING_UTF8);
+    assert(html->parser != NULL);
+    (void)htmlCtxtUseOptions(html->parser, PARSE_OPTIONS);
+    /* Each attribute of a tag is compared with those before it: the names are few. */
+    (void)xmlDictSetLimit(html->parser->dict, TEXT_HTML_NAME_BYTES_MAX);
+    parse(html, root);
 }
 
-static void take(struct text_html *html, uint8_t c, struct buf *out)
+/* What libxml2 holds back, as it may be cut, comes. */
+static void end(struct text_html *html)
 {
-    switch ((enum state)html->state) {
-    case IN_REFERENCE:
-        if (!take_reference(html, c, out))
-            take_text(html, c, out);
-        return;
-    case IN_OPEN:
-    case IN_END_OPEN:
-        if (!take_open(html, c, out))
-            take_text(html, c, out);
-        return;
-    case IN_TEXT:
-        take_text(html, c, out);
-        return;
-    case IN_NAME:
-        take_name(html, c);
-        return;
-    case IN_COMMENT:
-        take_comment(html, c);
-        return;
-    case IN_RAW:
-        take_raw(html, c);
-        return;
-    case IN_TAG:
-    case IN_VALUE:
-    case IN_QUOTED:
-    case IN_DECLARATION:
-    case IN_DECLARATION_DASH:
-    case IN_BOGUS:
-        take_markup(html, c);
-        return;
-    }
-    UNREACHABLE();
+    html->is_ending = true;
+    parse(html, bytes_of(NULL, 0));
 }
 
-void text_render_html(struct text_html *html, struct bytes chunk, struct buf *out)
+static void parse_block(struct text_html *html)
 {
-    while (chunk.len > 0) {
-        take_run(html, &chunk, out);
-        if (chunk.len == 0)
-            return;
-        take(html, chunk.ptr[0], out);
-        chunk = bytes_slice(chunk, 1, SIZE_MAX);
-    }
+    const struct _xmlParserInput *input = html->parser->input;
+
+    parse(html, bytes_of(html->block, html->block_len));
+    html->block_len = 0;
+    if (html->has_stopped || input->end - input->cur <= TEXT_HTML_TOKEN_MAX)
+        return;
+    end(html);
+    html->has_stopped = true;
 }
 
-void text_finish_html(struct text_html *html, struct buf *out)
+bool text_render_html(struct text_html *html, struct bytes chunk, struct buf *out)
 {
-    end_character(html, out);
-    if (html->state == IN_REFERENCE)
-        end_reference(html, false, out);
-    else if (html->state == IN_OPEN)
-        put(html, BYTES("<"), out);
-    *html = (struct text_html){ 0 };
+    html->out = out;
+    if (html->parser == NULL)
+        begin(html);
+    while (chunk.len > 0 && !html->has_stopped) {
+        struct bytes next = bytes_slice(chunk, 0, BLOCK_BYTES - html->block_len);
+
+        memcpy(html->block + html->block_len, next.ptr, next.len);
+        html->block_len += next.len;
+        chunk = bytes_slice(chunk, next.len, SIZE_MAX);
+        if (html->block_len == BLOCK_BYTES)
+            parse_block(html);
+    }
+    return !html->has_stopped;
+}
+
+bool text_finish_html(struct text_html *html, struct buf *out)
+{
+    bool is_whole;
+
+    html->out = out;
+    if (html->parser != NULL && !html->has_stopped)
+        parse_block(html);
+    if (html->parser != NULL && !html->has_stopped)
+        end(html);
+    is_whole = !html->has_stopped;
+    text_reset_html(html);
+    return is_whole;
+}
+
+void text_reset_html(struct text_html *html)
+{
+    size_t rendered_max = html->rendered_max;
+
+    if (html->parser != NULL)
+        htmlFreeParserCtxt(html->parser);
+    memset(html, 0, offsetof(struct text_html, block));
+    html->rendered_max = rendered_max;
+}
+
+struct text_html *text_create_html(size_t rendered_max)
+{
+    static pthread_once_t is_prepared = PTHREAD_ONCE_INIT;
+    struct text_html *html = calloc(1, sizeof *html);
+
+    assert(html != NULL);
+    (void)pthread_once(&is_prepared, xmlInitParser);
+    html->rendered_max = rendered_max;
+    return html;
+}
+
+void text_free_html(struct text_html **html)
+{
+    if (*html == NULL)
+        return;
+    text_reset_html(*html);
+    free(*html);
+    *html = NULL;
 }

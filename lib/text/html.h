@@ -2,14 +2,17 @@
 /*
  * text/html.h - HTML as it is read: its text, without markup, as a stream.
  *
- * Tags that stand within words (b, span, a, …) leave nothing, all others a border between words; each
- * run of blanks (SP, TAB, CR, LF, FF, U+00A0) and borders becomes one SP, none at the ends. Character
- * references are decoded. Comments, declarations, and the content of script and style are left out;
- * so are characters that nobody sees (soft hyphen, zero width space, word joiner, byte order mark),
- * which some put into words to hide them. Attributes are not rendered: the source is searched too.
+ * libxml2's push parser says what is markup; this says what of it is shown. Tags that stand within
+ * words (b, span, a, …) leave nothing, all others a border between words; each run of blanks (SP, TAB,
+ * CR, LF, FF, U+00A0) and borders becomes one SP, none at the ends. Character references are decoded.
+ * Comments, declarations, and the content of script, style and template are left out; so are characters
+ * that nobody sees (soft hyphen, zero width space, word joiner, byte order mark), which some put into
+ * words to hide them. Attributes are not rendered: the source is searched too.
  *
- * Nothing is fetched, opened or executed; markup is never an error. Time is linear in the input,
- * memory constant; how it is cut into chunks does not matter. Pure.
+ * Nothing is fetched, opened or executed; no tree is built; a charset that the document names is not
+ * looked at. Broken markup is read on, as browsers do. Rendering stops early only at the limits below,
+ * which keep memory constant and time linear, and says so. How the source is cut into chunks does not
+ * matter. One renderer, one thread; the first one of a process prepares libxml2.
  */
 #pragma once
 
@@ -17,29 +20,24 @@
 #include "base/bytes.h"
 
 enum {
-    TEXT_HTML_NAME_MAX = 16,      /* octets of a tag's name that are looked at */
-    TEXT_HTML_REFERENCE_MAX = 32, /* octets between "&" and ";"; longer is no reference */
+    TEXT_HTML_DEPTH_MAX = 512,              /* elements within elements */
+    TEXT_HTML_NAMES_MAX = 1000,             /* different names of elements and attributes */
+    TEXT_HTML_NAME_BYTES_MAX = 20000,       /* of all of them, about */
+    TEXT_HTML_TOKEN_MAX = 10 * 1000 * 1000, /* octets of a tag, a comment, a text between tags, … */
 };
 
-struct text_html { /* starts as { 0 }; all private */
-    uint8_t state;
-    uint8_t quote;
-    uint8_t dashes;      /* of a comment's end so far */
-    uint8_t raw_matched; /* octets of "</script" so far */
-    bool is_end_tag;
-    bool is_raw_style; /* raw text of style, not of script */
-    bool has_text;     /* something was written */
-    bool needs_space;  /* before what is written next */
-    uint8_t name[TEXT_HTML_NAME_MAX];
-    uint8_t name_len;
-    uint8_t reference[TEXT_HTML_REFERENCE_MAX];
-    uint8_t reference_len;
-    uint8_t character[4]; /* of several octets, so far */
-    uint8_t character_len;
-};
+struct text_html;
 
-/* chunk: UTF-8; what is not is passed on. */
-void text_render_html(struct text_html *html, struct bytes chunk, struct buf *out);
+/* rendered_max: octets of one document, at most. */
+struct text_html *text_create_html(size_t rendered_max);
+void text_free_html(struct text_html **html);
 
-/* The document has ended: what was held back comes. */
-void text_finish_html(struct text_html *html, struct buf *out);
+/* chunk: of valid UTF-8, cut anywhere. False: rendering has stopped at a limit, what was rendered before
+ * is well, and the rest of this document will not be. */
+bool text_render_html(struct text_html *html, struct bytes chunk, struct buf *out);
+
+/* The document has ended: what was held back comes, and another one may begin. False as above. */
+bool text_finish_html(struct text_html *html, struct buf *out);
+
+/* Forgets the document. */
+void text_reset_html(struct text_html *html);

@@ -21,9 +21,6 @@ size_t text_encode(uint32_t character, uint8_t *out);
 /* The character in UTF-8 at the front, which is not ASCII; false: none, or a part of one. */
 bool text_read_character(struct bytes in, uint32_t *character, size_t *len);
 
-/* The character that "&name;" stands for, 0 when there is no such. */
-uint32_t text_find_entity(struct bytes name);
-
 /* A needle prepared for many haystacks; needle is borrowed. */
 struct text_finder {
     struct bytes needle;

@@ -102,6 +102,27 @@ TEST(html_is_given_as_source_and_rendered)
           0);
 }
 
+TEST(html_that_cannot_be_rendered_to_its_end_is_noted_and_searched_as_source)
+{
+    CLEANUP(buf_free) struct buf message = buf_create(1 << 20);
+
+    buf_text(&message, "Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+                       "--b\r\nContent-Type: text/html\r\n\r\nfirst<p>");
+    for (size_t i = 0; i < 1000; i++)
+        buf_text(&message, "<b>");
+    buf_text(&message, "second\r\n--b\r\nContent-Type: text/html\r\n\r\n<i>th</i>ird\r\n--b--");
+    buf_byte(&message, 0);
+    for (size_t chunk = 1; chunk < 10000; chunk = 3 * chunk + 1) {
+        CLEANUP(buf_free) struct buf out = buf_create(1 << 20);
+        uint32_t notes;
+
+        extract((const char *)message.ptr, chunk, &out, &notes);
+        CHECK(bytes_find(buf_bytes(&out), BYTES("<b>second|4first|2")) > 0);
+        CHECK(bytes_find(buf_bytes(&out), BYTES("|3<i>th</i>ird|4third|")) > 0);
+        CHECK_EQ_U64(notes, TEXT_NOTE_RENDERING_CUT);
+    }
+}
+
 TEST(a_text_in_another_charset_is_decoded)
 {
     check("Content-Type: text/plain; charset=koi8-r\r\n\r\n\xf0\xd2\xc9\xd7\xc5\xd4",
