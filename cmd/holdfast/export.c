@@ -292,6 +292,7 @@ static bool audit_end(struct work *work, struct bytes hex)
                      AUDIT_TEXT("format", bytes_of_text(work->what.format)),
                      AUDIT_I64("messages", (int64_t)counts->messages),
                      AUDIT_I64("octets", (int64_t)counts->octets),
+                     AUDIT_I64("unsearched", (int64_t)counts->unsearched),
                      AUDIT_I64("damaged", (int64_t)counts->damaged),
                      AUDIT_I64("unreadable", (int64_t)counts->unreadable),
                      AUDIT_TEXT("sha256", hex)));
@@ -317,6 +318,11 @@ static void print_end(const struct work *work, struct bytes hex)
     if (counts->gone > 0)
         (void)printf("gone:        %ju of them, no longer at the source\n",
                      (uintmax_t)counts->gone);
+    if (counts->unsearched > 0)
+        (void)printf(
+            "unsearched:  %ju messages whose text could not be searched wholly: `holdfast search` "
+            "says why\n",
+            (uintmax_t)counts->unsearched);
     if (counts->damaged + counts->unreadable > 0)
         (void)printf(
             "NOT EXPORTED: %ju damaged, %ju unreadable messages; manifest.csv names them\n",

@@ -48,11 +48,13 @@ static bool next_uids(void *context, uint32_t uids[LIMIT_PAGE_ROWS], size_t *cou
 }
 
 /* Hits that nobody took would be missing from the export. */
-static bool finish(void *context, uint64_t *searched, struct err *err)
+static bool finish(void *context, uint64_t *searched, uint64_t *unsearched, struct err *err)
 {
     const struct export_search *search = context;
+    struct search_counts counts = search_walk_counts(search->walk);
 
-    *searched = search_walk_counts(search->walk).searched;
+    *searched = counts.searched;
+    *unsearched = counts.tally.unsearched;
     return !search->has_page ||
            err_fail(err, ERR_SYSTEM, "the query found messages in mailbox %jd out of its turn",
                     (intmax_t)search->page.mailbox->mailbox_id);

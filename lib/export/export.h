@@ -31,8 +31,9 @@ struct export_choice {
                  struct err *err);
     bool (*next)(void *context, uint32_t uids[LIMIT_PAGE_ROWS], size_t *count, bool *is_last,
                  struct err *err);
-    /* After the last mailbox: how many messages were looked at. */
-    bool (*finish)(void *context, uint64_t *searched, struct err *err);
+    /* After the last mailbox: how many messages were looked at, and the text of how many of them could
+     * not be. */
+    bool (*finish)(void *context, uint64_t *searched, uint64_t *unsearched, struct err *err);
     void *context;
 };
 
@@ -54,6 +55,8 @@ struct export_counts {
     uint64_t
         disposed; /* UIDs of the mailboxes that were read, below the position, that are no more */
     uint64_t searched; /* messages that the query was asked about; without a query those in scope */
+    uint64_t
+        unsearched; /* of them: whose text had to decide and could not be searched, or not wholly */
 };
 
 struct export_order {

@@ -376,7 +376,7 @@ static bool add_summary(struct run *run, struct err *err)
 
     if (choice == NULL)
         run->counts.searched = run->counts.messages + run->counts.damaged + run->counts.unreadable;
-    else if (!choice->finish(choice->context, &run->counts.searched, err))
+    else if (!choice->finish(choice->context, &run->counts.searched, &run->counts.unsearched, err))
         return false;
     export_write_summary(run->order, &run->counts, &text);
     return buf_done(&text, &octets, err) &&

@@ -75,7 +75,7 @@ void export_write_summary(const struct export_order *order, const struct export_
     put_number(out, "unreadable", counts->unreadable);
     put_number(out, "disposed", counts->disposed);
     put_number(out, "searched", counts->searched);
-    put_line(out, "unsearched", order->choice == NULL ? BYTES("0") : BYTES("not counted"));
+    put_number(out, "unsearched", counts->unsearched);
     buf_text(
         out,
         "\n"
@@ -90,5 +90,6 @@ void export_write_summary(const struct export_order *order, const struct export_
         "disposed:   UIDs below UIDNEXT, of mailboxes that were read, that the archive no longer "
         "holds\n"
         "searched:   messages that the query was asked about\n"
-        "unsearched: of these, those whose text the query could not look into\n");
+        "unsearched: of these, those whose text had to decide and could not be searched wholly: "
+        "encrypted, undecodable, damaged\n");
 }

@@ -284,6 +284,7 @@ def test_a_query_chooses_the_messages_and_is_asked_at_the_position(archive):
     assert chosen.check() == len(chosen.rows) > 0
     assert all("\\Flagged" in row["flags"] and row["mailbox"] == "INBOX" for row in chosen.rows)
     assert "subject:generated is:flagged in:inbox" in chosen.query
+    assert chosen.number("searched") >= len(chosen.rows) and chosen.number("unsearched") == 0
     client = archive.dovecot.client("alice")
     client.select("INBOX")
     client.store("10:20", "+FLAGS", "\\Flagged")
