@@ -126,6 +126,7 @@ static bool fetch_pages(struct serve_fetch *fetch, struct vault_placement_query 
 {
     struct serve_session *session = fetch->session;
     struct vault_placement_page page = { 0 };
+    uint64_t seen = 0;
 
     for (bool is_first = true; !page.is_last && !session->is_broken; is_first = false) {
         arena_reset(arena);
@@ -139,8 +140,12 @@ static bool fetch_pages(struct serve_fetch *fetch, struct vault_placement_query 
         if (!write_page(fetch, &page, skipped, err))
             return false;
         vault_expect_octets(session->reader, NULL, 0); /* they lie in the arena of this page */
+        seen += page.count;
     }
-    return true;
+    /* Rows are missing: disposed of, or no longer granted, which would look like the same. */
+    return session->is_broken || seen >= count_messages(&session->view->mailbox, query->ranges,
+                                                        query->range_count) ||
+           serve_ask_view(session, err);
 }
 
 static struct serve_reply run_fetch(struct serve_fetch *fetch, struct vault_placement_query *query)

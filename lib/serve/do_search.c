@@ -81,8 +81,10 @@ static bool gather(struct hits *hits, bool is_first, struct err *err)
         if (hits->count > 0 || hits->is_last)
             break;
     }
-    /* A login that ended meanwhile saw nothing, which would look like the end. */
-    return !hits->is_last || !search_asks_text(hits->search) || serve_ask_login(hits->session, err);
+    /* A login that ended meanwhile, or lost its grant, saw nothing, which would look like the end. */
+    return !hits->is_last ||
+           ((!search_asks_text(hits->search) || serve_ask_login(hits->session, err)) &&
+            serve_ask_view(hits->session, err));
 }
 
 static bool write_hits(const struct hits *hits)
@@ -139,9 +141,14 @@ static bool find_modseq(struct hits *hits, struct err *err)
 static bool stream_hits(struct hits *hits, struct err *err)
 {
     struct serve_session *session = hits->session;
+    struct err ignored = { 0 };
     bool is_whole, goes_on;
 
-    if (!gather(hits, true, err) || !audit(hits, err))
+    if (!gather(hits, true, err)) {
+        (void)!audit(hits, &ignored); /* nothing was told; that it was asked is recorded */
+        return false;
+    }
+    if (!audit(hits, err))
         return false;
     is_whole = hits->is_last;
     buf_text(&session->out, "* SEARCH");

@@ -362,6 +362,9 @@ void serve_close_view(struct serve_view **view);
 /* Tells what changed since; SELECTED only. may_expunge false: while messages are missing that would
  * have to be told with EXPUNGE, nothing is. */
 MUST_USE bool serve_refresh_view(struct serve_session *session, bool may_expunge, struct err *err);
+/* Is the mailbox still to be read? Without its grant or its login a session finds nothing, which looks
+ * like the end. ERR_ABSENT: it is not. */
+MUST_USE bool serve_ask_view(struct serve_session *session, struct err *err);
 /* What of these ranges may have a MODSEQ greater than since, in the command's arena; rows decide. */
 MUST_USE bool serve_keep_changed(struct serve_session *session, uint64_t since,
                                  const struct vault_uid_range **ranges, size_t *count,

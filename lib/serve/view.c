@@ -236,6 +236,15 @@ static bool open_newer(struct serve_session *session, struct serve_view **out, s
            (!has_changed(session->view, &now) || serve_open_view(session, row, out, err));
 }
 
+bool serve_ask_view(struct serve_session *session, struct err *err)
+{
+    const struct vault_mailbox_row *row = &session->view->mailbox.row;
+    struct vault_mailbox_row now;
+
+    return row->mailbox_id == 0 ||
+           vault_poll_mailbox(session->reader, row->account_id, row->mailbox_id, &now, err);
+}
+
 /* Sequence numbers of the old view are over once the first line is said. */
 static bool tell_changes(struct serve_session *session, const struct serve_view *old,
                          struct err *err)

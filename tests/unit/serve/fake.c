@@ -217,9 +217,12 @@ bool vault_load_mailbox(struct vault_reader *reader, int64_t account_id, int64_t
 bool vault_poll_mailbox(struct vault_reader *reader, int64_t account_id, int64_t mailbox_id,
                         struct vault_mailbox_row *out, struct err *err)
 {
-    struct arena *arena = arena_create(1024);
+    struct arena *arena;
 
-    (void)reader, (void)account_id, (void)err;
+    (void)reader, (void)account_id;
+    if (fake.is_withdrawn)
+        return err_fail(err, ERR_ABSENT, "no such mailbox");
+    arena = arena_create(1024);
     *out = make_row((size_t)mailbox_id - 1, arena);
     out->path = out->account_name = BYTES("");
     arena_free(&arena);
@@ -363,7 +366,7 @@ bool vault_read_placements(struct vault_reader *reader, const struct vault_place
     (void)reader, (void)err;
     fake.pages++;
     sleep_ms(fake.page_ms);
-    while (uid < fake.messages && count < query->limit) {
+    while (!fake.is_withdrawn && uid < fake.messages && count < query->limit) {
         struct vault_placement row = make_placement(++uid);
 
         for (size_t i = 0; i < query->range_count; i++)
@@ -380,7 +383,8 @@ bool vault_read_placements(struct vault_reader *reader, const struct vault_place
                 rows[count++] = row;
             }
     }
-    *out = (struct vault_placement_page){ rows, count, uid, uid >= fake.messages };
+    *out = (struct vault_placement_page){ rows, count, uid,
+                                            fake.is_withdrawn || uid >= fake.messages };
     return true;
 }
 

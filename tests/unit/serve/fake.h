@@ -26,6 +26,7 @@ struct fake {
     atomic_int index_version; /* of the row of message_index that each message has; 0: none */
     atomic_uint mailboxes;    /* further ones, "many/<n>" */
     atomic_bool is_revoked;
+    atomic_bool is_withdrawn; /* the grant: no row is seen any more */
     atomic_uint polls;    /* the watcher asked so often */
     atomic_uint waiting;  /* for so many sessions, the last time */
     atomic_uint disposed; /* UIDs 1 … of INBOX are gone */

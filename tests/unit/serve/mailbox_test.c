@@ -320,6 +320,19 @@ TEST(search_by_sets_answers_in_numbers_or_uids)
     done();
 }
 
+/* "Nothing there" would be a wrong answer: it was not looked. */
+TEST(without_its_grant_a_mailbox_answers_no_and_not_that_it_is_empty)
+{
+    begin(NULL);
+    fake.is_withdrawn = true;
+    CHECK_HAS(ask("FETCH 1:5 (UID FLAGS)"), "t NO [NONEXISTENT]");
+    CHECK_HAS(ask("UID FETCH 1:5 BODY.PEEK[]"), "t NO [NONEXISTENT]");
+    CHECK_HAS(ask("SEARCH 1:3"), "t NO [NONEXISTENT]");
+    CHECK_LACKS(peer.text, "* SEARCH");
+    CHECK_EQ_U64(fake.events[AUDIT_SEARCH], 1);
+    done();
+}
+
 /* ---- what changes ------------------------------------------------------------------------------- */
 
 TEST(new_mail_and_changed_flags_are_told_at_noop_only)
