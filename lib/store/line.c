@@ -11,6 +11,7 @@
 #define ID 1, INT64_MAX
 #define COUNT 0, INT64_MAX
 #define UID 1, UINT32_MAX
+#define ZONE_MAX (99 * 60 + 59) /* RFC 3501, zone: four digits */
 
 // clang-format off
 static const struct store_line_format formats[STORE_LINE_TYPES] = {
@@ -47,7 +48,7 @@ static const struct store_line_format formats[STORE_LINE_TYPES] = {
     [STORE_LINE_PLACEMENT] = { "placement", {
         { "mailbox", STORE_NUMBER, false, ID }, { "uid", STORE_NUMBER, false, UID },
         { "sha256", STORE_HASH, false, 0, 0 }, { "internal_at", STORE_TIME, false, 0, 0 },
-        { "internal_zone", STORE_NUMBER, false, -1440, 1440 },
+        { "internal_zone", STORE_NUMBER, false, -ZONE_MAX, ZONE_MAX },
         { "internal_day", STORE_DATE, false, 0, 0 }, { "flags", STORE_FLAGS, false, 0, 0 },
         { "keywords", STORE_TEXTS, false, 0, 0 }, { "modseq", STORE_NUMBER, false, ID },
         { "appeared_modseq", STORE_NUMBER, false, ID }, { "archived_at", STORE_TIME, false, 0, 0 },
@@ -146,17 +147,45 @@ static bool read_hex(const json_t *json, struct arena *arena, struct bytes *out)
     return true;
 }
 
+/* Years have four digits or more: INTERNALDATE ends with 9999, in a zone up to four days west. */
+static bool scan_year(struct bytes *in, int32_t *out)
+{
+    size_t digits = 0;
+    uint32_t year;
+
+    while (digits < in->len && ascii_is_digit(in->ptr[digits]))
+        digits++;
+    if (digits < 4 || digits > 6 || !scan_digits(in, digits, &year))
+        return false;
+    *out = (int32_t)year;
+    return true;
+}
+
 static bool scan_day(struct bytes *in, struct civil *out)
 {
     struct civil day = { .day = 0 };
-    uint32_t year;
 
-    if (!scan_digits(in, 4, &year) || !scan_byte(in, '-') || !scan_digits(in, 2, &day.month) ||
+    if (!scan_year(in, &day.year) || !scan_byte(in, '-') || !scan_digits(in, 2, &day.month) ||
         !scan_byte(in, '-') || !scan_digits(in, 2, &day.day))
         return false;
-    day.year = (int32_t)year;
     *out = day;
-    return civil_is_valid(&day);
+    return true;
+}
+
+/* Takes " BC" from the end, which PostgreSQL writes behind what is before the year 1: 1 BC is year 0. */
+static bool scan_era(struct bytes *in, struct civil *civil)
+{
+    struct civil like = *civil;
+    bool is_bc = in->len >= 3 && bytes_equal(bytes_slice(*in, in->len - 3, in->len), BYTES(" BC"));
+
+    if (civil->year == 0)
+        return false;
+    if (is_bc) {
+        *in = bytes_slice(*in, 0, in->len - 3);
+        civil->year = 1 - civil->year;
+    }
+    like.year = 400 + (civil->year % 400 + 400) % 400; /* with the same days */
+    return civil_is_valid(&like);
 }
 
 /* The digits behind the seconds, one to six of them. */
@@ -182,7 +211,8 @@ static bool read_time(struct bytes in, int64_t *out)
 
     if (!scan_day(&in, &civil) || !scan_byte(&in, 'T') || !scan_digits(&in, 2, &civil.hour) ||
         !scan_byte(&in, ':') || !scan_digits(&in, 2, &civil.minute) || !scan_byte(&in, ':') ||
-        !scan_digits(&in, 2, &civil.second) || !scan_fraction(&in, &usec) || !civil_is_valid(&civil) ||
+        !scan_digits(&in, 2, &civil.second) || !scan_fraction(&in, &usec) ||
+        !scan_era(&in, &civil) ||
         (!bytes_equal(in, BYTES("+00:00")) && !bytes_equal(in, BYTES("Z"))))
         return false;
     *out = civil_to_usec(&civil) + usec;
@@ -193,7 +223,7 @@ static bool read_date(struct bytes in, int64_t *out)
 {
     struct civil day;
 
-    if (!scan_day(&in, &day) || in.len > 0)
+    if (!scan_day(&in, &day) || !scan_era(&in, &day) || in.len > 0)
         return false;
     *out = civil_to_days(day.year, day.month, day.day);
     return true;

@@ -150,6 +150,31 @@ TEST(times_are_in_utc_and_of_days_that_there_are)
     arena_free(&f.arena);
 }
 
+/* INTERNALDATE as a server may give it (RFC 3501, date-time), as PostgreSQL writes it in UTC. */
+TEST(every_internal_date_that_is_archived_can_be_read_again)
+{
+#define PLACEMENT(at, zone, day)                                                                   \
+    "{\"type\":\"placement\",\"mailbox\":1,\"uid\":1,\"sha256\":\"" HASH "\",\"internal_at\":\"" at    \
+    "\",\"internal_zone\":" zone ",\"internal_day\":\"" day "\",\"flags\":[],\"keywords\":[],"        \
+    "\"modseq\":1,\"appeared_modseq\":1,\"archived_at\":\"2026-01-01T00:00:00Z\"}"
+    struct fixture f;
+
+    open_fixture(&f);
+    CHECK(read(&f, PLACEMENT("0001-12-27T20:01:00+00:00 BC", "5999", "0001-01-01")));
+    CHECK_EQ_I64(f.line.values[3].number, INT64_C(-62135596800000000) - INT64_C(5999) * 60000000);
+    CHECK_EQ_I64(f.line.values[4].number, 5999);
+    CHECK(read(&f, PLACEMENT("10000-01-05T03:58:59+00:00", "-5999", "9999-12-31")));
+    CHECK_EQ_I64(f.line.values[3].number,
+                 INT64_C(253402300799000000) + INT64_C(5999) * 60000000);
+    REFUSED(&f, PLACEMENT("2026-01-01T00:00:00Z", "6000", "2026-01-01"));
+    REFUSED(&f, PLACEMENT("0000-01-01T00:00:00Z", "0", "2026-01-01"));
+    REFUSED(&f, PLACEMENT("1000000-01-01T00:00:00Z", "0", "2026-01-01"));
+    REFUSED(&f, PLACEMENT("026-01-01T00:00:00Z", "0", "2026-01-01"));
+    REFUSED(&f, PLACEMENT("10001-02-29T00:00:00Z", "0", "2026-01-01"));
+    REFUSED(&f, PLACEMENT("2026-01-01T00:00:00Z", "0", "2026-01-01x"));
+    arena_free(&f.arena);
+}
+
 TEST(lists_hold_what_they_are_lists_of)
 {
     struct fixture f;

@@ -15,6 +15,29 @@ struct rebuild_fixture {
     char losses[4096];
 };
 
+static void run_sql(struct rebuild_fixture *r, const char *sql)
+{
+    CLEANUP(db_result_free) struct db_result *result = NULL;
+
+    MUST(db_run_assembled(r->s.f.owner, sql, DB_NO_ARGS, &result, ERR));
+}
+
+/* INTERNALDATE at the borders of what a server can give: 1 January 0001 and 31 December 9999, in the zones
+ * +9959 and -9959. */
+static void spread_dates(struct rebuild_fixture *r)
+{
+    char sql[400];
+
+    (void)snprintf(sql, sizeof sql,
+                   "UPDATE placement SET internal_zone = CASE uid WHEN 1 THEN 5999 ELSE -5999 END,"
+                   " internal_at = CASE uid WHEN 1 THEN timestamptz '0001-12-27 20:01:00+00 BC'"
+                   " ELSE timestamptz '10000-01-05 03:58:59+00' END,"
+                   " internal_day = CASE uid WHEN 1 THEN date '0001-01-01' ELSE date '9999-12-31' END"
+                   " WHERE account_id = %jd AND uid < 3",
+                   (intmax_t)r->s.f.account_id);
+    run_sql(r, sql);
+}
+
 static bool open_rebuild(struct rebuild_fixture *r)
 {
     static const size_t sizes[] = { 3000, 0, 70000, 1200 };
@@ -30,18 +53,13 @@ static bool open_rebuild(struct rebuild_fixture *r)
             MUST(vault_record_changes(r->s.f.writer, r->s.f.mailbox_id, &change, 1, NULL, ERR));
         else
             seal_commit_run(&r->s, sizes, ARRAY_LEN(sizes));
+        if (i == 0)
+            spread_dates(r);
         MUST(seal_try(&r->s, &sealed));
         CHECK(sealed.is_made);
         r->packs[i] = sealed.sha256;
     }
     return true;
-}
-
-static void run_sql(struct rebuild_fixture *r, const char *sql)
-{
-    CLEANUP(db_result_free) struct db_result *result = NULL;
-
-    MUST(db_run_assembled(r->s.f.owner, sql, DB_NO_ARGS, &result, ERR));
 }
 
 static void close_rebuild(struct rebuild_fixture *r)
