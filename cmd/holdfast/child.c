@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "holdfast/child.h"
 
+#include "audit/event.h"
+#include "auth/session.h"
 #include "base/fd.h"
 #include "db/cluster.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -29,13 +30,40 @@ static void wipe_order(struct order *order)
     secret_wipe(order, sizeof *order);
 }
 
-/* False: the other end was closed before. */
-static bool read_whole(int fd, void *out, size_t size)
-{
-    size_t len = 0;
+/* ---- a process and two pipes -------------------------------------------------------------------------- */
 
-    while (len < size) {
-        ssize_t got = read(fd, (uint8_t *)out + len, size - len);
+bool cli_fork(struct cli_child *out, struct err *err)
+{
+    int orders[2] = { -1, -1 }, answers[2] = { -1, -1 };
+    pid_t pid = -1;
+
+    (void)fflush(stdout);
+    if (pipe2(orders, O_CLOEXEC) != 0 || pipe2(answers, O_CLOEXEC) != 0) {
+        (void)err_errno(err, "pipe");
+    } else {
+        pid = fork();
+        if (pid < 0)
+            (void)err_errno(err, "start a child");
+    }
+    if (pid >= 0)
+        *out = (struct cli_child){ .pid = (int)pid,
+                                   .orders = fd_take(&orders[pid == 0 ? 0 : 1]),
+                                   .answers = fd_take(&answers[pid == 0 ? 1 : 0]) };
+    if (pid == 0)
+        (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    for (size_t i = 0; i < 2; i++) {
+        fd_close(&orders[i]);
+        fd_close(&answers[i]);
+    }
+    return pid >= 0;
+}
+
+bool cli_receive(int fd, void *value, size_t size)
+{
+    uint8_t *room = value;
+
+    for (size_t len = 0; len < size;) {
+        ssize_t got = read(fd, room + len, size - len);
 
         if (got < 0 && errno == EINTR)
             continue;
@@ -48,77 +76,48 @@ static bool read_whole(int fd, void *out, size_t size)
 
 /* ---- the child ---------------------------------------------------------------------------------------- */
 
-static bool run_errand(struct cli *cli, const struct order *order, cli_errand_fn *run, void *context,
-                       void *answer)
-{
-    CLEANUP(secret_free) struct secret *token = NULL;
-    CLEANUP(secret_free) struct secret *password = NULL;
-    struct operate_session place = { .conf = cli->conf, .runtime = order->runtime };
-    struct cli_errand errand = { .context = context };
-
-    if ((order->token_len > 0 &&
-         !secret_create(bytes_of(order->token, order->token_len), &token, &cli->err)) ||
-        (order->password_len > 0 &&
-         !secret_create(bytes_of(order->password, order->password_len), &password, &cli->err)))
-        return false;
-    errand.token = token;
-    errand.target = operate_session_target(&place, db_role_name(order->role), password);
-    return run(cli, &errand, answer);
-}
-
-static _Noreturn void be_child(struct cli *cli, cli_errand_fn *run, void *context, int orders,
-                               int answers)
+static int run_errand(struct cli *cli, cli_errand_fn *run, void *context,
+                      const struct cli_child *ends)
 {
     CLEANUP(wipe_order) struct order order;
-    uint8_t answer[CLI_ANSWER_BYTES] = { 0 };
-    struct err ignored = { 0 };
-    int status = EXIT_SUCCESS;
+    CLEANUP(secret_free) struct secret *token = NULL;
+    CLEANUP(secret_free) struct secret *password = NULL;
+    struct operate_session place = { .conf = cli->conf };
+    struct cli_errand errand = { .context = context,
+                                 .orders = ends->orders,
+                                 .answers = ends->answers };
 
-    (void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
-    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (!read_whole(orders, &order, sizeof order))
-        _exit(EXIT_FAILURE); /* the parent has said why */
-    if (!run_errand(cli, &order, run, context, answer))
-        status = cli_fail(cli);
-    if (!fd_write_all(answers, bytes_of(answer, sizeof answer), &ignored) ||
-        fflush(stdout) != 0)
-        status = status == EXIT_SUCCESS ? EXIT_FAILURE : status;
-    _exit(status);
+    if (!cli_receive(ends->orders, &order, sizeof order))
+        return EXIT_FAILURE; /* the parent has said why */
+    if ((order.token_len > 0 &&
+         !secret_create(bytes_of(order.token, order.token_len), &token, &cli->err)) ||
+        (order.password_len > 0 &&
+         !secret_create(bytes_of(order.password, order.password_len), &password, &cli->err)))
+        return cli_fail(cli);
+    place.runtime = order.runtime;
+    errand.token = token;
+    errand.target = operate_session_target(&place, db_role_name(order.role), password);
+    if (!run(cli, &errand))
+        return cli_fail(cli);
+    return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
-
-/* ---- the parent --------------------------------------------------------------------------------------- */
 
 bool cli_fork_child(struct cli *cli, cli_errand_fn *run, void *context, struct cli_child *out)
 {
-    int orders[2], answers[2];
-    pid_t pid;
+    struct cli_child child;
 
-    if (pipe2(orders, O_CLOEXEC) != 0)
-        return err_errno(&cli->err, "pipe");
-    if (pipe2(answers, O_CLOEXEC) != 0) {
-        (void)err_errno(&cli->err, "pipe");
-        (void)close(orders[0]);
-        (void)close(orders[1]);
+    if (!cli_fork(&child, &cli->err))
         return false;
+    if (child.pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+        _exit(run_errand(cli, run, context, &child));
     }
-    (void)fflush(stdout);
-    pid = fork();
-    if (pid == 0) {
-        (void)close(orders[1]);
-        (void)close(answers[0]);
-        be_child(cli, run, context, orders[0], answers[1]);
-    }
-    (void)close(orders[0]);
-    (void)close(answers[1]);
-    if (pid < 0) {
-        (void)err_errno(&cli->err, "start the reading child");
-        (void)close(orders[1]);
-        (void)close(answers[0]);
-        return false;
-    }
-    *out = (struct cli_child){ (int)pid, orders[1], answers[0] };
+    child.cli = cli;
+    *out = child;
     return true;
 }
+
+/* ---- the command -------------------------------------------------------------------------------------- */
 
 static bool copy_secret(const struct secret *secret, uint8_t *out, size_t size, size_t *len,
                         struct err *err)
@@ -132,50 +131,89 @@ static bool copy_secret(const struct secret *secret, uint8_t *out, size_t size, 
     return true;
 }
 
-bool cli_order_child(struct cli *cli, struct cli_child *child, enum db_role role,
-                     const struct secret *token)
+static bool add_password(const struct conf *conf, struct order *order, struct err *err)
 {
-    CLEANUP(wipe_order) struct order order = { .runtime = cli->session.runtime, .role = role };
     CLEANUP(secret_free) struct secret *password = NULL;
 
-    if (!db_read_password(cli->conf->holdfast.data_dir, role, &password, &cli->err)) {
-        if (cli->conf->database.url[0] == '\0' || cli->err.code != ERR_ABSENT)
-            return false;
-        err_clear(&cli->err);
-    } else if (!copy_secret(password, order.password, sizeof order.password, &order.password_len,
-                            &cli->err)) {
+    if (db_read_password(conf->holdfast.data_dir, order->role, &password, err))
+        return copy_secret(password, order->password, sizeof order->password,
+                           &order->password_len, err);
+    if (conf->database.url[0] == '\0' || err->code != ERR_ABSENT)
         return false;
-    }
-    if (token != NULL &&
-        !copy_secret(token, order.token, sizeof order.token, &order.token_len, &cli->err))
-        return false;
-    return fd_write_all(child->orders, bytes_of(&order, sizeof order), &cli->err);
+    err_clear(err);
+    return true;
 }
 
-int cli_await_child(struct cli_child *child, void *answer, size_t answer_bytes)
+static bool add_token(struct cli_child *child, const struct cli_scope *scope, struct order *order)
 {
-    uint8_t whole[CLI_ANSWER_BYTES] = { 0 };
-    int status = 0;
+    struct cli *cli = child->cli;
 
-    assert(answer_bytes <= sizeof whole);
-    fd_close(&child->orders);
-    if (!read_whole(child->answers, whole, sizeof whole))
-        memset(whole, 0, sizeof whole);
-    if (answer_bytes > 0)
-        memcpy(answer, whole, answer_bytes);
-    fd_close(&child->answers);
-    while (waitpid(child->pid, &status, 0) < 0) {
-        if (errno != EINTR) {
-            status = -1;
-            break;
-        }
+    return auth_mint_operator_session(cli->session.db, scope->accounts, scope->count,
+                                      scope->seconds, &child->token, &cli->err) &&
+           copy_secret(child->token, order->token, sizeof order->token, &order->token_len,
+                       &cli->err);
+}
+
+bool cli_order_child(struct cli_child *child, enum db_role role, const struct cli_scope *scope)
+{
+    struct cli *cli = child->cli;
+    CLEANUP(wipe_order) struct order order = { .runtime = cli->session.runtime, .role = role };
+
+    return add_password(cli->conf, &order, &cli->err) &&
+           (scope == NULL || add_token(child, scope, &order)) &&
+           fd_write_all(child->orders, bytes_of(&order, sizeof order), &cli->err);
+}
+
+static int wait_for(int pid)
+{
+    int status;
+
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR)
+            return EXIT_FAILURE;
     }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+}
+
+static bool end_token(struct cli_child *child, struct err *err)
+{
+    bool is_ended =
+        child->token == NULL || auth_end_session(child->cli->session.db, child->token, err);
+
+    secret_free(&child->token);
+    return is_ended;
+}
+
+/* Answers stay open to its end, so that it may write what nobody reads. */
+static int await_end(struct cli_child *child, void *answer, size_t size)
+{
+    int status;
+
+    fd_close(&child->orders);
+    if (size > 0 && !cli_receive(child->answers, answer, size))
+        memset(answer, 0, size);
+    status = wait_for(child->pid);
+    fd_close(&child->answers);
     child->pid = 0;
-    return status >= 0 && WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+    return status;
+}
+
+int cli_await_child(struct cli_child *child, void *answer, size_t size)
+{
+    int status = await_end(child, answer, size);
+    int failure;
+
+    if (end_token(child, &child->cli->err))
+        return status;
+    failure = cli_fail(child->cli);
+    return status != EXIT_SUCCESS ? status : failure;
 }
 
 void cli_end_child(struct cli_child *child)
 {
+    struct err ignored = { .code = ERR_NONE };
+
     if (child->pid != 0)
-        (void)cli_await_child(child, NULL, 0);
+        (void)await_end(child, NULL, 0);
+    (void)end_token(child, &ignored);
 }

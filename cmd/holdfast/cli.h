@@ -139,43 +139,6 @@ json_t *cli_json_text(struct bytes text);
 json_t *cli_json_time(int64_t usec);
 int cli_print_json(struct cli *cli, json_t *value); /* takes value; exit status */
 
-/* ---- reading mail (reader.c) ---- */
-
-struct db_pool;
-struct vault_reader;
-
-/* What a reading child has: the reader's role, and a token that sees the accounts it was made for. */
-struct cli_reader {
-    struct cli *cli; /* settings, arena, err; its session is the parent's and closed here */
-    struct db_pool *pool;
-    struct vault_reader *vault; /* opens packs */
-    const struct secret *token;
-    int64_t number; /* what prepare gave */
-};
-
-struct cli_reading {
-    /* In the child: reads, prints, and gives the exit status (cli_fail has said why). It records what
-     * is read with cli_append_audit before it prints any of it. */
-    int (*run)(struct cli_reader *reader, void *context);
-    /* In the parent, once the database is open: the accounts that the token may see (count 0: all),
-     * and a number for the child, such as a position's. NULL: all accounts. False: cli->err. */
-    bool (*prepare)(struct cli *cli, void *context, const int64_t **accounts, size_t *count,
-                    int64_t *number);
-    void *context;
-};
-
-/* After cli_settle, instead of cli_open. The exit status. */
-int cli_read_by_child(struct cli *cli, const struct cli_reading *reading);
-
-struct cli_list;
-
-/* The ids of accounts by their names, for prepare. */
-MUST_USE bool cli_find_accounts(struct cli *cli, const struct cli_list *names,
-                                const int64_t **accounts, size_t *count);
-
-/* Adds the child's token to the event. */
-MUST_USE bool cli_append_audit(struct cli_reader *reader, const struct audit_event *event);
-
 /* ---- queries, for search and export (search.c) ---- */
 
 struct search_mistake;

@@ -7,10 +7,9 @@
 
 #include "auth/session.h"
 #include "base/fd.h"
-#include "db/cluster.h"
+#include "holdfast/reader.h"
 #include "operate/install.h"
 #include "search/language.h"
-#include "source/account.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -34,10 +32,9 @@ struct work {
     const char *file;
     int64_t at; /* 0: now */
     bool is_forced;
-    struct cli_placer placer;
     struct crypto_signer *signer;
     struct vault_position position;
-    int64_t account_ids[CLI_LIST_MAX];
+    const int64_t *account_ids; /* as many as were named */
     struct cli_export_ask done; /* is_done: the reader has finished */
     struct crypto_sha256 sha256;
 };
@@ -136,17 +133,6 @@ static bool read_arguments(struct work *work, int argc, char **argv, int *status
 
 /* ---- what the reader needs -------------------------------------------------------------------------- */
 
-static bool find_accounts(struct work *work)
-{
-    struct cli *cli = work->cli;
-
-    for (size_t i = 0; i < work->what.accounts.count; i++)
-        if (!source_find_account(cli->session.db, work->what.accounts.items[i],
-                                 &work->account_ids[i], &cli->err))
-            return false;
-    return true;
-}
-
 static bool find_position(struct work *work)
 {
     struct cli *cli = work->cli;
@@ -168,39 +154,6 @@ static bool load_signer(struct work *work)
            crypto_load_signing_key_file(path, &work->signer, &cli->err);
 }
 
-static bool copy_secret(const struct secret *secret, uint8_t *out, size_t size, size_t *len,
-                        struct err *err)
-{
-    struct bytes octets = secret_bytes(secret);
-
-    if (octets.len > size)
-        return err_fail(err, ERR_LIMIT, "a secret is too long");
-    memcpy(out, octets.ptr, octets.len);
-    *len = octets.len;
-    return true;
-}
-
-static bool give_order(struct work *work, const struct secret *token, int orders)
-{
-    struct cli *cli = work->cli;
-    CLEANUP(cli_wipe_export_order)
-    struct cli_export_order order = { .runtime = cli->session.runtime,
-                                      .position = work->position,
-                                      .key = crypto_get_public_key(work->signer) };
-    CLEANUP(secret_free) struct secret *password = NULL;
-
-    if (!db_read_password(cli->conf->holdfast.data_dir, DB_ROLE_READER, &password, &cli->err)) {
-        if (cli->conf->database.url[0] == '\0' || cli->err.code != ERR_ABSENT)
-            return false;
-        err_clear(&cli->err);
-    } else if (!copy_secret(password, order.password, sizeof order.password, &order.password_len,
-                            &cli->err)) {
-        return false;
-    }
-    return copy_secret(token, order.token, sizeof order.token, &order.token_len, &cli->err) &&
-           fd_write_all(orders, bytes_of(&order, sizeof order), &cli->err);
-}
-
 /* ---- what the reader asks ---------------------------------------------------------------------------- */
 
 static bool sign_sums(struct work *work, uint64_t size, struct crypto_signature *out)
@@ -213,7 +166,7 @@ static bool sign_sums(struct work *work, uint64_t size, struct crypto_signature 
     if (size == 0 || size > SUMS_MAX_BYTES)
         return err_fail(err, ERR_LIMIT, "SHA256SUMS of %ju bytes: export less at once, or as mbox",
                         (uintmax_t)size);
-    map = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, cli_export_files(&work->placer).sums, 0);
+    map = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, cli_export_files(&work->what.placer).sums, 0);
     if (map == MAP_FAILED)
         return err_errno(err, "map SHA256SUMS");
     sums = bytes_of(map, (size_t)size);
@@ -225,11 +178,11 @@ static bool sign_sums(struct work *work, uint64_t size, struct crypto_signature 
 }
 
 /* Until the reader is done, or gone. */
-static bool serve_reader(struct work *work, int orders, int asks)
+static bool serve_reader(struct work *work, const struct cli_child *reader)
 {
     struct cli_export_ask ask;
 
-    while (!work->done.is_done && cli_receive(asks, &ask, sizeof ask)) {
+    while (!work->done.is_done && cli_receive(reader->answers, &ask, sizeof ask)) {
         struct cli_export_answer answer = { .is_signed = false };
 
         if (ask.is_done) {
@@ -238,21 +191,10 @@ static bool serve_reader(struct work *work, int orders, int asks)
         }
         answer.is_signed = sign_sums(work, ask.sums_bytes, &answer.signature);
         if (!answer.is_signed ||
-            !fd_write_all(orders, bytes_of(&answer, sizeof answer), &work->cli->err))
+            !fd_write_all(reader->orders, bytes_of(&answer, sizeof answer), &work->cli->err))
             return false;
     }
     return true;
-}
-
-static int wait_for(pid_t pid)
-{
-    int status;
-
-    while (waitpid(pid, &status, 0) < 0) {
-        if (errno != EINTR)
-            return EXIT_FAILURE;
-    }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
 }
 
 /* ---- the end -------------------------------------------------------------------------------------------- */
@@ -261,7 +203,7 @@ static int wait_for(pid_t pid)
 static bool hash_file(struct work *work)
 {
     CLEANUP(crypto_free_hasher) struct crypto_hasher *hasher = crypto_create_hasher();
-    int fd = cli_export_files(&work->placer).out;
+    int fd = cli_export_files(&work->what.placer).out;
     uint8_t *chunk = arena_alloc(work->cli->arena, CHUNK_BYTES);
     off_t at = 0;
 
@@ -349,7 +291,7 @@ static bool finish(struct work *work)
         return false;
     hex = bytes_slice(sums, 0, (size_t)2 * CRYPTO_SHA256_BYTES);
     /* First the record, then the file. */
-    if (!audit_end(work, hex) || !cli_place_files(&work->placer, sums, &signature, &cli->err))
+    if (!audit_end(work, hex) || !cli_place_files(&work->what.placer, sums, &signature, &cli->err))
         return false;
     print_end(work, hex);
     return true;
@@ -357,33 +299,32 @@ static bool finish(struct work *work)
 
 /* ---- all of it ------------------------------------------------------------------------------------------ */
 
-static bool prepare(struct work *work, struct secret **token, int orders)
+/* A token that sees no more accounts than needed. */
+static bool order_reader(struct work *work, struct cli_child *reader)
 {
-    struct cli *cli = work->cli;
+    struct cli_scope scope = { work->account_ids, work->what.accounts.count,
+                               AUTH_OPERATOR_TTL_MAX_SECONDS };
+    struct cli_export_order order = { work->position, crypto_get_public_key(work->signer) };
 
-    return cli_open(cli, OPERATE_SERVICE_DATABASE) && load_signer(work) && find_accounts(work) &&
-           find_position(work) &&
-           auth_mint_operator_session(cli->session.db, work->account_ids, work->what.accounts.count,
-                                      AUTH_OPERATOR_TTL_MAX_SECONDS, token, &cli->err) &&
-           give_order(work, *token, orders);
+    return cli_order_child(reader, DB_ROLE_READER, &scope) &&
+           fd_write_all(reader->orders, bytes_of(&order, sizeof order), &work->cli->err);
 }
 
-static int run_with_reader(struct work *work, pid_t pid, int orders, int asks)
+static int run(struct work *work)
 {
-    CLEANUP(secret_free) struct secret *token = NULL;
-    CLEANUP(fd_close) int order_fd = orders;
+    CLEANUP(cli_end_child) struct cli_child reader = CLI_NO_CHILD;
     struct cli *cli = work->cli;
-    bool is_served = prepare(work, &token, orders) && serve_reader(work, orders, asks);
-    struct err ignored = { .code = ERR_NONE };
     int status;
 
-    fd_close(&order_fd);
-    status = wait_for(pid);
-    if (token != NULL &&
-        !auth_end_session(cli->session.db, token, is_served ? &cli->err : &ignored))
-        is_served = false;
-    if (!is_served)
+    if (!cli_fork_child(cli, cli_read_for_export, &work->what, &reader))
         return cli_fail(cli);
+    if (!cli_open(cli, OPERATE_SERVICE_DATABASE) || !load_signer(work) ||
+        !cli_find_accounts(cli, &work->what.accounts, &work->account_ids) ||
+        !find_position(work) || !order_reader(work, &reader) || !serve_reader(work, &reader)) {
+        cli_end_child(&reader); /* it speaks first */
+        return cli_fail(cli);
+    }
+    status = cli_await_child(&reader, NULL, 0);
     if (status != EXIT_SUCCESS || !work->done.is_done)
         return status != EXIT_SUCCESS ? status : EXIT_FAILURE; /* the reader has said why */
     if (!finish(work))
@@ -392,48 +333,17 @@ static int run_with_reader(struct work *work, pid_t pid, int orders, int asks)
                                                                         : EXIT_SUCCESS;
 }
 
-/* The reader is forked before there is any secret or connection to inherit. */
-static int run(struct work *work)
-{
-    CLEANUP(fd_close) int asks_fd = -1;
-    int orders[2], asks[2];
-    pid_t pid;
-
-    if (pipe2(orders, O_CLOEXEC) != 0 || pipe2(asks, O_CLOEXEC) != 0) {
-        (void)err_errno(&work->cli->err, "pipe");
-        return cli_fail(work->cli);
-    }
-    pid = fork();
-    if (pid == 0) {
-        fd_close(&orders[1]);
-        fd_close(&asks[0]);
-        fd_close(&work->placer.orders);
-        fd_close(&work->placer.answers);
-        cli_run_export_reader(work->cli, &work->what, cli_export_files(&work->placer), orders[0],
-                              asks[1]);
-    }
-    fd_close(&orders[0]);
-    fd_close(&asks[1]);
-    asks_fd = asks[0];
-    if (pid < 0) {
-        (void)err_errno(&work->cli->err, "start the reading child");
-        fd_close(&orders[1]);
-        return cli_fail(work->cli);
-    }
-    return run_with_reader(work, pid, orders[1], asks_fd);
-}
-
 int cmd_export(struct cli *cli, int argc, char **argv)
 {
-    struct work work = { .cli = cli, .what.format = "mbox", .placer = CLI_NO_PLACER };
+    struct work work = { .cli = cli, .what = { .format = "mbox", .placer = CLI_NO_PLACER } };
     int status;
 
     if (!read_arguments(&work, argc, argv, &status))
         return status;
-    if (!cli_start_placer(work.file, work.is_forced, &work.placer, &cli->err))
+    if (!cli_start_placer(work.file, work.is_forced, &work.what.placer, &cli->err))
         return cli->err.code == ERR_SYNTAX ? cli_refuse(cli) : cli_fail(cli);
     status = cli_settle(cli, OPERATE_SERVICE_DATABASE) ? run(&work) : cli_fail(cli);
-    cli_end_placer(&work.placer);
+    cli_end_placer(&work.what.placer);
     crypto_free_signer(&work.signer);
     return status;
 }

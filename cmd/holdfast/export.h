@@ -11,17 +11,16 @@
 #pragma once
 
 #include "export/export.h"
-#include "holdfast/cli.h"
+#include "holdfast/child.h"
 
 /* ---- export_place.c ---------------------------------------------------------------------------- */
 
 struct cli_placer {
     int fds[EXPORT_FILE_COUNT]; /* as struct export_files; the first becomes FILE */
-    int orders, answers;        /* pipes to the child */
-    pid_t pid;
+    struct cli_child child;
 };
 
-#define CLI_NO_PLACER ((struct cli_placer){ { -1, -1, -1, -1, -1, -1 }, -1, -1, -1 })
+#define CLI_NO_PLACER ((struct cli_placer){ { -1, -1, -1, -1, -1, -1 }, CLI_NO_CHILD })
 
 struct export_files cli_export_files(const struct cli_placer *placer);
 
@@ -45,19 +44,14 @@ struct cli_export {
     const struct search_query *parsed; /* NULL: everything */
     const char *format;
     struct cli_list accounts;
+    struct cli_placer placer;
 };
 
-/* What the reader is told over a pipe once everything is open. Wiped by both. */
+/* To the reader, behind its order. */
 struct cli_export_order {
-    struct conf_runtime runtime;
     struct vault_position position;
     struct crypto_public_key key;
-    size_t token_len, password_len; /* password_len 0: libpq's own means */
-    uint8_t token[AUDIT_TOKEN_BYTES];
-    uint8_t password[256];
 };
-
-void cli_wipe_export_order(struct cli_export_order *order);
 
 /* From the reader: wants SHA256SUMS signed (sums_bytes of it), or is done. */
 struct cli_export_ask {
@@ -72,9 +66,5 @@ struct cli_export_answer {
     struct crypto_signature signature;
 };
 
-/* The child: reads its order from `orders`, sends asks to `asks`. */
-_Noreturn void cli_run_export_reader(struct cli *cli, const struct cli_export *what,
-                                     struct export_files files, int orders, int asks);
-
-/* Whole values over pipes. False: the other side is gone. */
-MUST_USE bool cli_receive(int fd, void *value, size_t size);
+/* The child's errand; its context is a struct cli_export. */
+bool cli_read_for_export(struct cli *cli, const struct cli_errand *errand);

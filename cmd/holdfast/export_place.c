@@ -12,9 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -47,22 +45,6 @@ struct export_files cli_export_files(const struct cli_placer *placer)
     const int *fds = placer->fds;
 
     return (struct export_files){ fds[0], fds[1], fds[2], fds[3], fds[4], fds[5] };
-}
-
-bool cli_receive(int fd, void *value, size_t size)
-{
-    uint8_t *room = value;
-
-    for (size_t len = 0; len < size;) {
-        ssize_t got = read(fd, room + len, size - len);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return false;
-        len += (size_t)got;
-    }
-    return true;
 }
 
 /* ---- the files ----------------------------------------------------------------------------------- */
@@ -181,7 +163,6 @@ static _Noreturn void run_placer(const struct place *place, int out, int orders,
     (void)signal(SIGINT, SIG_IGN);
     (void)signal(SIGTERM, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN);
-    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (cli_receive(orders, &order, sizeof order) && order.sums_len <= sizeof order.sums) {
         (void)place_all(place, out, &order, &err);
         if (!fd_write_all(answers, bytes_of(&err, sizeof err), &unheard))
@@ -249,26 +230,14 @@ static bool make_files(struct place *place, struct cli_placer *placer, struct er
 
 static bool start_child(const struct place *place, struct cli_placer *placer, struct err *err)
 {
-    int orders[2], answers[2];
+    struct cli_child child;
 
-    if (pipe2(orders, O_CLOEXEC) != 0)
-        return err_errno(err, "pipe");
-    if (pipe2(answers, O_CLOEXEC) != 0) {
-        fd_close(&orders[0]);
-        fd_close(&orders[1]);
-        return err_errno(err, "pipe");
-    }
-    placer->pid = fork();
-    if (placer->pid == 0) {
-        fd_close(&orders[1]);
-        fd_close(&answers[0]);
-        run_placer(place, placer->fds[0], orders[0], answers[1]);
-    }
-    fd_close(&orders[0]);
-    fd_close(&answers[1]);
-    placer->orders = orders[1];
-    placer->answers = answers[0];
-    return placer->pid > 0 || err_errno(err, "start a child");
+    if (!cli_fork(&child, err))
+        return false;
+    if (child.pid == 0)
+        run_placer(place, placer->fds[0], child.orders, child.answers);
+    placer->child = child;
+    return true;
 }
 
 bool cli_start_placer(const char *file, bool is_forced, struct cli_placer *out, struct err *err)
@@ -297,9 +266,9 @@ bool cli_place_files(struct cli_placer *placer, struct bytes sums,
 
     assert(sums.len <= sizeof order.sums);
     memcpy(order.sums, sums.ptr, sums.len);
-    if (!fd_write_all(placer->orders, bytes_of(&order, sizeof order), err))
+    if (!fd_write_all(placer->child.orders, bytes_of(&order, sizeof order), err))
         return false;
-    if (!cli_receive(placer->answers, &answer, sizeof answer))
+    if (!cli_receive(placer->child.answers, &answer, sizeof answer))
         return err_fail(err, ERR_SYSTEM, "the child that names the files has died");
     if (answer.code == ERR_NONE)
         return true;
@@ -309,12 +278,7 @@ bool cli_place_files(struct cli_placer *placer, struct bytes sums,
 
 void cli_end_placer(struct cli_placer *placer)
 {
-    fd_close(&placer->orders);
-    fd_close(&placer->answers);
     for (size_t i = 0; i < EXPORT_FILE_COUNT; i++)
         fd_close(&placer->fds[i]);
-    if (placer->pid > 0)
-        while (waitpid(placer->pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-    placer->pid = -1;
+    cli_end_child(&placer->child);
 }

@@ -3,56 +3,36 @@
  * The child of `holdfast export` that reads mail: with no more rights in the database than an auditor
  * has, a token of its own, and files that have no names yet.
  */
-#include "audit/append.h"
 #include "base/fd.h"
-#include "db/cluster.h"
-#include "db/pool.h"
 #include "export/choice.h"
 #include "holdfast/export.h"
-#include "vault/pack.h"
+#include "holdfast/reader.h"
 
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 enum {
-    CONNECTIONS = 2, /* one for the query */
-    BORROW_MS = 10000,
     TOLD_MAX = 20, /* the manifest names all */
 };
 
 struct reading {
-    struct cli *cli;
-    const struct cli_export *what;
-    struct export_files files;
     int orders, asks;
     uint64_t told;
     bool is_terminal, has_progress;
 };
 
-void cli_wipe_export_order(struct cli_export_order *order)
+static bool audit_begin(struct cli_reader *reader, const struct cli_export *what,
+                        const struct vault_position *position)
 {
-    secret_wipe(order, sizeof *order);
-}
-
-static bool audit_begin(struct db_pool *pool, const struct secret *token,
-                        const struct reading *reading, const struct vault_position *position,
-                        struct err *err)
-{
-    CLEANUP(db_pool_return) struct db_loan loan = { 0 };
     struct audit_event event = {
         .kind = AUDIT_EXPORT,
-        .token = secret_bytes(token),
-        .fields = AUDIT_FIELDS(AUDIT_TEXT("state", BYTES("begun")),
-                               AUDIT_TEXT("query", reading->what->query),
-                               AUDIT_I64("position", position->position_id),
-                               AUDIT_TEXT("format", bytes_of_text(reading->what->format))),
+        .fields =
+            AUDIT_FIELDS(AUDIT_TEXT("state", BYTES("begun")), AUDIT_TEXT("query", what->query),
+                         AUDIT_I64("position", position->position_id),
+                         AUDIT_TEXT("format", bytes_of_text(what->format))),
     };
 
-    return db_pool_borrow(pool, deadline_after_ms(BORROW_MS), &loan, err) &&
-           audit_append_one(loan.db, &event, err);
+    return cli_append_audit(reader, &event);
 }
 
 static bool ask_signature(void *context, uint64_t size_bytes, struct crypto_signature *out,
@@ -103,75 +83,57 @@ static void show_progress(void *context, const struct export_counts *counts)
                   cli_write_size(counts->octets, size));
 }
 
-static bool run(struct reading *reading, const struct cli_export_order *told, struct err *err)
+static bool export_mail(struct reading *reading, struct cli_reader *reader,
+                        const struct cli_export *what, const struct cli_export_order *told)
 {
-    CLEANUP(secret_free) struct secret *token = NULL;
-    CLEANUP(secret_free) struct secret *password = NULL;
-    CLEANUP(db_pool_free) struct db_pool *pool = NULL;
-    CLEANUP(vault_close_reader) struct vault_reader *reader = NULL;
     CLEANUP(export_close_search) struct export_search *search = NULL;
-    struct search_walk_request request = { .query = reading->what->parsed,
+    struct err *err = &reader->cli->err;
+    struct search_walk_request request = { .pool = reader->pool,
+                                           .token = reader->token,
+                                           .reader = reader->vault,
+                                           .query = what->parsed,
                                            .position_id = told->position.position_id };
     struct export_choice choice;
-    struct operate_session place = { .conf = reading->cli->conf, .runtime = told->runtime };
-    struct vault_pack_opener opener = { vault_open_pack_in_folder, cli_packs_dir(reading->cli) };
-    struct db_target target;
     struct cli_export_ask done = { .is_done = true };
-    struct export_order order = { .position = &told->position,
-                                  .query = reading->what->query,
-                                  .format = reading->what->format,
-                                  .files = reading->files,
+    struct export_order order = { .reader = reader->vault,
+                                  .position = &told->position,
+                                  .query = what->query,
+                                  .format = what->format,
+                                  .files = cli_export_files(&what->placer),
                                   .signer = { told->key, ask_signature, reading },
                                   .tell = tell,
                                   .progress = show_progress,
                                   .context = reading };
 
-    if (!secret_create(bytes_of(told->token, told->token_len), &token, err) ||
-        (told->password_len > 0 &&
-         !secret_create(bytes_of(told->password, told->password_len), &password, err)))
-        return false;
-    target = operate_session_target(&place, db_role_name(DB_ROLE_READER), password);
-    if (!db_pool_create(&target, CONNECTIONS, &pool, err) ||
-        !vault_open_reader(pool, token, &opener, &reader, err))
-        return false;
     /* First the record, then the content. */
-    if (!audit_begin(pool, token, reading, &told->position, err))
-        return err_wrap(err, "audit");
-    order.reader = request.reader = reader;
-    request.pool = pool;
-    request.token = token;
+    if (!audit_begin(reader, what, &told->position))
+        return false;
     if (request.query != NULL) {
         if (!export_open_search(&request, &search, err))
             return false;
         choice = export_choose_by(search);
         order.choice = &choice;
     }
-    if (!export_run(&order, &done.counts, err))
-        return false;
-    return fd_write_all(reading->asks, bytes_of(&done, sizeof done), err);
+    return export_run(&order, &done.counts, err) &&
+           fd_write_all(reading->asks, bytes_of(&done, sizeof done), err);
 }
 
-_Noreturn void cli_run_export_reader(struct cli *cli, const struct cli_export *what,
-                                     struct export_files files, int orders, int asks)
+bool cli_read_for_export(struct cli *cli, const struct cli_errand *errand)
 {
-    CLEANUP(cli_wipe_export_order) struct cli_export_order order;
-    struct reading reading = { .cli = cli,
-                               .what = what,
-                               .files = files,
-                               .orders = orders,
-                               .asks = asks,
+    CLEANUP(cli_close_reader) struct cli_reader reader = { .cli = cli };
+    struct cli_export *what = errand->context;
+    struct reading reading = { .orders = errand->orders,
+                               .asks = errand->answers,
                                .is_terminal = isatty(STDERR_FILENO) == 1 };
-    int status = EXIT_SUCCESS;
+    struct cli_export_order told;
+    bool is_done;
 
-    (void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
-    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (!cli_receive(orders, &order, sizeof order))
-        _exit(EXIT_FAILURE); /* the parent has said why */
-    if (!run(&reading, &order, &cli->err)) {
-        end_progress(&reading);
-        status = cli_fail(cli);
-    }
+    /* The placer listens to the command alone. */
+    fd_close(&what->placer.child.orders);
+    fd_close(&what->placer.child.answers);
+    if (!cli_receive(errand->orders, &told, sizeof told))
+        return err_fail(&cli->err, ERR_SYSTEM, "the command has ended");
+    is_done = cli_open_reader(cli, errand, &reader) && export_mail(&reading, &reader, what, &told);
     end_progress(&reading);
-    cli_wipe_export_order(&order);
-    _exit(status);
+    return is_done;
 }

@@ -8,6 +8,7 @@
 #include "vault/rebuild.h"
 
 #include "audit/append.h"
+#include "base/fd.h"
 #include "crypto/seal.h"
 #include "holdfast/reindex.h"
 #include "operate/install.h"
@@ -53,7 +54,7 @@ static void on_loss(void *context, int64_t account_id, const char *text)
     (void)fflush(stdout);
 }
 
-static bool rebuild(struct cli *cli, const struct cli_errand *errand, void *answer)
+static bool rebuild(struct cli *cli, const struct cli_errand *errand)
 {
     CLEANUP(db_close) struct db *db = NULL;
     struct vault_rebuild order = {
@@ -61,9 +62,11 @@ static bool rebuild(struct cli *cli, const struct cli_errand *errand, void *answ
         .on_pack = on_pack,
         .on_loss = on_loss,
     };
+    struct vault_rebuild_counts counts = { 0 };
 
     return db_connect(&errand->target, &db, &cli->err) &&
-           vault_rebuild(db, &order, answer, &cli->err);
+           vault_rebuild(db, &order, &counts, &cli->err) &&
+           fd_write_all(errand->answers, bytes_of(&counts, sizeof counts), &cli->err);
 }
 
 /* ---- the parent --------------------------------------------------------------------------------------- */
@@ -163,7 +166,7 @@ static int rebuild_by_children(struct cli *cli, struct cli_child *reader, struct
     int status;
 
     if (!vault_begin_rebuild(cli->session.db, &cli->err) ||
-        !cli_order_child(cli, reader, DB_ROLE_REBUILD, NULL))
+        !cli_order_child(reader, DB_ROLE_REBUILD, NULL))
         return cli_fail(cli);
     status = cli_await_child(reader, &counts, sizeof counts);
     if (status != EXIT_SUCCESS) {

@@ -5,6 +5,7 @@
 #include "holdfast/reindex.h"
 
 #include "auth/session.h"
+#include "base/fd.h"
 #include "db/pool.h"
 #include "ingest/derive.h"
 #include "mime/parser.h"
@@ -39,7 +40,7 @@ static void on_damage(void *context, int64_t account_id, const struct crypto_sha
     (void)printf(" of account %jd: %s\n", (intmax_t)account_id, why->text);
 }
 
-static bool reindex(struct cli *cli, const struct cli_errand *errand, void *answer)
+static bool reindex(struct cli *cli, const struct cli_errand *errand)
 {
     CLEANUP(ingest_free_deriver) struct ingest_deriver *deriver = ingest_create_deriver();
     CLEANUP(db_pool_free) struct db_pool *pool = NULL;
@@ -54,17 +55,17 @@ static bool reindex(struct cli *cli, const struct cli_errand *errand, void *answ
         .on_page = on_page,
         .on_damage = on_damage,
     };
-    struct cli_reindexed *out = answer;
+    struct cli_reindexed out;
     bool is_done;
 
     if (!db_pool_create(&errand->target, 2, &pool, &cli->err))
         return false;
     order.pool = pool;
     is_done = vault_reindex(&order, &done, &cli->err);
-    *out = (struct cli_reindexed){ done.renewed, done.damaged };
+    out = (struct cli_reindexed){ done.renewed, done.damaged };
     if (isatty(STDERR_FILENO) != 0 && done.renewed > 0)
         (void)fputc('\n', stderr);
-    return is_done;
+    return is_done && fd_write_all(errand->answers, bytes_of(&out, sizeof out), &cli->err);
 }
 
 /* ---- the parent --------------------------------------------------------------------------------------- */
@@ -77,17 +78,11 @@ bool cli_fork_reindex(struct cli *cli, struct cli_child *out)
 int cli_reindex(struct cli *cli, struct cli_child *child, int64_t account_id,
                 struct cli_reindexed *out)
 {
-    CLEANUP(secret_free) struct secret *token = NULL;
-    int status;
+    struct cli_scope scope = { &account_id, account_id == 0 ? 0 : 1, TOKEN_SECONDS };
 
-    if (!auth_mint_operator_session(cli->session.db, &account_id, account_id == 0 ? 0 : 1,
-                                    TOKEN_SECONDS, &token, &cli->err) ||
-        !cli_order_child(cli, child, DB_ROLE_REINDEX, token))
+    if (!cli_order_child(child, DB_ROLE_REINDEX, &scope))
         return cli_fail(cli);
-    status = cli_await_child(child, out, sizeof *out);
-    if (!auth_end_session(cli->session.db, token, &cli->err) && status == EXIT_SUCCESS)
-        return cli_fail(cli);
-    return status;
+    return cli_await_child(child, out, sizeof *out);
 }
 
 int cmd_reindex(struct cli *cli, int argc, char **argv)

@@ -7,12 +7,11 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "crypto/hash.h"
-#include "holdfast/cli.h"
 #include "holdfast/headline.h"
+#include "holdfast/reader.h"
 #include "imap/flag.h"
 #include "search/everywhere.h"
 #include "text/extract.h"
-#include "vault/read.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -376,7 +375,7 @@ static bool list_hits(struct listing *listing)
     return true;
 }
 
-static int search(struct cli_reader *reader, void *context)
+static bool search(struct cli_reader *reader, void *context)
 {
     const struct job *job = context;
     struct crypto_sha256 hash = crypto_hash(bytes_of_text(job->text));
@@ -394,29 +393,18 @@ static int search(struct cli_reader *reader, void *context)
     buf_hex(&hex, crypto_sha256_bytes(&hash));
     listing.marks.words = search_query_words(job->query, &listing.marks.count);
     /* First the record, then the content. */
-    if (!cli_append_audit(
-            reader,
-            &(struct audit_event){
-                .kind = AUDIT_SEARCH,
-                .fields = AUDIT_FIELDS(AUDIT_TEXT("query", bytes_of_text(job->text)),
-                                       AUDIT_TEXT("query_sha256", buf_bytes(&hex)),
-                                       AUDIT_I64("accounts", (int64_t)job->accounts.count)),
-            }) ||
-        !list_hits(&listing))
-        return cli_fail(reader->cli);
-    return EXIT_SUCCESS;
+    return cli_append_audit(
+               reader,
+               &(struct audit_event){
+                   .kind = AUDIT_SEARCH,
+                   .fields = AUDIT_FIELDS(AUDIT_TEXT("query", bytes_of_text(job->text)),
+                                          AUDIT_TEXT("query_sha256", buf_bytes(&hex)),
+                                          AUDIT_I64("accounts", (int64_t)job->accounts.count)),
+               }) &&
+           list_hits(&listing);
 }
 
 /* ---- the parent -------------------------------------------------------------------------------------- */
-
-static bool prepare(struct cli *cli, void *context, const int64_t **accounts, size_t *count,
-                    int64_t *number)
-{
-    const struct job *job = context;
-
-    (void)number;
-    return cli_find_accounts(cli, &job->accounts, accounts, count);
-}
 
 static bool read_limit(struct cli *cli, const char *text, uint64_t *out)
 {
@@ -505,5 +493,5 @@ int cmd_search(struct cli *cli, int argc, char **argv)
     cli_say_reading(job.query);
     if (!cli_settle(cli, OPERATE_SERVICE_DATABASE))
         return cli_fail(cli);
-    return cli_read_by_child(cli, &(struct cli_reading){ search, prepare, &job });
+    return cli_read_by_child(cli, &job.accounts, search, &job);
 }

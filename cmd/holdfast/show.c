@@ -45,7 +45,7 @@ static bool print_message(struct cli_reader *reader, struct show_message *messag
     UNREACHABLE();
 }
 
-static int show(struct cli_reader *reader, void *context)
+static bool show(struct cli_reader *reader, void *context)
 {
     static const char *const forms[] = { "text", "raw", "headers", "json" };
     const struct show_wanted *wanted = context;
@@ -53,32 +53,19 @@ static int show(struct cli_reader *reader, void *context)
     const struct vault_found *place;
 
     if (!show_find(reader, wanted, &message))
-        return cli_fail(reader->cli);
+        return false;
     place = &message.places[0];
     /* First the record, then the content. */
-    if (!cli_append_audit(
-            reader,
-            &(struct audit_event){
-                .kind = AUDIT_SHOW,
-                .account_id = place->account_id,
-                .mailbox_id = place->mailbox_id,
-                .fields = AUDIT_FIELDS(AUDIT_I64("uid", message.row.uid),
-                                       AUDIT_TEXT("form", bytes_of_text(forms[wanted->form]))),
-            }) ||
-        !print_message(reader, &message, wanted->form))
-        return cli_fail(reader->cli);
-    return EXIT_SUCCESS;
-}
-
-/* A place names its account; a hash or a Message-ID may be anywhere. */
-static bool prepare(struct cli *cli, void *context, const int64_t **accounts, size_t *count,
-                    int64_t *number)
-{
-    const struct show_wanted *wanted = context;
-    struct cli_list names = { .items = { wanted->account }, .count = 1 };
-
-    (void)number;
-    return wanted->uid == 0 || cli_find_accounts(cli, &names, accounts, count);
+    return cli_append_audit(
+               reader,
+               &(struct audit_event){
+                   .kind = AUDIT_SHOW,
+                   .account_id = place->account_id,
+                   .mailbox_id = place->mailbox_id,
+                   .fields = AUDIT_FIELDS(AUDIT_I64("uid", message.row.uid),
+                                          AUDIT_TEXT("form", bytes_of_text(forms[wanted->form]))),
+               }) &&
+           print_message(reader, &message, wanted->form);
 }
 
 int cmd_show(struct cli *cli, int argc, char **argv)
@@ -97,6 +84,7 @@ int cmd_show(struct cli *cli, int argc, char **argv)
     static const enum show_form forms[] = { SHOW_RAW, SHOW_HEADERS, SHOW_JSON };
     struct show_wanted wanted = { .form = SHOW_READABLE };
     enum show_form form = SHOW_READABLE;
+    struct cli_list accounts = { .count = 0 };
     const char *id;
     int status, option;
 
@@ -115,5 +103,8 @@ int cmd_show(struct cli *cli, int argc, char **argv)
     wanted.form = form;
     if (!cli_settle(cli, OPERATE_SERVICE_DATABASE))
         return cli_fail(cli);
-    return cli_read_by_child(cli, &(struct cli_reading){ show, prepare, &wanted });
+    /* A place names its account; a hash or a Message-ID may be anywhere. */
+    if (wanted.uid != 0)
+        accounts = (struct cli_list){ .items = { wanted.account }, .count = 1 };
+    return cli_read_by_child(cli, &accounts, show, &wanted);
 }

@@ -4,9 +4,8 @@
  */
 #pragma once
 
-#include "holdfast/cli.h"
+#include "holdfast/reader.h"
 #include "mime/part.h"
-#include "vault/read.h"
 
 enum show_form {
     SHOW_READABLE,

@@ -312,10 +312,10 @@ static int print_verdict(struct cli *cli, struct verify *v)
 
 /* ---- the child: packs are opened with the keeper's rights, which change nothing but marks ------------- */
 
-static bool verify(struct cli *cli, const struct cli_errand *errand, void *answer)
+static bool verify(struct cli *cli, const struct cli_errand *errand)
 {
     struct verify *v = errand->context;
-    struct verdict *out = answer;
+    struct verdict out = { .is_good = false };
     bool is_done;
 
     v->check.packs_dir = cli_packs_dir(cli);
@@ -328,14 +328,14 @@ static bool verify(struct cli *cli, const struct cli_errand *errand, void *answe
               verify_installation(cli, v) && cli_each_pack(cli, verify_pack, v) &&
               look_for_strays(cli, v);
     if (is_done)
-        out->is_good = print_verdict(cli, v) == EXIT_SUCCESS;
-    out->packs = v->packs;
-    out->damaged = v->damaged;
+        out.is_good = print_verdict(cli, v) == EXIT_SUCCESS;
+    out.packs = v->packs;
+    out.damaged = v->damaged;
     json_decref(v->found);
     json_decref(v->texts);
     json_decref(v->victims);
     db_close(&cli->session.db);
-    return is_done;
+    return is_done && fd_write_all(errand->answers, bytes_of(&out, sizeof out), &cli->err);
 }
 
 /* ---- the parent ----------------------------------------------------------------------------------------- */
@@ -407,7 +407,7 @@ static int verify_by_children(struct cli *cli, const struct verify *v, struct cl
     struct verdict verdict = { 0 };
     int status;
 
-    if (!open_session(cli, v) || !cli_order_child(cli, reader, DB_ROLE_KEEPER, NULL))
+    if (!open_session(cli, v) || !cli_order_child(reader, DB_ROLE_KEEPER, NULL))
         return cli_fail(cli);
     status = cli_await_child(reader, &verdict, sizeof verdict);
     if (status != EXIT_SUCCESS)
