@@ -140,8 +140,8 @@ int cmd_account_list(struct cli *cli, int argc, char **argv)
         is_json |= option == JSON;
         is_all |= option == ALL;
     }
-    if (optind < argc)
-        return cli_usage(cli, "'%s' is too much", argv[optind]);
+    if (!cli_take_nothing(cli, argc, argv, &status))
+        return status;
     if (!cli_open_database(cli) ||
         !source_list_accounts(cli->session.db, is_all, cli->arena, &accounts, &cli->err))
         return cli_fail(cli);
@@ -238,22 +238,15 @@ static void print_mailboxes(struct cli *cli, const struct source_mailbox_facts_l
 
 int cmd_account_show(struct cli *cli, int argc, char **argv)
 {
-    static const struct option known[] = {
-        { "json", no_argument, NULL, JSON },
-        { NULL, 0, NULL, 0 },
-    };
     struct source_mailbox_facts_list mailboxes;
     struct source_account account;
     const char *name;
     int64_t account_id;
     bool is_json = false;
-    int status, option;
+    int status;
 
-    while ((option = cli_next_option(cli, argc, argv, known, &status)) != -1) {
-        if (option == CLI_STOP)
-            return status;
-        is_json = true;
-    }
+    if (!cli_take_flag(cli, argc, argv, "json", &is_json, &status))
+        return status;
     name = cli_take_name(cli, argc, argv, "NAME", &status);
     if (name == NULL)
         return status;

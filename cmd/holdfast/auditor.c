@@ -13,7 +13,6 @@ enum {
     PASSWORD_FILE = 256,
     EXPIRES,
     FROM,
-    JSON,
     ACCOUNT,
     ALL,
     LATER
@@ -117,23 +116,6 @@ static json_t *json_auditor(const struct auth_auditor *a)
                      (json_int_t)a->live_sessions, "grants", (json_int_t)a->grant_count);
 }
 
-/* The one option of list and show. */
-static bool read_json_option(struct cli *cli, int argc, char **argv, bool *is_json, int *status)
-{
-    static const struct option known[] = {
-        { "json", no_argument, NULL, JSON },
-        { NULL, 0, NULL, 0 },
-    };
-    int option;
-
-    while ((option = cli_next_option(cli, argc, argv, known, status)) != -1) {
-        if (option == CLI_STOP)
-            return false;
-        *is_json = true;
-    }
-    return true;
-}
-
 static void print_auditors(struct cli *cli, const struct auth_auditor *auditors, size_t count)
 {
     static const char *const header[] = { "NAME",     "STATE",   "GRANTS",
@@ -159,10 +141,9 @@ int cmd_auditor_list(struct cli *cli, int argc, char **argv)
     bool is_json = false;
     int status;
 
-    if (!read_json_option(cli, argc, argv, &is_json, &status))
+    if (!cli_take_flag(cli, argc, argv, "json", &is_json, &status) ||
+        !cli_take_nothing(cli, argc, argv, &status))
         return status;
-    if (optind < argc)
-        return cli_usage(cli, "'%s' is too much", argv[optind]);
     if (!cli_open_database(cli) ||
         !auth_list_auditors(cli->session.db, cli->arena, &auditors, &count, &cli->err))
         return cli_fail(cli);
@@ -235,7 +216,7 @@ int cmd_auditor_show(struct cli *cli, int argc, char **argv)
     bool is_json = false;
     int status;
 
-    if (!read_json_option(cli, argc, argv, &is_json, &status))
+    if (!cli_take_flag(cli, argc, argv, "json", &is_json, &status))
         return status;
     name = cli_take_name(cli, argc, argv, "NAME", &status);
     if (name == NULL)

@@ -94,6 +94,13 @@ enum {
 int cli_next_option(struct cli *cli, int argc, char **argv, const struct option *known,
                     int *exit_status);
 
+/* The option "--name" without a value, where a command has no other. False: *exit_status is set. */
+MUST_USE bool cli_take_flag(struct cli *cli, int argc, char **argv, const char *name,
+                            bool *is_given, int *exit_status);
+
+/* No operand, or the usage. False: *exit_status is set. */
+MUST_USE bool cli_take_nothing(struct cli *cli, int argc, char **argv, int *exit_status);
+
 /* The one operand, or the usage. NULL: *exit_status is set. */
 const char *cli_take_name(struct cli *cli, int argc, char **argv, const char *what,
                           int *exit_status);

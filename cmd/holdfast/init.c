@@ -27,8 +27,8 @@ int cmd_init(struct cli *cli, int argc, char **argv)
 
     if (cli_next_option(cli, argc, argv, no_options, &status) == CLI_STOP)
         return status;
-    if (optind < argc)
-        return cli_usage(cli, "'%s' is too much", argv[optind]);
+    if (!cli_take_nothing(cli, argc, argv, &status))
+        return status;
     if (!cli_settle(cli, OPERATE_SERVICE_DATABASE) || !make_everything(cli) ||
         !cli_open(cli, OPERATE_SERVICE_DATABASE) || !cli_audit(cli, AUDIT_INIT, 0, NULL))
         return cli_fail(cli);

@@ -53,6 +53,31 @@ int cli_next_option(struct cli *cli, int argc, char **argv, const struct option 
     return option;
 }
 
+bool cli_take_flag(struct cli *cli, int argc, char **argv, const char *name, bool *is_given,
+                   int *exit_status)
+{
+    const struct option known[] = {
+        { name, no_argument, NULL, CLI_HELP + 1 },
+        { NULL, 0, NULL, 0 },
+    };
+    int option;
+
+    while ((option = cli_next_option(cli, argc, argv, known, exit_status)) != -1) {
+        if (option == CLI_STOP)
+            return false;
+        *is_given = true;
+    }
+    return true;
+}
+
+bool cli_take_nothing(struct cli *cli, int argc, char **argv, int *exit_status)
+{
+    if (optind >= argc)
+        return true;
+    *exit_status = cli_usage(cli, "'%s' is too much", argv[optind]);
+    return false;
+}
+
 const char *cli_take_name(struct cli *cli, int argc, char **argv, const char *what,
                           int *exit_status)
 {

@@ -35,24 +35,13 @@ static bool print_key(struct cli *cli)
 
 int cmd_key(struct cli *cli, int argc, char **argv)
 {
-    enum {
-        SCRIPT = 256
-    };
-    static const struct option known[] = {
-        { "verify-script", no_argument, NULL, SCRIPT },
-        { NULL, 0, NULL, 0 },
-    };
     struct bytes script = export_verify_script();
     bool wants_script = false;
-    int option, status;
+    int status;
 
-    while ((option = cli_next_option(cli, argc, argv, known, &status)) != -1) {
-        if (option == CLI_STOP)
-            return status;
-        wants_script = true;
-    }
-    if (optind < argc)
-        return cli_usage(cli, "'%s' is too much", argv[optind]);
+    if (!cli_take_flag(cli, argc, argv, "verify-script", &wants_script, &status) ||
+        !cli_take_nothing(cli, argc, argv, &status))
+        return status;
     if (wants_script) {
         (void)fwrite(script.ptr, 1, script.len, stdout);
         return EXIT_SUCCESS;

@@ -16,7 +16,6 @@
 enum {
     LOOK_MS = 200,
     PAGE = 100,
-    OPTION_JSON = 256,
 };
 
 void cli_write_hash(const struct crypto_sha256 *hash, char text[CLI_HASH_BYTES])
@@ -217,23 +216,15 @@ static void list_installation(const struct vault_chain *chain, json_t *list,
 int cmd_pack_list(struct cli *cli, int argc, char **argv)
 {
     static const char *const header[] = { "PACK", "SEALED", "SIZE", "STATE", "ACCOUNT" };
-    static const struct option known[] = {
-        { "json", no_argument, NULL, OPTION_JSON },
-        { NULL, 0, NULL, 0 },
-    };
     struct vault_chain installation;
     bool is_json = false;
-    int status, option;
+    int status;
     struct cli_table *table;
     json_t *list;
 
-    while ((option = cli_next_option(cli, argc, argv, known, &status)) != -1) {
-        if (option == CLI_STOP)
-            return status;
-        is_json = true;
-    }
-    if (optind < argc)
-        return cli_usage(cli, "'%s' is too much", argv[optind]);
+    if (!cli_take_flag(cli, argc, argv, "json", &is_json, &status) ||
+        !cli_take_nothing(cli, argc, argv, &status))
+        return status;
     /* Files are opened before there is a connection with the operator's rights. */
     if (!cli_settle(cli, OPERATE_SERVICE_DATABASE) ||
         !vault_read_chain(cli_packs_dir(cli), 0, cli->arena, &installation, &cli->err) ||

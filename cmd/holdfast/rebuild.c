@@ -192,8 +192,8 @@ int cmd_rebuild(struct cli *cli, int argc, char **argv)
 
     if (cli_next_option(cli, argc, argv, known, &status) == CLI_STOP)
         return status;
-    if (optind < argc)
-        return cli_usage(cli, "'%s' is too much", argv[optind]);
+    if (!cli_take_nothing(cli, argc, argv, &status))
+        return status;
     if (!cli_settle(cli, OPERATE_SERVICE_DATABASE) || !operate_make_keys(cli->conf, &cli->err) ||
         !cli_fork_child(cli, rebuild, NULL, &reader) || !cli_fork_reindex(cli, &indexer) ||
         !cli_open(cli, OPERATE_SERVICE_DATABASE))

@@ -188,21 +188,14 @@ static int reconcile(struct cli *cli, const struct cli_run *runs, size_t count, 
 
 int cmd_reconcile(struct cli *cli, int argc, char **argv)
 {
-    static const struct option known[] = {
-        { "json", no_argument, NULL, JSON },
-        { NULL, 0, NULL, 0 },
-    };
     const unsigned needed = OPERATE_SERVICE_GATE | OPERATE_SERVICE_KEEPER | OPERATE_SERVICE_INGEST;
     struct cli_run *runs;
     size_t count;
     bool is_json = false;
-    int status, option;
+    int status;
 
-    while ((option = cli_next_option(cli, argc, argv, known, &status)) != -1) {
-        if (option == CLI_STOP)
-            return status;
-        is_json = true;
-    }
+    if (!cli_take_flag(cli, argc, argv, "json", &is_json, &status))
+        return status;
     cli_defer_interrupts();
     if (!cli_settle(cli, needed) || !cli_open(cli, needed) ||
         !cli_choose_accounts(cli, argc - optind, argv + optind, false, &runs, &count))

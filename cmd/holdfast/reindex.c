@@ -105,8 +105,8 @@ int cmd_reindex(struct cli *cli, int argc, char **argv)
             return status;
         name = optarg;
     }
-    if (optind < argc)
-        return cli_usage(cli, "'%s' is too much", argv[optind]);
+    if (!cli_take_nothing(cli, argc, argv, &status))
+        return status;
     if (!cli_settle(cli, OPERATE_SERVICE_DATABASE) || !cli_fork_reindex(cli, &child) ||
         !cli_open(cli, OPERATE_SERVICE_DATABASE) ||
         (name != NULL && !source_find_account(cli->session.db, bytes_of_text(name), &account_id,

@@ -101,27 +101,16 @@ static int print_json_status(struct cli *cli, const struct operate_holder *holde
 
 int cmd_status(struct cli *cli, int argc, char **argv)
 {
-    enum {
-        JSON = 256
-    };
-    static const struct option known[] = {
-        { "json", no_argument, NULL, JSON },
-        { NULL, 0, NULL, 0 },
-    };
     struct source_account_list accounts;
     struct operate_holder holder;
     struct totals totals;
     char size[CLI_TEXT_BYTES], services[OPERATE_SERVICES_TEXT_BYTES];
     bool is_json = false;
-    int status, option;
+    int status;
 
-    while ((option = cli_next_option(cli, argc, argv, known, &status)) != -1) {
-        if (option == CLI_STOP)
-            return status;
-        is_json = true;
-    }
-    if (optind < argc)
-        return cli_usage(cli, "'%s' is too much", argv[optind]);
+    if (!cli_take_flag(cli, argc, argv, "json", &is_json, &status) ||
+        !cli_take_nothing(cli, argc, argv, &status))
+        return status;
     /* Before the session, which may start one for its own use. */
     if (!cli_settle(cli, OPERATE_SERVICE_DATABASE) ||
         !operate_find_holder(cli->conf->holdfast.data_dir, &holder, &cli->err) ||

@@ -443,8 +443,8 @@ int cmd_verify(struct cli *cli, int argc, char **argv)
         v.check.is_repair = v.check.is_repair || option == OPTION_REPAIR;
         v.check.is_full = v.check.is_full || option != OPTION_JSON;
     }
-    if (optind < argc)
-        return cli_usage(cli, "'%s' is too much", argv[optind]);
+    if (!cli_take_nothing(cli, argc, argv, &status))
+        return status;
     if (!cli_settle(cli, OPERATE_SERVICE_KEEPER) || !cli_fork_child(cli, verify, &v, &reader) ||
         (v.check.is_repair && !cli_fork_reindex(cli, &indexer)))
         return cli_fail(cli);
