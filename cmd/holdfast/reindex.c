@@ -7,6 +7,7 @@
 #include "auth/session.h"
 #include "base/fd.h"
 #include "db/pool.h"
+#include "holdfast/packs.h"
 #include "ingest/derive.h"
 #include "mime/parser.h"
 #include "source/account.h"
@@ -33,11 +34,11 @@ static void on_page(void *context, uint64_t renewed)
 static void on_damage(void *context, int64_t account_id, const struct crypto_sha256 *sha256,
                       const struct err *why)
 {
+    char hex[CLI_HASH_BYTES];
+
     (void)context;
-    (void)printf("DAMAGED message ");
-    for (size_t i = 0; i < sizeof sha256->octets; i++)
-        (void)printf("%02x", sha256->octets[i]);
-    (void)printf(" of account %jd: %s\n", (intmax_t)account_id, why->text);
+    cli_write_hash(sha256, hex);
+    (void)printf("DAMAGED message %s of account %jd: %s\n", hex, (intmax_t)account_id, why->text);
 }
 
 static bool reindex(struct cli *cli, const struct cli_errand *errand)

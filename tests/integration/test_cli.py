@@ -43,7 +43,7 @@ def test_init_twice_keeps_keys_and_data(installed):
     before = keys(installed)
     assert {"master.key", "signing.key", "imapd.crt", "imapd.key", "db-owner.password",
             "db-ingest.password", "db-keeper.password", "db-gate.password",
-            "db-reader.password"} == set(before)
+            "db-reader.password", "db-rebuild.password", "db-reindex.password"} == set(before)
     installed.run("init")
     assert keys(installed) == before
 
