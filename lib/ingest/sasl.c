@@ -10,8 +10,13 @@
 
 enum {
     ROUNDS_MAX = 8, /* challenges of one exchange; SCRAM has two */
+    ITERATIONS_MAX = 2000000, /* of SCRAM's key derivation: seconds; no server asks for more */
     BINDING_TEXT_BYTES = 4 * NET_BINDING_MAX_BYTES,
 };
+
+#define SCRAM                                                                                      \
+    (INGEST_AUTH_SCRAM_SHA_256_PLUS | INGEST_AUTH_SCRAM_SHA_1_PLUS | INGEST_AUTH_SCRAM_SHA_256 |   \
+     INGEST_AUTH_SCRAM_SHA_1)
 
 /* Best first. */
 static const struct mechanism {
@@ -146,6 +151,33 @@ static bool cancel(struct exchange *exchange, struct ingest_tag tag)
     return false;
 }
 
+/*
+ * libgsasl derives the key with as many iterations as the server names, up to 2^32, and cannot be
+ * interrupted: an hour. "r=…,s=…,i=4096" (RFC 5802 §7): neither nonce nor salt has a comma.
+ */
+static bool check_iterations(const struct exchange *exchange, struct bytes challenge,
+                             struct err *err)
+{
+    CLEANUP(buf_free) struct buf text = buf_create(INGEST_CHALLENGE_MAX);
+    const char *name = exchange->mechanism->name;
+    struct bytes message;
+    uint64_t iterations;
+    ssize_t at;
+
+    if ((exchange->mechanism->bit & SCRAM) == 0)
+        return true;
+    if (!crypto_read_base64(challenge, &text, err) || !buf_done(&text, &message, err))
+        return err_fail(err, ERR_DENIED, "%s: the challenge is not in base64", name);
+    at = bytes_find(message, BYTES(",i="));
+    if (at < 0)
+        return true;
+    message = bytes_slice(message, (size_t)at + 3, SIZE_MAX);
+    if (!scan_u64(&message, &iterations) || iterations > ITERATIONS_MAX)
+        return err_fail(err, ERR_DENIED, "%s: the server asks for more than %d iterations", name,
+                        ITERATIONS_MAX);
+    return true;
+}
+
 static bool answer(struct exchange *exchange, struct bytes challenge, struct ingest_tag *tag,
                    struct err *err)
 {
@@ -158,7 +190,8 @@ static bool answer(struct exchange *exchange, struct bytes challenge, struct ing
         return cancel(exchange, *tag);
     }
     ingest_begin_line(exchange->client);
-    if (!respond(exchange, (const char *)text.ptr, false, err))
+    if (!check_iterations(exchange, challenge, err) ||
+        !respond(exchange, (const char *)text.ptr, false, err))
         return cancel(exchange, *tag);
     return ingest_send_command(exchange->client, tag, err);
 }

@@ -128,6 +128,22 @@ TEST(a_challenge_that_makes_no_sense_is_cancelled)
     CHECK(strstr(peer.said, "\r\n*\r\n") != NULL);
 }
 
+/* i=4000000000: libgsasl would count for an hour, deaf to everything. */
+TEST(scram_with_iterations_without_end_is_cancelled)
+{
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    CHECK(!log_in(&peer, &plain_account, BYTES("pw"),
+                  BYTES("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=SCRAM-SHA-256] hi\r\n"
+                        "+ cj1hYmMscz1RU1hDUitRNnNlazhiZjkyLGk9NDAwMDAwMDAwMA==\r\n"
+                        "h1 BAD cancelled\r\n"),
+                  &err));
+    CHECK_EQ_U64(err.code, ERR_DENIED);
+    CHECK(strstr(err.text, "iterations") != NULL);
+    CHECK(strstr(peer.said, "\r\n*\r\n") != NULL);
+}
+
 TEST(what_scram_is_refused_plain_is_tried_once)
 {
     struct peer peer = { 0 };
