@@ -7,7 +7,8 @@
 #include <stdlib.h>
 
 enum {
-    BORROW_MS = 10000
+    BORROW_MS = 10000,
+    UIDS_BETWEEN_QUESTIONS = 1024,
 };
 
 /* ---- opening ------------------------------------------------------------------------------------ */
@@ -105,15 +106,27 @@ bool search_asks_text(const struct search *search)
 
 /* ---- hits --------------------------------------------------------------------------------------- */
 
-static void next_pure(struct search *search, uint32_t *uids, size_t *count)
+static bool goes_on(const struct search *search, struct err *err)
 {
+    return search->scope.goes_on == NULL || search->scope.goes_on(search->scope.context) ||
+           err_fail(err, ERR_RETRY, "nobody waits for this search");
+}
+
+/* A thousand keys at ten million UIDs take minutes: in steps, like the others. */
+static bool next_pure(struct search *search, uint32_t *uids, size_t *count, struct err *err)
+{
+    struct deadline step = deadline_after_ms(SEARCH_STEP_MS);
+
     while (*count < SEARCH_PAGE_HITS && search->after_uid < search->through_uid) {
         uint32_t uid = ++search->after_uid;
 
         if (search_truth_of(&search->scope, search->root, uid) == SEARCH_YES &&
             vault_uid_exists(search->scope.mailbox, uid))
             uids[(*count)++] = uid;
+        if (uid % UIDS_BETWEEN_QUESTIONS == 0 && deadline_has_passed(step))
+            return goes_on(search, err);
     }
+    return true;
 }
 
 /* One READ ONLY transaction; ERR_RETRY is the caller's to try again. */
@@ -193,12 +206,6 @@ static bool next_page(struct search *search, struct err *err)
     return search_scan_records(search, err);
 }
 
-static bool goes_on(const struct search *search, struct err *err)
-{
-    return search->scope.goes_on == NULL || search->scope.goes_on(search->scope.context) ||
-           err_fail(err, ERR_RETRY, "nobody waits for this search");
-}
-
 static bool next_by_text(struct search *search, uint32_t *uids, size_t *count, struct err *err)
 {
     struct deadline step = deadline_after_ms(SEARCH_STEP_MS);
@@ -229,10 +236,9 @@ bool search_next(struct search *search, uint32_t uids[SEARCH_PAGE_HITS], size_t 
 
     *count = 0;
     if (has_page || search->after_uid < search->through_uid) {
-        if (search->is_pure)
-            next_pure(search, uids, count);
-        else if (search->page != NULL ? !next_by_text(search, uids, count, err)
-                                      : !next_from_database(search, uids, count, err))
+        if (search->is_pure        ? !next_pure(search, uids, count, err)
+            : search->page != NULL ? !next_by_text(search, uids, count, err)
+                                   : !next_from_database(search, uids, count, err))
             return false;
     }
     has_page = search->page != NULL && search->page->at < search->page->count;

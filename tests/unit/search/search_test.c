@@ -77,6 +77,34 @@ TEST(sets_are_answered_without_the_database)
     check_hits("t SEARCH UID 20:30 UID 1", "");
 }
 
+static bool nobody_waits(void *context)
+{
+    (void)context;
+    return false;
+}
+
+TEST(a_long_search_by_sets_ends_in_steps_and_when_nobody_waits)
+{
+    static const struct vault_mailbox huge = {
+        .row = { .account_id = 7, .mailbox_id = 32, .uidnext = UINT32_MAX },
+    };
+    struct err err = { 0 };
+    struct search *search = open_search("t SEARCH DELETED", false, &err);
+    uint32_t uids[SEARCH_PAGE_HITS];
+    bool is_last = true;
+    size_t count = 1;
+
+    CHECK(search != NULL && search->is_pure);
+    search->scope.mailbox = &huge;
+    search->through_uid = UINT32_MAX - 1;
+    CHECK(search_next(search, uids, &count, &is_last, &err));
+    CHECK(count == 0 && !is_last);
+    search->scope.goes_on = nobody_waits;
+    CHECK(!search_next(search, uids, &count, &is_last, &err));
+    CHECK_EQ_U64(err.code, ERR_RETRY);
+    close_search();
+}
+
 TEST(what_every_hit_must_be_in_narrows_the_uids_to_look_at)
 {
     struct err err = { 0 };
