@@ -85,6 +85,7 @@ static bool wire_up(struct imapd *imapd, struct err *err)
     const struct conf *conf = imapd->process.conf;
     struct db_target target = process_db_target(&imapd->process);
     uint32_t active = conf->imapd.active_threads;
+    size_t readers = active < READ_CONNECTIONS ? active : READ_CONNECTIONS;
     struct serve_settings settings = {
         .log = &imapd->process.log,
         .listen = &conf->imapd.listen,
@@ -97,8 +98,7 @@ static bool wire_up(struct imapd *imapd, struct err *err)
     };
 
     if (!load_certificate(imapd, err) || !check_database(imapd, err) ||
-        !db_pool_create(&target, active < READ_CONNECTIONS ? active : READ_CONNECTIONS,
-                        &imapd->readers, err) ||
+        !db_pool_create(&target, readers, &imapd->readers, err) ||
         !db_pool_create(&target, CHECK_CONNECTIONS, &imapd->primary, err) ||
         !auth_init_client(imapd->process.runtime.dir, &imapd->gate, err) ||
         !audit_create_writer(&target, &imapd->process.log, &imapd->audit, err) ||
@@ -106,6 +106,7 @@ static bool wire_up(struct imapd *imapd, struct err *err)
         return false;
     settings.tls = imapd->tls;
     settings.pool = imapd->readers;
+    settings.read_connections = readers;
     settings.primary = imapd->primary;
     settings.audit = imapd->audit;
     settings.watch = imapd->watch;

@@ -50,13 +50,24 @@ static void leave_load(struct serve_server *server, struct serve_load *load)
     }
 }
 
-/* A quarter of the threads for one auditor: mail clients open five connections and use two. */
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/*
+ * A quarter of the threads for one auditor: mail clients open five connections and use two. Each may
+ * have a connection for as long as a statement takes (a SEARCH: a minute), so some are left to others.
+ */
 static size_t auditor_threads(const struct serve_server *server)
 {
     size_t all = server->settings.active_threads;
-    size_t share = all / 4 > AUDITOR_THREADS_MIN ? all / 4 : AUDITOR_THREADS_MIN;
+    size_t connections = server->settings.read_connections;
+    size_t share = smaller(all, all / 4 > AUDITOR_THREADS_MIN ? all / 4 : AUDITOR_THREADS_MIN);
 
-    return share < all ? share : all;
+    if (connections == 0)
+        return share;
+    return smaller(share, connections * 3 / 4 > 0 ? connections * 3 / 4 : 1);
 }
 
 bool serve_join_auditor(struct serve_session *session, int64_t auditor_id)

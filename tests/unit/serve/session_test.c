@@ -415,6 +415,32 @@ TEST(what_is_pipelined_behind_a_login_counts_under_its_auditor)
     fake_stop(&server);
 }
 
+TEST(one_auditor_leaves_database_connections_to_the_others)
+{
+    struct serve_settings settings = { .active_threads = 16,
+                                       .read_connections = 4,
+                                       .allows_plain_loopback = true };
+    struct fake_server *server = fake_start(&settings);
+    struct peer peers[4];
+
+    for (size_t i = 0; i < ARRAY_LEN(peers); i++) {
+        peer_open(server, &peers[i]);
+        peer_login(&peers[i]);
+        CHECK_HAS(peer_ask(&peers[i], "EXAMINE Accounts/alice/INBOX"), "t OK");
+    }
+    CHECK(fake_wait_parked(server, ARRAY_LEN(peers)));
+    fake.page_ms = 1500;
+    for (size_t i = 0; i < ARRAY_LEN(peers); i++)
+        peer_send(&peers[i], "a FETCH 1 FLAGS\r\n");
+    CHECK(usleep(1000000) == 0);
+    CHECK_EQ_U64(fake.pages, 3);
+    for (size_t i = 0; i < ARRAY_LEN(peers); i++) {
+        CHECK_HAS(peer_until(&peers[i], "a "), "a OK");
+        peer_close(&peers[i]);
+    }
+    fake_stop(&server);
+}
+
 TEST(a_client_that_does_not_read_is_ended_and_its_work_stops)
 {
     struct serve_settings settings = { .active_threads = 4,
