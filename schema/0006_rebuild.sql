@@ -277,6 +277,8 @@ GRANT SELECT ON account_secret, account_key, auditor, auditor_verifier, access_g
                 seal_installation
     TO holdfast_keeper;
 GRANT UPDATE ON seal_installation TO holdfast_keeper;
+-- And nothing is sealed while a rebuild goes on.
+GRANT EXECUTE ON FUNCTION rebuild_is_running TO holdfast_keeper;
 
 -- The reading child of `holdfast rebuild`: adds, while one is going on.
 GRANT SELECT, INSERT, UPDATE ON account, account_name, account_secret, account_key, mailbox,

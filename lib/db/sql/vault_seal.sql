@@ -253,7 +253,8 @@ SELECT seal_text($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $1
 ---------------------------------------------------------------------------------------------------
 
 -- Accounts with enough waiting (false: only as far as whole packs go), with a week that is over, or
--- whose metadata changed and whose last pack is older than a week (true: all of it).
+-- whose metadata changed and whose last pack is older than a week (true: all of it). None while a rebuild
+-- goes on: what is half there must not be told as a state of the account.
 -- name: vault_seal_due
 -- args: seal_bytes bigint
 WITH spooled AS (
@@ -269,12 +270,13 @@ SELECT account_id, bool_or(is_all)
           LEFT JOIN seal_account s ON s.account_id = b.account_id
          WHERE coalesce(s.sealed_at, b.created_at) < now() - interval '7 days'
            AND (c.mailbox_id IS NULL OR b.uidnext - 1 > c.uid OR b.highestmodseq > c.modseq)) due
+ WHERE NOT (SELECT rebuild_is_running())
  GROUP BY account_id
  ORDER BY account_id;
 
 -- name: vault_seal_asked
 SELECT account_id, requested_at FROM seal_request
- WHERE finished_at IS NULL OR finished_at < requested_at
+ WHERE (finished_at IS NULL OR finished_at < requested_at) AND NOT (SELECT rebuild_is_running())
  ORDER BY requested_at;
 
 -- name: vault_seal_ask

@@ -299,6 +299,38 @@ TEST(role_of_the_rebuild_may_do_nothing_when_none_goes_on)
     close_rebuild(&r);
 }
 
+/* What the keeper would begin with: 1 for what is due, 2 for what was asked for, 4 for the installation. */
+static unsigned keeper_begins(struct rebuild_fixture *r)
+{
+    const struct vault_seal_due *due;
+    const struct vault_seal_request *asked;
+    size_t due_count, asked_count;
+    bool is_made;
+
+    MUST(vault_find_due_seals(r->s.keeper, UINT64_MAX >> 1, r->s.f.arena, &due, &due_count, ERR));
+    MUST(vault_find_seal_requests(r->s.keeper, r->s.f.arena, &asked, &asked_count, ERR));
+    MUST(vault_seal_installation(r->s.keeper, r->s.packs, 0, &is_made, ERR));
+    return (due_count > 0 ? 1u : 0) | (asked_count > 0 ? 2u : 0) | (is_made ? 4u : 0);
+}
+
+TEST(nothing_is_sealed_while_a_rebuild_goes_on)
+{
+    struct rebuild_fixture r;
+
+    if (!open_rebuild(&r))
+        return;
+    lose(&r);
+    CHECK_EQ_U64(rebuild(&r).packs, 3);
+    run_sql(&r, "UPDATE seal_account SET sealed_at = now() - interval '8 days'");
+    run_sql(&r, "INSERT INTO audit_event (process, event) VALUES ('holdfast', 'rebuild')");
+    MUST(vault_ask_seal(r.s.f.owner, r.s.f.account_id, ERR));
+    CHECK_EQ_U64(keeper_begins(&r), 0);
+    run_sql(&r, "UPDATE rebuild SET finished_at = now()");
+    CHECK_EQ_U64(keeper_begins(&r), 7);
+    run_sql(&r, "DELETE FROM seal_request");
+    close_rebuild(&r);
+}
+
 /* ---- the end ------------------------------------------------------------------------------------------ */
 
 static int64_t finish_at(struct rebuild_fixture *r, int64_t uidnext)
