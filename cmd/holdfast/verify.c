@@ -75,12 +75,12 @@ static json_t *json_damage(const struct vault_pack_row *pack,
     char hex[CLI_HASH_BYTES];
 
     cli_write_hash(&pack->sha256, hex);
-    return json_pack("{s:s, s:o, s:I, s:s, s:I, s:I, s:o, s:o, s:i}", "pack", hex, "account",
+    return json_pack("{s:s, s:o, s:I, s:s, s:I, s:I, s:o, s:o, s:I}", "pack", hex, "account",
                      cli_json_text(pack->account_name), "account_id", (json_int_t)pack->account_id,
                      "what", report->what, "damaged_frames", (json_int_t)report->damaged_frames,
                      "messages", (json_int_t)report->victims, "sha256",
                      cli_json_text(report->sha256), "mailbox", cli_json_text(report->path), "uid",
-                     (int)report->uid);
+                     (json_int_t)report->uid);
 }
 
 /* Not damage: search is slower, nothing else. */
@@ -155,9 +155,9 @@ static void print_victim(void *context, const struct vault_pack_row *pack, struc
     cli_write_hash(&pack->sha256, hex);
     if (v->is_json) {
         (void)json_array_append_new(
-            v->victims, json_pack("{s:o, s:s, s:o, s:o, s:i}", "sha256", cli_json_text(sha256_hex),
+            v->victims, json_pack("{s:o, s:s, s:o, s:o, s:I}", "sha256", cli_json_text(sha256_hex),
                                   "pack", hex, "account", cli_json_text(pack->account_name),
-                                  "mailbox", cli_json_text(path), "uid", (int)uid));
+                                  "mailbox", cli_json_text(path), "uid", (json_int_t)uid));
         return;
     }
     (void)printf("UNHEALED message ");
