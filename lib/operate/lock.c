@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/fd.h"
+#include "db/migrate.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 
 enum {
     RETRY_MS = 50,
+    HOLDER_TEXT_BYTES = OPERATE_SERVICES_TEXT_BYTES + 64,
     RETRY_FOR_MS = 500, /* one who only looks (operate_find_holder) holds the lock for an instant */
 };
 
@@ -103,17 +105,22 @@ static bool lock_until(int fd, int operation, struct deadline deadline, struct e
 
 static void read_holder(int fd, struct operate_holder *out)
 {
-    char text[OPERATE_SERVICES_TEXT_BYTES + 16];
+    char text[HOLDER_TEXT_BYTES];
     ssize_t len = pread(fd, text, sizeof text - 1, 0);
     struct err unreadable = { 0 };
-    struct bytes rest;
+    struct bytes rest, second;
     uint32_t pid;
+    size_t end;
 
     if (len <= 0)
         return;
     text[len] = '\0';
-    text[strcspn(text, "\n")] = '\0';
+    end = strcspn(text, "\n");
+    second = bytes_of_text(text[end] == '\0' ? "" : text + end + 1);
+    text[end] = '\0';
     rest = bytes_of_text(text);
+    if (!scan_text(&second, BYTES("schema ")) || !scan_u32(&second, &out->schema))
+        out->schema = 0;
     if (!scan_u32(&rest, &pid) || !scan_byte(&rest, ' ') ||
         !operate_read_services((const char *)rest.ptr, &out->services, &unreadable))
         return;
@@ -124,7 +131,7 @@ bool operate_take_lock(const char *data_dir, unsigned services, int *out, struct
 {
     CLEANUP(fd_close) int fd = -1;
     char names[OPERATE_SERVICES_TEXT_BYTES];
-    char text[OPERATE_SERVICES_TEXT_BYTES + 16];
+    char text[HOLDER_TEXT_BYTES];
     struct operate_holder holder = { 0 };
 
     if (!open_lock(data_dir, "holdfastd.lock", &fd, err))
@@ -139,7 +146,8 @@ bool operate_take_lock(const char *data_dir, unsigned services, int *out, struct
                         data_dir, holder.pid);
     }
     operate_write_services(services, names);
-    (void)snprintf(text, sizeof text, "%d %s\n", (int)getpid(), names);
+    (void)snprintf(text, sizeof text, "%d %s\nschema %zu\n", (int)getpid(), names,
+                   db_migrations().count);
     if (ftruncate(fd, 0) != 0)
         return err_errno(err, "write %s/holdfastd.lock", data_dir);
     if (!fd_write_all(fd, bytes_of_text(text), err))
@@ -186,4 +194,9 @@ void operate_await_shares(const char *data_dir, struct deadline deadline)
         lock_until(fd, LOCK_EX, deadline, &late))
         return;
     err_clear(&late);
+}
+
+bool operate_holder_is_older(const struct operate_holder *holder)
+{
+    return holder->is_running && holder->pid != 0 && holder->schema < db_migrations().count;
 }

@@ -2,7 +2,7 @@
 /*
  * operate/lock.h - one holdfastd per data directory, and commands that share a passing one.
  *
- *     <data_dir>/holdfastd.lock    locked by holdfastd; says "PID SERVICES"
+ *     <data_dir>/holdfastd.lock    locked by holdfastd; says "PID SERVICES", and "schema N"
  *     <data_dir>/commands.lock     shared by every `holdfast` that uses the database: a holdfastd
  *                                  that one of them started ends only when no other is left
  */
@@ -36,6 +36,7 @@ struct operate_holder {
     bool is_running;
     int pid;           /* 0: not written yet */
     unsigned services; /* OPERATE_SERVICE_* */
+    uint32_t schema;   /* the newest migration that it knows; 0: of a version that did not say */
 };
 
 /* Who holds it. */
@@ -47,3 +48,6 @@ MUST_USE bool operate_take_share(const char *data_dir, int *fd, struct err *err)
 
 /* Waits until no command has a share, at most until the deadline. */
 void operate_await_shares(const char *data_dir, struct deadline deadline);
+
+/* True: it runs, and will never bring the database to the schema that this program needs. */
+bool operate_holder_is_older(const struct operate_holder *holder);

@@ -258,7 +258,14 @@ static bool try_to_open(const struct operate_session_request *request,
                         "holdfastd (process %d) runs for another command with less than this one "
                         "needs: try again when that has ended",
                         holder.pid);
-    return connect_owner(session, err);
+    if (connect_owner(session, err))
+        return true;
+    return err->code == ERR_RETRY && operate_holder_is_older(&holder)
+               ? err_fail(err, ERR_DENIED,
+                          "holdfastd (process %d) is of an older version than this command: stop it "
+                          "and start the new one",
+                          holder.pid)
+               : false;
 }
 
 /* A command that defers signals still wants to be stopped. */

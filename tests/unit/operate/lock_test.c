@@ -125,3 +125,42 @@ TEST(commands_share_and_are_waited_for)
     operate_await_shares(folder.path, deadline);
     CHECK(!deadline_has_passed(deadline));
 }
+
+/* A file as another version wrote it, locked as that one would. */
+static struct operate_holder holder_saying(const struct folder *folder, const char *text)
+{
+    CLEANUP(fd_close) int lock = -1;
+    struct operate_holder holder = { .is_running = false };
+    struct err err = { 0 };
+    char path[96];
+
+    CHECK(operate_take_lock(folder->path, OPERATE_SERVICE_ALL, &lock, &err));
+    (void)snprintf(path, sizeof path, "%s/holdfastd.lock", folder->path);
+    if (text != NULL) {
+        CHECK(truncate(path, 0) == 0);
+        CHECK(pwrite(lock, text, strlen(text), 0) == (ssize_t)strlen(text));
+    }
+    CHECK(operate_find_holder(folder->path, &holder, &err));
+    CHECK(holder.is_running);
+    return holder;
+}
+
+TEST(a_holdfastd_of_an_older_version_is_told_from_one_that_is_starting)
+{
+    CLEANUP(remove_folder) struct folder folder = make_folder();
+    struct operate_holder holder = holder_saying(&folder, NULL);
+
+    CHECK_EQ_I64(holder.pid, getpid());
+    CHECK_EQ_U64(holder.services, OPERATE_SERVICE_ALL);
+    CHECK(!operate_holder_is_older(&holder));
+    holder = holder_saying(&folder, "17 database,gate\nschema 1\n");
+    CHECK_EQ_I64(holder.pid, 17);
+    CHECK(operate_holder_is_older(&holder));
+    holder = holder_saying(&folder, "17 database\n"); /* before the second line was written */
+    CHECK_EQ_U64(holder.services, OPERATE_SERVICE_DATABASE);
+    CHECK(operate_holder_is_older(&holder));
+    holder = holder_saying(&folder, ""); /* it has the lock and did not write yet */
+    CHECK(!operate_holder_is_older(&holder));
+    holder = holder_saying(&folder, "17 database\nschema 4000000000\n");
+    CHECK(!operate_holder_is_older(&holder));
+}
