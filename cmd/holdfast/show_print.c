@@ -343,6 +343,21 @@ static bool append_text(void *context, struct bytes text)
     return true;
 }
 
+/* A character of which only the beginning had room goes too: JSON takes whole ones only. */
+static void end_whole(struct buf *text)
+{
+    size_t tail = 0; /* octets behind the first of the last character */
+    uint8_t first;
+
+    while (tail < 3 && tail + 1 < text->len && (text->ptr[text->len - 1 - tail] & 0xc0) == 0x80)
+        tail++;
+    if (text->len == 0)
+        return;
+    first = text->ptr[text->len - 1 - tail];
+    if (first >= 0xc0 && tail < (first < 0xe0 ? 1u : first < 0xf0 ? 2u : 3u))
+        text->len -= tail + 1;
+}
+
 bool show_print_json(struct cli_reader *reader, const struct show_message *message)
 {
     CLEANUP(buf_free) struct buf text = buf_create(TEXT_MAX);
@@ -354,10 +369,7 @@ bool show_print_json(struct cli_reader *reader, const struct show_message *messa
     if (!show_load_content(reader, &loaded) ||
         !show_read_texts(reader, &loaded, TEXT_COLUMNS, append_text, &text))
         return false;
-    while (text.len == TEXT_MAX && text.len > 0 && (text.ptr[text.len - 1] & 0xc0) == 0x80)
-        text.len--; /* cut within a character perhaps */
-    if (text.len == TEXT_MAX && text.ptr[text.len - 1] >= 0xc0)
-        text.len--;
+    end_whole(&text);
     object = json_pack(
         "{s:o,s:I,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b,s:b,s:b}", "sha256",
         cli_json_text(write_hash(&loaded, arena)), "size", (json_int_t)loaded.row.size_bytes,

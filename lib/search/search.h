@@ -56,8 +56,8 @@ enum {
 
 /*
  * The next hits. *count may be 0 on a page that is not the last: a call ends after about
- * SEARCH_STEP_MS of reading octets, or of looking at UIDs, so that the caller can see to his client. ERR_RETRY: as db_run, or
- * goes_on said no.
+ * SEARCH_STEP_MS of reading octets or looking at UIDs, so that the caller can see to his client.
+ * ERR_RETRY: as db_run, or goes_on said no.
  */
 MUST_USE bool search_next(struct search *search, uint32_t uids[SEARCH_PAGE_HITS], size_t *count,
                           bool *is_last, struct err *err);

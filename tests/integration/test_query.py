@@ -325,3 +325,14 @@ def test_an_id_that_names_nothing_is_told(archive):
         assert archive.holdfast.run("show", wanted, check=False).returncode == 2
     done = archive.holdfast.run("show", "alice/INBOX;UID=1", "--raw", "--json", check=False)
     assert done.returncode == 2 and "exclude" in done.stderr
+
+
+def test_show_json_cuts_a_long_text_between_characters(archive):
+    line = "я" * 70
+    archive.dovecot.deliver("bob", message(
+        "long", body="\r\n".join([line] * 40000),
+        extra="MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"), "INBOX", "", day("2003-01-01"))
+    archive.holdfast.run("sync")
+    told = archive.holdfast.json("show", place_of(archive, "long"))
+    assert told["text_cut"] and told["text"].startswith(line + "\n" + line)
+    assert len(told["text"].encode()) > (4 << 20) - 4
