@@ -359,14 +359,11 @@ static void write_word(struct bytes text, bool may_have_dots, struct buf *out)
 
 static void write_mailbox(const struct mime_address *address, struct buf *out)
 {
-    bool has_angle = address->name.len > 0 || address->has_route;
-
     if (address->name.len > 0) {
         write_word(address->name, false, out);
         buf_byte(out, ' ');
     }
-    if (has_angle)
-        buf_byte(out, '<');
+    buf_byte(out, '<');
     if (address->has_route) {
         buf_append(out, address->route);
         buf_byte(out, ':');
@@ -374,8 +371,7 @@ static void write_mailbox(const struct mime_address *address, struct buf *out)
     write_word(address->mailbox, true, out);
     buf_byte(out, '@');
     buf_append(out, address->domain);
-    if (has_angle)
-        buf_byte(out, '>');
+    buf_byte(out, '>');
 }
 
 void mime_write_address_list(struct bytes value, struct buf *out)

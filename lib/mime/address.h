@@ -52,8 +52,8 @@ MUST_USE bool mime_next_address(struct mime_address_reader *reader, struct mime_
 
 /*
  * Appends the list as one text in one form, as Dovecot's SEARCH FROM, TO … reads it: addresses and
- * groups between ", ", display names that are not all atoms in quotes, comments as display names;
- * encoded words are still encoded. Behind a list with something broken in it stands the value itself,
+ * groups between ", ", each address in "<>", display names that are not all atoms in quotes, comments as
+ * display names; encoded words are still encoded. Behind a list with something broken in it stands the value itself,
  * so that nothing of it is lost.
  */
 void mime_write_address_list(struct bytes value, struct buf *out);

@@ -29,7 +29,7 @@ enum {
     /* Of everything that message_index holds: raise it with every change of lib/mime, of lib/text, of
      * imap's structure.h or of ingest/derive.c that gives other values. A row with another number counts as
      * not there. */
-    MIME_PARSER_VERSION = 3,
+    MIME_PARSER_VERSION = 4,
 };
 
 /* What was met, as bits; for the notes of the index. */

@@ -77,6 +77,7 @@ INSERT INTO audit_event (process, event) VALUES ('p', 'e');
 INSERT INTO seal_account (account_id) SELECT account_id FROM account;
 INSERT INTO seal_mailbox SELECT account_id, mailbox_id, 0, 0, 0, 0 FROM mailbox;
 INSERT INTO seal_request (account_id) SELECT account_id FROM account;
+INSERT INTO rebuild (finished_at) VALUES (now());
 INSERT INTO export_position (accounts, mailboxes, digest) VALUES (2, 2, sha256('x'));
 INSERT INTO export_position_mailbox
     SELECT account_id, 1, mailbox_id, mailbox_id, 'n', path, NULL, uidvalidity, uidnext, highestmodseq

@@ -154,16 +154,17 @@ TEST(an_address_list_is_written_in_one_form)
     check_list("=?utf-8?q?J=2C?= =?utf-8?q?M?= <jm@x.org>",
                "=?utf-8?q?J=2C?= =?utf-8?q?M?= <jm@x.org>");
     check_list("undisclosed-recipients:;", "undisclosed-recipients:;");
-    check_list("grp: a@b.c, \"Z W\" <d@e.f>;", "grp: a@b.c, \"Z W\" <d@e.f>;");
+    check_list("x@y.org, z@y.org", "<x@y.org>, <z@y.org>");
+    check_list("grp: a@b.c, \"Z W\" <d@e.f>;", "grp: <a@b.c>, \"Z W\" <d@e.f>;");
     check_list("<@r.one,@r.two:u@v.w>", "<@r.one,@r.two:u@v.w>");
     check_list("", "");
 }
 
 TEST(of_a_broken_address_list_nothing_is_lost)
 {
-    check_list("John", "John@MISSING_DOMAIN John");
+    check_list("John", "<John@MISSING_DOMAIN> John");
     check_list("(nobody)", "(nobody)");
-    check_list("a@b, bad<<>@, c@d", "a@b, bad <MISSING_MAILBOX@SYNTAX_ERROR> a@b, bad<<>@, c@d");
+    check_list("a@b, bad<<>@, c@d", "<a@b>, bad <MISSING_MAILBOX@SYNTAX_ERROR> a@b, bad<<>@, c@d");
 }
 
 TEST(a_summary_has_the_columns_of_the_index)
@@ -180,7 +181,7 @@ TEST(a_summary_has_the_columns_of_the_index)
                    &summary);
     CHECK_BYTES(summary.subject, BYTES("\xc3\xa4"));
     CHECK_BYTES(summary.from, BYTES("A <a@b>"));
-    CHECK_BYTES(summary.to, BYTES("x@y, z@y"));
+    CHECK_BYTES(summary.to, BYTES("<x@y>, <z@y>"));
     CHECK_BYTES(summary.message_id, BYTES("1@x"));
     CHECK_EQ_U64(summary.reference_count, 3);
     CHECK_BYTES(summary.references[2], BYTES("r3@x"));
