@@ -116,22 +116,11 @@ LANGUAGE plpgsql VOLATILE SET search_path = holdfast, pg_temp AS $$
 DECLARE
     told   mailbox;
     now_at record;
+    known  int8multirange;
     upto   bigint;
 BEGIN
     SELECT * INTO told FROM mailbox b
      WHERE b.account_id = account AND b.mailbox_id = mailbox FOR UPDATE;
-
-    -- Earlier packs told of what was disposed of since. It is not fetched again.
-    UPDATE source_uid s SET state = 'skipped', placement_uid = NULL, error = 'disposed of'
-      FROM mailbox_disposed d
-     WHERE d.account_id = account AND d.mailbox_id = mailbox AND s.account_id = account
-       AND s.mailbox_id = mailbox AND s.placement_uid BETWEEN d.first_uid AND d.last_uid;
-    DELETE FROM flag_event f USING mailbox_disposed d
-     WHERE d.account_id = account AND d.mailbox_id = mailbox AND f.account_id = account
-       AND f.mailbox_id = mailbox AND f.uid BETWEEN d.first_uid AND d.last_uid;
-    DELETE FROM placement p USING mailbox_disposed d
-     WHERE d.account_id = account AND d.mailbox_id = mailbox AND p.account_id = account
-       AND p.mailbox_id = mailbox AND p.uid BETWEEN d.first_uid AND d.last_uid;
 
     SELECT count(*) AS messages, coalesce(max(p.uid), 0) AS uid, coalesce(max(p.modseq), 1) AS modseq,
            count(*) FILTER (WHERE p.flags & 1 = 0) AS unseen,
@@ -145,9 +134,14 @@ BEGIN
     told.highestmodseq := greatest(told.highestmodseq, now_at.modseq);
     raised := least(1::bigint << 20, ((1::bigint << 32) - told.uidnext) / 2);
     upto := told.uidnext + raised;
+    -- Ranges of several packs may overlap, and hold messages: a rebuild counted as disposed what lay in a
+    -- pack that was missing then and is here now. What is here stays.
+    SELECT coalesce(range_agg(int8range(d.first_uid, d.last_uid, '[]')), '{}') INTO known
+      FROM mailbox_disposed d WHERE d.account_id = account AND d.mailbox_id = mailbox;
     lost := told.uidnext - 1 - now_at.messages
-            - (SELECT coalesce(sum(d.last_uid - d.first_uid + 1), 0) FROM mailbox_disposed d
-                WHERE d.account_id = account AND d.mailbox_id = mailbox);
+            - (SELECT coalesce(sum(upper(k) - lower(k)), 0) FROM unnest(known) k)
+            + (SELECT count(*) FROM placement p
+                WHERE p.account_id = account AND p.mailbox_id = mailbox AND p.uid <@ known);
 
     DELETE FROM mailbox_disposed d WHERE d.account_id = account AND d.mailbox_id = mailbox;
     INSERT INTO mailbox_disposed (account_id, mailbox_id, first_uid, last_uid)

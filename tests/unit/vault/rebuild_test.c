@@ -207,7 +207,7 @@ static void lose(struct rebuild_fixture *r)
 {
     static const char *const tables[] = { "seal_mailbox", "seal_account", "text_spool", "text_block", "locator", "source_uid",
                                           "flag_event", "placement", "spool", "frame", "pack",
-                                          "message", "source_epoch", "mailbox_keyword", "mailbox",
+                                          "message", "source_epoch", "mailbox_keyword", "mailbox_disposed", "mailbox",
                                           "job", "account_name", "account" };
 
     for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
@@ -365,6 +365,43 @@ TEST(skipped_uids_count_as_disposed_and_near_their_end_fewer_are_skipped)
     run_sql(&r, "DELETE FROM mailbox_disposed");
     CHECK_EQ_I64(finish_at(&r, (INT64_C(1) << 32) - 100), 50);
     CHECK_EQ_I64(fixture_number(&r.s.f, OF_MAILBOX("uidnext")), (INT64_C(1) << 32) - 50);
+    close_rebuild(&r);
+}
+
+/* `rebuild` says: put it back and rebuild again. Meanwhile the account was sealed. */
+TEST(pack_that_comes_back_after_a_rebuild_without_it_gives_its_mail_back)
+{
+    struct rebuild_fixture r;
+    struct vault_rebuild_counts counts;
+    struct vault_sealed sealed;
+    char path[300], aside[310];
+
+    if (!open_rebuild(&r))
+        return;
+    pack_path(&r, 0, path);
+    (void)snprintf(aside, sizeof aside, "%s.aside", path);
+    CHECK(rename(path, aside) == 0);
+    lose(&r);
+    CHECK_EQ_U64(rebuild(&r).bad_packs, 1);
+    CHECK_EQ_I64(finish_at(&r, 9), VAULT_REBUILD_RAISE);
+    MUST(seal_try(&r.s, &sealed));
+    CHECK(sealed.is_made);
+    run_sql(&r, "DELETE FROM rebuild");
+
+    CHECK(rename(aside, path) == 0);
+    lose(&r);
+    counts = rebuild(&r);
+    CHECK_EQ_U64(counts.packs, 4);
+    CHECK_EQ_U64(counts.bad_packs, 0);
+    CHECK_EQ_I64(fixture_number(&r.s.f, "SELECT raised * 1000 + lost FROM rebuild_finish_mailbox("
+                                        "$1::bigint, $2::bigint)"),
+                 INT64_C(1000) * VAULT_REBUILD_RAISE);
+    CHECK_EQ_I64(fixture_number(&r.s.f, OF_MAILBOX("messages")), 8);
+    CHECK_EQ_I64(fixture_number(&r.s.f, "SELECT count(*) FROM source_uid WHERE account_id = $1::bigint "
+                                        "AND mailbox_id = $2::bigint AND state = 'stored'"), 8);
+    CHECK_EQ_I64(fixture_number(&r.s.f, "SELECT first_uid FROM mailbox_disposed WHERE account_id = "
+                                        "$1::bigint AND mailbox_id = $2::bigint"), 9);
+    CHECK_EQ_U64(seal_read_all(&r.s), 8);
     close_rebuild(&r);
 }
 
