@@ -91,17 +91,22 @@ struct serve_reply serve_refuse_write(struct serve_session *session,
                                       const struct imap_command *command)
 {
     struct bytes name = command->name;
+    uint64_t count = session->login.token != NULL ? 1 : serve_count_refusal(session->server);
     struct audit_event event = {
         .kind = AUDIT_REFUSED_WRITE,
         .account_id = session->view != NULL ? session->view->mailbox.row.account_id : 0,
         .mailbox_id = session->view != NULL ? session->view->mailbox.row.mailbox_id : 0,
-        .fields = AUDIT_FIELDS(AUDIT_TEXT("command", name), AUDIT_BOOL("uid", command->is_uid)),
+        .fields =
+            count == 1
+                ? AUDIT_FIELDS(AUDIT_TEXT("command", name), AUDIT_BOOL("uid", command->is_uid))
+                : AUDIT_FIELDS(AUDIT_TEXT("command", name), AUDIT_BOOL("uid", command->is_uid),
+                               AUDIT_I64("count", (int64_t)count)),
     };
     struct err err = { 0 };
 
     /* Whether the row can be written or not, the answer is NO. It waits, so that no client fills the
      * queue by which all others are given content. */
-    if (!serve_audit(session, event, &err))
+    if (count > 0 && !serve_audit(session, event, &err))
         log_error(session->server->settings.log, "refused write not recorded",
                   F_U64("session", session->id), F_ERR(&err));
     return serve_no("NOPERM", "This archive is read-only");

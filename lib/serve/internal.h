@@ -75,6 +75,8 @@ struct serve_server {
     struct serve_thread *finished; /* to be joined */
     uint64_t last_id;
     size_t ending;                 /* out of the list, and not yet freed */
+    int64_t refusals_until_usec;   /* strangers' refused writes that were recorded, a second each */
+    uint64_t unrecorded_refusals;  /* and those that were not, since */
     bool is_ended;                 /* threads end too */
     bool has_woken;                /* the watcher marked parked sessions: the loop takes them out */
     struct serve_watcher *watcher; /* NULL: none */
@@ -229,6 +231,8 @@ MUST_USE bool serve_join_auditor(struct serve_session *session, int64_t auditor_
 /* neighbour.c. ERR_LIMIT: too many strangers of that network. */
 MUST_USE bool serve_join_neighbours_locked(struct serve_session *session, struct err *err);
 void serve_leave_neighbours_locked(struct serve_session *session);
+/* A stranger's write is refused: for how many its audit row stands. 0: it is told in a later one. */
+uint64_t serve_count_refusal(struct serve_server *server);
 
 /* watch.c: the thread that finds out which parked sessions in IDLE have news (README 13). */
 MUST_USE bool serve_start_watcher(struct serve_server *server, struct err *err);

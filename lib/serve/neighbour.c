@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * serve/neighbour.c - how many sessions that have not logged in come from one network, so that one
- * machine does not take all places of strangers.
+ * machine does not take all places of strangers; and how many of their refused writes are recorded.
  */
 #include "net/stream.h"
 #include "serve/internal.h"
@@ -61,4 +61,24 @@ void serve_leave_neighbours_locked(struct serve_session *session)
     at = find(session->server, left->network);
     *at = left->next;
     free(left);
+}
+
+/* Rows of the audit stay for ever, and whoever is cut off comes again. */
+uint64_t serve_count_refusal(struct serve_server *server)
+{
+    const int64_t second = 1000000;
+    int64_t now = deadline_after_ms(0).at_usec;
+    uint64_t count = 0;
+
+    serve_lock(server);
+    server->unrecorded_refusals++;
+    if (server->refusals_until_usec < now)
+        server->refusals_until_usec = now;
+    if (server->refusals_until_usec - now < SERVE_REFUSALS_BURST * second) {
+        server->refusals_until_usec += second;
+        count = server->unrecorded_refusals;
+        server->unrecorded_refusals = 0;
+    }
+    serve_unlock(server);
+    return count;
 }

@@ -37,6 +37,8 @@ enum {
     SERVE_WAIT_NOTICE_MS = 2000,      /* waiting for a thread: told so after this */
     SERVE_TURN_MS = 250,              /* pipelined commands in one go while others wait */
     SERVE_BAD_MAX = 20,               /* BAD answers in a row */
+    SERVE_REFUSALS_BURST = 200,       /* strangers' refused writes with an audit row each; beyond it
+                                       * one row a second stands for all since the last */
     SERVE_LOGIN_TRIES_MAX = 5,        /* refused logins in one session */
     SERVE_STOP_MS = 3500,             /* what active commands are given at the end */
 };

@@ -2,6 +2,7 @@
 #include "serve/fake.h"
 
 #include <stdio.h>
+#include <time.h>
 
 static const char *const writes[] = {
     "STORE 1 +FLAGS (\\Seen)",
@@ -106,6 +107,27 @@ TEST(before_login_good_commands_do_not_make_up_for_refused_ones)
     CHECK(peer_is_closed(&peer));
     CHECK_EQ_U64(fake.events[AUDIT_REFUSED_WRITE], SERVE_BAD_MAX);
     peer_close(&peer);
+    fake_stop(&server);
+}
+
+TEST(strangers_who_come_again_and_again_do_not_fill_the_audit)
+{
+    struct fake_server *server = fake_start(NULL);
+    unsigned rounds = 2 * SERVE_REFUSALS_BURST / SERVE_BAD_MAX;
+    time_t began = time(NULL);
+    unsigned rows;
+
+    for (unsigned i = 0; i < rounds; i++) {
+        struct peer peer;
+
+        peer_open(server, &peer);
+        for (int k = 0; k < SERVE_BAD_MAX; k++)
+            CHECK_HAS(peer_ask(&peer, "STORE 1 FLAGS ()"), refusal);
+        peer_close(&peer);
+    }
+    rows = fake.events[AUDIT_REFUSED_WRITE];
+    CHECK(rows >= SERVE_REFUSALS_BURST);
+    CHECK(rows <= SERVE_REFUSALS_BURST + 2 + (unsigned)(time(NULL) - began));
     fake_stop(&server);
 }
 
