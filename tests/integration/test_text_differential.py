@@ -5,6 +5,8 @@ Dovecot holds the mail; its octets go through tests/harness/text_find.c. Needles
 was found in the mail, in all its charsets, so that most have hits. Dovecot must never find what we do
 not; what we find beyond it must be of the kinds that lib/text/README.md lists.
 """
+import base64
+import email
 import os
 import random
 import re
@@ -16,7 +18,7 @@ from harness import mail
 from harness.dovecot import Dovecot
 
 TOOL = os.environ.get("HOLDFAST_TEXT_FIND", "")
-HEADER, RENDERED, NAME, AROUND = 1, 4, 5, 6
+HEADER, PART_HEADER, RENDERED, NAME, AROUND = 1, 2, 4, 5, 6
 COLUMNS = ("SUBJECT", "FROM", "TO", "CC", "BCC")
 
 
@@ -105,9 +107,23 @@ def both(module_place):
     made.close()
 
 
+def has_broken_base64(octets):
+    for part in email.message_from_bytes(octets).walk():
+        if str(part.get("Content-Transfer-Encoding", "")).strip().lower() == "base64":
+            text = part.get_payload()
+            try:
+                base64.b64decode("".join(text.split()) if isinstance(text, str) else "!", validate=True)
+            except ValueError:
+                return True
+    return False
+
+
 def is_strange(octets):
-    """Has it an unknown transfer encoding, or octets in its header that belong to no charset?"""
-    if not re.split(rb"\r?\n\r?\n", octets, maxsplit=1)[0].isascii():
+    """Has it an unknown transfer encoding, base64 that is none, or octets in its header that belong to no
+    charset?"""
+    if not re.split(rb"\r?\n\r?\n", octets, maxsplit=1)[0].isascii() or has_broken_base64(octets):
+        return True
+    if re.search(rb'charset="?utf-16', octets, re.I):  # Dovecot stops where a CRLF is two octets
         return True
     return any(value.lower() not in ENCODINGS for value in ENCODING.findall(octets))
 
@@ -131,8 +147,11 @@ def is_beyond(both, key, number, needle):
     """Is a hit that Dovecot has not, of a kind that README lists?"""
     if number in both.strange or not needle.isascii():
         return True
+    kinds = (RENDERED, NAME, AROUND)
+    if key == "TEXT" and ": " in needle:
+        kinds += (HEADER, PART_HEADER)  # there is always a blank behind the colon
     return key in ("TEXT", "BODY") and any(
-        kind in (RENDERED, NAME, AROUND) and needle.encode() in text
+        needle.encode() in text and (kind in kinds or "\ufffd".encode() in text)
         for kind, text in both.finder.record(number))
 
 
