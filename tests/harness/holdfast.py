@@ -114,5 +114,5 @@ class Holdfast:
                               options="-c search_path=holdfast") as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
-                cursor.execute(query, parameters)
+                cursor.execute(query, parameters or None)
                 return cursor.fetchall() if cursor.description else []
