@@ -1,6 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The promise of ingestion, checked against the source: every message once, octet for octet."""
+import imaplib
+
 from .place import wait_for
+
+
+def log_in(holdfast):
+    """The gate may be on its way up again; until then the answer is [UNAVAILABLE]."""
+    def attempt():
+        try:
+            return holdfast.client()
+        except imaplib.IMAP4.error as refused:
+            assert "UNAVAILABLE" in str(refused), refused
+            return None
+    return wait_for(attempt, 30, "a login after the last fault")
 
 
 def is_complete(holdfast, messages):
@@ -33,7 +46,7 @@ def check(dovecot, holdfast, mailboxes, messages):
     assert holdfast.sql("SELECT sum(messages), sum(uidnext - 1) FROM mailbox")[0] == (messages,
                                                                                       messages)
     holdfast.add_auditor()
-    archive, source = holdfast.client(), dovecot.client("alice")
+    archive, source = log_in(holdfast), dovecot.client("alice")
     for mailbox in mailboxes:
         archive.select(f"Accounts/alice/{mailbox}", readonly=True)
         source.select(mailbox, readonly=True)
