@@ -11,6 +11,7 @@
 #define ID 1, INT64_MAX
 #define COUNT 0, INT64_MAX
 #define UID 1, UINT32_MAX
+#define MODSEQ 1, INT64_C(1) << 62 /* RFC 7162 has 63 bits; a rebuild goes on above the last one */
 #define ZONE_MAX (99 * 60 + 59) /* RFC 3501, zone: four digits */
 
 // clang-format off
@@ -32,7 +33,7 @@ static const struct store_line_format formats[STORE_LINE_TYPES] = {
         { "mailbox", STORE_NUMBER, false, ID }, { "path", STORE_TEXT, false, 0, 0 },
         { "source_name", STORE_HEX, false, 0, 0 }, { "delimiter", STORE_TEXT, true, 0, 0 },
         { "uidvalidity", STORE_NUMBER, false, UID }, { "uidnext", STORE_NUMBER, false, 1, INT64_C(1) << 32 },
-        { "highestmodseq", STORE_NUMBER, false, 1, INT64_C(1) << 62 },
+        { "highestmodseq", STORE_NUMBER, false, MODSEQ },
         { "is_noselect", STORE_BOOL, false, 0, 0 }, { "special_use", STORE_TEXT, true, 0, 0 },
         { "retention_class", STORE_TEXT, true, 0, 0 }, { "created_at", STORE_TIME, false, 0, 0 },
         { "gone_at", STORE_TIME, true, 0, 0 }, { "disposed", STORE_RANGES, false, 0, 0 } } },
@@ -50,12 +51,12 @@ static const struct store_line_format formats[STORE_LINE_TYPES] = {
         { "sha256", STORE_HASH, false, 0, 0 }, { "internal_at", STORE_TIME, false, 0, 0 },
         { "internal_zone", STORE_NUMBER, false, -ZONE_MAX, ZONE_MAX },
         { "internal_day", STORE_DATE, false, 0, 0 }, { "flags", STORE_FLAGS, false, 0, 0 },
-        { "keywords", STORE_TEXTS, false, 0, 0 }, { "modseq", STORE_NUMBER, false, ID },
-        { "appeared_modseq", STORE_NUMBER, false, ID }, { "archived_at", STORE_TIME, false, 0, 0 },
+        { "keywords", STORE_TEXTS, false, 0, 0 }, { "modseq", STORE_NUMBER, false, MODSEQ },
+        { "appeared_modseq", STORE_NUMBER, false, MODSEQ }, { "archived_at", STORE_TIME, false, 0, 0 },
         { "gone_at", STORE_TIME, true, 0, 0 } } },
     [STORE_LINE_EVENT] = { "event", {
         { "mailbox", STORE_NUMBER, false, ID }, { "uid", STORE_NUMBER, false, UID },
-        { "modseq", STORE_NUMBER, false, ID }, { "at", STORE_TIME, false, 0, 0 },
+        { "modseq", STORE_NUMBER, false, MODSEQ }, { "at", STORE_TIME, false, 0, 0 },
         { "flags", STORE_FLAGS, false, 0, 0 }, { "keywords", STORE_TEXTS, false, 0, 0 },
         { "is_gone", STORE_BOOL, false, 0, 0 } } },
     [STORE_LINE_SOURCE] = { "source", {

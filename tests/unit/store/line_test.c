@@ -110,6 +110,9 @@ TEST(numbers_outside_their_range_are_refused)
                 "\"placement\":1}");
     REFUSED(&f, "{\"type\":\"source\",\"mailbox\":1,\"epoch\":1,\"uid\":1.5,\"placement\":1}");
     REFUSED(&f, "{\"type\":\"source\",\"mailbox\":\"1\",\"epoch\":1,\"uid\":1,\"placement\":1}");
+    /* One pack must not make the numbers of a whole mailbox overflow. */
+    REFUSED(&f, "{\"type\":\"event\",\"mailbox\":1,\"uid\":1,\"modseq\":9223372036854775807,"
+                "\"at\":\"2026-01-01T00:00:00Z\",\"flags\":[],\"keywords\":[],\"is_gone\":false}");
     arena_free(&f.arena);
 }
 
