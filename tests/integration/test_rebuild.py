@@ -132,18 +132,6 @@ class Archive:
         self.dovecot.deliver("alice", mail.large_message(9_000_000))
         self.dovecot.deliver("alice", messages[7])  # known octets, placed again
         holdfast.run("sync")
-        # Disposal is not made yet; its traces are.
-        inbox, = holdfast.sql("SELECT mailbox_id FROM mailbox WHERE path = 'Old'")[0]
-        holdfast.sql("UPDATE source_uid SET state = 'skipped', placement_uid = NULL WHERE mailbox_id = %s "
-                     "AND placement_uid IN (3, 4)", inbox)
-        for table in ("flag_event", "placement"):
-            holdfast.sql(f"DELETE FROM {table} WHERE mailbox_id = %s AND uid IN (3, 4)", inbox)
-        holdfast.sql("INSERT INTO mailbox_disposed SELECT account_id, mailbox_id, 3, 4 FROM mailbox "
-                     "WHERE mailbox_id = %s", inbox)
-        holdfast.sql("UPDATE mailbox SET messages = messages - 2, (unseen, deleted, octets) = ("
-                     "SELECT count(*) FILTER (WHERE flags & 1 = 0), count(*) FILTER (WHERE flags & 8 <> 0),"
-                     " sum(size_bytes) FROM placement JOIN message USING (account_id, message_id)"
-                     " WHERE mailbox_id = %s) WHERE mailbox_id = %s", inbox, inbox)
         holdfast.run("seal")
         self.seen = read_archive(holdfast)
         self.kept = rows(holdfast, *KEPT)
