@@ -42,11 +42,6 @@ static const struct mechanism *mechanism_of(uint32_t bit)
     UNREACHABLE();
 }
 
-const char *ingest_mechanism_name(uint32_t mechanism)
-{
-    return mechanism_of(mechanism)->name;
-}
-
 uint32_t ingest_choose_mechanism(const struct ingest_client *client, uint32_t tried)
 {
     uint32_t left = ingest_capabilities(client) & ~tried;

@@ -17,8 +17,6 @@
  */
 uint32_t ingest_choose_mechanism(const struct ingest_client *client, uint32_t tried);
 
-const char *ingest_mechanism_name(uint32_t mechanism);
-
 /*
  * *reply: the tagged answer, whatever it is. ERR_DENIED: the server could not prove who it is, or the
  * mechanism cannot use this password. Others: as ingest_next_event.

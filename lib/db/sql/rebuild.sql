@@ -7,9 +7,6 @@
 -- name: rebuild_begin
 SELECT rebuild_begin();
 
--- name: rebuild_accounts
-SELECT account_id FROM account ORDER BY account_id;
-
 -- name: rebuild_pack_known
 -- args: account_id bigint, sha256 bytea
 SELECT EXISTS (SELECT FROM pack p WHERE p.account_id = $1 AND p.sha256 = $2),
