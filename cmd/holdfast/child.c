@@ -105,11 +105,14 @@ static int run_errand(struct cli *cli, cli_errand_fn *run, void *context,
 bool cli_fork_child(struct cli *cli, cli_errand_fn *run, void *context, struct cli_child *out)
 {
     struct cli_child child;
+    pid_t command = getpid();
 
     if (!cli_fork(&child, &cli->err))
         return false;
     if (child.pid == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+        if (getppid() != command)
+            _exit(EXIT_FAILURE);
         _exit(run_errand(cli, run, context, &child));
     }
     child.cli = cli;

@@ -156,24 +156,42 @@ static bool load_signer(struct work *work)
 
 /* ---- what the reader asks ---------------------------------------------------------------------------- */
 
+/* False: the file ends before, or could not be read. */
+static bool read_from_start(int fd, uint8_t *room, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        ssize_t got = pread(fd, room + at, len - at, (off_t)at);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        at += (size_t)got;
+    }
+    return true;
+}
+
+/* Signs a copy: the reader could change the file between the look at it and the signature, and within
+ * the signature, too, which passes over its text twice and gives the key away when they differ. */
 static bool sign_sums(struct work *work, uint64_t size, struct crypto_signature *out)
 {
     struct err *err = &work->cli->err;
-    struct bytes sums;
-    void *map;
+    void *copy;
     bool is_signed;
 
     if (size == 0 || size > SUMS_MAX_BYTES)
         return err_fail(err, ERR_LIMIT, "SHA256SUMS of %ju bytes: export less at once, or as mbox",
                         (uintmax_t)size);
-    map = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, cli_export_files(&work->what.placer).sums, 0);
-    if (map == MAP_FAILED)
-        return err_errno(err, "map SHA256SUMS");
-    sums = bytes_of(map, (size_t)size);
-    is_signed = (export_is_sums(sums) ||
-                 err_fail(err, ERR_CORRUPT, "the reader asked to sign what is no SHA256SUMS")) &&
-                crypto_sign(work->signer, sums, out, err);
-    (void)munmap(map, (size_t)size);
+    copy = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (copy == MAP_FAILED)
+        return err_errno(err, "memory for SHA256SUMS");
+    if (!read_from_start(cli_export_files(&work->what.placer).sums, copy, (size_t)size))
+        is_signed = err_fail(err, ERR_SYSTEM, "SHA256SUMS cannot be read back");
+    else if (!export_is_sums(bytes_of(copy, (size_t)size)))
+        is_signed = err_fail(err, ERR_CORRUPT, "the reader asked to sign what is no SHA256SUMS");
+    else
+        is_signed = crypto_sign(work->signer, bytes_of(copy, (size_t)size), out, err);
+    (void)munmap(copy, (size_t)size);
     return is_signed;
 }
 

@@ -34,6 +34,12 @@ struct place {
         [NAME_BYTES]; /* of FILE where the file system knows no nameless files; "" otherwise */
 };
 
+/* A file that got its name. */
+struct placed {
+    char name[NAME_BYTES];
+    char replaced[NAME_BYTES]; /* where the file of that name is until all have theirs; "": there was none */
+};
+
 struct order {
     size_t sums_len;
     uint8_t sums[SUMS_BYTES];
@@ -71,46 +77,56 @@ static void write_name(const struct place *place, const char *suffix, char name[
     (void)snprintf(name, NAME_BYTES, "%s%s", place->name, suffix);
 }
 
-/* Gives a file its name; replaces one only when forced. */
-static bool link_file(const struct place *place, int fd, const char *temporary, const char *name,
+/* Gives the name to a file that has another one, and keeps the file that had it, where there was one. */
+static bool take_name(const struct place *place, const char *hidden, struct placed *out,
                       struct err *err)
 {
-    char path[64], passing[NAME_BYTES];
+    if (renameat2(place->folder, hidden, place->folder, out->name, RENAME_EXCHANGE) == 0) {
+        (void)snprintf(out->replaced, sizeof out->replaced, "%s", hidden);
+        return true;
+    }
+    /* There was none, or the file system cannot exchange two. */
+    return renameat(place->folder, hidden, place->folder, out->name) == 0 ||
+           err_errno(err, "%s", out->name);
+}
+
+/* Gives a file its name; replaces one only when forced. */
+static bool link_file(const struct place *place, int fd, const char *temporary, struct placed *out,
+                      struct err *err)
+{
+    static unsigned count;
+    char path[64], hidden[NAME_BYTES];
+    bool is_named = temporary[0] != '\0';
+    const char *passing = is_named ? temporary : hidden;
+    int result;
 
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    (void)snprintf(passing, sizeof passing, ".holdfast-export.%jd.link", (intmax_t)getpid());
-    if (!place->is_forced) {
-        int result = temporary[0] != '\0'
-                         ? linkat(place->folder, temporary, place->folder, name, 0)
-                         : linkat(AT_FDCWD, path, place->folder, name, AT_SYMLINK_FOLLOW);
-
-        if (result != 0 && errno == EEXIST)
-            return err_fail(err, ERR_DENIED, "%s exists: --force replaces it", name);
-        return result == 0 || err_errno(err, "%s", name);
+    (void)snprintf(hidden, sizeof hidden, ".holdfast-export.%jd.link.%u", (intmax_t)getpid(),
+                   count++);
+    if (place->is_forced) {
+        if (!is_named && linkat(AT_FDCWD, path, place->folder, hidden, AT_SYMLINK_FOLLOW) != 0)
+            return err_errno(err, "%s", out->name);
+        if (take_name(place, passing, out, err))
+            return true;
+        (void)unlinkat(place->folder, passing, 0);
+        return false;
     }
-    if (temporary[0] == '\0' &&
-        linkat(AT_FDCWD, path, place->folder, passing, AT_SYMLINK_FOLLOW) != 0)
-        return err_errno(err, "%s", name);
-    if (renameat(place->folder, temporary[0] != '\0' ? temporary : passing, place->folder, name) ==
-        0)
-        return true;
-    (void)err_errno(err, "%s", name);
-    (void)unlinkat(place->folder, passing, 0);
-    return false;
+    result = is_named ? linkat(place->folder, temporary, place->folder, out->name, 0)
+                      : linkat(AT_FDCWD, path, place->folder, out->name, AT_SYMLINK_FOLLOW);
+    if (result != 0 && errno == EEXIST)
+        return err_fail(err, ERR_DENIED, "%s exists: --force replaces it", out->name);
+    return result == 0 || err_errno(err, "%s", out->name);
 }
 
-static bool place_one(const struct place *place, int fd, const char *temporary, const char *suffix,
+static bool place_one(const struct place *place, int fd, const char *temporary, struct placed *out,
                       struct err *err)
 {
-    char name[NAME_BYTES];
-
-    write_name(place, suffix, name);
     if (sys()->fsync(fd) != 0)
-        return err_errno(err, "sync %s", name);
-    return link_file(place, fd, temporary, name, err);
+        return err_errno(err, "sync %s", out->name);
+    return link_file(place, fd, temporary, out, err);
 }
 
-static bool place_small(const struct place *place, struct bytes octets, const char *suffix,
+static bool place_small(const struct place *place, struct bytes octets, struct placed *out,
                         struct err *err)
 {
     CLEANUP(fd_close) int fd = -1;
@@ -119,10 +135,19 @@ static bool place_small(const struct place *place, struct bytes octets, const ch
 
     if (!make_file(place, 0644, temporary, &fd, err))
         return false;
-    is_placed = fd_write_all(fd, octets, err) && place_one(place, fd, temporary, suffix, err);
-    if (temporary[0] != '\0')
+    is_placed = fd_write_all(fd, octets, err) && place_one(place, fd, temporary, out, err);
+    if (temporary[0] != '\0' && out->replaced[0] == '\0')
         (void)unlinkat(place->folder, temporary, 0);
     return is_placed;
+}
+
+/* As it was before. */
+static void take_back(const struct place *place, const struct placed *placed)
+{
+    if (placed->replaced[0] != '\0')
+        (void)renameat(place->folder, placed->replaced, place->folder, placed->name);
+    else
+        (void)unlinkat(place->folder, placed->name, 0);
 }
 
 static bool place_all(const struct place *place, int out, const struct order *order,
@@ -130,24 +155,27 @@ static bool place_all(const struct place *place, int out, const struct order *or
 {
     struct bytes contents[] = { bytes_of(order->sums, order->sums_len),
                                 bytes_of(order->signature.octets, sizeof order->signature.octets) };
-    size_t placed = 0;
-    char name[NAME_BYTES];
+    struct placed placed[NAMES] = { 0 };
+    size_t count = 0;
 
-    while (placed < NAMES) {
-        const char *suffix = suffixes[placed];
+    while (count < NAMES) {
+        struct placed *next = &placed[count];
 
-        if (placed < ARRAY_LEN(contents) ? !place_small(place, contents[placed], suffix, err)
-                                         : !place_one(place, out, place->temporary, suffix, err))
+        write_name(place, suffixes[count], next->name);
+        if (count < ARRAY_LEN(contents) ? !place_small(place, contents[count], next, err)
+                                        : !place_one(place, out, place->temporary, next, err))
             break;
-        placed++;
+        count++;
     }
-    if (placed == NAMES)
-        return sys()->fsync(place->folder) == 0 || err_errno(err, "sync the folder");
-    while (placed-- > 0) {
-        write_name(place, suffixes[placed], name);
-        (void)unlinkat(place->folder, name, 0);
+    if (count < NAMES) {
+        while (count-- > 0)
+            take_back(place, &placed[count]);
+        return false;
     }
-    return false;
+    for (size_t i = 0; i < NAMES; i++)
+        if (placed[i].replaced[0] != '\0')
+            (void)unlinkat(place->folder, placed[i].replaced, 0);
+    return sys()->fsync(place->folder) == 0 || err_errno(err, "sync the folder");
 }
 
 /* ---- the child ----------------------------------------------------------------------------------- */

@@ -237,6 +237,7 @@ int main(int argc, char **argv)
     int status;
 
     (void)prctl(PR_SET_NAME, "holdfast", 0, 0, 0);
+    secret_protect_process();
     while ((option = getopt_long(argc, argv, "+c:h", known, NULL)) != -1) {
         if (option == 'c')
             cli.conf_path = optarg;

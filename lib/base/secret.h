@@ -23,5 +23,9 @@ struct bytes secret_bytes(const struct secret *secret); /* borrowed */
 /* Overwrites memory in a way that the compiler may not remove. */
 void secret_wipe(void *ptr, size_t len);
 
+/* For the start of a process that holds secrets: no core file, and no other process of the same user may
+ * trace it or open what is below its /proc. Processes that are forked from it are so, too. */
+void secret_protect_process(void);
+
 /* Compares in time that depends on the lengths only. */
 bool secret_equal(struct bytes a, struct bytes b);

@@ -102,10 +102,7 @@ bool process_start(int argc, char **argv, const char *name, const char *role, st
     (void)snprintf(process_name, sizeof process_name, "holdfast-%s", name);
     (void)prctl(PR_SET_NAME, process_name, 0, 0, 0);
 
-    /* Secrets live in these processes: no core file, no ptrace by others of the same user. */
-#ifndef HOLDFAST_SANITIZED
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-#endif
+    secret_protect_process();
     if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) != 0)
         return err_errno(err, "ask for the end of holdfastd to be told");
     if (getppid() != parent)

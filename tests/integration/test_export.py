@@ -439,6 +439,22 @@ def test_an_existing_file_is_replaced_only_by_force(archive):
     assert {row["account"] for row in replaced.rows} == {"alice"}
 
 
+def test_a_forced_export_that_cannot_be_named_leaves_the_old_one_whole(archive):
+    folder = archive.place / "kept"
+    folder.mkdir()
+    archive.export("kept/old.tar.zst", "--account", "bob")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    immutable = ["chattr", "+i", str(folder / "old.tar.zst")]
+    if subprocess.run(immutable, capture_output=True).returncode != 0:
+        pytest.skip("no file can be made immutable here")
+    try:
+        failed = archive.export("kept/old.tar.zst", "--account", "alice", "--force", check=False)
+    finally:
+        subprocess.run(["chattr", "-i", immutable[2]], check=True)
+    assert failed.returncode == 1 and "old.tar.zst" in failed.stderr
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def names(folder):
     return sorted(p.name for p in folder.iterdir())
 
