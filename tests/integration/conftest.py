@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the integration tests. What a failed test leaves behind is kept and named."""
 import pathlib
+import re
 import sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from harness.account import Account  # noqa: E402
 from harness.dovecot import Dovecot  # noqa: E402
 from harness.holdfast import Holdfast  # noqa: E402
 from harness.place import Place  # noqa: E402
@@ -77,3 +79,22 @@ def new_holdfast(place):
     yield make
     for holdfast in made:
         holdfast.stop()
+
+
+@pytest.fixture(scope="module")
+def holdfast(module_place):
+    """An installation that runs for all tests of a file."""
+    folder = module_place / "holdfast"
+    folder.mkdir()
+    folder.chmod(0o755)
+    made = Holdfast(folder).start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def account(holdfast, request):
+    """An account of that installation, named after the test; add(source) makes it."""
+    made = Account(holdfast, re.sub(r"\W", "-", request.node.name)[:60])
+    yield made
+    made.close()

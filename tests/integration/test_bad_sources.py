@@ -9,17 +9,6 @@ from harness import certificates, mail
 from harness.place import free_port
 
 
-@pytest.fixture(scope="module")
-def holdfast(module_place):
-    from harness.holdfast import Holdfast
-    folder = module_place / "holdfast"
-    folder.mkdir()
-    folder.chmod(0o755)
-    made = Holdfast(folder).start()
-    yield made
-    made.stop()
-
-
 def add(holdfast, name, url, password="x", ca=None):
     more = ["--tls-ca", ca] if ca else []
     holdfast.run("account", "add", name, "--url", url, "--no-test",

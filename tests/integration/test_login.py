@@ -5,17 +5,6 @@ import pytest
 from harness import mail
 
 
-@pytest.fixture(scope="module")
-def holdfast(module_place):
-    from harness.holdfast import Holdfast
-    folder = module_place / "holdfast"
-    folder.mkdir()
-    folder.chmod(0o755)
-    made = Holdfast(folder).start()
-    yield made
-    made.stop()
-
-
 @pytest.mark.parametrize("mechanism", ["plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256"])
 def test_a_server_with_one_mechanism_is_archived(holdfast, new_dovecot, mechanism):
     dovecot = new_dovecot(mechanisms=mechanism, extra="disable_plaintext_auth = no")
