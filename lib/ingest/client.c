@@ -31,6 +31,7 @@ struct ingest_client {
     bool has_body; /* of the response that is being received */
     uint32_t capabilities;
     bool knows_capabilities;
+    struct ingest_rules rules;
     bool was_stopped;
     bool was_refused;
     bool is_logging_out;
@@ -53,6 +54,7 @@ bool ingest_open_client(struct net_stream **stream, const struct ingest_client_o
         .arena = arena_create(ARENA_BYTES),
         .command = buf_create(COMMAND_BYTES),
         .options = *options,
+        .rules = ingest_rules_for(&(struct ingest_peer){ .capabilities = 0 }),
         .next_beat = deadline_after_ms(INGEST_BEAT_MS),
     };
     if (client->options.stall_ms == 0)
@@ -134,6 +136,11 @@ static const struct {
     { BYTES_INIT("CONDSTORE"), INGEST_CONDSTORE },
     { BYTES_INIT("QRESYNC"), INGEST_CONDSTORE }, /* RFC 7162: implies it */
     { BYTES_INIT("SPECIAL-USE"), INGEST_SPECIAL_USE },
+    { BYTES_INIT("NAMESPACE"), INGEST_NAMESPACE },
+    { BYTES_INIT("IMAP4rev2"), INGEST_NAMESPACE }, /* RFC 9051 §6.3.10: part of it */
+    { BYTES_INIT("ID"), INGEST_ID },
+    { BYTES_INIT("OBJECTID"), INGEST_OBJECTID },
+    { BYTES_INIT("X-GM-EXT-1"), INGEST_GMAIL },
 };
 
 uint32_t ingest_capabilities(const struct ingest_client *client)
@@ -168,6 +175,16 @@ static void note_capabilities(struct ingest_client *client, const struct imap_re
     else if (response->kind == IMAP_RESPONSE_STATUS &&
              response->status.code == IMAP_CODE_CAPABILITY)
         ingest_set_capabilities(client, &response->status.words);
+}
+
+const struct ingest_rules *ingest_rules(const struct ingest_client *client)
+{
+    return &client->rules;
+}
+
+void ingest_set_rules(struct ingest_client *client, const struct ingest_rules *rules)
+{
+    client->rules = *rules;
 }
 
 /* ---- waiting ---- */

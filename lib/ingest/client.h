@@ -22,6 +22,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "imap/response.h"
+#include "ingest/provider.h"
 #include "net/stream.h"
 
 struct ingest_client;
@@ -42,6 +43,10 @@ enum { /* capabilities that change what we do */
     INGEST_AUTH_SCRAM_SHA_1_PLUS = 1 << 12,
     INGEST_AUTH_SCRAM_SHA_256 = 1 << 13,
     INGEST_AUTH_SCRAM_SHA_256_PLUS = 1 << 14,
+    INGEST_NAMESPACE = 1 << 24,
+    INGEST_ID = 1 << 25,
+    INGEST_OBJECTID = 1 << 26,
+    INGEST_GMAIL = 1 << 27, /* X-GM-EXT-1 */
 };
 
 enum {
@@ -69,6 +74,10 @@ uint32_t ingest_capabilities(const struct ingest_client *client);
 bool ingest_knows_capabilities(const struct ingest_client *client);
 void ingest_set_capabilities(struct ingest_client *client, const struct imap_words *words);
 void ingest_forget_capabilities(struct ingest_client *client); /* STARTTLS, login */
+
+/* How this server wants to be asked: general until ingest_set_rules. */
+const struct ingest_rules *ingest_rules(const struct ingest_client *client);
+void ingest_set_rules(struct ingest_client *client, const struct ingest_rules *rules);
 
 bool ingest_was_stopped(const struct ingest_client *client); /* by stop_fd */
 bool ingest_was_refused(const struct ingest_client *client); /* asked to come back later */

@@ -104,7 +104,9 @@ static void push_span(struct fetch *fetch, struct span span)
 
 static struct flight *find_free(struct fetch *fetch)
 {
-    for (size_t i = 0; i < INGEST_FETCH_DEPTH; i++)
+    size_t depth = ingest_rules(fetch->client)->fetch_depth;
+
+    for (size_t i = 0; i < depth; i++)
         if (fetch->flights[i].tag.number == 0)
             return &fetch->flights[i];
     return NULL;

@@ -20,6 +20,7 @@ struct login {
     const struct source_account_settings *account;
     const struct secret *password;
     struct ingest_client *client;
+    struct ingest_reply greeting;
     char host[HOST_BYTES];
 };
 
@@ -249,16 +250,16 @@ static bool authenticate(struct login *login, struct err *err)
 
 static bool greet(struct login *login, struct err *err)
 {
-    struct ingest_reply greeting;
+    struct ingest_reply *greeting = &login->greeting;
 
-    if (!ingest_read_greeting(login->client, &greeting, err))
+    if (!ingest_read_greeting(login->client, greeting, err))
         return fail_here(login, err);
-    if (greeting.condition == IMAP_BYE || greeting.condition == IMAP_NO ||
-        greeting.condition == IMAP_BAD)
+    if (greeting->condition == IMAP_BYE || greeting->condition == IMAP_NO ||
+        greeting->condition == IMAP_BAD)
         return err_fail(err, ERR_RETRY, "%s:%u does not take connections now: %s", login->host,
-                        (unsigned)login->account->port, greeting.text);
+                        (unsigned)login->account->port, greeting->text);
     /* A PREAUTH greeting skips STARTTLS and the proof of who we are. */
-    if (greeting.condition == IMAP_PREAUTH)
+    if (greeting->condition == IMAP_PREAUTH)
         return err_fail(err, ERR_DENIED,
                         "%s:%u greets with PREAUTH: not asked for a password, nobody knows whose "
                         "mail it is",
@@ -274,6 +275,18 @@ static void take_host(struct login *login)
     login->host[host.len] = '\0';
 }
 
+/* Host, greeting and the capabilities that hold after login tell who it is. */
+static void recognise(struct login *login)
+{
+    struct ingest_rules rules = ingest_rules_for(&(struct ingest_peer){
+        .host = bytes_of_text(login->host),
+        .greeting = bytes_of_text(login->greeting.text),
+        .capabilities = ingest_capabilities(login->client),
+    });
+
+    ingest_set_rules(login->client, &rules);
+}
+
 static bool log_in(struct login *login, struct err *err)
 {
     if (!greet(login, err))
@@ -284,7 +297,10 @@ static bool log_in(struct login *login, struct err *err)
         return fail_here(login, err);
     if (!authenticate(login, err))
         return false;
-    return ask_capabilities(login, err) || fail_here(login, err);
+    if (!ask_capabilities(login, err))
+        return fail_here(login, err);
+    recognise(login);
+    return true;
 }
 
 bool ingest_greet_and_log_in(struct net_stream **stream,

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "imap/mailbox.h"
+#include "ingest/provider.h"
 
 #include <stdio.h>
 
@@ -142,20 +143,27 @@ void ingest_write_test(char text[INGEST_OUTCOME_BYTES], struct bytes name, uint6
 void ingest_write_failure(char text[INGEST_OUTCOME_BYTES], struct bytes name, const struct err *err)
 {
     struct buf line = start(name);
+    const char *hint = ingest_hint_for(bytes_of_text(err->text));
 
     buf_text(&line, err->text);
+    if (hint != NULL) {
+        buf_text(&line, "; ");
+        buf_text(&line, hint);
+    }
     finish(&line, text);
 }
 
-int64_t ingest_retry_seconds(enum err_code code, int32_t attempts, uint64_t jitter)
+int64_t ingest_retry_seconds(const struct err *err, int32_t attempts, uint64_t jitter)
 {
     int64_t seconds = INGEST_RETRY_MAX_SECONDS;
+    int64_t asked = ingest_asked_to_wait(bytes_of_text(err->text));
     int64_t quarter;
 
-    if (code == ERR_RETRY && attempts < 7)
+    if (err->code == ERR_RETRY && attempts < 7)
         seconds = INGEST_RETRY_FIRST_SECONDS << (attempts < 0 ? 0 : attempts);
     if (seconds > INGEST_RETRY_MAX_SECONDS)
         seconds = INGEST_RETRY_MAX_SECONDS;
     quarter = seconds / 4;
-    return seconds - quarter + (int64_t)(jitter % (uint64_t)(quarter + 1));
+    seconds -= quarter - (int64_t)(jitter % (uint64_t)(quarter + 1));
+    return asked > seconds ? asked : seconds;
 }

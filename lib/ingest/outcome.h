@@ -9,7 +9,7 @@
 #include "source/progress.h"
 
 enum {
-    INGEST_OUTCOME_BYTES = 700,
+    INGEST_OUTCOME_BYTES = 900,
     INGEST_RETRY_FIRST_SECONDS = 30,
     INGEST_RETRY_MAX_SECONDS = 3600,
 };
@@ -29,13 +29,14 @@ void ingest_write_incomplete(char text[INGEST_OUTCOME_BYTES], struct bytes name,
 void ingest_write_test(char text[INGEST_OUTCOME_BYTES], struct bytes name, uint64_t mailboxes,
                        uint64_t messages, bool is_all_counted, uint64_t skipped);
 
-/* "account alice: …" */
+/* "account alice: …", with what to look at where the server's words need it (provider.h) */
 void ingest_write_failure(char text[INGEST_OUTCOME_BYTES], struct bytes name,
                           const struct err *err);
 
 /*
- * When to try again after `attempts` failed runs before this one. ERR_RETRY: doubling from
- * INGEST_RETRY_FIRST_SECONDS to INGEST_RETRY_MAX_SECONDS; what a human must mend: the maximum, so that
- * no account is locked for wrong passwords. jitter: any number; moves the time by up to a quarter.
+ * When to try again after a run that ended with *err and `attempts` failed ones before it. ERR_RETRY:
+ * doubling from INGEST_RETRY_FIRST_SECONDS to INGEST_RETRY_MAX_SECONDS; what a human must mend: the
+ * maximum, so that no account is locked for wrong passwords. jitter: any number; moves the time by up to
+ * a quarter. Never earlier than the source asked for in the text (ingest_asked_to_wait).
  */
-int64_t ingest_retry_seconds(enum err_code code, int32_t attempts, uint64_t jitter);
+int64_t ingest_retry_seconds(const struct err *err, int32_t attempts, uint64_t jitter);

@@ -317,7 +317,7 @@ static bool finish_failed(struct ingest_run *run, const struct err *failure, str
 {
     char text[INGEST_OUTCOME_BYTES];
     int64_t seconds =
-        ingest_retry_seconds(failure->code, run->work.attempts, (uint64_t)clock_now_usec());
+        ingest_retry_seconds(failure, run->work.attempts, (uint64_t)clock_now_usec());
 
     if (run->was_stopped)
         seconds = 0; /* whoever starts next goes on */

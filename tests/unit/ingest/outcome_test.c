@@ -57,7 +57,7 @@ TEST(what_was_cut_within_a_character_is_still_text_of_the_database)
 
     ingest_write_failure(text, BYTES("alice"), &err);
     CHECK_STR(text, "account alice: caf?: ?[2J??1m \xe2\x82\xac ?");
-    for (size_t length = 600; length < 720; length++) {
+    for (size_t length = INGEST_OUTCOME_BYTES - 100; length < INGEST_OUTCOME_BYTES + 20; length++) {
         buf_reset(&name, 2000);
         for (size_t i = 0; i < length; i++)
             buf_text(&name, "\xc3\xa9");
@@ -68,13 +68,32 @@ TEST(what_was_cut_within_a_character_is_still_text_of_the_database)
 
 TEST(waiting_doubles_up_to_an_hour_with_jitter_below)
 {
+    const struct err retry = { ERR_RETRY, "cannot connect" };
+    const struct err denied = { ERR_DENIED, "wrong password" };
+
     for (int32_t attempts = 0; attempts < 40; attempts++)
         for (uint64_t jitter = 0; jitter < 3000; jitter += 97) {
-            int64_t seconds = ingest_retry_seconds(ERR_RETRY, attempts, jitter);
+            int64_t seconds = ingest_retry_seconds(&retry, attempts, jitter);
 
             CHECK(seconds >= 22 && seconds <= INGEST_RETRY_MAX_SECONDS);
         }
-    CHECK(ingest_retry_seconds(ERR_RETRY, 0, 0) <= 30);
-    CHECK(ingest_retry_seconds(ERR_RETRY, 3, 0) >= 180);
-    CHECK(ingest_retry_seconds(ERR_DENIED, 0, 0) >= 2700);
+    CHECK(ingest_retry_seconds(&retry, 0, 0) <= 30);
+    CHECK(ingest_retry_seconds(&retry, 3, 0) >= 180);
+    CHECK(ingest_retry_seconds(&denied, 0, 0) >= 2700);
+}
+
+TEST(whoever_asks_to_be_left_alone_is_left_alone_as_long)
+{
+    const struct err throttled = {
+        ERR_RETRY, "UID FETCH is refused for now: Request is throttled. Suggested Backoff Time: "
+                   "299961 milliseconds"
+    };
+    char text[INGEST_OUTCOME_BYTES];
+
+    CHECK_EQ_I64(ingest_retry_seconds(&throttled, 0, 0), 300);
+    CHECK(ingest_retry_seconds(&throttled, 20, 0) >= 2700); /* its failures count as well */
+    ingest_write_failure(text, BYTES("alice"),
+                         &(struct err){ ERR_RETRY, "[OVERQUOTA] Account exceeded limits" });
+    CHECK_STR(text, "account alice: [OVERQUOTA] Account exceeded limits; the provider's daily limit "
+                    "for this account is used up, also by other programs");
 }
