@@ -215,6 +215,7 @@ def test_another_reader_makes_every_placement_again_from_the_catalogues(archive)
 
 
 def test_verify_and_pack_list_tell_of_whole_packs(archive):
+    archive.holdfast.run("seal")
     for arguments in (("verify",), ("verify", "--full")):
         assert archive.holdfast.json(*arguments)["ok"] is True
     listed = [p for p in archive.holdfast.json("pack", "list") if p["kind"] == "account"]
