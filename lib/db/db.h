@@ -78,6 +78,21 @@ MUST_USE bool db_run_count(struct db *db, enum db_statement statement, struct db
 MUST_USE bool db_run_assembled(struct db *db, const char *sql, struct db_args args,
                                struct db_result **out, struct err *err);
 
+/* Is the answer still wanted? */
+struct db_interest {
+    bool (*goes_on)(void *context); /* NULL: it is */
+    void *context;
+};
+
+/* As db_run_assembled, of a statement that may take long: while the server works, goes_on is asked every
+ * DB_ASK_MS; once it says no the statement is cancelled (ERR_RETRY, the connection stays good). */
+enum {
+    DB_ASK_MS = 250
+};
+MUST_USE bool db_run_while_wanted(struct db *db, const char *sql, struct db_args args,
+                                  struct db_interest interest, struct db_result **out,
+                                  struct err *err);
+
 /*
  * Gives the rows to `row` one at a time (row 0 of a result that is valid during the call), without
  * holding more than one in memory. When `row` returns false the rest is cancelled and its error is

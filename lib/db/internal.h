@@ -54,6 +54,7 @@ struct db {
     char sqlstate[6];
     uint64_t round_trips;
     struct buf scratch; /* encoded parameters of one statement */
+    struct db_interest interest; /* of db_run_while_wanted, while it runs */
 
     bool is_in_pipeline;
     bool is_sent; /* the pipeline, with its sync: only its answers are missing */

@@ -54,12 +54,39 @@ bool db_flush(struct db *db, struct err *err)
     return left == 0 || PQstatus(db->pg) == CONNECTION_OK || db_fail_lost(db, "send", err);
 }
 
+/* Tells the server to stop; what it answers is still to be read. */
+static void cancel_statement(struct db *db)
+{
+    char text[256];
+    PGcancel *cancel = PQgetCancel(db->pg);
+
+    if (cancel == NULL || PQcancel(cancel, text, sizeof text) == 0)
+        db->is_lost = true;
+    PQfreeCancel(cancel);
+}
+
+/* Until something can be read. Nobody who wants the answer any more: the statement is cancelled, once. */
+static bool await_interested(struct db *db, struct deadline deadline, struct err *err)
+{
+    struct pollfd waiting = { .fd = PQsocket(db->pg), .events = POLLIN };
+
+    while (db->interest.goes_on != NULL && !deadline_has_passed(deadline) &&
+           poll(&waiting, 1, DB_ASK_MS) <= 0)
+        if (!db->interest.goes_on(db->interest.context)) {
+            db->interest.goes_on = NULL;
+            cancel_statement(db);
+            if (db->is_lost)
+                return err_fail(err, ERR_RETRY, "nobody waits for the answer");
+        }
+    return wait_for(db, POLLIN, deadline, err);
+}
+
 bool db_await(struct db *db, struct err *err)
 {
     struct deadline deadline = wait_deadline(db);
 
     while (PQisBusy(db->pg))
-        if (!wait_for(db, POLLIN, deadline, err))
+        if (!await_interested(db, deadline, err))
             return false;
     return true;
 }
@@ -239,6 +266,17 @@ bool db_run_assembled(struct db *db, const char *sql, struct db_args args, struc
            db_wrap_result(pg, "assembled statement", out, err);
 }
 
+bool db_run_while_wanted(struct db *db, const char *sql, struct db_args args,
+                         struct db_interest interest, struct db_result **out, struct err *err)
+{
+    bool is_done;
+
+    db->interest = interest;
+    is_done = db_run_assembled(db, sql, args, out, err);
+    db->interest = (struct db_interest){ 0 };
+    return is_done;
+}
+
 bool db_run_script(struct db *db, const char *what, const char *sql, struct err *err)
 {
     db->sqlstate[0] = '\0';
@@ -251,17 +289,13 @@ bool db_run_script(struct db *db, const char *what, const char *sql, struct err 
 
 /* ---- streams ------------------------------------------------------------------------------- */
 
-/* Tells the server to stop; what it still sends is read and dropped. */
+/* What the server still sends is read and dropped. */
 static void cancel_rest(struct db *db)
 {
     struct err ignored = { 0 };
-    char text[256];
-    PGcancel *cancel = PQgetCancel(db->pg);
     PGresult *result;
 
-    if (cancel == NULL || PQcancel(cancel, text, sizeof text) == 0)
-        db->is_lost = true;
-    PQfreeCancel(cancel);
+    cancel_statement(db);
     while (!db_is_broken(db) && db_await(db, &ignored) && (result = PQgetResult(db->pg)) != NULL)
         PQclear(result);
 }

@@ -487,6 +487,49 @@ TEST(a_stream_that_fails_half_way_is_an_error)
     CHECK(try_sql(db, "SELECT 1", &err));
 }
 
+/* ---- answers that nobody wants any more ------------------------------------------------------ */
+
+static bool is_wanted_a_little(void *context)
+{
+    int *asked = context;
+
+    return ++*asked < 3;
+}
+
+TEST(a_statement_is_cancelled_once_nobody_wants_its_answer)
+{
+    CLEANUP(db_close) struct db *db = test_db(DB_ROLE_OWNER);
+    CLEANUP(db_result_free) struct db_result *result = NULL;
+    struct err err = { 0 };
+    int asked = 0;
+    struct db_interest interest = { is_wanted_a_little, &asked };
+
+    if (db == NULL)
+        return;
+    CHECK(!db_run_while_wanted(db, "SELECT pg_sleep(600)", DB_NO_ARGS, interest, &result, &err));
+    CHECK_EQ_I64(err.code, ERR_RETRY);
+    CHECK_STR(db_sqlstate(db), "57014");
+    CHECK_EQ_I64(asked, 3);
+    CHECK(!db_is_broken(db));
+    CHECK(try_sql(db, "SELECT pg_sleep(0.6)", &err)); /* and that is not asked about */
+    CHECK_EQ_I64(asked, 3);
+}
+
+TEST(a_statement_whose_answer_is_wanted_ends_as_any_other)
+{
+    CLEANUP(db_close) struct db *db = test_db(DB_ROLE_OWNER);
+    CLEANUP(db_result_free) struct db_result *result = NULL;
+    struct err err = { 0 };
+    int asked = -1000;
+
+    if (db == NULL)
+        return;
+    CHECK(db_run_while_wanted(db, "SELECT 7::bigint FROM pg_sleep(0.6)", DB_NO_ARGS,
+                              (struct db_interest){ is_wanted_a_little, &asked }, &result, &err));
+    CHECK_EQ_I64(db_i64(result, 0, 0), 7);
+    CHECK(asked > -1000);
+}
+
 /* ---- notices ------------------------------------------------------------------------------- */
 
 TEST(a_notice_arrives_with_its_payload)
