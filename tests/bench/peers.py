@@ -34,11 +34,12 @@ def fill(dovecot, count, folder):
 class Peers:
     """A source (Maildir), the same mail in mdbox + zstd, and Holdfast beside them, all over TLS.
 
-    The archive is empty until `ingest`, which bench/ingest.py calls, or run.py without it.
+    The archive is empty until `ingest`, which bench/ingest.py calls, or run.py without it. With count 0
+    there is no mail. whole: parts that take a sample take everything.
     """
 
-    def __init__(self, count):
-        self.count = count
+    def __init__(self, count, whole=False):
+        self.count, self.whole = count, whole
         self.place = Place("bench")
         self.folder = self.place.path
         self.source = self.packed = self.holdfast = None
@@ -49,11 +50,10 @@ class Peers:
             (self.folder / "mdbox").mkdir()
             self.packed = Dovecot(self.folder / "mdbox", users=("alice",),
                                   location="mdbox:~/mdbox", extra=MDBOX).start()
-            fill(self.source, self.count, self.folder)
-            subprocess.run(["doveadm", "-c", str(self.packed.dir / "dovecot.conf"), "import", "-u",
-                            "alice", f"maildir:{self.source.maildir('alice')}", "", "ALL"],
-                           check=True)
-            show_imported(self.packed)
+            if self.count > 0:
+                fill(self.source, self.count, self.folder)
+                import_maildir(self.source, self.packed, "alice")
+                show_imported(self.packed)
             (self.folder / "holdfast").mkdir()
             (self.folder / "holdfast").chmod(0o755)
             self.holdfast = Holdfast(self.folder / "holdfast", variant="release").start()
@@ -97,6 +97,12 @@ def open_source(dovecot, user):
     wire.command(f"LOGIN {user} {dovecot.users[user]}")
     wire.command("EXAMINE INBOX")
     return wire, "INBOX"
+
+
+def import_maildir(source, packed, user):
+    """The mail of a Maildir into the mdbox of the same user."""
+    subprocess.run(["doveadm", "-c", str(packed.dir / "dovecot.conf"), "import", "-u", user,
+                    f"maildir:{source.maildir(user)}", "", "ALL"], check=True)
 
 
 def show_imported(packed):

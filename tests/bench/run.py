@@ -6,7 +6,7 @@ Prints wall and CPU seconds (server and client processes, PostgreSQL included) a
 under 1 means that the other needs less. Everything is durable and audited as in production. Absolute
 figures are of this machine at this moment; only the ratios are worth quoting.
 
-    run.py [--count 20000] [--rounds 3] [--only PART]... [--keep]
+    run.py [--count 20000] [--rounds 3] [--only PART]... [--whole] [--keep]
 
 A part is a module of this folder with `bench(peers, rounds)` (peers.py says what is at hand), named
 in PARTS.
@@ -22,7 +22,9 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 from harness.place import children_of, peak_kib  # noqa: E402
 from peers import Peers  # noqa: E402
 
-PARTS = ("ingest", "reading", "searching", "export", "storage")  # in this order; the first fills the archive
+# In this order; the first fills the archive.
+PARTS = ("ingest", "reading", "searching", "export", "storage", "corpora")
+OWN_MAIL = ("corpora",)  # parts that need nothing of the bench's own mail
 
 
 def main():
@@ -30,13 +32,15 @@ def main():
     parser.add_argument("--count", type=int, default=20000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", action="append", choices=PARTS)
+    parser.add_argument("--whole", action="store_true", help="no corpus is sampled")
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
-    peers = Peers(options.count)
+    wanted = [part for part in PARTS if not options.only or part in options.only]
+    has_mail = any(part not in OWN_MAIL for part in wanted)
+    peers = Peers(options.count if has_mail else 0, options.whole)
     try:
         with peers:
-            wanted = [part for part in PARTS if not options.only or part in options.only]
-            if "ingest" not in wanted:
+            if has_mail and "ingest" not in wanted:
                 peers.ingest()
             for part in wanted:
                 importlib.import_module(part).bench(peers, options.rounds)
