@@ -6,6 +6,8 @@
 # The packages are those in the tables of ops/dependencies.md, up to the group named. Nothing is
 # fetched or asked when all are there. No service that a package brings is started, and
 # PostgreSQL's packages create no cluster: both are refused only while this script runs.
+# Servers for the tests whose packages exclude each other are unpacked, with what they need and is not
+# installed, each into a folder of its own under $HOLDFAST_SERVERS.
 # HOLDFAST_NO_INSTALL=1 only says what is missing.
 set -eu
 
@@ -13,13 +15,15 @@ group=${1:-run}
 list=$(dirname "$0")/dependencies.md
 policy=/usr/sbin/policy-rc.d
 cluster_conf=/etc/postgresql-common/createcluster.d/zz-holdfast-install.conf
+servers=${HOLDFAST_SERVERS:-/opt/holdfast-servers}
 made_policy=
 made_cluster_conf=
+downloads=
 
 case $group in
-run) groups='run' ;;
-test) groups='run test' ;;
-full) groups='run test full' ;;
+run) groups='run' unpacks= ;;
+test) groups='run test' unpacks=1 ;;
+full) groups='run test full' unpacks=1 ;;
 *)
     echo "usage: $0 [run|test|full]" >&2
     exit 2
@@ -38,15 +42,24 @@ is_installed() {
 }
 
 missing() {
-    wanted | while read -r names; do
+    wanted | while read -r alternatives; do
         found=
-        for name in $names; do
+        for name in $alternatives; do
             if is_installed "$name"; then
                 found=1
             fi
         done
-        [ -n "$found" ] || echo "$names"
+        [ -n "$found" ] || echo "$alternatives"
     done
+}
+
+# One line for each server to unpack: its folder, then its packages.
+missing_servers() {
+    [ -n "$unpacks" ] || return 0
+    sed -n 's/^| *\([^|]*[^| ]\) *| *unpacked as \([a-z]*\) *|.*/\2 \1/p' "$list" |
+        while read -r folder packages; do
+            [ -d "$servers/$folder/usr" ] || echo "$folder $packages"
+        done
 }
 
 as_root() {
@@ -65,6 +78,7 @@ apt_get() {
 restore() {
     [ -z "$made_policy" ] || as_root rm -f "$policy"
     [ -z "$made_cluster_conf" ] || as_root rm -f "$cluster_conf"
+    [ -z "$downloads" ] || as_root rm -rf "$downloads"
 }
 
 refuse_services() {
@@ -92,9 +106,40 @@ choose() {
     echo "$1"
 }
 
+install_packages() {
+    refuse_services
+    refuse_cluster
+    packages=$(echo "$names" | while read -r alternatives; do
+        # shellcheck disable=SC2086 # names are words
+        choose $alternatives
+    done)
+    # shellcheck disable=SC2086 # the packages are words
+    apt_get install -y --no-install-recommends $packages
+}
+
+# Unpacks the packages named and what they depend on; a mail transport agent would not be used.
+unpack_server() {
+    folder=$1
+    shift
+    as_root rm -rf "$downloads/archives" "$downloads/root"
+    as_root mkdir -p "$downloads/archives/partial" "$downloads/root"
+    apt_get install -y --download-only --no-install-recommends \
+        -o Dir::Cache::archives="$downloads/archives" "$@" dovecot-imapd-
+    for package in "$downloads"/archives/*.deb; do
+        case ${package##*/} in
+        exim4*) ;;
+        *) as_root dpkg-deb -x "$package" "$downloads/root" ;;
+        esac
+    done
+    as_root mkdir -p "$servers"
+    as_root rm -rf "${servers:?}/$folder"
+    as_root mv "$downloads/root" "$servers/$folder"
+}
+
 names=$(missing)
-[ -n "$names" ] || exit 0
-echo "missing packages:" "$(echo "$names" | tr '\n' ' ')"
+servers_missing=$(missing_servers)
+[ -n "$names$servers_missing" ] || exit 0
+echo "missing packages:" "$(echo "$names" | tr '\n' ' ')" "$(echo "$servers_missing" | cut -d' ' -f2- | tr '\n' ' ')"
 if [ -n "${HOLDFAST_NO_INSTALL:-}" ]; then
     exit 1
 fi
@@ -107,11 +152,12 @@ trap restore EXIT
 trap 'exit 1' HUP INT TERM
 
 apt_get update
-packages=$(echo "$names" | while read -r one; do
-    # shellcheck disable=SC2086 # the names are words
-    choose $one
-done)
-refuse_services
-refuse_cluster
-# shellcheck disable=SC2086 # the packages are words
-apt_get install -y --no-install-recommends $packages
+[ -z "$names" ] || install_packages
+if [ -n "$servers_missing" ]; then
+    downloads=$(mktemp -d)
+    chmod 755 "$downloads" # apt downloads as a user of its own
+    echo "$servers_missing" | while read -r one; do
+        # shellcheck disable=SC2086 # a folder and packages
+        unpack_server $one </dev/null
+    done
+fi

@@ -67,6 +67,10 @@ service imap {{
 
 
 class Dovecot:
+    """separator: as clients see it; names are without prefix."""
+
+    prefix = ""
+
     def __init__(self, folder, users=("alice",), mechanisms="plain login", location=None,
                  separator="/", hosts=("localhost", "127.0.0.1"), extra="", zone="Europe/Berlin"):
         self.dir = pathlib.Path(folder) / "dovecot"
@@ -76,7 +80,7 @@ class Dovecot:
         self.port, self.tls_port = free_port(), free_port()
         self.ca = certificates.make_authority(self.dir / "tls")
         self.cert, self.key = certificates.make_server_certificate(self.dir / "tls", hosts)
-        self.zone = zone
+        self.zone, self.separator = zone, separator
         self.process = None
         self.sequence = 0
         self.is_root = os.geteuid() == 0
