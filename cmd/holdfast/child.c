@@ -120,6 +120,49 @@ bool cli_fork_child(struct cli *cli, cli_errand_fn *run, void *context, struct c
     return true;
 }
 
+/* ---- a token does not outlive its command -------------------------------------------------------------- */
+
+static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP };
+
+static volatile sig_atomic_t token_holder; /* pid of the child with the token; 0: none */
+static volatile sig_atomic_t ended_by;     /* the signal that came meanwhile; 0: none */
+
+/* The child is ended instead: then the command takes the token back, and ends. */
+static void end_holder(int signal_number)
+{
+    int kept = errno;
+
+    ended_by = signal_number;
+    if (token_holder > 0)
+        (void)kill(token_holder, SIGTERM);
+    errno = kept;
+}
+
+static void guard_token(const struct cli_child *child)
+{
+    struct sigaction action = { .sa_handler = end_holder };
+    struct sigaction old;
+
+    token_holder = child->pid;
+    (void)signal(SIGPIPE, SIG_IGN); /* of its pipe, when it has ended */
+    for (size_t i = 0; i < ARRAY_LEN(ending_signals); i++)
+        if (sigaction(ending_signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            (void)sigaction(ending_signals[i], &action, NULL);
+}
+
+/* The token has ended: so does the command, when it was told to. */
+static void unguard_token(void)
+{
+    struct sigaction old;
+
+    (void)signal(SIGPIPE, SIG_DFL);
+    for (size_t i = 0; i < ARRAY_LEN(ending_signals); i++)
+        if (sigaction(ending_signals[i], NULL, &old) == 0 && old.sa_handler == end_holder)
+            (void)signal(ending_signals[i], SIG_DFL);
+    if (ended_by != 0)
+        (void)raise(ended_by);
+}
+
 /* ---- the command -------------------------------------------------------------------------------------- */
 
 static bool copy_secret(const struct secret *secret, uint8_t *out, size_t size, size_t *len,
@@ -151,6 +194,7 @@ static bool add_token(struct cli_child *child, const struct cli_scope *scope, st
 {
     struct cli *cli = child->cli;
 
+    guard_token(child);
     return auth_mint_operator_session(cli->session.db, scope->accounts, scope->count,
                                       scope->seconds, &child->token, &cli->err) &&
            copy_secret(child->token, order->token, sizeof order->token, &order->token_len,
@@ -184,6 +228,7 @@ static bool end_token(struct cli_child *child, struct err *err)
         child->token == NULL || auth_end_session(child->cli->session.db, child->token, err);
 
     secret_free(&child->token);
+    unguard_token();
     return is_ended;
 }
 
@@ -196,6 +241,7 @@ static int await_end(struct cli_child *child, void *answer, size_t size)
     if (size > 0 && !cli_receive(child->answers, answer, size))
         memset(answer, 0, size);
     status = wait_for(child->pid);
+    token_holder = 0;
     fd_close(&child->answers);
     child->pid = 0;
     return status;

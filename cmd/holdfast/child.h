@@ -13,8 +13,8 @@
  * Descriptors: each side has its end of either pipe, the child besides what the command had open at the
  * fork, in particular pipes to children forked before: end the newest first.
  *
- * Signals: the child ends (SIGTERM) when the command does; Ctrl-C ends both; no programs with more rights
- * can be started in it. A child that is never ordered ends without a word when its orders are closed.
+ * Signals: the child ends (SIGTERM) when the command does; Ctrl-C ends both, the child first where it has a
+ * token; no programs with more rights can be started in it. A child that is never ordered ends without a word when its orders are closed.
  *
  * Exit status: that of the errand's error, told on standard error by the child; EXIT_FAILURE where standard
  * output could not be written or a signal ended it.

@@ -477,6 +477,8 @@ def test_a_full_disc_leaves_nothing_behind(archive):
 def test_an_export_that_is_killed_leaves_nothing_behind(archive, how):
     folder = archive.place / f"killed{how}"
     folder.mkdir()
+    live = "SELECT count(*) FROM login_session WHERE revoked_at IS NULL AND expires_at > now()"
+    tokens = archive.holdfast.sql(live)
     for delay in (0.05, 0.2, 0.4):
         process = subprocess.Popen([archive.holdfast.bin / "holdfast", "-c", archive.holdfast.conf,
                                     "export", "*", "-o", folder / "x.tar.zst"],
@@ -484,6 +486,8 @@ def test_an_export_that_is_killed_leaves_nothing_behind(archive, how):
         time.sleep(delay)  # any moment will do
         process.send_signal(how)
         process.wait(timeout=60)
+        if how != signal.SIGKILL:
+            assert archive.holdfast.sql(live) == tokens, "a token outlives its command"
         whole = ["x.tar.zst", "x.tar.zst.sha256", "x.tar.zst.sig"]
         wait_for(lambda: names(folder) in ([], whole), 30, "all files or none")
         if names(folder) == whole:  # it was done, or as good as done
