@@ -621,23 +621,6 @@ BEGIN
 END
 $$;
 
--- Claims the job that has been due longest, of one of these kinds. No row: nothing is due.
-CREATE FUNCTION claim_job(owner text, kinds text[], lease interval)
-RETURNS TABLE (job_id bigint, account_id bigint, mailbox_id bigint, kind text, fence bigint,
-               is_full boolean)
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
-    WITH due AS (
-        SELECT j.job_id FROM job j
-         WHERE j.is_active AND j.due_at <= now() AND j.kind = ANY (kinds)
-         ORDER BY j.due_at LIMIT 1 FOR UPDATE SKIP LOCKED
-    )
-    UPDATE job j
-       SET fence = j.fence + 1, lease_owner = owner, due_at = now() + lease, started_at = now(),
-           progress = '{}', is_full = j.is_full OR j.wants_full, wants_full = false
-      FROM due WHERE j.job_id = due.job_id
-    RETURNING j.job_id, j.account_id, j.mailbox_id, j.kind, j.fence, j.is_full
-$$;
-
 -- The fence: true while the lease is still this holder's, which it then prolongs. Stands first in
 -- every transaction of ingest; false means ROLLBACK and drop the work.
 CREATE FUNCTION renew_job(job bigint, held_fence bigint, lease interval, new_progress jsonb)
@@ -649,27 +632,6 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
         RETURNING 1
     )
     SELECT EXISTS (SELECT FROM renewed)
-$$;
-
--- Gives the job back: due again after next_in, or inactive when NULL. A request that came in after
--- the start makes it due at once.
-CREATE FUNCTION finish_job(job bigint, held_fence bigint, next_in interval, new_outcome text,
-                           new_outcome_text text, new_progress jsonb) RETURNS boolean
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
-    WITH finished AS (
-        UPDATE job j
-           SET due_at = CASE WHEN j.requested_at > j.started_at THEN now()
-                             ELSE now() + coalesce(next_in, '0') END,
-               is_active = next_in IS NOT NULL OR j.requested_at > j.started_at,
-               lease_owner = NULL, finished_at = clock_timestamp(),
-               attempts = CASE WHEN new_outcome = 'NONE' THEN 0 ELSE j.attempts + 1 END,
-               outcome = new_outcome, outcome_text = new_outcome_text,
-               is_full = j.is_full AND new_outcome <> 'NONE',
-               progress = coalesce(new_progress, j.progress)
-         WHERE j.job_id = job AND j.fence = held_fence AND j.lease_owner IS NOT NULL
-        RETURNING 1
-    )
-    SELECT EXISTS (SELECT FROM finished)
 $$;
 
 -- Keeps the partition ready that holds this day. True when it made one.

@@ -73,9 +73,7 @@ GRANT UPDATE (state, placement_uid, attempts, error, next_try_at, gone_at) ON so
 GRANT UPDATE (flags, keywords, modseq, gone_at) ON placement TO holdfast_ingest;
 GRANT UPDATE ON message_index TO holdfast_ingest;
 GRANT USAGE ON SEQUENCE run_id_seq TO holdfast_ingest;
-GRANT EXECUTE ON FUNCTION claim_job(text, text[], interval),
-                          renew_job(bigint, bigint, interval, jsonb),
-                          finish_job(bigint, bigint, interval, text, text, jsonb),
+GRANT EXECUTE ON FUNCTION renew_job(bigint, bigint, interval, jsonb),
                           audit_append(text[], text[], bigint[], bigint[], jsonb[])
     TO holdfast_ingest;
 

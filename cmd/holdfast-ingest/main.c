@@ -35,7 +35,8 @@ static bool run_one(struct db *db, const struct ingest_settings *settings, bool 
     struct source_lease lease;
     char text[32];
 
-    return source_claim_job(db, owner_name(text), &lease, has_run, err) &&
+    return source_claim_job(db, owner_name(text), settings->host_connections, &lease, has_run,
+                            err) &&
            (!*has_run || ingest_run_job(db, &lease, settings, err));
 }
 
@@ -72,6 +73,7 @@ static void work(struct process *process, struct db *db)
     struct ingest_settings settings = {
         .gate_socket = gate_path,
         .stop_fd = process->stop_fd,
+        .host_connections = (int32_t)process->conf->ingest.host_connections,
         .log = &process->log,
     };
 

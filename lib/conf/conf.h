@@ -54,6 +54,7 @@ struct conf {
 
     struct {
         uint32_t workers;
+        uint32_t host_connections;
     } ingest;
 
     struct {

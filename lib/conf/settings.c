@@ -32,6 +32,9 @@ const struct conf_setting conf_settings[] = {
 
     { "ingest", "workers", CONF_COUNT, FIELD(ingest.workers), "2", 0, 1024, NULL,
       "Processes that fetch mail; each works on one account at a time. 0: none on this machine." },
+    { "ingest", "host_connections", CONF_COUNT, FIELD(ingest.host_connections), "8", 1, 100000, NULL,
+      "Connections to one source host at a time, over all workers and machines, where neither the "
+      "provider is known nor another number is set for the host." },
 
     { "imapd", "listen", CONF_ADDRESSES, FIELD(imapd.listen), "127.0.0.1:1143", 0, 0, NULL,
       "Addresses for IMAP with STARTTLS. Empty: none." },

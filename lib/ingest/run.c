@@ -284,7 +284,7 @@ static bool count_pending(struct ingest_run *run, struct err *err)
 static bool finish(struct ingest_run *run, enum err_code code, const char *text,
                    int64_t next_in_seconds, struct err *err)
 {
-    struct source_outcome outcome = { code, text, next_in_seconds };
+    struct source_outcome outcome = { code, text, next_in_seconds, SOURCE_REST_NONE };
 
     if (run->lease->kind == SOURCE_JOB_TEST)
         outcome.next_in_seconds = -1;

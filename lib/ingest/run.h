@@ -15,7 +15,8 @@ struct db;
 
 struct ingest_settings {
     const char *gate_socket;
-    int stop_fd; /* -1: none */
+    int stop_fd;              /* -1: none */
+    int32_t host_connections; /* [ingest] host_connections */
     const struct log *log;
 };
 

@@ -9,18 +9,21 @@
 
 enum {
     PROGRESS_BYTES = 2048,
+    PATIENCE_SECONDS = 2, /* an idle worker looks every second: what is due longer waits for one */
 };
 
-bool source_claim_job(struct db *db, struct bytes owner, struct source_lease *out, bool *has_one,
-                      struct err *err)
+/* The kinds that a worker claims. */
+static const struct bytes kinds[] = { BYTES_INIT("sync"), BYTES_INIT("test") };
+
+bool source_claim_job(struct db *db, struct bytes owner, int32_t host_connections,
+                      struct source_lease *out, bool *has_one, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
-    const struct bytes kinds[] = { BYTES_INIT("sync"), BYTES_INIT("test") };
 
     if (!db_run_ok(db, DB_SOURCE_GO_BY_KEYS, DB_NO_ARGS, err) ||
         !db_run(db, DB_SOURCE_CLAIM,
                 DB_ARGS(DB_TEXT(owner), DB_TEXTS(kinds, ARRAY_LEN(kinds)),
-                        DB_I64(SOURCE_LEASE_SECONDS)),
+                        DB_I64(SOURCE_LEASE_SECONDS), DB_I32(host_connections)),
                 &row, err))
         return false;
     *has_one = db_rows(row) > 0;
@@ -35,6 +38,76 @@ bool source_claim_job(struct db *db, struct bytes owner, struct source_lease *ou
             .is_full = db_bool(row, 0, 5),
         };
     return true;
+}
+
+bool source_release_dead(struct db *db, struct bytes owner, int64_t *released, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+
+    if (!db_run_one(db, DB_SOURCE_RELEASE_DEAD, DB_ARGS(DB_TEXT(owner)), &row, err))
+        return false;
+    *released = db_i64(row, 0, 0);
+    return true;
+}
+
+/* A statement whose only value is NULL when the lease is lost. */
+static bool run_or_lose(struct db *db, const struct source_lease *lease,
+                        enum db_statement statement, struct db_args args, struct db_result **out,
+                        struct err *err)
+{
+    if (!db_run_one(db, statement, args, out, err))
+        return err_wrap(err, "job %jd", (intmax_t)lease->job_id);
+    if (db_is_null(*out, 0, 0))
+        return err_fail(err, ERR_DENIED, "job %jd: lease lost", (intmax_t)lease->job_id);
+    return true;
+}
+
+bool source_ask_connections(struct db *db, const struct source_lease *lease, int32_t wanted,
+                            int32_t host_connections, int32_t *granted, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+
+    if (!run_or_lose(db, lease, DB_SOURCE_EXTEND,
+                     DB_ARGS(DB_I64(lease->job_id), DB_I64(lease->fence), DB_I32(wanted),
+                             DB_I32(host_connections)),
+                     &row, err))
+        return false;
+    *granted = db_i32(row, 0, 0);
+    return true;
+}
+
+bool source_others_wait(struct db *db, bool *is_waiting, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+
+    if (!db_run_one(db, DB_SOURCE_OTHERS_DUE,
+                    DB_ARGS(DB_TEXTS(kinds, ARRAY_LEN(kinds)), DB_I64(PATIENCE_SECONDS)), &row,
+                    err))
+        return false;
+    *is_waiting = db_bool(row, 0, 0);
+    return true;
+}
+
+bool source_count_intake(struct db *db, const struct source_lease *lease, uint64_t bytes,
+                         uint64_t *today, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+
+    if (!run_or_lose(db, lease, DB_SOURCE_COUNT_INTAKE,
+                     DB_ARGS(DB_I64(lease->job_id), DB_I64(lease->fence), DB_I64(bytes)), &row,
+                     err))
+        return false;
+    *today = (uint64_t)db_i64(row, 0, 0);
+    return true;
+}
+
+bool source_sleep_host(struct db *db, const struct source_lease *lease, int64_t seconds,
+                       struct bytes why, struct err *err)
+{
+    return source_run_leased(
+        db, lease, DB_SOURCE_SLEEP_HOST,
+        DB_ARGS(DB_I64(lease->job_id), DB_I64(lease->fence), DB_I64(seconds), DB_TEXT(why)), NULL,
+        err);
 }
 
 bool source_run_leased(struct db *db, const struct source_lease *lease, enum db_statement statement,
@@ -72,6 +145,22 @@ bool source_renew(struct db *db, const struct source_lease *lease,
                              NULL, err);
 }
 
+/* As in job.rest. */
+static struct db_value rest_value(enum source_rest rest)
+{
+    switch (rest) {
+    case SOURCE_REST_NONE:
+        return DB_NULL;
+    case SOURCE_REST_YIELDED:
+        return DB_TEXT(BYTES("yielded"));
+    case SOURCE_REST_BUDGET:
+        return DB_TEXT(BYTES("budget"));
+    case SOURCE_REST_THROTTLED:
+        return DB_TEXT(BYTES("throttled"));
+    }
+    UNREACHABLE();
+}
+
 bool source_finish(struct db *db, const struct source_lease *lease,
                    const struct source_outcome *outcome, const struct source_progress *progress,
                    struct err *err)
@@ -83,7 +172,8 @@ bool source_finish(struct db *db, const struct source_lease *lease,
         DB_ARGS(DB_I64(lease->job_id), DB_I64(lease->fence),
                 db_null_unless(outcome->next_in_seconds >= 0, DB_I64(outcome->next_in_seconds)),
                 DB_TEXT(bytes_of_text(err_code_name(outcome->code))),
-                DB_TEXT(bytes_of_text(outcome->text)), progress_value(progress, &json)),
+                DB_TEXT(bytes_of_text(outcome->text)), progress_value(progress, &json),
+                rest_value(outcome->rest)),
         NULL, err);
 }
 
@@ -101,6 +191,11 @@ bool source_load_work(struct db *db, const struct source_lease *lease, struct ar
     work.is_paused = db_bool(row, 0, 9);
     work.is_removed = db_bool(row, 0, 10);
     work.attempts = db_i32(row, 0, 11);
+    work.started_usec = source_time(row, 0, 12);
+    if (!source_read_progress(db_bytes(row, 0, 13), &work.progress, err))
+        return err_wrap(err, "job %jd", (intmax_t)lease->job_id);
+    work.daily_bytes = (uint64_t)db_i64(row, 0, 14);
+    work.today_bytes = (uint64_t)db_i64(row, 0, 15);
     if (!source_copy_column(row, 0, 0, arena, &work.account.name, err) ||
         !source_read_settings(row, 0, 1, arena, &work.account, err))
         return false;

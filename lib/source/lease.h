@@ -6,6 +6,9 @@
  *   HELD --time-out--> DUE: another worker claims it with a higher fence, and whatever the first one
  *   still tries to commit fails with ERR_DENIED ("lease lost"): it rolls back and drops the work.
  *
+ * Whose turn it is, and what a host and an account may bear, is decided in the database
+ * (schema/0008_schedule.sql), so that it holds over all processes and machines.
+ *
  * For holdfast-ingest, on a connection of its role. One connection, one thread.
  */
 #pragma once
@@ -37,18 +40,53 @@ struct source_lease {
     bool is_full; /* every mailbox is enumerated, also one that is proved unchanged */
 };
 
-/* owner: who claims, for the operator ("ingest 4711"). *has_one false: nothing is due. */
-MUST_USE bool source_claim_job(struct db *db, struct bytes owner, struct source_lease *out,
-                               bool *has_one, struct err *err);
+/*
+ * owner: who claims, for the operator and for source_release_dead. host_connections: how many a host
+ * bears of which nobody says otherwise. *has_one false: nothing is due that may run now.
+ */
+MUST_USE bool source_claim_job(struct db *db, struct bytes owner, int32_t host_connections,
+                               struct source_lease *out, bool *has_one, struct err *err);
+
+/* What an owner of this name held, who is known to be dead, is due at once. released: how many jobs. */
+MUST_USE bool source_release_dead(struct db *db, struct bytes owner, int64_t *released,
+                                  struct err *err);
+
+/*
+ * A claimed job has one connection to its source. Asks for `wanted` of them (1: gives back the others);
+ * granted: how many it has now, at least one, until the lease ends or it asks again.
+ */
+MUST_USE bool source_ask_connections(struct db *db, const struct source_lease *lease,
+                                     int32_t wanted, int32_t host_connections, int32_t *granted,
+                                     struct err *err);
+
+/* Is a job waiting for a worker, all of them being busy? */
+MUST_USE bool source_others_wait(struct db *db, bool *is_waiting, struct err *err);
+
+/* Adds octets that came from the source to the account's day. today: of all its runs (UTC). */
+MUST_USE bool source_count_intake(struct db *db, const struct source_lease *lease, uint64_t bytes,
+                                  uint64_t *today, struct err *err);
+
+/* The source's host asked to be left alone, for all accounts. why: one line. */
+MUST_USE bool source_sleep_host(struct db *db, const struct source_lease *lease, int64_t seconds,
+                                struct bytes why, struct err *err);
 
 /* Prolongs the lease; progress: NULL leaves it as it is. ERR_DENIED: lease lost. */
 MUST_USE bool source_renew(struct db *db, const struct source_lease *lease,
                            const struct source_progress *progress, struct err *err);
 
+/* Why a run stops short that has not failed. */
+enum source_rest {
+    SOURCE_REST_NONE,
+    SOURCE_REST_YIELDED,   /* others wait: the same run goes on when its turn comes again */
+    SOURCE_REST_BUDGET,    /* the day's octets are spent */
+    SOURCE_REST_THROTTLED, /* the source said for how long */
+};
+
 struct source_outcome {
     enum err_code code;      /* ERR_NONE: complete */
     const char *text;        /* one line: which account, what failed, what to do */
     int64_t next_in_seconds; /* when it is due again; -1: not before somebody asks */
+    enum source_rest rest;   /* other than NONE: not counted as a failed attempt */
 };
 
 /* Gives the job back. ERR_DENIED: lease lost. */
@@ -60,7 +98,11 @@ MUST_USE bool source_finish(struct db *db, const struct source_lease *lease,
 struct source_work {
     struct source_account_settings account;
     bool is_paused, is_removed;
-    int32_t attempts; /* failed runs since the last good one */
+    int32_t attempts;                /* failed runs since the last good one */
+    int64_t started_usec;            /* the run, in its first slice if it has yielded since */
+    struct source_progress progress; /* of the slices before this one */
+    uint64_t daily_bytes;            /* budget; 0: none */
+    uint64_t today_bytes;            /* of it, spent (UTC) */
 };
 MUST_USE bool source_load_work(struct db *db, const struct source_lease *lease, struct arena *arena,
                                struct source_work *out, struct err *err);

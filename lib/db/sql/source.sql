@@ -26,7 +26,8 @@ DELETE FROM account_secret WHERE account_id = $1;
 
 -- name: source_job_insert
 -- args: account_id bigint
-INSERT INTO job (account_id, kind) VALUES ($1, 'sync');
+INSERT INTO job (account_id, kind, host)
+SELECT a.account_id, 'sync', lower(a.host) FROM account a WHERE a.account_id = $1;
 
 -- NULL leaves a column as it is; tls_ca, which may be NULL itself, has a flag.
 -- name: source_account_update
@@ -75,7 +76,7 @@ UPDATE job
 -- name: source_job_start_unless_paused
 -- args: account_id bigint
 UPDATE job j
-   SET is_active = true, requested_at = clock_timestamp(), attempts = 0,
+   SET is_active = true, requested_at = clock_timestamp(), attempts = 0, host = lower(a.host),
        due_at = CASE WHEN j.lease_owner IS NULL THEN least(j.due_at, now()) ELSE j.due_at END
   FROM account a
  WHERE j.account_id = $1 AND j.kind = 'sync' AND a.account_id = $1 AND NOT a.is_paused

@@ -9,9 +9,29 @@
 SELECT set_config('enable_seqscan', 'off', false);
 
 -- name: source_claim
--- args: owner text, kinds text[], lease_seconds bigint
+-- args: owner text, kinds text[], lease_seconds bigint, host_connections integer
 SELECT job_id, account_id, coalesce(mailbox_id, 0), kind, fence, is_full
-  FROM claim_job($1, $2, $3 * interval '1 second');
+  FROM claim_job($1, $2, $3 * interval '1 second', $4);
+
+-- name: source_release_dead
+-- args: owner text
+SELECT release_jobs($1);
+
+-- name: source_extend
+-- args: job_id bigint, fence bigint, wanted integer, host_connections integer
+SELECT extend_job($1, $2, $3, $4);
+
+-- name: source_others_due
+-- args: kinds text[], patience_seconds bigint
+SELECT others_are_due($1, $2 * interval '1 second');
+
+-- name: source_count_intake
+-- args: job_id bigint, fence bigint, bytes bigint
+SELECT count_intake($1, $2, $3);
+
+-- name: source_sleep_host
+-- args: job_id bigint, fence bigint, seconds bigint, why text
+SELECT sleep_host($1, $2, $3 * interval '1 second', $4);
 
 -- name: source_renew
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text
@@ -20,21 +40,25 @@ SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb),
 
 -- A paused or removed account is not due again, whatever the worker thinks.
 -- name: source_finish
--- args: job_id bigint, fence bigint, next_in_seconds bigint, outcome text, outcome_text text, progress text
+-- args: job_id bigint, fence bigint, next_in_seconds bigint, outcome text, outcome_text text, progress text, rest text
 SELECT finish_job($1, $2,
                   CASE WHEN EXISTS (SELECT FROM job j JOIN account a USING (account_id)
                                      WHERE j.job_id = $1 AND j.kind = 'sync'
                                        AND (a.is_paused OR a.removed_at IS NOT NULL)) THEN NULL
                        ELSE $3 * interval '1 second' END,
-                  $4, $5, $6::jsonb);
+                  $4, $5, $6::jsonb, $7);
 
 -- name: source_work
 -- args: job_id bigint, fence bigint
 SELECT n.name, a.host, a.port, a.login, a.tls, a.tls_ca, a.include, a.exclude, a.every_seconds,
-       a.is_paused, a.removed_at IS NOT NULL, j.attempts
+       a.is_paused, a.removed_at IS NOT NULL, j.attempts, j.started_at, j.progress::text,
+       l.daily_bytes, coalesce(i.bytes, 0)
   FROM job j
   JOIN account a ON a.account_id = j.account_id
   JOIN account_name n ON n.account_id = j.account_id
+ CROSS JOIN account_limits(j.account_id, 1) l
+  LEFT JOIN account_intake i
+         ON i.account_id = j.account_id AND i.day = (now() AT TIME ZONE 'UTC')::date
  WHERE j.job_id = $1 AND j.fence = $2;
 
 -- name: source_mailboxes

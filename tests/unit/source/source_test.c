@@ -68,7 +68,7 @@ static struct source_lease claim(struct bench *b)
     struct source_lease lease;
     bool has_one = false;
 
-    MUST(source_claim_job(b->ingest, BYTES("test"), &lease, &has_one, &b->err));
+    MUST(source_claim_job(b->ingest, BYTES("test"), 8, &lease, &has_one, &b->err));
     CHECK(has_one);
     CHECK_EQ_I64(lease.account_id, b->account_id);
     return lease;
@@ -164,7 +164,9 @@ TEST(a_requested_run_is_watched_to_its_outcome)
     struct source_run run;
     struct source_lease lease;
     struct source_progress progress = { .fetched = 3 };
-    struct source_outcome outcome = { ERR_RETRY, "account x: no", 300 };
+    struct source_outcome outcome = { .code = ERR_RETRY,
+                                      .text = "account x: no",
+                                      .next_in_seconds = 300 };
 
     if (!begin(b, "watched"))
         return;
@@ -192,7 +194,7 @@ TEST(a_request_during_a_run_is_answered_by_the_next_one)
     struct source_request request;
     struct source_run run;
     struct source_lease lease;
-    struct source_outcome outcome = { ERR_NONE, "complete", 300 };
+    struct source_outcome outcome = { .text = "complete", .next_in_seconds = 300 };
 
     if (!begin(b, "twice"))
         return;
@@ -233,7 +235,7 @@ TEST(a_paused_account_is_taken_from_its_worker_and_not_due_again)
     struct bench bench, *b = &bench;
     struct source_lease lease;
     struct source_request request;
-    struct source_outcome outcome = { ERR_NONE, "complete", 0 };
+    struct source_outcome outcome = { .text = "complete" };
     bool has_one;
 
     if (!begin(b, "paused"))
@@ -243,7 +245,7 @@ TEST(a_paused_account_is_taken_from_its_worker_and_not_due_again)
     CHECK(!source_renew(b->ingest, &lease, NULL, &b->err));
     CHECK_EQ_U64(b->err.code, ERR_DENIED);
     CHECK(!source_finish(b->ingest, &lease, &outcome, NULL, &b->err));
-    MUST(source_claim_job(b->ingest, BYTES("x"), &lease, &has_one, &b->err));
+    MUST(source_claim_job(b->ingest, BYTES("x"), 8, &lease, &has_one, &b->err));
     CHECK(!has_one);
     CHECK(!source_request_run(b->owner, b->account_id, SOURCE_JOB_SYNC, &request, &b->err));
     CHECK_EQ_U64(b->err.code, ERR_DENIED);

@@ -1,0 +1,371 @@
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- 0008_schedule: whose turn it is. Limits of hosts and accounts, daily budgets, rest without failure,
+-- watchers; and the functions by which workers take jobs and give them back.
+--
+-- A job holds connections as long as its lease lasts: what a host has open is counted from the leased
+-- jobs, so that nothing is left over when a worker dies. Who takes some locks the host's row first:
+-- claims at one host stand in line, and a cap holds over all processes and machines.
+
+SET LOCAL search_path = holdfast, pg_temp;
+
+---------------------------------------------------------------------------------------------------
+-- Limits
+---------------------------------------------------------------------------------------------------
+
+-- What providers are known to bear, by the end of the host's name; the operator may add rows and
+-- change them. host_connections NULL: as [ingest] host_connections says. daily_bytes NULL: no budget.
+CREATE TABLE source_provider (
+    suffix              text PRIMARY KEY CHECK (suffix = lower(suffix)),
+    host_connections    int CHECK (host_connections > 0),
+    account_connections int NOT NULL CHECK (account_connections > 0),
+    daily_bytes         bigint CHECK (daily_bytes > 0)
+);
+
+-- Google and Microsoft count by account. Gmail locks an account for a day at about 2,500 MB.
+INSERT INTO source_provider (suffix, host_connections, account_connections, daily_bytes) VALUES
+    ('gmail.com',         1000, 3, 2000000000),
+    ('googlemail.com',    1000, 3, 2000000000),
+    ('office365.com',     1000, 4, NULL),
+    ('outlook.com',       1000, 4, NULL),
+    ('yahoo.com',         NULL, 1, NULL),
+    ('aol.com',           NULL, 1, NULL),
+    ('zoho.com',          NULL, 2, NULL);
+
+-- A source host that has been claimed at. connections: the operator's word, before the provider's.
+-- sleeps_until: it asked to be left alone, by all.
+CREATE TABLE source_host (
+    host         text PRIMARY KEY CHECK (host = lower(host)),
+    connections  int CHECK (connections > 0),
+    sleeps_until timestamptz,
+    sleeps_why   text
+);
+CREATE INDEX source_host_sleeping ON source_host (sleeps_until) WHERE sleeps_until IS NOT NULL;
+
+ALTER TABLE account
+    ADD COLUMN max_connections int CHECK (max_connections > 0),   -- NULL: as the provider bears
+    ADD COLUMN daily_bytes bigint CHECK (daily_bytes >= 0),       -- NULL: the same; 0: no budget
+    ADD COLUMN watch text[] NOT NULL DEFAULT '{}';                -- mailboxes held in IDLE
+
+-- Octets of messages that came over the wire, by UTC day.
+CREATE TABLE account_intake (
+    account_id bigint NOT NULL REFERENCES account (account_id),
+    day        date   NOT NULL,
+    bytes      bigint NOT NULL,
+    PRIMARY KEY (account_id, day)
+);
+
+-- default_host: [ingest] host_connections. daily_bytes 0: no budget.
+CREATE FUNCTION account_limits(account bigint, default_host int)
+RETURNS TABLE (host text, host_connections int, account_connections int, daily_bytes bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+    SELECT lower(a.host), coalesce(h.connections, p.host_connections, default_host),
+           coalesce(a.max_connections, p.account_connections, 4),
+           coalesce(a.daily_bytes, p.daily_bytes, 0)
+      FROM account a
+      LEFT JOIN source_host h ON h.host = lower(a.host)
+      LEFT JOIN LATERAL (
+           SELECT q.host_connections, q.account_connections, q.daily_bytes FROM source_provider q
+            WHERE lower(a.host) = q.suffix
+               OR right(lower(a.host), length(q.suffix) + 1) = '.' || q.suffix
+            ORDER BY length(q.suffix) DESC LIMIT 1) p ON true
+     WHERE a.account_id = account
+$$;
+
+---------------------------------------------------------------------------------------------------
+-- Jobs
+---------------------------------------------------------------------------------------------------
+
+-- host: the account's, as of the last look ('': not looked at yet); an ordering key, the account's own
+-- word decides. rest: why it waits although nothing failed.
+ALTER TABLE job
+    ADD COLUMN host text NOT NULL DEFAULT '',
+    ADD COLUMN connections int NOT NULL DEFAULT 0,                -- held with the lease
+    ADD COLUMN rest text CHECK (rest IN ('yielded', 'budget', 'throttled')),
+    DROP CONSTRAINT job_kind_check,
+    ADD CONSTRAINT job_kind_check CHECK (kind IN ('sync', 'test', 'import', 'watch'));
+
+-- Watches are claimed many at a time, by their own function, and are in nobody's way.
+DROP INDEX job_due;
+CREATE INDEX job_due ON job (due_at) WHERE is_active AND kind <> 'watch';
+CREATE INDEX job_due_by_host ON job (host, due_at) WHERE is_active AND kind <> 'watch';
+CREATE INDEX job_due_watch ON job (due_at) WHERE is_active AND kind = 'watch';
+CREATE INDEX job_held ON job (host) WHERE lease_owner IS NOT NULL;
+CREATE INDEX job_busy ON job (host) WHERE lease_owner IS NOT NULL AND kind <> 'watch';
+
+CREATE FUNCTION connections_of_host(of_host text) RETURNS int
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+    SELECT coalesce(sum(j.connections), 0)::int FROM job j
+     WHERE j.host = of_host AND j.lease_owner IS NOT NULL AND j.due_at > now()
+$$;
+
+CREATE FUNCTION connections_of_account(account bigint) RETURNS int
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+    SELECT coalesce(sum(j.connections), 0)::int FROM job j
+     WHERE j.account_id = account AND j.lease_owner IS NOT NULL AND j.due_at > now()
+$$;
+
+-- Stands in line for the host, or does not wait. False: it sleeps, or another stands there. Who holds one
+-- host and wants the next must not wait: two could wait for each other.
+CREATE FUNCTION lock_host(of_host text, may_wait boolean) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+DECLARE
+    sleeps timestamptz;
+BEGIN
+    INSERT INTO source_host (host) SELECT of_host
+     WHERE NOT EXISTS (SELECT FROM source_host h WHERE h.host = of_host)
+        ON CONFLICT DO NOTHING;
+    IF may_wait THEN
+        SELECT h.sleeps_until INTO sleeps FROM source_host h WHERE h.host = of_host FOR UPDATE;
+    ELSE
+        SELECT h.sleeps_until INTO sleeps FROM source_host h WHERE h.host = of_host
+           FOR UPDATE SKIP LOCKED;
+    END IF;
+    RETURN FOUND AND (sleeps IS NULL OR sleeps <= now());
+END
+$$;
+
+-- The host, none of these, at which a job of these kinds is due longest. One look at an index, unless
+-- that is one of these: then one look for each host.
+CREATE FUNCTION next_host(kinds text[], passed text[]) RETURNS text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+DECLARE
+    found text;
+BEGIN
+    SELECT j.host INTO found FROM job j
+     WHERE j.is_active AND j.kind <> 'watch' AND j.due_at <= now() AND j.kind = ANY (kinds)
+     ORDER BY j.due_at LIMIT 1;
+    IF found IS NULL OR found <> ALL (passed) THEN
+        RETURN found;
+    END IF;
+    WITH RECURSIVE known AS (
+        (SELECT j.host FROM job j WHERE j.is_active AND j.kind <> 'watch' ORDER BY j.host LIMIT 1)
+        UNION ALL
+        SELECT (SELECT j.host FROM job j
+                 WHERE j.is_active AND j.kind <> 'watch' AND j.host > k.host
+                 ORDER BY j.host LIMIT 1)
+          FROM known k WHERE k.host IS NOT NULL
+    )
+    SELECT k.host INTO found
+      FROM known k
+     CROSS JOIN LATERAL (
+           SELECT j.due_at FROM job j
+            WHERE j.host = k.host AND j.is_active AND j.kind <> 'watch' AND j.due_at <= now()
+              AND j.kind = ANY (kinds)
+            ORDER BY j.due_at LIMIT 1) d
+     WHERE k.host <> ALL (passed)
+     ORDER BY d.due_at LIMIT 1;
+    RETURN found;
+END
+$$;
+
+-- Claims the job that has been due longest, of one of these kinds; its connection is one. No row: nothing is
+-- due, or no host that has something may be connected to.
+-- Passed over are hosts that sleep or are full, and a host that all busy workers are busy with, as long as
+-- another has something due: so no host takes all workers. An account has one sync job, so it
+-- takes one worker.
+-- A job whose lease ran out is one whose worker died: that counts as an attempt, and after three it
+-- waits like any other that fails.
+CREATE FUNCTION claim_job(owner text, kinds text[], lease interval, default_host_connections int)
+RETURNS TABLE (job_id bigint, account_id bigint, mailbox_id bigint, kind text, fence bigint,
+               is_full boolean)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    passed text[];
+    sole   text;
+    chosen text;
+    picked record;
+    may_wait boolean := true;
+    is_open boolean;
+BEGIN
+    SELECT coalesce(array_agg(h.host), '{}') INTO passed FROM source_host h
+     WHERE h.sleeps_until > now();
+    SELECT min(j.host) INTO sole FROM job j
+     WHERE j.lease_owner IS NOT NULL AND j.due_at > now() AND j.kind <> 'watch'
+    HAVING count(DISTINCT j.host) = 1;
+    LOOP
+        chosen := next_host(kinds, CASE WHEN sole IS NULL THEN passed ELSE passed || sole END);
+        IF chosen IS NULL AND sole IS NOT NULL THEN
+            sole := NULL;
+            CONTINUE;
+        END IF;
+        EXIT WHEN chosen IS NULL;
+        IF chosen = '' THEN
+            UPDATE job j SET host = lower(a.host) FROM account a
+             WHERE a.account_id = j.account_id AND a.host <> ''
+               AND j.job_id IN (SELECT n.job_id FROM job n WHERE n.host = ''
+                                   FOR UPDATE SKIP LOCKED);
+            IF NOT FOUND THEN
+                passed := passed || ''::text;
+            END IF;
+            CONTINUE;
+        END IF;
+        is_open := lock_host(chosen, may_wait);
+        may_wait := false;
+        IF NOT is_open THEN
+            passed := passed || chosen;
+            CONTINUE;
+        END IF;
+        SELECT j.job_id, j.account_id, j.attempts, j.lease_owner IS NOT NULL AS has_died,
+               l.host, l.host_connections INTO picked
+          FROM job j CROSS JOIN LATERAL account_limits(j.account_id, default_host_connections) l
+         WHERE j.host = chosen AND j.is_active AND j.kind <> 'watch' AND j.due_at <= now()
+           AND j.kind = ANY (kinds)
+           AND connections_of_account(j.account_id) < l.account_connections
+         ORDER BY j.due_at LIMIT 1 FOR UPDATE OF j SKIP LOCKED;
+        IF NOT FOUND OR connections_of_host(chosen) >= picked.host_connections THEN
+            passed := passed || chosen;
+        ELSIF picked.host <> chosen THEN
+            UPDATE job j SET host = picked.host WHERE j.job_id = picked.job_id;
+        ELSIF picked.has_died AND picked.attempts >= 3 THEN
+            UPDATE job j
+               SET fence = j.fence + 1, lease_owner = NULL, connections = 0,
+                   attempts = j.attempts + 1, finished_at = clock_timestamp(), outcome = 'RETRY',
+                   outcome_text = format('its worker ended in the middle of %s runs in a row',
+                                         j.attempts),
+                   due_at = now() + least(3600, 30 * 2 ^ least(j.attempts, 10)) * interval '1 s'
+             WHERE j.job_id = picked.job_id;
+        ELSE
+            RETURN QUERY
+            UPDATE job j
+               SET fence = j.fence + 1, lease_owner = owner, due_at = now() + lease,
+                   connections = 1, attempts = j.attempts + picked.has_died::int,
+                   started_at = CASE WHEN j.rest = 'yielded' THEN j.started_at ELSE now() END,
+                   progress = CASE WHEN j.rest = 'yielded' THEN j.progress ELSE '{}' END,
+                   rest = NULL, is_full = j.is_full OR j.wants_full, wants_full = false
+             WHERE j.job_id = picked.job_id
+            RETURNING j.job_id, j.account_id, j.mailbox_id, j.kind, j.fence, j.is_full;
+            RETURN;
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- Asks for as many connections as `wanted` for a job that is held, or fewer than before. Returns how many it
+-- has then, at least one; NULL: the lease is lost. Half of what the host has left stays for others.
+CREATE FUNCTION extend_job(job bigint, held_fence bigint, wanted int, default_host_connections int)
+RETURNS int
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+DECLARE
+    held    record;
+    granted int;
+BEGIN
+    SELECT j.account_id, j.connections, l.* INTO held
+      FROM job j CROSS JOIN LATERAL account_limits(j.account_id, default_host_connections) l
+     WHERE j.job_id = job AND j.fence = held_fence AND j.lease_owner IS NOT NULL;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    PERFORM lock_host(held.host, true);
+    granted := greatest(1, least(
+        wanted, held.account_connections - connections_of_account(held.account_id) + held.connections,
+        held.connections + (held.host_connections - connections_of_host(held.host)) / 2));
+    UPDATE job j SET connections = granted
+     WHERE j.job_id = job AND j.fence = held_fence AND j.lease_owner IS NOT NULL;
+    RETURN granted;
+END
+$$;
+
+-- Gives the job back: due again after next_in, or inactive when NULL. A request that came in after
+-- the start makes it due at once. new_rest: NULL, or why it stops short without having failed;
+-- 'yielded': the same run goes on when its turn comes again, behind all that are due now.
+CREATE FUNCTION finish_job(job bigint, held_fence bigint, next_in interval, new_outcome text,
+                           new_outcome_text text, new_progress jsonb, new_rest text)
+RETURNS boolean
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+    WITH finished AS (
+        UPDATE job j
+           SET due_at = CASE WHEN j.requested_at > j.started_at THEN now()
+                             ELSE now() + coalesce(next_in, '0') END,
+               is_active = next_in IS NOT NULL OR j.requested_at > j.started_at,
+               lease_owner = NULL, connections = 0, rest = new_rest,
+               finished_at = CASE WHEN new_rest = 'yielded' THEN j.finished_at
+                                  ELSE clock_timestamp() END,
+               attempts = CASE WHEN new_outcome = 'NONE' THEN 0
+                               ELSE j.attempts + (new_rest IS NULL)::int END,
+               outcome = CASE WHEN new_rest = 'yielded' THEN j.outcome ELSE new_outcome END,
+               outcome_text = CASE WHEN new_rest = 'yielded' THEN j.outcome_text
+                                   ELSE new_outcome_text END,
+               is_full = j.is_full AND new_outcome <> 'NONE',
+               progress = coalesce(new_progress, j.progress)
+         WHERE j.job_id = job AND j.fence = held_fence AND j.lease_owner IS NOT NULL
+        RETURNING 1
+    )
+    SELECT EXISTS (SELECT FROM finished)
+$$;
+
+-- Makes jobs due at once whose holder is known to be dead; after the first time in a row their lease runs
+-- out first. Returns how many.
+CREATE FUNCTION release_jobs(owner text) RETURNS bigint
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+    WITH released AS (
+        UPDATE job j SET due_at = now()
+         WHERE j.lease_owner = owner AND j.due_at > now() AND j.attempts = 0
+        RETURNING 1
+    )
+    SELECT count(*) FROM released
+$$;
+
+-- Has something of these kinds been due for so long that every worker must be busy? What a large account asks
+-- before it goes on.
+CREATE FUNCTION others_are_due(kinds text[], patience interval) RETURNS boolean
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+    SELECT EXISTS (
+        SELECT FROM job j
+         WHERE j.is_active AND j.kind <> 'watch' AND j.due_at <= now() - patience
+           AND j.kind = ANY (kinds)
+           AND NOT EXISTS (SELECT FROM source_host h
+                            WHERE h.host = j.host AND h.sleeps_until > now()))
+$$;
+
+-- Adds to the day's octets of the account. Returns them; NULL: the lease is lost.
+CREATE FUNCTION count_intake(job bigint, held_fence bigint, new_bytes bigint) RETURNS bigint
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+    INSERT INTO account_intake AS i (account_id, day, bytes)
+    SELECT j.account_id, (now() AT TIME ZONE 'UTC')::date, new_bytes FROM job j
+     WHERE j.job_id = job AND j.fence = held_fence AND j.lease_owner IS NOT NULL
+        ON CONFLICT (account_id, day) DO UPDATE SET bytes = i.bytes + EXCLUDED.bytes
+    RETURNING bytes
+$$;
+
+-- The host of the job wants to be left alone, by all. False: the lease is lost.
+CREATE FUNCTION sleep_host(job bigint, held_fence bigint, duration interval, why text)
+RETURNS boolean
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+    WITH sleeping AS (
+        UPDATE source_host h
+           SET sleeps_until = greatest(h.sleeps_until, now() + duration), sleeps_why = why
+          FROM job j
+         WHERE j.job_id = job AND j.fence = held_fence AND j.lease_owner IS NOT NULL
+           AND h.host = j.host
+        RETURNING 1
+    )
+    SELECT EXISTS (SELECT FROM sleeping)
+$$;
+
+---------------------------------------------------------------------------------------------------
+-- Rights
+---------------------------------------------------------------------------------------------------
+
+REVOKE ALL ON source_provider, source_host, account_intake FROM PUBLIC;
+REVOKE ALL ON FUNCTION account_limits, connections_of_host, connections_of_account, lock_host,
+                       next_host, claim_job, extend_job, finish_job, release_jobs, others_are_due,
+                       count_intake, sleep_host
+    FROM PUBLIC;
+GRANT SELECT ON account_intake TO holdfast_ingest;
+GRANT EXECUTE ON FUNCTION account_limits, claim_job, extend_job, finish_job, release_jobs,
+                          others_are_due, count_intake, sleep_host
+    TO holdfast_ingest;
+
+DO $$
+DECLARE
+    t text;
+BEGIN
+    FOREACH t IN ARRAY ARRAY['source_provider', 'source_host', 'account_intake'] LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
+        EXECUTE format('CREATE POLICY process ON %I TO holdfast_ingest, holdfast_keeper, '
+                       'holdfast_gate USING (true) WITH CHECK (true)', t);
+    END LOOP;
+END
+$$;

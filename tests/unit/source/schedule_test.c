@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whose turn it is (schema/0008_schedule.sql), against a real PostgreSQL: order, caps over several workers at
+ * once, budgets, rest, and workers that die.
+ */
+#include "base/buf.h"
+#include "db/test_server.h"
+#include "source/lease.h"
+#include "test.h"
+
+#include <pthread.h>
+
+enum {
+    WORKERS = 6,
+    CAP = 3,
+};
+
+struct bench {
+    struct db *owner, *ingest;
+    struct arena *arena;
+    struct err err;
+};
+
+#define MUST(call)                                                                                 \
+    do {                                                                                           \
+        if (!(call))                                                                               \
+            test_fail(__FILE__, __LINE__, "%s: %s", #call, b->err.text);                           \
+    } while (0)
+
+static void execute(struct bench *b, const char *sql, struct db_args args)
+{
+    CLEANUP(db_result_free) struct db_result *rows = NULL;
+
+    MUST(db_run_assembled(b->owner, sql, args, &rows, &b->err));
+}
+
+static int64_t number(struct bench *b, const char *sql, struct db_args args)
+{
+    CLEANUP(db_result_free) struct db_result *rows = NULL;
+
+    MUST(db_run_assembled(b->owner, sql, args, &rows, &b->err));
+    return db_i64(rows, 0, 0);
+}
+
+/* No job but those that the test makes. False: there is no PostgreSQL. */
+static bool begin(struct bench *b)
+{
+    memset(b, 0, sizeof *b);
+    b->owner = test_db(DB_ROLE_OWNER);
+    if (b->owner == NULL)
+        return false;
+    b->ingest = test_db(DB_ROLE_INGEST);
+    b->arena = arena_create(1 << 20);
+    execute(b, "UPDATE job SET is_active = false, lease_owner = NULL, connections = 0", DB_NO_ARGS);
+    execute(b, "DELETE FROM source_host", DB_NO_ARGS);
+    return true;
+}
+
+static void end(struct bench *b)
+{
+    db_close(&b->owner);
+    db_close(&b->ingest);
+    arena_free(&b->arena);
+}
+
+/* An account at this host whose sync job is due since so many seconds. */
+static int64_t add(struct bench *b, const char *host, int64_t due_since)
+{
+    int64_t id = number(b,
+                        "WITH a AS (INSERT INTO account (host, port, login, tls) "
+                        "VALUES ($1, 993, 'x', 'implicit') RETURNING account_id), "
+                        "n AS (INSERT INTO account_name (name, account_id) "
+                        "SELECT 'schedule ' || account_id, account_id FROM a) "
+                        "SELECT account_id FROM a",
+                        DB_ARGS(DB_TEXT(bytes_of_text(host))));
+
+    execute(b,
+            "INSERT INTO job (account_id, kind, due_at) "
+            "VALUES ($1, 'sync', now() - $2::bigint * interval '1 s')",
+            DB_ARGS(DB_I64(id), DB_I64(due_since)));
+    return id;
+}
+
+/* 0: nothing that may run. */
+static int64_t claim(struct bench *b, struct source_lease *lease)
+{
+    bool has_one = false;
+
+    MUST(source_claim_job(b->ingest, BYTES("worker"), CAP, lease, &has_one, &b->err));
+    return has_one ? lease->account_id : 0;
+}
+
+static void finish(struct bench *b, const struct source_lease *lease, enum source_rest rest,
+                   int64_t seconds)
+{
+    struct source_outcome outcome = {
+        .code = rest == SOURCE_REST_NONE ? ERR_NONE : ERR_RETRY,
+        .text = "as the test says",
+        .next_in_seconds = seconds,
+        .rest = rest,
+    };
+
+    MUST(source_finish(b->ingest, lease, &outcome, NULL, &b->err));
+}
+
+TEST(the_job_due_longest_comes_first)
+{
+    struct bench bench, *b = &bench;
+    struct source_lease lease;
+    int64_t late, first, second;
+
+    if (!begin(b))
+        return;
+    late = add(b, "a.example", -60);
+    second = add(b, "a.example", 10);
+    first = add(b, "a.example", 20);
+    CHECK_EQ_I64(claim(b, &lease), first);
+    CHECK_EQ_I64(claim(b, &lease), second);
+    CHECK_EQ_I64(claim(b, &lease), 0);
+    CHECK(late > 0);
+    end(b);
+}
+
+TEST(a_full_host_is_passed_over_until_a_lease_is_given_back)
+{
+    struct bench bench, *b = &bench;
+    struct source_lease held[CAP], lease;
+    int64_t waiting, elsewhere;
+
+    if (!begin(b))
+        return;
+    for (int i = 0; i < CAP; i++)
+        (void)add(b, "Full.Example", 100);
+    waiting = add(b, "full.example", 50);
+    elsewhere = add(b, "free.example", 1);
+    CHECK(claim(b, &held[0]) != 0);
+    CHECK_EQ_I64(claim(b, &lease), elsewhere); /* before its turn: see the next test */
+    for (int i = 1; i < CAP; i++)
+        CHECK(claim(b, &held[i]) != 0);
+    CHECK_EQ_I64(claim(b, &lease), 0);
+    finish(b, &held[0], SOURCE_REST_NONE, 300);
+    CHECK_EQ_I64(claim(b, &lease), waiting);
+    end(b);
+}
+
+TEST(no_host_takes_all_workers_while_another_waits)
+{
+    struct bench bench, *b = &bench;
+    struct source_lease lease;
+    int64_t other;
+
+    if (!begin(b))
+        return;
+    execute(b, "INSERT INTO source_host (host, connections) VALUES ('many.example', 100)",
+            DB_NO_ARGS);
+    for (int i = 0; i < 5; i++)
+        (void)add(b, "many.example", 1000);
+    other = add(b, "one.example", 1);
+    CHECK(claim(b, &lease) != other);
+    CHECK_EQ_I64(claim(b, &lease), other);
+    CHECK(claim(b, &lease) != 0);
+    CHECK(claim(b, &lease) != 0);
+    end(b);
+}
+
+TEST(what_the_operator_says_of_a_host_counts_more_than_the_provider)
+{
+    struct bench bench, *b = &bench;
+    struct source_lease lease;
+
+    if (!begin(b))
+        return;
+    for (int i = 0; i < CAP + 2; i++)
+        (void)add(b, "imap.gmail.com", 10);
+    for (int i = 0; i < CAP + 1; i++)
+        CHECK(claim(b, &lease) != 0);
+    execute(b, "UPDATE source_host SET connections = 2 WHERE host = 'imap.gmail.com'", DB_NO_ARGS);
+    CHECK_EQ_I64(claim(b, &lease), 0);
+    end(b);
+}
+
+TEST(an_account_that_bears_one_connection_gets_one)
+{
+    struct bench bench, *b = &bench;
+    struct source_lease sync, test;
+    int64_t yahoo;
+    int32_t granted;
+
+    if (!begin(b))
+        return;
+    yahoo = add(b, "imap.mail.yahoo.com", 10);
+    CHECK_EQ_I64(claim(b, &sync), yahoo);
+    execute(b, "INSERT INTO job (account_id, kind) VALUES ($1, 'test')", DB_ARGS(DB_I64(yahoo)));
+    CHECK_EQ_I64(claim(b, &test), 0);
+    MUST(source_ask_connections(b->ingest, &sync, 5, CAP, &granted, &b->err));
+    CHECK_EQ_I64(granted, 1);
+    finish(b, &sync, SOURCE_REST_NONE, 300);
+    CHECK_EQ_I64(claim(b, &test), yahoo);
+    end(b);
+}
+
+TEST(more_connections_leave_half_of_what_is_left_to_others)
+{
+    struct bench bench, *b = &bench;
+    struct source_lease lease, other;
+    int32_t granted;
+
+    if (!begin(b))
+        return;
+    execute(b, "INSERT INTO source_host (host, connections) VALUES ('h.example', 7)", DB_NO_ARGS);
+    (void)add(b, "h.example", 10);
+    (void)add(b, "h.example", 5);
+    CHECK(claim(b, &lease) != 0);
+    MUST(source_ask_connections(b->ingest, &lease, 100, CAP, &granted, &b->err));
+    CHECK_EQ_I64(granted, 4);
+    CHECK(claim(b, &other) != 0);
+    MUST(source_ask_connections(b->ingest, &other, 100, CAP, &granted, &b->err));
+    CHECK_EQ_I64(granted, 2);
+    MUST(source_ask_connections(b->ingest, &lease, 1, CAP, &granted, &b->err));
+    CHECK_EQ_I64(granted, 1);
+    finish(b, &lease, SOURCE_REST_NONE, 300);
+    CHECK(!source_ask_connections(b->ingest, &lease, 2, CAP, &granted, &b->err));
+    CHECK_EQ_U64(b->err.code, ERR_DENIED);
+    end(b);
+}
+
+/* ---- several at once ---- */
+
+struct worker {
+    pthread_t thread;
+    struct db *db;
+    pthread_barrier_t *start;
+    int claimed;
+    struct err err;
+};
+
+static void *claim_all(void *context)
+{
+    struct worker *worker = context;
+    struct source_lease lease;
+    bool has_one = true;
+
+    (void)pthread_barrier_wait(worker->start);
+    while (has_one) {
+        if (!source_claim_job(worker->db, BYTES("many"), CAP, &lease, &has_one, &worker->err))
+            break;
+        worker->claimed += has_one;
+    }
+    return NULL;
+}
+
+TEST(workers_that_claim_at_once_never_exceed_a_cap_and_leave_nothing)
+{
+    struct bench bench, *b = &bench;
+    struct worker workers[WORKERS] = { 0 };
+    pthread_barrier_t start;
+    int claimed = 0;
+
+    if (!begin(b))
+        return;
+    for (int i = 0; i < 40; i++)
+        (void)add(b, i % 2 == 0 ? "even.example" : "odd.example", 10);
+    CHECK(pthread_barrier_init(&start, NULL, WORKERS) == 0);
+    for (int i = 0; i < WORKERS; i++) {
+        workers[i] = (struct worker){ .db = test_db(DB_ROLE_INGEST), .start = &start };
+        CHECK(pthread_create(&workers[i].thread, NULL, claim_all, &workers[i]) == 0);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        (void)pthread_join(workers[i].thread, NULL);
+        CHECK_EQ_U64(workers[i].err.code, ERR_NONE);
+        claimed += workers[i].claimed;
+        db_close(&workers[i].db);
+    }
+    (void)pthread_barrier_destroy(&start);
+    CHECK_EQ_I64(claimed, 2 * CAP);
+    CHECK_EQ_I64(number(b,
+                        "SELECT max(n) FROM (SELECT count(*) AS n FROM job "
+                        "WHERE lease_owner = 'many' GROUP BY host) x",
+                        DB_NO_ARGS),
+                 CAP);
+    end(b);
+}
+
+/* ---- rest ---- */
+
+TEST(a_run_that_yields_goes_on_behind_those_that_wait_and_is_one_run)
+{
+    struct bench bench, *b = &bench;
+    struct source_lease lease, small_lease;
+    struct source_request request;
+    struct source_progress progress = { .fetched = 7 };
+    struct source_work work;
+    struct source_run run;
+    int64_t large, small;
+    bool is_waiting;
+
+    if (!begin(b))
+        return;
+    large = add(b, "y.example", 0);
+    MUST(source_request_run(b->owner, large, SOURCE_JOB_SYNC, &request, &b->err));
+    CHECK_EQ_I64(claim(b, &lease), large);
+    MUST(source_others_wait(b->ingest, &is_waiting, &b->err));
+    CHECK(!is_waiting);
+    small = add(b, "y.example", 10);
+    MUST(source_others_wait(b->ingest, &is_waiting, &b->err));
+    CHECK(is_waiting);
+    MUST(source_renew(b->ingest, &lease, &progress, &b->err));
+    finish(b, &lease, SOURCE_REST_YIELDED, 0);
+    MUST(source_watch_run(b->owner, &request, b->arena, &run, &b->err));
+    CHECK(!run.is_finished);
+    CHECK_EQ_I64(claim(b, &small_lease), small);
+    CHECK_EQ_I64(claim(b, &lease), large);
+    MUST(source_load_work(b->ingest, &lease, b->arena, &work, &b->err));
+    CHECK_EQ_U64(work.progress.fetched, 7);
+    CHECK_EQ_I64(work.attempts, 0);
+    finish(b, &lease, SOURCE_REST_NONE, 300);
+    MUST(source_watch_run(b->owner, &request, b->arena, &run, &b->err));
+    CHECK(run.is_finished);
+    end(b);
+}
+
+TEST(a_spent_budget_is_a_rest_and_no_failure)
+{
+    struct bench bench, *b = &bench;
+    struct source_lease lease;
+    struct source_work work;
+    struct source_run run;
+    struct source_request request;
+    uint64_t today;
+    int64_t account;
+
+    if (!begin(b))
+        return;
+    account = add(b, "imap.gmail.com", 10);
+    MUST(source_request_run(b->owner, account, SOURCE_JOB_SYNC, &request, &b->err));
+    CHECK_EQ_I64(claim(b, &lease), account);
+    MUST(source_load_work(b->ingest, &lease, b->arena, &work, &b->err));
+    CHECK_EQ_U64(work.daily_bytes, 2000000000);
+    CHECK_EQ_U64(work.today_bytes, 0);
+    MUST(source_count_intake(b->ingest, &lease, 1500, &today, &b->err));
+    MUST(source_count_intake(b->ingest, &lease, 500, &today, &b->err));
+    CHECK_EQ_U64(today, 2000);
+    finish(b, &lease, SOURCE_REST_BUDGET, 3600);
+    MUST(source_watch_run(b->owner, &request, b->arena, &run, &b->err));
+    CHECK(run.is_finished && run.is_active);
+    CHECK_EQ_I64(run.attempts, 0);
+    CHECK(!source_count_intake(b->ingest, &lease, 1, &today, &b->err));
+    CHECK_EQ_U64(b->err.code, ERR_DENIED);
+    execute(b, "UPDATE account SET daily_bytes = 0 WHERE account_id = $1",
+            DB_ARGS(DB_I64(account)));
+    MUST(source_request_run(b->owner, account, SOURCE_JOB_SYNC, &request, &b->err));
+    CHECK_EQ_I64(claim(b, &lease), account);
+    MUST(source_load_work(b->ingest, &lease, b->arena, &work, &b->err));
+    CHECK_EQ_U64(work.daily_bytes, 0);
+    CHECK_EQ_U64(work.today_bytes, 2000);
+    end(b);
+}
+
+TEST(a_host_that_sleeps_is_left_alone_by_all)
+{
+    struct bench bench, *b = &bench;
+    struct source_lease lease;
+    int64_t elsewhere;
+
+    if (!begin(b))
+        return;
+    (void)add(b, "tired.example", 100);
+    (void)add(b, "tired.example", 90);
+    CHECK(claim(b, &lease) != 0);
+    MUST(source_sleep_host(b->ingest, &lease, 300, BYTES("too many connections"), &b->err));
+    elsewhere = add(b, "awake.example", 1);
+    CHECK_EQ_I64(claim(b, &lease), elsewhere);
+    CHECK_EQ_I64(claim(b, &lease), 0);
+    end(b);
+}
+
+/* ---- workers that die ---- */
+
+TEST(what_a_dead_worker_held_is_due_when_its_lease_ends_and_at_once_when_it_is_known_to_be_dead)
+{
+    struct bench bench, *b = &bench;
+    struct source_lease lease, again;
+    int64_t account, released;
+
+    if (!begin(b))
+        return;
+    account = add(b, "d.example", 10);
+    CHECK_EQ_I64(claim(b, &lease), account);
+    CHECK_EQ_I64(claim(b, &again), 0);
+    MUST(source_release_dead(b->ingest, BYTES("another"), &released, &b->err));
+    CHECK_EQ_I64(released, 0);
+    MUST(source_release_dead(b->ingest, BYTES("worker"), &released, &b->err));
+    CHECK_EQ_I64(released, 1);
+    CHECK_EQ_I64(claim(b, &again), account);
+    CHECK(again.fence > lease.fence);
+    CHECK(!source_renew(b->ingest, &lease, NULL, &b->err));
+    /* The second time in a row the lease runs out first. */
+    MUST(source_release_dead(b->ingest, BYTES("worker"), &released, &b->err));
+    CHECK_EQ_I64(released, 0);
+    execute(b, "UPDATE job SET due_at = now() WHERE lease_owner IS NOT NULL", DB_NO_ARGS);
+    CHECK_EQ_I64(claim(b, &again), account);
+    end(b);
+}
+
+TEST(a_job_that_ends_its_workers_waits_like_one_that_fails)
+{
+    struct bench bench, *b = &bench;
+    struct source_lease lease;
+    int64_t deadly, other;
+
+    if (!begin(b))
+        return;
+    deadly = add(b, "deadly.example", 100);
+    for (int i = 0; i < 4; i++) {
+        CHECK_EQ_I64(claim(b, &lease), deadly);
+        execute(b, "UPDATE job SET due_at = now() - interval '1 s' WHERE lease_owner IS NOT NULL",
+                DB_NO_ARGS);
+    }
+    other = add(b, "deadly.example", 0);
+    CHECK_EQ_I64(claim(b, &lease), other);
+    CHECK_EQ_I64(claim(b, &lease), 0);
+    CHECK(number(b,
+                 "SELECT extract(epoch FROM due_at - now())::bigint FROM job WHERE account_id = $1",
+                 DB_ARGS(DB_I64(deadly))) > 200);
+    end(b);
+}
