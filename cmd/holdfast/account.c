@@ -65,20 +65,33 @@ static json_t *json_list(const struct bytes *items, size_t count)
     return list;
 }
 
+static json_t *json_namespaces(uint32_t namespaces)
+{
+    json_t *list = json_array();
+
+    if ((namespaces & SOURCE_NAMESPACE_OTHERS) != 0)
+        (void)json_array_append_new(list, json_string("others"));
+    if ((namespaces & SOURCE_NAMESPACE_SHARED) != 0)
+        (void)json_array_append_new(list, json_string("shared"));
+    return list;
+}
+
 static json_t *json_account(struct cli *cli, const struct source_account *a)
 {
     bool has_failed = a->run.outcome != ERR_NONE;
 
     return json_pack(
-        "{s:o, s:I, s:o, s:s, s:b, s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, "
+        "{s:o, s:I, s:o, s:s, s:b, s:o, s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, "
+        "s:o, "
         "s:o}",
         "name", cli_json_text(a->settings.name), "id", (json_int_t)a->account_id, "url",
         cli_json_text(url_of(cli, a)), "state", state_of(a), "has_password", a->has_secret,
         "include", json_list(a->settings.include, a->settings.include_count), "exclude",
-        json_list(a->settings.exclude, a->settings.exclude_count), "every_seconds",
-        (int)a->settings.every_seconds, "mailboxes", (json_int_t)a->mailboxes, "messages",
-        (json_int_t)a->messages, "octets", (json_int_t)a->octets, "pending", (json_int_t)a->pending,
-        "created_at", cli_json_time(a->created_usec), "removed_at", cli_json_time(a->removed_usec),
+        json_list(a->settings.exclude, a->settings.exclude_count), "namespaces",
+        json_namespaces(a->settings.namespaces), "every_seconds", (int)a->settings.every_seconds,
+        "mailboxes", (json_int_t)a->mailboxes, "messages", (json_int_t)a->messages, "octets",
+        (json_int_t)a->octets, "pending", (json_int_t)a->pending, "created_at",
+        cli_json_time(a->created_usec), "removed_at", cli_json_time(a->removed_usec),
         "enumerated_at", cli_json_time(a->enumerated_usec), "last_run_at",
         cli_json_time(a->run.finished_usec), "outcome",
         has_failed ? json_string(err_code_name(a->run.outcome)) : json_null(), "outcome_text",
@@ -200,6 +213,10 @@ static void print_facts(struct cli *cli, const struct source_account *a)
         cli_print_text(a->settings.exclude[i]);
         (void)fputc('\n', stdout);
     }
+    if (a->settings.namespaces != 0)
+        (void)printf("namespaces:     personal%s%s\n",
+                     (a->settings.namespaces & SOURCE_NAMESPACE_OTHERS) != 0 ? ", others" : "",
+                     (a->settings.namespaces & SOURCE_NAMESPACE_SHARED) != 0 ? ", shared" : "");
     (void)printf("archived:       %ju messages in %ju mailboxes, ", (uintmax_t)a->messages,
                  (uintmax_t)a->mailboxes);
     (void)printf("%s\n", cli_write_size(a->octets, text));

@@ -26,6 +26,8 @@ enum {
     NO_INCLUDE,
     NO_EXCLUDE,
     EVERY,
+    NAMESPACE,
+    NO_NAMESPACE,
     NO_TEST,
 };
 
@@ -36,6 +38,7 @@ enum {
         { "tls-ca", required_argument, NULL, TLS_CA },                                             \
         { "include", required_argument, NULL, INCLUDE },                                           \
         { "exclude", required_argument, NULL, EXCLUDE },                                           \
+        { "namespace", required_argument, NULL, NAMESPACE },                                       \
     {                                                                                              \
         "every", required_argument, NULL, EVERY                                                    \
     }
@@ -76,6 +79,20 @@ static bool take_url(struct cli *cli, struct request *r, const char *text)
     return true;
 }
 
+static bool take_namespace(struct cli *cli, struct request *r, const char *name)
+{
+    r->edit |= SOURCE_EDIT_NAMESPACES;
+    if (name == NULL) /* --no-namespace */
+        return true;
+    if (strcmp(name, "others") == 0)
+        r->settings.namespaces |= SOURCE_NAMESPACE_OTHERS;
+    else if (strcmp(name, "shared") == 0)
+        r->settings.namespaces |= SOURCE_NAMESPACE_SHARED;
+    else
+        return err_fail(&cli->err, ERR_SYNTAX, "--namespace: shared or others expected");
+    return true;
+}
+
 /* One option into the request; false: cli->err is set. */
 static bool take_option(struct cli *cli, struct request *r, int option, const char *value)
 {
@@ -108,6 +125,9 @@ static bool take_option(struct cli *cli, struct request *r, int option, const ch
     case EVERY:
         r->edit |= SOURCE_EDIT_EVERY;
         return cli_read_duration(cli, value, &r->settings.every_seconds);
+    case NAMESPACE:
+    case NO_NAMESPACE:
+        return take_namespace(cli, r, value);
     case NO_TEST:
         r->is_untested = true;
         return true;
@@ -270,6 +290,7 @@ int cmd_account_edit(struct cli *cli, int argc, char **argv)
         { "system-ca", no_argument, NULL, SYSTEM_CA },
         { "no-include", no_argument, NULL, NO_INCLUDE },
         { "no-exclude", no_argument, NULL, NO_EXCLUDE },
+        { "no-namespace", no_argument, NULL, NO_NAMESPACE },
         { NULL, 0, NULL, 0 },
     };
     CLEANUP(free_request) struct request r = { .ca = buf_create(CLI_CA_MAX_BYTES) };

@@ -20,6 +20,8 @@
     "level);\n"                                                                                    \
     "                         may be repeated\n"                                                   \
     "  --exclude P            leave these out, even if included; may be repeated\n"                \
+    "  --namespace WHICH      archive \"shared\" mailboxes too, or those of \"others\"; may be "     \
+    "repeated\n"                                                                                   \
     "  --every T              look for new mail every 30s, 5m, 2h, 1d (5m)\n"
 
 // clang-format off
@@ -41,7 +43,8 @@ static const struct cli_command commands[] = {
       "  --url URL              where it is\n"
       ACCOUNT_OPTIONS
       "  --system-ca            trust the system's certificates again\n"
-      "  --no-include, --no-exclude   forget the patterns\n", cmd_account_edit },
+      "  --no-include, --no-exclude   forget the patterns\n"
+      "  --no-namespace         the account's own mailboxes only\n", cmd_account_edit },
     { "account", "pause", "NAME", "stop looking for mail until resumed", "", cmd_account_pause },
     { "account", "resume", "NAME", "go on after pause", "", cmd_account_resume },
     { "account", "remove", "NAME", "stop for good and forget the password; mail stays", "",

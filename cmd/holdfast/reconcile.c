@@ -34,6 +34,7 @@ static bool is_counted(const struct source_mailbox_facts *m)
 struct sums {
     uint64_t mailboxes, exists, archived, pending, skipped;
     uint64_t unexplained;
+    uint64_t left_out; /* mailboxes that are not among them, by rule */
 };
 
 static void add_up(struct sums *sums, const struct source_mailbox_facts *m)
@@ -95,20 +96,52 @@ static json_t *json_row(const struct source_mailbox_facts *m)
 }
 
 struct report {
-    struct cli_table *table; /* NULL: JSON */
+    struct cli_table *table;    /* NULL: JSON */
+    struct cli_table *left_out; /* likewise */
     json_t *json;
     struct sums sums;
 };
 
+static const char *const left_out_reasons[SOURCE_LEFT_OUT_REASONS] = {
+    [SOURCE_LEFT_OUT_BY_PATTERN] = "--include and --exclude",
+    [SOURCE_LEFT_OUT_OTHERS] = "another user's: --namespace others would archive it",
+    [SOURCE_LEFT_OUT_SHARED] = "shared: --namespace shared would archive it",
+};
+
+/* Mailboxes of the source that nobody counts, by rule. */
+static json_t *report_left_out(const struct cli_run *run, const struct source_left_out_list *found,
+                               struct report *report)
+{
+    json_t *rows = json_array();
+
+    for (size_t i = 0; i < found->count; i++) {
+        const struct source_left_out_mailbox *row = &found->rows[i];
+        const char *why = left_out_reasons[row->reason];
+
+        (void)json_array_append_new(rows,
+                                    json_pack("{s:o, s:s, s:o}", "path", cli_json_text(row->path),
+                                              "why", why, "since", cli_json_time(row->since_usec)));
+        if (report->left_out == NULL)
+            continue;
+        cli_add_cell(report->left_out, run->name);
+        cli_add_cell(report->left_out, row->path);
+        cli_add_text(report->left_out, why);
+    }
+    report->sums.left_out += found->count;
+    return rows;
+}
+
 static bool report_account(struct cli *cli, const struct cli_run *run, struct report *report)
 {
     struct source_mailbox_facts_list mailboxes;
+    struct source_left_out_list left_out;
     struct source_account account;
     json_t *rows = json_array();
 
     if (!source_show_account(cli->session.db, run->account_id, cli->arena, &account, &cli->err) ||
         !source_list_mailbox_facts(cli->session.db, run->account_id, cli->arena, &mailboxes,
-                                   &cli->err)) {
+                                   &cli->err) ||
+        !source_list_left_out(cli->session.db, run->account_id, cli->arena, &left_out, &cli->err)) {
         json_decref(rows);
         return false;
     }
@@ -123,9 +156,10 @@ static bool report_account(struct cli *cli, const struct cli_run *run, struct re
             add_row(report->table, run, m);
     }
     (void)json_array_append_new(
-        report->json, json_pack("{s:o, s:s, s:o, s:o}", "account", cli_json_text(run->name),
+        report->json, json_pack("{s:o, s:s, s:o, s:o, s:o}", "account", cli_json_text(run->name),
                                 "outcome", err_code_name(account.run.outcome), "outcome_text",
-                                cli_json_text(account.run.outcome_text), "mailboxes", rows));
+                                cli_json_text(account.run.outcome_text), "mailboxes", rows,
+                                "left_out", report_left_out(run, &left_out, report)));
     return true;
 }
 
@@ -157,6 +191,7 @@ static int reconcile(struct cli *cli, const struct cli_run *runs, size_t count, 
     static const char *const header[] = { "ACCOUNT",     "AT SOURCE",   "ARCHIVED",   "PENDING",
                                           "BY RULE",     "UNEXPLAINED", "GONE SINCE", "GONE BEFORE",
                                           "LONGEST GAP", "LOOKED AT",   "MAILBOX" };
+    static const char *const left_header[] = { "ACCOUNT", "LEFT OUT", "WHY" };
     CLEANUP(json_decrefp) json_t *accounts = json_array();
     struct report report = { .json = accounts };
     uint64_t due;
@@ -168,8 +203,10 @@ static int reconcile(struct cli *cli, const struct cli_run *runs, size_t count, 
     status = cli_follow(cli, runs, count, SOURCE_JOB_RECONCILE, is_json);
     if (status == CLI_INTERRUPTED || cli->err.code != ERR_NONE)
         return status;
-    if (!is_json)
+    if (!is_json) {
         report.table = cli_create_table(cli, header, ARRAY_LEN(header));
+        report.left_out = cli_create_table(cli, left_header, ARRAY_LEN(left_header));
+    }
     if (!make_report(cli, runs, count, &report))
         return cli_fail(cli);
     if (status == 0 && report.sums.pending + report.sums.unexplained > 0)
@@ -182,6 +219,10 @@ static int reconcile(struct cli *cli, const struct cli_run *runs, size_t count, 
     }
     (void)fputc('\n', stdout);
     cli_print_table(report.table);
+    if (report.sums.left_out > 0) {
+        (void)fputc('\n', stdout);
+        cli_print_table(report.left_out);
+    }
     print_sums(&report.sums);
     return status;
 }

@@ -88,12 +88,14 @@ bool imap_take_string(struct response_reader *r, bool allow_word, struct respons
 bool imap_take_text(struct response_reader *r, bool allow_word, struct bytes *out);
 bool imap_skip_value(struct response_reader *r); /* word, string or list, with limited nesting */
 bool imap_take_words(struct response_reader *r, struct imap_words *out); /* to the end or ")" */
+bool imap_take_texts(struct response_reader *r, struct imap_words *out); /* (strings and words) */
 bool imap_take_delimiter(struct response_reader *r, uint8_t *out);
 
 bool imap_parse_status(struct response_reader *r, struct bytes word, struct imap_response *out);
 bool imap_parse_list(struct response_reader *r, struct imap_list_response *out);
 bool imap_parse_mailbox_status(struct response_reader *r, struct imap_mailbox_status_response *out);
 bool imap_parse_namespace(struct response_reader *r, struct imap_namespace_response *out);
+bool imap_parse_id(struct response_reader *r, struct imap_id_response *out);
 bool imap_parse_search(struct response_reader *r, struct imap_search_response *out);
 bool imap_parse_esearch(struct response_reader *r, struct imap_search_response *out);
 bool imap_parse_vanished(struct response_reader *r, struct imap_vanished_response *out);

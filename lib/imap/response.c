@@ -19,6 +19,7 @@ static const struct {
     { BYTES_INIT("FLAGS"), IMAP_RESPONSE_FLAGS },
     { BYTES_INIT("NAMESPACE"), IMAP_RESPONSE_NAMESPACE },
     { BYTES_INIT("VANISHED"), IMAP_RESPONSE_VANISHED },
+    { BYTES_INIT("ID"), IMAP_RESPONSE_ID },
 }, numbered[] = {
     { BYTES_INIT("EXISTS"), IMAP_RESPONSE_EXISTS },
     { BYTES_INIT("RECENT"), IMAP_RESPONSE_RECENT },
@@ -73,6 +74,8 @@ static bool parse_data(struct response_reader *r, struct imap_response *out)
         return imap_read_flags(&r->in, r->arena, &out->flags, r->err);
     case IMAP_RESPONSE_NAMESPACE:
         return imap_parse_namespace(r, &out->namespace);
+    case IMAP_RESPONSE_ID:
+        return imap_parse_id(r, &out->id);
     case IMAP_RESPONSE_VANISHED:
         return imap_parse_vanished(r, &out->vanished);
     case IMAP_RESPONSE_OTHER:

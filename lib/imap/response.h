@@ -30,6 +30,7 @@ enum imap_response_kind {
     IMAP_RESPONSE_ESEARCH,        /* search */
     IMAP_RESPONSE_FLAGS,          /* flags */
     IMAP_RESPONSE_NAMESPACE,      /* namespace */
+    IMAP_RESPONSE_ID,             /* id */
     IMAP_RESPONSE_EXISTS,         /* number */
     IMAP_RESPONSE_RECENT,         /* number */
     IMAP_RESPONSE_EXPUNGE,        /* number */
@@ -150,6 +151,11 @@ struct imap_namespace_response {
     size_t personal_count, others_count, shared_count; /* 0 for NIL */
 };
 
+/* Of the fields of RFC 2971 §3.3, the one that tells one server from another. */
+struct imap_id_response {
+    struct bytes name; /* empty: not told */
+};
+
 struct imap_vanished_response {
     bool is_earlier;
     struct imap_set uids;
@@ -166,6 +172,7 @@ enum { /* which members of struct imap_fetch_response came */
     IMAP_HAS_EMAILID = 128,
     IMAP_HAS_THREADID = 256,
     IMAP_HAS_BODY = 512, /* BODY[] or RFC822 or BINARY[] */
+    IMAP_HAS_GM_LABELS = 1024,
 };
 
 enum imap_body_kind {
@@ -183,6 +190,7 @@ struct imap_fetch_response {
     uint64_t rfc822_size;
     uint64_t modseq;
     uint64_t gm_msgid, gm_thrid;
+    struct imap_words gm_labels; /* without quotes; names of mailboxes are in their encoded form */
     struct bytes emailid, threadid;
     enum imap_body_kind body_kind;
     struct bytes body;
@@ -201,6 +209,7 @@ struct imap_response {
         struct imap_search_response search;
         struct imap_flags flags;
         struct imap_namespace_response namespace;
+        struct imap_id_response id;
         uint32_t number;
         struct imap_vanished_response vanished;
         struct imap_fetch_response fetch;

@@ -66,6 +66,16 @@ static bool take_id(struct response_reader *r, uint32_t bit, struct bytes *id,
     return take_in_parentheses(r, id);
 }
 
+static bool take_labels(struct response_reader *r, struct imap_fetch_response *out)
+{
+    if (r->in.len == 0 || r->in.ptr[0] != '(')
+        return imap_skip_value(r);
+    if (!imap_take_texts(r, &out->gm_labels))
+        return false;
+    out->has |= IMAP_HAS_GM_LABELS;
+    return true;
+}
+
 static bool take_modseq(struct response_reader *r, struct imap_fetch_response *out)
 {
     struct bytes number;
@@ -150,6 +160,8 @@ static bool take_item(struct response_reader *r, struct bytes name, struct imap_
         return take_number(r, IMAP_HAS_GM_MSGID, &out->gm_msgid, out);
     if (bytes_equal_nocase(name, BYTES("X-GM-THRID")))
         return take_number(r, IMAP_HAS_GM_THRID, &out->gm_thrid, out);
+    if (bytes_equal_nocase(name, BYTES("X-GM-LABELS")))
+        return take_labels(r, out);
     if (bytes_equal_nocase(name, BYTES("EMAILID")))
         return take_id(r, IMAP_HAS_EMAILID, &out->emailid, out);
     if (bytes_equal_nocase(name, BYTES("THREADID")))

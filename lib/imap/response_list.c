@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* LIST, LSUB, STATUS and NAMESPACE responses. RFC 9051 §7.3. */
+/* LIST, LSUB, STATUS, NAMESPACE and ID responses. RFC 9051 §7.3, RFC 2971. */
 #include "base/limits.h"
 #include "imap/internal.h"
 
@@ -173,4 +173,33 @@ bool imap_parse_namespace(struct response_reader *r, struct imap_namespace_respo
     return take_namespaces(r, &out->personal, &out->personal_count) &&
            take_namespaces(r, &out->others, &out->others_count) &&
            take_namespaces(r, &out->shared, &out->shared_count);
+}
+
+/* One field of ID: its name, and a value that may be NIL. */
+static bool take_id_field(struct response_reader *r, struct imap_id_response *out)
+{
+    struct response_string value;
+    struct bytes field;
+
+    if (!imap_take_text(r, true, &field))
+        return false;
+    imap_skip_spaces(r);
+    if (!imap_take_string(r, true, &value))
+        return false;
+    if (bytes_equal_nocase(field, BYTES("name")))
+        out->name = value.octets;
+    return true;
+}
+
+bool imap_parse_id(struct response_reader *r, struct imap_id_response *out)
+{
+    imap_skip_spaces(r);
+    if (scan_text_nocase(&r->in, BYTES("NIL")))
+        return true;
+    if (!scan_byte(&r->in, '('))
+        return imap_fail_response(r, "ID");
+    for (imap_skip_spaces(r); !scan_byte(&r->in, ')'); imap_skip_spaces(r))
+        if (!take_id_field(r, out))
+            return false;
+    return true;
 }

@@ -150,6 +150,32 @@ bool imap_take_words(struct response_reader *r, struct imap_words *out)
     return true;
 }
 
+bool imap_take_texts(struct response_reader *r, struct imap_words *out)
+{
+    struct bytes *texts = NULL;
+    size_t room = 0;
+
+    *out = (struct imap_words){ 0 };
+    if (!scan_byte(&r->in, '('))
+        return imap_fail_response(r, "list");
+    for (imap_skip_spaces(r); !scan_byte(&r->in, ')'); imap_skip_spaces(r)) {
+        struct response_string string;
+
+        if (!imap_take_string(r, true, &string))
+            return false;
+        if (string.is_pending)
+            return imap_fail_response(r, "string in memory");
+        if (string.is_streamed)
+            continue; /* the caller would not keep it */
+        if (!imap_grow_items(r->arena, &texts, sizeof *texts, out->count, &room,
+                             LIMIT_RESPONSE_LINE_BYTES, r->err))
+            return false;
+        texts[out->count++] = string.octets;
+    }
+    out->words = texts;
+    return true;
+}
+
 bool imap_take_delimiter(struct response_reader *r, uint8_t *out)
 {
     struct response_string string;

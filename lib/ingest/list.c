@@ -17,6 +17,7 @@ struct lister {
     struct ingest_client *client;
     const struct source_account_settings *account;
     struct arena *arena;
+    struct ingest_namespaces namespaces;
     struct ingest_listed *rows;
     size_t count, cap;
     size_t unreadable; /* names that were left out */
@@ -60,6 +61,27 @@ bool ingest_is_wanted(const struct source_account_settings *account, struct byte
         return false;
     return account->include_count == 0 ||
            matches_any(account->include, account->include_count, path);
+}
+
+static enum source_left_out left_out_of(const struct lister *lister,
+                                        const struct ingest_listed *row)
+{
+    uint32_t namespaces = lister->account->namespaces;
+
+    switch (ingest_owner_of(&lister->namespaces, row->wire_name)) {
+    case INGEST_PERSONAL:
+        break;
+    case INGEST_OTHERS:
+        if ((namespaces & SOURCE_NAMESPACE_OTHERS) == 0)
+            return SOURCE_LEFT_OUT_OTHERS;
+        break;
+    case INGEST_SHARED:
+        if ((namespaces & SOURCE_NAMESPACE_SHARED) == 0)
+            return SOURCE_LEFT_OUT_SHARED;
+        break;
+    }
+    return ingest_is_wanted(lister->account, row->path) ? SOURCE_NOT_LEFT_OUT
+                                                        : SOURCE_LEFT_OUT_BY_PATTERN;
 }
 
 static bool grow(struct lister *lister, struct err *err)
@@ -116,7 +138,7 @@ static bool add_listed(struct lister *lister, const struct imap_list_response *l
         !arena_try_copy(lister->arena, list->wire_name, LIMIT_MAILBOX_NAME_BYTES, &row->wire_name,
                         err))
         return err_wrap(err, "mailbox %zu of the list", lister->count + 1);
-    row->is_skipped = !ingest_is_wanted(lister->account, row->path);
+    row->left_out = left_out_of(lister, row);
     lister->count++;
     return true;
 }
@@ -187,7 +209,8 @@ static void settle(struct lister *lister, struct ingest_listing *out)
         } else {
             ingest_count_odd(lister->client);
             doubles += !is_same_mailbox(&lister->rows[kept - 1], &lister->rows[i]) &&
-                       !lister->rows[i].is_skipped && !lister->rows[i].is_noselect;
+                       lister->rows[i].left_out == SOURCE_NOT_LEFT_OUT &&
+                       !lister->rows[i].is_noselect;
         }
     }
     *out = (struct ingest_listing){
@@ -200,14 +223,18 @@ static void settle(struct lister *lister, struct ingest_listing *out)
     };
 }
 
-static bool run_list(struct lister *lister, bool with_status, struct ingest_reply *reply,
-                     struct err *err)
+/* prefix: of a namespace, or empty: all that the server shows. Adds to what is listed. */
+static bool send_list(struct lister *lister, struct bytes prefix, bool with_status,
+                      struct ingest_tag *tag, struct err *err)
 {
+    CLEANUP(buf_free) struct buf pattern = buf_create(LIMIT_MAILBOX_NAME_BYTES + 1);
     uint32_t can = ingest_capabilities(lister->client);
-    uint64_t before = ingest_unreadable_lists(lister->client);
-    struct ingest_tag tag;
 
-    ingest_begin_command(lister->client, "LIST \"\" \"*\"");
+    buf_append(&pattern, prefix);
+    buf_text(&pattern, "*");
+    ingest_begin_command(lister->client, "LIST \"\" ");
+    if (!ingest_add_string(lister->client, buf_bytes(&pattern), err))
+        return false;
     if (with_status) {
         ingest_add_text(lister->client, " RETURN (");
         if ((can & INGEST_SPECIAL_USE) != 0)
@@ -216,12 +243,66 @@ static bool run_list(struct lister *lister, bool with_status, struct ingest_repl
                                             ? "STATUS (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ))"
                                             : "STATUS (MESSAGES UIDNEXT UIDVALIDITY))");
     }
-    lister->count = 0;
-    lister->unreadable = 0;
-    if (!ingest_send_command(lister->client, &tag, err) ||
+    return ingest_send_command(lister->client, tag, err);
+}
+
+static bool run_list(struct lister *lister, struct bytes prefix, bool with_status,
+                     struct ingest_reply *reply, struct err *err)
+{
+    uint64_t before = ingest_unreadable_lists(lister->client);
+    struct ingest_tag tag;
+
+    if (!send_list(lister, prefix, with_status, &tag, err) ||
         !ingest_finish_command(lister->client, tag, take_list, lister, reply, err))
         return false;
     lister->unreadable += ingest_unreadable_lists(lister->client) - before;
+    return true;
+}
+
+/* with_status: is tried first; a server that refuses it has another chance. */
+static bool list_some(struct lister *lister, struct bytes prefix, bool with_status, struct err *err)
+{
+    struct ingest_reply reply = { .condition = IMAP_BAD };
+    size_t count = lister->count;
+    size_t unreadable = lister->unreadable;
+
+    if (with_status && (ingest_capabilities(lister->client) & INGEST_LIST_STATUS) != 0 &&
+        !run_list(lister, prefix, true, &reply, err))
+        return false;
+    if (reply.condition != IMAP_OK) {
+        lister->count = count;
+        lister->unreadable = unreadable;
+        if (!run_list(lister, prefix, false, &reply, err))
+            return false;
+    }
+    if (reply.condition != IMAP_OK)
+        return err_fail(err, ingest_classify_reply(&reply, ERR_DENIED),
+                        "the mailboxes cannot be listed: %s", reply.text);
+    return true;
+}
+
+static bool is_shown(const struct lister *lister, struct bytes prefix)
+{
+    for (size_t i = 0; i < lister->count; i++)
+        if (bytes_start_with(lister->rows[i].wire_name, prefix))
+            return true;
+    return false;
+}
+
+/* RFC 2342 §5: "*" need not show what is not the user's own. */
+static bool list_hidden(struct lister *lister, bool with_status, struct err *err)
+{
+    for (size_t i = 0; i < lister->namespaces.count; i++) {
+        const struct ingest_namespace *space = &lister->namespaces.rows[i];
+        bool is_wanted = (space->owner == INGEST_OTHERS &&
+                          (lister->account->namespaces & SOURCE_NAMESPACE_OTHERS) != 0) ||
+                         (space->owner == INGEST_SHARED &&
+                          (lister->account->namespaces & SOURCE_NAMESPACE_SHARED) != 0);
+
+        if (is_wanted && !is_shown(lister, space->prefix) &&
+            !list_some(lister, space->prefix, with_status, err))
+            return false;
+    }
     return true;
 }
 
@@ -229,18 +310,26 @@ bool ingest_list(struct ingest_client *client, const struct source_account_setti
                  bool with_status, struct arena *arena, struct ingest_listing *out, struct err *err)
 {
     struct lister lister = { .client = client, .account = account, .arena = arena };
-    struct ingest_reply reply = { .condition = IMAP_BAD };
 
-    if (with_status && (ingest_capabilities(client) & INGEST_LIST_STATUS) != 0 &&
-        !run_list(&lister, true, &reply, err))
+    if (!ingest_ask_namespaces(client, arena, &lister.namespaces, err) ||
+        !list_some(&lister, BYTES(""), with_status, err) || !list_hidden(&lister, with_status, err))
         return false;
-    if (reply.condition != IMAP_OK && !run_list(&lister, false, &reply, err))
-        return false;
-    if (reply.condition != IMAP_OK)
-        return err_fail(err, ingest_classify_reply(&reply, ERR_DENIED),
-                        "the mailboxes cannot be listed: %s", reply.text);
     settle(&lister, out);
     return true;
+}
+
+struct ingest_left_out ingest_sum_left_out(const struct ingest_listing *listing)
+{
+    struct ingest_left_out sum = { .counts = { 0 } };
+
+    for (size_t i = 0; i < listing->count; i++) {
+        const struct ingest_listed *row = &listing->rows[i];
+
+        if (row->left_out != SOURCE_NOT_LEFT_OUT && !row->is_noselect &&
+            sum.counts[row->left_out]++ == 0)
+            sum.firsts[row->left_out] = row->path;
+    }
+    return sum;
 }
 
 /* ---- STATUS ---- */
@@ -272,7 +361,8 @@ bool ingest_count_messages(struct ingest_client *client, struct ingest_listing *
     for (size_t i = 0; i < listing->count && max > 0; i++) {
         struct ingest_listed *row = &listing->rows[i];
 
-        if (row->is_noselect || row->is_skipped || (row->status & IMAP_STATUS_MESSAGES) != 0)
+        if (row->is_noselect || row->left_out != SOURCE_NOT_LEFT_OUT ||
+            (row->status & IMAP_STATUS_MESSAGES) != 0)
             continue;
         max--;
         ingest_begin_command(client, "STATUS ");

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "ingest/client.h"
+#include "ingest/namespace.h"
 #include "source/account.h"
 
 enum {
@@ -18,7 +19,7 @@ struct ingest_listed {
     struct bytes path; /* imap_path_from_source: UTF-8, "/" between levels */
     uint8_t delimiter;
     bool is_noselect;
-    bool is_skipped;          /* by include and exclude */
+    enum source_left_out left_out;
     struct bytes special_use; /* "\Sent"; empty: none */
     uint32_t status;          /* IMAP_STATUS_* of the numbers below that came with LIST-STATUS */
     uint64_t messages, uidnext, uidvalidity, highestmodseq;
@@ -34,6 +35,13 @@ struct ingest_listing {
     const char *unusable_why;
 };
 
+/* What was left out, by reason. */
+struct ingest_left_out {
+    uint64_t counts[SOURCE_LEFT_OUT_REASONS];
+    struct bytes firsts[SOURCE_LEFT_OUT_REASONS]; /* a path of each; \Noselect names do not count */
+};
+struct ingest_left_out ingest_sum_left_out(const struct ingest_listing *listing);
+
 /* INBOX before all others, then by octets: the order of source_load_mailboxes. Pure. */
 int ingest_compare_paths(struct bytes a, struct bytes b);
 
@@ -41,7 +49,9 @@ int ingest_compare_paths(struct bytes a, struct bytes b);
 bool ingest_is_wanted(const struct source_account_settings *account, struct bytes path);
 
 /*
- * LIST "" "*". with_status: ask for the numbers too, where the server offers LIST-STATUS.
+ * LIST "" "*", and of namespaces that are wanted and that it does not show. with_status: ask for the
+ * numbers too, where the server offers LIST-STATUS. What is of another namespace is left out unless the
+ * account asks for it.
  * ERR_RETRY or ERR_DENIED: refused; ERR_LIMIT: more than INGEST_MAILBOXES_MAX.
  */
 MUST_USE bool ingest_list(struct ingest_client *client,

@@ -73,6 +73,11 @@ static void add_count(struct buf *line, uint64_t value, const char *one, const c
 static void add_gains(struct buf *line, const struct source_progress *progress)
 {
     add_count(line, progress->mailboxes, "mailbox", "mailboxes");
+    if (progress->skipped > 0) {
+        buf_text(line, " (");
+        add_number(line, progress->skipped);
+        buf_text(line, " more are left out by rule)");
+    }
     if (progress->fetched == 0 && progress->flag_changes == 0 && progress->gone == 0) {
         buf_text(line, ", nothing new");
         return;
@@ -123,8 +128,29 @@ void ingest_write_incomplete(char text[INGEST_OUTCOME_BYTES], struct bytes name,
     finish(&line, text);
 }
 
+static void add_left_out(struct buf *line, const struct ingest_left_out *left_out)
+{
+    static const char *const reasons[SOURCE_LEFT_OUT_REASONS] = {
+        [SOURCE_LEFT_OUT_BY_PATTERN] = "by --include and --exclude",
+        [SOURCE_LEFT_OUT_OTHERS] = "as other users' (--namespace others)",
+        [SOURCE_LEFT_OUT_SHARED] = "as shared (--namespace shared)",
+    };
+
+    for (size_t i = SOURCE_NOT_LEFT_OUT + 1; i < SOURCE_LEFT_OUT_REASONS; i++) {
+        if (left_out->counts[i] == 0)
+            continue;
+        buf_text(line, "; left out ");
+        buf_text(line, reasons[i]);
+        buf_text(line, ": ");
+        add_count(line, left_out->counts[i], "mailbox", "mailboxes");
+        buf_text(line, left_out->counts[i] == 1 ? ", " : ", the first ");
+        buf_append(line, bytes_slice(left_out->firsts[i], 0, 100));
+    }
+}
+
 void ingest_write_test(char text[INGEST_OUTCOME_BYTES], struct bytes name, uint64_t mailboxes,
-                       uint64_t messages, bool is_all_counted, uint64_t skipped)
+                       uint64_t messages, bool is_all_counted,
+                       const struct ingest_left_out *left_out)
 {
     struct buf line = start(name);
 
@@ -132,11 +158,7 @@ void ingest_write_test(char text[INGEST_OUTCOME_BYTES], struct bytes name, uint6
     add_count(&line, mailboxes, "mailbox", "mailboxes");
     buf_text(&line, is_all_counted ? ", " : ", at least ");
     add_count(&line, messages, "message", "messages");
-    if (skipped > 0) {
-        buf_text(&line, " (");
-        add_count(&line, skipped, "mailbox", "mailboxes");
-        buf_text(&line, " left out by --include and --exclude)");
-    }
+    add_left_out(&line, left_out);
     finish(&line, text);
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "ingest/list.h"
 #include "source/account.h"
 #include "source/progress.h"
 
@@ -25,9 +26,10 @@ void ingest_write_complete(char text[INGEST_OUTCOME_BYTES], struct bytes name,
 void ingest_write_incomplete(char text[INGEST_OUTCOME_BYTES], struct bytes name,
                              const struct source_progress *progress, const char *first);
 
-/* "account alice: login ok, 12 mailboxes, 3,412 messages" */
+/* "account alice: login ok, 12 mailboxes, 3,412 messages; left out …" */
 void ingest_write_test(char text[INGEST_OUTCOME_BYTES], struct bytes name, uint64_t mailboxes,
-                       uint64_t messages, bool is_all_counted, uint64_t skipped);
+                       uint64_t messages, bool is_all_counted,
+                       const struct ingest_left_out *left_out);
 
 /* "account alice: …", with what to look at where the server's words need it (provider.h) */
 void ingest_write_failure(char text[INGEST_OUTCOME_BYTES], struct bytes name,

@@ -114,6 +114,11 @@ struct ingest_rules ingest_rules_for(const struct ingest_peer *peer)
     return rules;
 }
 
+bool ingest_is_recognised(const struct ingest_rules *rules)
+{
+    return rules->provider != general.provider;
+}
+
 bool ingest_is_view_full(const struct ingest_rules *rules, uint64_t exists)
 {
     for (size_t i = 0; i < INGEST_VIEW_LIMITS && rules->view_limits[i] > 0; i++)

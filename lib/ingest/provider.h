@@ -53,6 +53,9 @@ struct ingest_peer {
 
 struct ingest_rules ingest_rules_for(const struct ingest_peer *peer);
 
+/* Are they those of a provider, rather than the general ones? */
+bool ingest_is_recognised(const struct ingest_rules *rules);
+
 /* Is this the number of messages at which the server cuts a mailbox off? */
 bool ingest_is_view_full(const struct ingest_rules *rules, uint64_t exists);
 

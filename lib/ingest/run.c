@@ -74,6 +74,25 @@ static struct vault_listed describe(const struct ingest_listed *listed)
     };
 }
 
+static bool save_left_out(struct ingest_run *run, struct err *err)
+{
+    const struct ingest_listing *listing = &run->listing;
+    struct source_left_out_mailbox *rows =
+        arena_new_array(run->arena, struct source_left_out_mailbox, listing->count);
+    size_t count = 0;
+
+    for (size_t i = 0; i < listing->count; i++) {
+        const struct ingest_listed *listed = &listing->rows[i];
+
+        if (listed->left_out != SOURCE_NOT_LEFT_OUT && !listed->is_noselect)
+            rows[count++] = (struct source_left_out_mailbox){ .path = listed->path,
+                                                              .reason = listed->left_out };
+    }
+    run->progress.skipped = count;
+    return ingest_archive(run, source_record_left_out(run->db, run->lease, rows, count, run->arena,
+                                                      err));
+}
+
 /* Makes the mailboxes that are new and marks those that are listed no more. */
 static bool save_listing(struct ingest_run *run, const struct source_mailbox_list *known,
                          struct err *err)
@@ -84,7 +103,7 @@ static bool save_listing(struct ingest_run *run, const struct source_mailbox_lis
     size_t count = 0;
 
     for (size_t i = 0; i < listing->count; i++)
-        if (!listing->rows[i].is_skipped)
+        if (listing->rows[i].left_out == SOURCE_NOT_LEFT_OUT)
             wanted[count++] = describe(&listing->rows[i]);
     if (!ingest_archive(run, vault_open_mailboxes(run->writer, wanted, count, ids, err)))
         return false;
@@ -93,10 +112,11 @@ static bool save_listing(struct ingest_run *run, const struct source_mailbox_lis
     for (size_t i = 0; i < listing->count; i++) {
         const struct source_mailbox *row = find_known(known, listing->rows[i].path);
 
-        if (listing->rows[i].is_skipped && row != NULL)
+        if (listing->rows[i].left_out != SOURCE_NOT_LEFT_OUT && row != NULL)
             ids[count++] = row->mailbox_id; /* left out by rule, not gone */
     }
-    return ingest_archive(run, vault_mark_unlisted(run->writer, ids, count, NULL, err));
+    return ingest_archive(run, vault_mark_unlisted(run->writer, ids, count, NULL, err)) &&
+           save_left_out(run, err);
 }
 
 /* Was it proved by STATUS that nothing happened since the last enumeration? */
@@ -139,8 +159,7 @@ static bool choose_targets(struct ingest_run *run, const struct source_mailbox_l
         const struct source_mailbox *row = find_known(known, listed->path);
         struct ingest_target target = { .listed = listed };
 
-        run->progress.skipped += listed->is_skipped;
-        if (listed->is_skipped || listed->is_noselect || row == NULL)
+        if (listed->left_out != SOURCE_NOT_LEFT_OUT || listed->is_noselect || row == NULL)
             continue;
         run->progress.mailboxes++;
         target.known = *row;
@@ -371,6 +390,7 @@ static bool run_sync(struct ingest_run *run, struct err *err)
 static bool run_test(struct ingest_run *run, struct err *err)
 {
     char text[INGEST_OUTCOME_BYTES];
+    struct ingest_left_out left_out;
     uint64_t mailboxes = 0;
     uint64_t messages = 0;
     bool is_all_counted = true;
@@ -382,8 +402,7 @@ static bool run_test(struct ingest_run *run, struct err *err)
     for (size_t i = 0; i < run->listing.count; i++) {
         const struct ingest_listed *row = &run->listing.rows[i];
 
-        run->progress.skipped += row->is_skipped;
-        if (row->is_skipped || row->is_noselect)
+        if (row->left_out != SOURCE_NOT_LEFT_OUT || row->is_noselect)
             continue;
         mailboxes++;
         messages += row->messages;
@@ -391,10 +410,11 @@ static bool run_test(struct ingest_run *run, struct err *err)
     }
     ingest_log_out(run->client);
     disconnect(run);
+    left_out = ingest_sum_left_out(&run->listing);
     run->progress.mailboxes = mailboxes;
     run->progress.messages = messages;
     ingest_write_test(text, run->work.account.name, mailboxes, messages, is_all_counted,
-                      run->progress.skipped);
+                      &left_out);
     return finish(run, ERR_NONE, text, -1, err);
 }
 

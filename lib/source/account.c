@@ -30,6 +30,25 @@ static struct bytes tls_name(enum source_tls tls)
     UNREACHABLE();
 }
 
+struct bytes source_namespace_name(size_t index)
+{
+    static const struct bytes names[SOURCE_NAMESPACES] = { BYTES_INIT("others"),
+                                                           BYTES_INIT("shared") };
+
+    return names[index];
+}
+
+/* As a parameter; names: room for all. */
+static struct db_value namespaces_value(uint32_t namespaces, struct bytes names[SOURCE_NAMESPACES])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < SOURCE_NAMESPACES; i++)
+        if ((namespaces >> i & 1) != 0)
+            names[count++] = source_namespace_name(i);
+    return DB_TEXTS(names, count);
+}
+
 static bool has_control(struct bytes text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -124,6 +143,7 @@ static bool insert_account(struct db *db, const struct source_account_settings *
                            int64_t *account_id, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
+    struct bytes names[SOURCE_NAMESPACES];
 
     if (!db_run_one(db, DB_SOURCE_ACCOUNT_INSERT,
                     DB_ARGS(DB_TEXT(account->host), DB_I32(account->port), DB_TEXT(account->login),
@@ -131,7 +151,8 @@ static bool insert_account(struct db *db, const struct source_account_settings *
                             db_null_unless(account->tls_ca.len > 0, DB_TEXT(account->tls_ca)),
                             DB_TEXTS(account->include, account->include_count),
                             DB_TEXTS(account->exclude, account->exclude_count),
-                            DB_I32(account->every_seconds)),
+                            DB_I32(account->every_seconds),
+                            namespaces_value(account->namespaces, names)),
                     &row, err))
         return false;
     *account_id = db_i64(row, 0, 0);
@@ -160,23 +181,25 @@ bool source_add_account(struct db *db, const struct source_account_settings *acc
 static bool update_account(struct db *db, int64_t account_id, uint32_t edit,
                            const struct source_account_settings *account, struct err *err)
 {
+    struct bytes names[SOURCE_NAMESPACES];
     uint64_t affected;
 
     if (!db_run_count(
             db, DB_SOURCE_ACCOUNT_UPDATE,
-            DB_ARGS(
-                DB_I64(account_id),
-                db_null_unless((edit & SOURCE_EDIT_HOST) != 0, DB_TEXT(account->host)),
-                db_null_unless((edit & SOURCE_EDIT_HOST) != 0, DB_I32(account->port)),
-                db_null_unless((edit & SOURCE_EDIT_LOGIN) != 0, DB_TEXT(account->login)),
-                db_null_unless((edit & SOURCE_EDIT_TLS) != 0, DB_TEXT(tls_name(account->tls))),
-                DB_BOOL((edit & SOURCE_EDIT_TLS_CA) != 0),
-                db_null_unless(account->tls_ca.len > 0, DB_TEXT(account->tls_ca)),
-                db_null_unless((edit & SOURCE_EDIT_INCLUDE) != 0,
-                               DB_TEXTS(account->include, account->include_count)),
-                db_null_unless((edit & SOURCE_EDIT_EXCLUDE) != 0,
-                               DB_TEXTS(account->exclude, account->exclude_count)),
-                db_null_unless((edit & SOURCE_EDIT_EVERY) != 0, DB_I32(account->every_seconds))),
+            DB_ARGS(DB_I64(account_id),
+                    db_null_unless((edit & SOURCE_EDIT_HOST) != 0, DB_TEXT(account->host)),
+                    db_null_unless((edit & SOURCE_EDIT_HOST) != 0, DB_I32(account->port)),
+                    db_null_unless((edit & SOURCE_EDIT_LOGIN) != 0, DB_TEXT(account->login)),
+                    db_null_unless((edit & SOURCE_EDIT_TLS) != 0, DB_TEXT(tls_name(account->tls))),
+                    DB_BOOL((edit & SOURCE_EDIT_TLS_CA) != 0),
+                    db_null_unless(account->tls_ca.len > 0, DB_TEXT(account->tls_ca)),
+                    db_null_unless((edit & SOURCE_EDIT_INCLUDE) != 0,
+                                   DB_TEXTS(account->include, account->include_count)),
+                    db_null_unless((edit & SOURCE_EDIT_EXCLUDE) != 0,
+                                   DB_TEXTS(account->exclude, account->exclude_count)),
+                    db_null_unless((edit & SOURCE_EDIT_EVERY) != 0, DB_I32(account->every_seconds)),
+                    db_null_unless((edit & SOURCE_EDIT_NAMESPACES) != 0,
+                                   namespaces_value(account->namespaces, names))),
             &affected, err))
         return false;
     if (affected == 0)

@@ -28,6 +28,12 @@ enum {
     SOURCE_EVERY_SECONDS = 300,   /* when the operator does not say */
 };
 
+/* Archived besides the account's own mailboxes (RFC 2342); bits. */
+enum {
+    SOURCE_NAMESPACE_OTHERS = 1, /* other users' */
+    SOURCE_NAMESPACE_SHARED = 2,
+};
+
 struct source_account_settings {
     struct bytes name; /* UTF-8, 1 … LIMIT_ACCOUNT_NAME_BYTES, no "/" and no control character */
     struct bytes host; /* name or address, without brackets */
@@ -40,6 +46,7 @@ struct source_account_settings {
     const struct bytes *exclude; /* stronger than include */
     size_t exclude_count;
     int32_t every_seconds; /* > 0 */
+    uint32_t namespaces;   /* SOURCE_NAMESPACE_* */
 };
 
 /*
@@ -60,6 +67,7 @@ enum { /* what source_edit_account changes */
     SOURCE_EDIT_INCLUDE = 32,
     SOURCE_EDIT_EXCLUDE = 64,
     SOURCE_EDIT_EVERY = 128,
+    SOURCE_EDIT_NAMESPACES = 1 << 20,
     SOURCE_EDIT_URL = SOURCE_EDIT_HOST | SOURCE_EDIT_LOGIN | SOURCE_EDIT_TLS,
 };
 
@@ -130,6 +138,30 @@ struct source_mailbox_facts_list {
 
 MUST_USE bool source_list_mailbox_facts(struct db *db, int64_t account_id, struct arena *arena,
                                         struct source_mailbox_facts_list *out, struct err *err);
+
+/* Why a mailbox that the source lists is not archived. */
+enum source_left_out {
+    SOURCE_NOT_LEFT_OUT,
+    SOURCE_LEFT_OUT_BY_PATTERN, /* include and exclude */
+    SOURCE_LEFT_OUT_OTHERS,     /* another user's, and not asked for */
+    SOURCE_LEFT_OUT_SHARED,
+    SOURCE_LEFT_OUT_REASONS,
+};
+
+struct source_left_out_mailbox {
+    struct bytes path; /* UTF-8 */
+    enum source_left_out reason;
+    int64_t since_usec;
+};
+
+struct source_left_out_list {
+    const struct source_left_out_mailbox *rows; /* by path */
+    size_t count;
+};
+
+/* As the last complete list of the source was. */
+MUST_USE bool source_list_left_out(struct db *db, int64_t account_id, struct arena *arena,
+                                   struct source_left_out_list *out, struct err *err);
 
 /* UIDs that are not archived yet, for `holdfast failures`. account_id 0: of every account. */
 struct source_failure {

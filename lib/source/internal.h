@@ -22,10 +22,19 @@ enum {
 MUST_USE bool source_read_run(const struct db_result *rows, size_t row, size_t col,
                               struct arena *arena, struct source_run *out, struct err *err);
 
-/* Host, port, login, tls, tls_ca, include, exclude, every_seconds: the 8 columns from `col` on. */
+/* Host, port, login, tls, tls_ca, include, exclude, every_seconds, namespaces: the 9 columns from `col`
+ * on. */
 MUST_USE bool source_read_settings(const struct db_result *rows, size_t row, size_t col,
                                    struct arena *arena, struct source_account_settings *out,
                                    struct err *err);
+
+/* A namespace as the column has it: bit 1 << index. */
+enum {
+    SOURCE_NAMESPACES = 2
+};
+struct bytes source_namespace_name(size_t index);
+
+struct bytes source_left_out_name(enum source_left_out reason);
 
 struct bytes source_job_kind_name(enum source_job_kind kind);
 

@@ -40,6 +40,22 @@ static bool read_patterns(const struct db_result *rows, size_t row, size_t col, 
     return true;
 }
 
+static bool read_namespaces(const struct db_result *rows, size_t row, size_t col,
+                            struct arena *arena, uint32_t *out, struct err *err)
+{
+    const struct bytes *names;
+    size_t count;
+
+    if (!db_bytes_array(rows, row, col, arena, &names, &count, err))
+        return false;
+    *out = 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < SOURCE_NAMESPACES; k++)
+            if (bytes_equal(names[i], source_namespace_name(k)))
+                *out |= UINT32_C(1) << k;
+    return true;
+}
+
 static enum source_tls tls_of(struct bytes name)
 {
     if (bytes_equal(name, BYTES("implicit")))
@@ -53,6 +69,8 @@ bool source_read_settings(const struct db_result *rows, size_t row, size_t col, 
     out->port = (uint16_t)db_i32(rows, row, col + 1);
     out->tls = tls_of(db_bytes(rows, row, col + 3));
     out->every_seconds = db_i32(rows, row, col + 7);
+    if (!read_namespaces(rows, row, col + 8, arena, &out->namespaces, err))
+        return false;
     return source_copy_column(rows, row, col, arena, &out->host, err) &&
            source_copy_column(rows, row, col + 2, arena, &out->login, err) &&
            source_copy_column(rows, row, col + 4, arena, &out->tls_ca, err) &&
@@ -64,20 +82,20 @@ static bool read_account(const struct db_result *rows, size_t row, struct arena 
                          struct source_account *out, struct err *err)
 {
     out->account_id = db_i64(rows, row, 0);
-    out->is_paused = db_bool(rows, row, 11);
-    out->has_secret = db_bool(rows, row, 12);
-    out->created_usec = source_time(rows, row, 13);
-    out->removed_usec = source_time(rows, row, 14);
-    out->mailboxes = (uint64_t)db_i64(rows, row, 15);
-    out->messages = (uint64_t)db_i64(rows, row, 16);
-    out->octets = (uint64_t)db_i64(rows, row, 17);
-    out->pending = (uint64_t)db_i64(rows, row, 18);
-    out->enumerated_usec = source_time(rows, row, 19);
-    out->longest_gap_usec = db_i64(rows, row, 20);
+    out->is_paused = db_bool(rows, row, 12);
+    out->has_secret = db_bool(rows, row, 13);
+    out->created_usec = source_time(rows, row, 14);
+    out->removed_usec = source_time(rows, row, 15);
+    out->mailboxes = (uint64_t)db_i64(rows, row, 16);
+    out->messages = (uint64_t)db_i64(rows, row, 17);
+    out->octets = (uint64_t)db_i64(rows, row, 18);
+    out->pending = (uint64_t)db_i64(rows, row, 19);
+    out->enumerated_usec = source_time(rows, row, 20);
+    out->longest_gap_usec = db_i64(rows, row, 21);
     return source_copy_column(rows, row, 1, arena, &out->settings.name, err) &&
            source_copy_column(rows, row, 2, arena, &out->kind, err) &&
            source_read_settings(rows, row, 3, arena, &out->settings, err) &&
-           source_read_run(rows, row, 21, arena, &out->run, err);
+           source_read_run(rows, row, 22, arena, &out->run, err);
 }
 
 static bool list_accounts(struct db *db, int64_t account_id, bool with_removed, struct arena *arena,
@@ -150,6 +168,45 @@ bool source_list_mailbox_facts(struct db *db, int64_t account_id, struct arena *
         if (!read_facts(rows, i, arena, &facts[i], err))
             return false;
     *out = (struct source_mailbox_facts_list){ facts, db_rows(rows) };
+    return true;
+}
+
+static const struct bytes left_out_names[SOURCE_LEFT_OUT_REASONS] = {
+    [SOURCE_LEFT_OUT_BY_PATTERN] = BYTES_INIT("pattern"),
+    [SOURCE_LEFT_OUT_OTHERS] = BYTES_INIT("others"),
+    [SOURCE_LEFT_OUT_SHARED] = BYTES_INIT("shared"),
+};
+
+struct bytes source_left_out_name(enum source_left_out reason)
+{
+    return left_out_names[reason];
+}
+
+static enum source_left_out left_out_of(struct bytes name)
+{
+    enum source_left_out reason = SOURCE_LEFT_OUT_BY_PATTERN;
+
+    while (reason + 1 < SOURCE_LEFT_OUT_REASONS && !bytes_equal(name, left_out_names[reason]))
+        reason++;
+    return reason;
+}
+
+bool source_list_left_out(struct db *db, int64_t account_id, struct arena *arena,
+                          struct source_left_out_list *out, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *rows = NULL;
+    struct source_left_out_mailbox *mailboxes;
+
+    if (!db_run(db, DB_SOURCE_LEFT_OUT_LIST, DB_ARGS(DB_I64(account_id)), &rows, err))
+        return false;
+    mailboxes = arena_new_array(arena, struct source_left_out_mailbox, db_rows(rows));
+    for (size_t i = 0; i < db_rows(rows); i++) {
+        mailboxes[i].reason = left_out_of(db_bytes(rows, i, 1));
+        mailboxes[i].since_usec = db_time_usec(rows, i, 2);
+        if (!source_copy_column(rows, i, 0, arena, &mailboxes[i].path, err))
+            return false;
+    }
+    *out = (struct source_left_out_list){ mailboxes, db_rows(rows) };
     return true;
 }
 

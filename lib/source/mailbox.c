@@ -44,6 +44,23 @@ bool source_load_mailboxes(struct db *db, const struct source_lease *lease, stru
     return true;
 }
 
+bool source_record_left_out(struct db *db, const struct source_lease *lease,
+                            const struct source_left_out_mailbox *mailboxes, size_t count,
+                            struct arena *arena, struct err *err)
+{
+    struct bytes *paths = arena_new_array(arena, struct bytes, count);
+    struct bytes *reasons = arena_new_array(arena, struct bytes, count);
+
+    for (size_t i = 0; i < count; i++) {
+        paths[i] = mailboxes[i].path;
+        reasons[i] = source_left_out_name(mailboxes[i].reason);
+    }
+    return source_run_leased(db, lease, DB_SOURCE_LEFT_OUT,
+                             DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
+                                     DB_TEXTS(paths, count), DB_TEXTS(reasons, count)),
+                             NULL, err);
+}
+
 bool source_load_keywords(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
                           struct arena *arena, struct source_keywords *out, struct err *err)
 {

@@ -53,6 +53,12 @@ MUST_USE bool source_load_mailboxes(struct db *db, const struct source_lease *le
                                     struct arena *arena, struct source_mailbox_list *out,
                                     struct err *err);
 
+/* What the list of mailboxes leaves out now, all of it; what was left out before and is not here has
+ * ended. since_usec is not read. */
+MUST_USE bool source_record_left_out(struct db *db, const struct source_lease *lease,
+                                     const struct source_left_out_mailbox *mailboxes, size_t count,
+                                     struct arena *arena, struct err *err);
+
 /* Names of the mailbox's keywords by number; empty where a number is not in use. */
 struct source_keywords {
     const struct bytes *names;

@@ -15,7 +15,7 @@ struct source_progress {
     uint64_t mailboxes;      /* to look at in this run; 0: not listed yet */
     uint64_t mailboxes_done; /* enumerated to the end, or found unchanged */
     uint64_t mailboxes_failed;
-    uint64_t skipped;       /* mailboxes left out by include and exclude */
+    uint64_t skipped;       /* mailboxes left out by rule */
     uint64_t messages;      /* UIDs that must be fetched, as far as is known */
     uint64_t fetched;       /* messages archived in this run */
     uint64_t bytes;         /* their octets */

@@ -65,7 +65,7 @@ def rows(holdfast, *statements):
 KEPT = (
     "SELECT account_id, name FROM account_name",
     "SELECT account_id, kind, host, port, login, tls, tls_ca, include, exclude, every_seconds, is_paused,"
-    " created_at, removed_at FROM account",
+    " created_at, removed_at, namespaces FROM account",
     "SELECT account_id, kind, encode(sealed, 'hex'), key_id FROM account_secret",
     "SELECT account_id, mailbox_id, encode(source_name, 'hex'), delimiter, path, uidvalidity, messages, unseen, deleted,"
     " octets, is_noselect, special_use, created_at, gone_at FROM mailbox",
@@ -106,8 +106,8 @@ class Archive:
             if i % 4 == 0:
                 self.dovecot.deliver("bob", octets)
         self.dovecot.deliver("alice", messages[0], "Old")
-        for user in ("alice", "bob"):
-            holdfast.add_account(self.dovecot, user, "--every", "1d")
+        holdfast.add_account(self.dovecot, "alice", "--every", "1d", "--namespace", "shared")
+        holdfast.add_account(self.dovecot, "bob", "--every", "1d")
         holdfast.add_auditor()
         holdfast.run("sync")
         holdfast.run("seal")

@@ -3,9 +3,9 @@
 -- Accounts as the operator manages them, and runs as he asks for them (source/account.h, run.h).
 
 -- name: source_account_insert
--- args: host text, port integer, login text, tls text, tls_ca text, include text[], exclude text[], every_seconds integer
-INSERT INTO account (host, port, login, tls, tls_ca, include, exclude, every_seconds)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+-- args: host text, port integer, login text, tls text, tls_ca text, include text[], exclude text[], every_seconds integer, namespaces text[]
+INSERT INTO account (host, port, login, tls, tls_ca, include, exclude, every_seconds, namespaces)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 RETURNING account_id;
 
 -- name: source_name_insert
@@ -31,12 +31,12 @@ SELECT a.account_id, 'sync', lower(a.host) FROM account a WHERE a.account_id = $
 
 -- NULL leaves a column as it is; tls_ca, which may be NULL itself, has a flag.
 -- name: source_account_update
--- args: account_id bigint, host text, port integer, login text, tls text, set_tls_ca boolean, tls_ca text, include text[], exclude text[], every_seconds integer
+-- args: account_id bigint, host text, port integer, login text, tls text, set_tls_ca boolean, tls_ca text, include text[], exclude text[], every_seconds integer, namespaces text[]
 UPDATE account
    SET host = coalesce($2, host), port = coalesce($3, port), login = coalesce($4, login),
        tls = coalesce($5, tls), tls_ca = CASE WHEN $6 THEN $7 ELSE tls_ca END,
        include = coalesce($8, include), exclude = coalesce($9, exclude),
-       every_seconds = coalesce($10, every_seconds)
+       every_seconds = coalesce($10, every_seconds), namespaces = coalesce($11, namespaces)
  WHERE account_id = $1 AND removed_at IS NULL;
 
 -- name: source_name_update
@@ -105,7 +105,7 @@ SELECT job_id, is_active, lease_owner IS NOT NULL AND due_at > now(),
 -- name: source_account_list
 -- args: account_id bigint, with_removed boolean
 SELECT a.account_id, n.name, a.kind, a.host, a.port, a.login, a.tls, a.tls_ca, a.include, a.exclude,
-       a.every_seconds, a.is_paused,
+       a.every_seconds, a.namespaces, a.is_paused,
        EXISTS (SELECT FROM account_secret s WHERE s.account_id = a.account_id),
        a.created_at, a.removed_at,
        m.mailboxes, m.messages, m.octets, p.pending, e.enumerated_at, e.longest_gap_usec,
@@ -155,6 +155,11 @@ SELECT b.mailbox_id, b.path, b.is_noselect, b.gone_at, b.messages, b.octets,
           AND s.epoch = e.epoch) u
  WHERE b.account_id = $1
  ORDER BY b.path COLLATE "C";
+
+-- name: source_left_out_list
+-- args: account_id bigint
+SELECT path, reason, since FROM mailbox_left_out
+ WHERE account_id = $1 AND ended_at IS NULL ORDER BY path COLLATE "C";
 
 -- name: source_failure_list
 -- args: account_id bigint, max bigint

@@ -51,8 +51,8 @@ SELECT finish_job($1, $2,
 -- name: source_work
 -- args: job_id bigint, fence bigint
 SELECT n.name, a.host, a.port, a.login, a.tls, a.tls_ca, a.include, a.exclude, a.every_seconds,
-       a.is_paused, a.removed_at IS NOT NULL, j.attempts, j.started_at, j.progress::text,
-       l.daily_bytes, coalesce(i.bytes, 0)
+       a.namespaces, a.is_paused, a.removed_at IS NOT NULL, j.attempts, j.started_at,
+       j.progress::text, l.daily_bytes, coalesce(i.bytes, 0)
   FROM job j
   JOIN account a ON a.account_id = j.account_id
   JOIN account_name n ON n.account_id = j.account_id
@@ -78,6 +78,25 @@ SELECT b.mailbox_id, b.source_name, b.path, b.is_noselect, b.gone_at IS NOT NULL
          ON p.mailbox_id = e.mailbox_id AND p.epoch = e.epoch
  WHERE b.account_id = $1
  ORDER BY b.path <> 'INBOX', b.path COLLATE "C";
+
+-- What the list of mailboxes leaves out now; what does not stand here any more has ended.
+-- name: source_left_out
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, paths text[], reasons text[]
+WITH held AS MATERIALIZED (
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
+           set_config('synchronous_commit', 'off', true)
+), left_out AS (
+    INSERT INTO mailbox_left_out AS o (account_id, path, reason)
+    SELECT $5, path, reason FROM held, unnest($6, $7) AS l (path, reason) WHERE is_held
+        ON CONFLICT (account_id, path) DO UPDATE
+       SET reason = EXCLUDED.reason, ended_at = NULL,
+           since = CASE WHEN o.ended_at IS NULL THEN o.since ELSE EXCLUDED.since END
+     WHERE o.ended_at IS NOT NULL OR o.reason <> EXCLUDED.reason
+), ended AS (
+    UPDATE mailbox_left_out o SET ended_at = now() FROM held
+     WHERE is_held AND o.account_id = $5 AND o.ended_at IS NULL AND o.path <> ALL ($6)
+)
+SELECT is_held FROM held;
 
 -- name: source_keywords
 -- args: account_id bigint, mailbox_id bigint

@@ -191,7 +191,39 @@ TEST(fetch_items_come_in_any_order_and_unknown_ones_are_skipped)
     CHECK(fetch->body_kind == IMAP_BODY_TEXT);
     CHECK_EQ_U64(fetch->has, IMAP_HAS_UID | IMAP_HAS_FLAGS | IMAP_HAS_INTERNALDATE |
                                  IMAP_HAS_RFC822_SIZE | IMAP_HAS_MODSEQ | IMAP_HAS_GM_MSGID |
-                                 IMAP_HAS_EMAILID | IMAP_HAS_BODY);
+                                 IMAP_HAS_GM_LABELS | IMAP_HAS_EMAILID | IMAP_HAS_BODY);
+    CHECK_EQ_U64(fetch->gm_labels.count, 3);
+    CHECK_BYTES(fetch->gm_labels.words[0], BYTES("\\Inbox"));
+    CHECK_BYTES(fetch->gm_labels.words[1], BYTES("a)b"));
+    CHECK_BYTES(fetch->gm_labels.words[2], BYTES(")("));
+    arena_free(&arena);
+}
+
+TEST(labels_come_as_words_too_and_none_is_a_list)
+{
+    struct arena *arena = arena_create(10000);
+    struct imap_response response;
+
+    parse(arena, "* 1 FETCH (X-GM-LABELS (\\Sent Muy &AOk-) UID 1)", &response);
+    CHECK_EQ_U64(response.fetch.gm_labels.count, 3);
+    CHECK_BYTES(response.fetch.gm_labels.words[2], BYTES("&AOk-"));
+    parse(arena, "* 1 FETCH (UID 1 X-GM-LABELS ())", &response);
+    CHECK_EQ_U64(response.fetch.gm_labels.count, 0);
+    CHECK((response.fetch.has & IMAP_HAS_GM_LABELS) != 0);
+    arena_free(&arena);
+}
+
+TEST(an_id_answer_tells_the_name_and_may_be_nil)
+{
+    struct arena *arena = arena_create(10000);
+    struct imap_response response;
+
+    parse(arena, "* ID (\"name\" \"GImap\" \"version\" NIL \"vendor\" {6}\r\nGoogle \"x\" \"y\")",
+          &response);
+    CHECK(response.kind == IMAP_RESPONSE_ID);
+    CHECK_BYTES(response.id.name, BYTES("GImap"));
+    parse(arena, "* ID NIL", &response);
+    CHECK_EQ_U64(response.id.name.len, 0);
     arena_free(&arena);
 }
 
@@ -284,6 +316,9 @@ TEST(unusable_responses_are_refused)
         "* STATUS x",
         "* STATUS x (MESSAGES)",
         "* NAMESPACE",
+        "* ID",
+        "* ID (\"name\")",
+        "* 1 FETCH (X-GM-LABELS (\"a)",
         "* VANISHED *",
         "* ESEARCH ALL *",
     };

@@ -142,3 +142,100 @@ TEST(a_list_that_breaks_off_has_taught_nothing)
     CHECK_EQ_U64(l.listing.count, 0);
     drop(&l);
 }
+
+#define NAMESPACES                                                                                 \
+    "* ID (\"name\" \"Cyrus\")\r\nh1 OK\r\n"                                                       \
+    "* NAMESPACE ((\"INBOX.\" \".\")) ((\"user.\" \".\")) ((\"\" \".\"))\r\nh2 OK\r\n"
+
+#define ALL_LISTED                                                                                 \
+    "* LIST () \".\" INBOX\r\n* LIST () \".\" INBOX.Sent\r\n* LIST () \".\" user.bob\r\n"          \
+    "* LIST () \".\" Announcements\r\nh3 OK\r\n"
+
+TEST(mailboxes_of_others_and_shared_ones_are_left_out)
+{
+    struct ingest_left_out left_out;
+    struct listed l;
+
+    CHECK(list(&l, BYTES(NAMESPACES ALL_LISTED), "IMAP4rev1 ID NAMESPACE", &everything));
+    CHECK_EQ_U64(l.listing.count, 4);
+    CHECK(l.listing.rows[0].left_out == SOURCE_NOT_LEFT_OUT);
+    CHECK(l.listing.rows[1].left_out == SOURCE_LEFT_OUT_SHARED);
+    CHECK(l.listing.rows[2].left_out == SOURCE_NOT_LEFT_OUT);
+    CHECK(l.listing.rows[3].left_out == SOURCE_LEFT_OUT_OTHERS);
+    left_out = ingest_sum_left_out(&l.listing);
+    CHECK_EQ_U64(left_out.counts[SOURCE_LEFT_OUT_SHARED], 1);
+    CHECK_BYTES(left_out.firsts[SOURCE_LEFT_OUT_OTHERS], BYTES("user/bob"));
+    CHECK_STR(peer_heard(&l.peer), "h1 ID (\"name\" \"Holdfast\")\r\nh2 NAMESPACE\r\n"
+                                   "h3 LIST \"\" \"*\"\r\n");
+    drop(&l);
+}
+
+TEST(a_namespace_that_is_asked_for_is_archived)
+{
+    struct source_account_settings account = everything;
+    struct listed l;
+
+    account.namespaces = SOURCE_NAMESPACE_OTHERS;
+    CHECK(list(&l, BYTES(NAMESPACES ALL_LISTED), "IMAP4rev1 ID NAMESPACE", &account));
+    CHECK(l.listing.rows[1].left_out == SOURCE_LEFT_OUT_SHARED);
+    CHECK(l.listing.rows[3].left_out == SOURCE_NOT_LEFT_OUT);
+    drop(&l);
+}
+
+TEST(a_namespace_that_is_wanted_and_not_shown_is_listed_by_its_prefix)
+{
+    struct source_account_settings account = everything;
+    struct listed l;
+
+    account.namespaces = SOURCE_NAMESPACE_SHARED;
+    CHECK(
+        list(&l,
+             BYTES("* NAMESPACE ((\"\" \"/\")) ((\"~\" \"/\")) ((\"#shared/\" \"/\"))\r\nh1 OK\r\n"
+                   "* LIST () \"/\" INBOX\r\nh2 OK\r\n"
+                   "* LIST () \"/\" \"#shared/Team\"\r\nh3 OK\r\n"),
+             "IMAP4rev1 NAMESPACE", &account));
+    CHECK_EQ_U64(l.listing.count, 2);
+    CHECK_BYTES(l.listing.rows[1].path, BYTES("#shared/Team"));
+    CHECK(l.listing.rows[1].left_out == SOURCE_NOT_LEFT_OUT);
+    CHECK(strstr(peer_heard(&l.peer), "h3 LIST \"\" \"#shared/*\"\r\n") != NULL);
+    drop(&l);
+}
+
+TEST(a_server_that_refuses_namespace_lists_what_is_personal)
+{
+    struct listed l;
+
+    CHECK(list(&l, BYTES("h1 BAD what\r\n* LIST () \"/\" user/x\r\nh2 OK\r\n"),
+               "IMAP4rev1 NAMESPACE", &everything));
+    CHECK(l.listing.rows[0].left_out == SOURCE_NOT_LEFT_OUT);
+    drop(&l);
+}
+
+TEST(an_id_tells_which_rules_hold)
+{
+    struct listed l;
+
+    CHECK(list(
+        &l, BYTES("* ID (\"name\" \"Zoho Mail\")\r\nh1 OK\r\n* LIST () \"/\" INBOX\r\nh2 OK\r\n"),
+        "IMAP4rev1 ID", &everything));
+    CHECK_STR(ingest_rules(l.client)->provider, "Zoho");
+    drop(&l);
+}
+
+TEST(the_longest_prefix_tells_whose_a_mailbox_is)
+{
+    static const struct ingest_namespace rows[] = {
+        { BYTES_INIT(""), INGEST_PERSONAL },
+        { BYTES_INIT("Other Users/"), INGEST_OTHERS },
+        { BYTES_INIT(""), INGEST_SHARED },
+        { BYTES_INIT("Other Users/all/"), INGEST_SHARED },
+    };
+    static const struct ingest_namespaces spaces = { rows, ARRAY_LEN(rows) };
+
+    CHECK(ingest_owner_of(&spaces, BYTES("Work/2024")) == INGEST_PERSONAL);
+    CHECK(ingest_owner_of(&spaces, BYTES("Other Users/bob")) == INGEST_OTHERS);
+    CHECK(ingest_owner_of(&spaces, BYTES("Other Users")) == INGEST_OTHERS);
+    CHECK(ingest_owner_of(&spaces, BYTES("Other Users2")) == INGEST_PERSONAL);
+    CHECK(ingest_owner_of(&spaces, BYTES("Other Users/all/x")) == INGEST_SHARED);
+    CHECK(ingest_owner_of(&spaces, BYTES("inbox")) == INGEST_PERSONAL);
+}

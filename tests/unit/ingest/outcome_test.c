@@ -32,12 +32,18 @@ TEST(a_run_with_something_left_is_never_called_complete)
 TEST(a_test_says_what_would_be_archived)
 {
     char text[INGEST_OUTCOME_BYTES];
+    struct ingest_left_out left_out = { .counts = { 0 } };
 
-    ingest_write_test(text, BYTES("alice"), 12, 3412, true, 0);
+    ingest_write_test(text, BYTES("alice"), 12, 3412, true, &left_out);
     CHECK_STR(text, "account alice: login ok, 12 mailboxes, 3,412 messages");
-    ingest_write_test(text, BYTES("alice"), 1, 1000007, false, 2);
-    CHECK_STR(text, "account alice: login ok, 1 mailbox, at least 1,000,007 messages (2 mailboxes "
-                    "left out by --include and --exclude)");
+    left_out.counts[SOURCE_LEFT_OUT_BY_PATTERN] = 2;
+    left_out.firsts[SOURCE_LEFT_OUT_BY_PATTERN] = BYTES("Spam");
+    left_out.counts[SOURCE_LEFT_OUT_SHARED] = 1;
+    left_out.firsts[SOURCE_LEFT_OUT_SHARED] = BYTES("Shared/Team");
+    ingest_write_test(text, BYTES("alice"), 1, 1000007, false, &left_out);
+    CHECK_STR(text, "account alice: login ok, 1 mailbox, at least 1,000,007 messages; left out by "
+                    "--include and --exclude: 2 mailboxes, the first Spam; left out as shared "
+                    "(--namespace shared): 1 mailbox, Shared/Team");
 }
 
 TEST(a_failure_is_one_line_that_names_the_account)
