@@ -20,6 +20,25 @@ struct net_tls;
  */
 MUST_USE bool net_create_tls_client(const char *ca_file, struct net_tls **out, struct err *err);
 
+/*
+ * Pins: SHA-256 of a key as its SubjectPublicKeyInfo (RFC 7469 §2.4), written "sha256/BASE64". With pins
+ * a client accepts a certificate only when a key of its verified chain is pinned, or, with
+ * is_instead_of_chain, when its own key is: then CA, host name and dates do not matter, the key is who
+ * the server is. Before the context is shared.
+ */
+enum {
+    NET_PINS_MAX = 8,
+    NET_PIN_BYTES = 32,
+    NET_PIN_TEXT_BYTES = 52, /* with the NUL */
+};
+struct net_pin {
+    uint8_t sha256[NET_PIN_BYTES];
+};
+MUST_USE bool net_read_pin(struct bytes text, struct net_pin *out, struct err *err); /* ERR_SYNTAX */
+void net_write_pin(const struct net_pin *pin, char text[NET_PIN_TEXT_BYTES]);
+void net_pin_tls_client(struct net_tls *tls, const struct net_pin *pins, size_t count,
+                        bool is_instead_of_chain); /* at most NET_PINS_MAX */
+
 /* PEM files: the certificate with its chain, and its private key. ERR_ABSENT, ERR_DENIED or
  * ERR_SYNTAX with a text that names the file. To reload, create another context. */
 MUST_USE bool net_create_tls_server(const char *cert_file, const char *key_file,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* net/tls_internal.h - what tls.c, tls_layer.c and tls_verify.c share; the only OpenSSL in lib/net. */
+/* net/tls_internal.h - what the files tls*.c share; the only OpenSSL in lib/net. */
 #pragma once
 
 #include "net/internal.h"
+#include "net/tls.h"
 
 #include <openssl/ssl.h>
 #include <stdatomic.h>
@@ -13,6 +14,9 @@ struct net_tls {
     BIO_METHOD *bio_method; /* octets of the layer below */
     bool is_server;
     bool has_own_ca; /* trusts a file instead of the system's store */
+    struct net_pin pins[NET_PINS_MAX];
+    size_t pin_count; /* 0: any key */
+    bool is_pin_instead_of_chain;
 };
 
 struct net_tls_layer {

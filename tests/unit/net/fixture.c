@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include <ftw.h>
+#include <limits.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -151,6 +152,22 @@ struct net_tls *fixture_server(const char *name)
         (void)fprintf(stderr, "%s\n", err.text);
     must(tls != NULL);
     return tls;
+}
+
+void fixture_pin(const char *name, struct net_pin *out)
+{
+    char command[3 * PATH_MAX];
+    FILE *pipe;
+
+    (void)snprintf(
+        command, sizeof command,
+        "openssl x509 -in '%s/%s.crt' -pubkey -noout | openssl pkey -pubin -outform DER | "
+        "openssl dgst -sha256 -binary",
+        fixture_folder(), name);
+    pipe = popen(command, "r");
+    if (pipe == NULL || fread(out->sha256, 1, NET_PIN_BYTES, pipe) != NET_PIN_BYTES)
+        abort();
+    (void)pclose(pipe);
 }
 
 struct net_tls *fixture_client(const char *ca_name)

@@ -24,6 +24,9 @@ void fixture_write(const char *path, const char *text);
 void fixture_certificate(const char *name, const char *names, long from_day, long to_day,
                          const char *issuer);
 
+/* The pin of the key of folder/NAME.crt, as `openssl` makes it. */
+void fixture_pin(const char *name, struct net_pin *out);
+
 /* Contexts over such files. */
 struct net_tls *fixture_server(const char *name);
 struct net_tls *fixture_client(const char *ca_name);

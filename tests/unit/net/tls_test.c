@@ -131,6 +131,98 @@ TEST(a_servers_own_certificate_without_its_ca_is_enough_to_trust_it)
     CHECK(shake_hands("good", "good", "mail.example", &err));
 }
 
+/* As shake_hands, with the key of folder/PINNED.crt pinned. */
+static bool shake_hands_pinned(const char *server, const char *ca, const char *host,
+                               const char *pinned, bool is_instead_of_chain, struct err *err)
+{
+    CLEANUP(net_free_tls) struct net_tls *client_tls = NULL;
+    CLEANUP(net_free_tls) struct net_tls *server_tls = NULL;
+    CLEANUP(net_close) struct net_stream *client = NULL;
+    struct peer peer = { .run = peer_shake_hands };
+    struct net_pin pins[2] = { { { 0 } } };
+    bool is_fine;
+
+    make_certificates();
+    client_tls = fixture_client(ca);
+    server_tls = fixture_server(server);
+    fixture_pin(pinned, &pins[1]);
+    net_pin_tls_client(client_tls, pins, 2, is_instead_of_chain);
+    peer.tls = server_tls;
+    fixture_pair(NULL, &client, &peer.stream);
+    peer_start(&peer);
+    is_fine = net_start_tls_client(client, client_tls, host, err);
+    CHECK(net_is_encrypted(client) == is_fine);
+    net_close(&client);
+    peer_join(&peer);
+    return is_fine;
+}
+
+TEST(a_pinned_key_of_the_chain_is_accepted_and_the_chain_is_verified_all_the_same)
+{
+    struct err err = { 0 };
+
+    CHECK(shake_hands_pinned("good", "ca", "mail.example", "good", false, &err));
+    CHECK(shake_hands_pinned("good", "ca", "mail.example", "ca", false, &err));
+    CHECK(!shake_hands_pinned("good", "other-ca", "mail.example", "good", false, &err));
+    CHECK(strstr(err.text, "is not trusted") != NULL);
+    err_clear(&err);
+    CHECK(!shake_hands_pinned("good", "ca", "mail.evil.example", "good", false, &err));
+    CHECK(strstr(err.text, "is for another host name") != NULL);
+}
+
+TEST(a_key_that_is_not_pinned_is_refused_and_told)
+{
+    char text[NET_PIN_TEXT_BYTES];
+    struct net_pin pin;
+    struct err err = { 0 };
+
+    CHECK(!shake_hands_pinned("good", "ca", "mail.example", "self", false, &err));
+    CHECK_EQ_U64(err.code, ERR_DENIED);
+    fixture_pin("good", &pin);
+    net_write_pin(&pin, text);
+    CHECK(strstr(err.text, text) != NULL);
+    err_clear(&err);
+    CHECK(!shake_hands_pinned("self", "self", "mail.example", "good", true, &err));
+    CHECK_EQ_U64(err.code, ERR_DENIED);
+}
+
+TEST(a_pin_instead_of_the_chain_needs_the_servers_own_key_and_nothing_else)
+{
+    struct err err = { 0 };
+
+    CHECK(shake_hands_pinned("self", "other-ca", "mail.evil.example", "self", true, &err));
+    CHECK(shake_hands_pinned("expired", "other-ca", "mail.example", "expired", true, &err));
+    CHECK(!shake_hands_pinned("good", "ca", "mail.example", "ca", true, &err));
+    CHECK(strstr(err.text, "none of the keys given with --tls-pin") != NULL);
+}
+
+TEST(a_pin_is_read_in_one_form_only)
+{
+    static const char *const wrong[] = {
+        "",
+        "sha256/",
+        "sha1/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=",
+        "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==",
+        "sha256/ AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= ",
+    };
+    char text[NET_PIN_TEXT_BYTES];
+    struct net_pin pin = { { 0 } };
+    struct err err = { 0 };
+
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        CHECK(!net_read_pin(bytes_of_text(wrong[i]), &pin, &err));
+        CHECK_EQ_U64(err.code, ERR_SYNTAX);
+        err_clear(&err);
+    }
+    CHECK(net_read_pin(BYTES("sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="), &pin, &err));
+    CHECK_EQ_U64(pin.sha256[0], 0xe3);
+    net_write_pin(&pin, text);
+    CHECK_STR(text, "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+}
+
 TEST(a_certificate_out_of_its_time_is_refused_with_the_date)
 {
     struct err err = { 0 };
