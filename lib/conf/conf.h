@@ -55,6 +55,7 @@ struct conf {
     struct {
         uint32_t workers;
         uint32_t host_connections;
+        uint32_t stall_seconds; /* longest silence of a source */
     } ingest;
 
     struct {

@@ -35,6 +35,9 @@ const struct conf_setting conf_settings[] = {
     { "ingest", "host_connections", CONF_COUNT, FIELD(ingest.host_connections), "8", 1, 100000, NULL,
       "Connections to one source host at a time, over all workers and machines, where neither the "
       "provider is known nor another number is set for the host." },
+    { "ingest", "stall_seconds", CONF_COUNT, FIELD(ingest.stall_seconds), "60", 1, 3600, NULL,
+      "A source that sends nothing for so long is left, and tried again later. Slow is not silent: every "
+      "octet counts." },
 
     { "imapd", "listen", CONF_ADDRESSES, FIELD(imapd.listen), "127.0.0.1:1143", 0, 0, NULL,
       "Addresses for IMAP with STARTTLS. Empty: none." },

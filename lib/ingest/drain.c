@@ -99,7 +99,7 @@ static bool enumerate_all(struct drain *drain, struct err *err)
         return enumerate_window(drain, 1, 0, err);
     if (!find_top(drain, &top, err))
         return false;
-    while (!drain->is_replaced && top - first >= LIMIT_ENUMERATE_UIDS) {
+    while (!drain->is_replaced && top >= first && top - first >= LIMIT_ENUMERATE_UIDS) {
         if (!enumerate_window(drain, first, first + LIMIT_ENUMERATE_UIDS - 1, err) ||
             !ingest_report(drain->run, false, err))
             return false;
@@ -233,7 +233,7 @@ static bool note_broken(struct drain *drain, uint32_t uid, struct err *err)
         return true;
     }
     target->suspect_uid = 0;
-    target->breaks = 0; /* that is progress */
+    target->breaks = 0;
     return mark_failed(drain, &failure, 1, err);
 }
 
@@ -253,8 +253,8 @@ static bool save_rest(struct drain *drain, const struct ingest_fetch_result *res
         *err = archive_err;
         return false;
     }
-    if (drain->target->fetched > fetched)
-        drain->target->breaks = 0;
+    if (drain->target->fetched > fetched || result->failure_count > 0)
+        drain->target->breaks = 0; /* that is progress */
     drain->run->was_refused = result->was_refused;
     return false;
 }

@@ -11,6 +11,7 @@ enum {
     SPANS_MAX = 64, /* halving 200 UIDs takes 8 steps; INGEST_FETCH_DEPTH sets at once */
     FAILURE_TEXT_BYTES = 300,
     REFUSALS_MAX = 3, /* single messages in a row: then it is the mailbox that cannot be read */
+    DROP_MAX_BYTES = 64 << 20, /* a longer one that is refused: to connect again costs less */
 };
 
 static const char *const form_items[INGEST_FORMS] = {
@@ -234,10 +235,17 @@ static bool stream_octets(struct fetch *fetch, struct err *err)
 }
 
 /* Which message was arriving when the connection ended. A UID may come behind the octets: then it is
- * the first of those that are waited for. */
+ * the first of those that are waited for. One that the archive refused is not suspected of anything. */
 static void note_broken(struct fetch *fetch, const struct imap_fetch_response *message)
 {
-    if ((message->has & IMAP_HAS_UID) != 0) {
+    bool has_uid = (message->has & IMAP_HAS_UID) != 0;
+    struct err ignored = { 0 };
+
+    if (has_uid && fetch->refusal[0] != '\0' &&
+        add_failure(fetch, ingest_find_uid(fetch->uids, fetch->count, message->uid.n),
+                    fetch->refusal, true, &ignored))
+        return;
+    if (has_uid) {
         fetch->result->broken_uid = message->uid.n;
         return;
     }
@@ -246,6 +254,13 @@ static void note_broken(struct fetch *fetch, const struct imap_fetch_response *m
             fetch->result->broken_uid = fetch->uids[i];
             return;
         }
+}
+
+static bool may_drop(const struct fetch *fetch, uint64_t announced_bytes, struct err *err)
+{
+    return fetch->body != BODY_DROPPING || announced_bytes <= DROP_MAX_BYTES ||
+           err_fail(err, ERR_RETRY, "%ju octets that are not wanted are not waited for",
+                    (uintmax_t)announced_bytes);
 }
 
 static bool take_body(struct fetch *fetch, const struct ingest_event *event, struct err *err)
@@ -263,7 +278,8 @@ static bool take_body(struct fetch *fetch, const struct ingest_event *event, str
     } else if (!begin_message(fetch, event->body_bytes, err)) {
         return false;
     }
-    if (keep_sending(fetch, err) && stream_octets(fetch, err))
+    if (keep_sending(fetch, err) && may_drop(fetch, event->body_bytes, err) &&
+        stream_octets(fetch, err))
         return true;
     note_broken(fetch, &message);
     abort_body(fetch);
@@ -366,6 +382,11 @@ static bool refuse_set(struct fetch *fetch, struct span span, const struct inges
         }
     if (waiting == 0)
         return true;
+    if (waiting == 1 &&
+        reply->code == IMAP_CODE_EXPUNGEISSUED) { /* RFC 5530: UID SEARCH will tell */
+        settle(fetch, last, INGEST_MISSING);
+        return true;
+    }
     if (waiting == 1) {
         (void)snprintf(text, sizeof text, "UID FETCH was refused: %s", reply->text);
         if (++fetch->refusals == REFUSALS_MAX && fetch->form == INGEST_BY_PEEK &&

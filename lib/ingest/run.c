@@ -30,6 +30,7 @@ static bool connect_source(struct ingest_run *run, struct err *err)
 {
     struct ingest_client_options options = {
         .stop_fd = run->settings->stop_fd,
+        .stall_ms = run->settings->stall_ms,
         .beat = ingest_prolong_lease,
         .context = run,
     };

@@ -17,6 +17,7 @@ struct ingest_settings {
     const char *gate_socket;
     int stop_fd;              /* -1: none */
     int32_t host_connections; /* [ingest] host_connections */
+    int64_t stall_ms;         /* longest wait for one octet of a source */
     const struct log *log;
 };
 

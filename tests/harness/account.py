@@ -12,12 +12,12 @@ class Account:
         self.name = name
         self.sources = []
 
-    def add(self, source, *more, password="x"):
+    def add(self, source, *more, user="alice", password="x"):
         """source: anything with url(user)."""
         self.sources.append(source)
-        self.holdfast.run("account", "add", self.name, "--url", source.url("alice"), "--no-test",
-                          "--every", "1h", "--password-file",
-                          self.holdfast.secret_file(self.name, password), *more)
+        secret = self.holdfast.secret_file(self.name, password)
+        self.holdfast.run("account", "add", self.name, "--url", source.url(user), "--no-test",
+                          "--every", "1h", "--password-file", secret, *more)
         return self
 
     def sync(self, status=0):
@@ -93,7 +93,7 @@ class Account:
     def archived(self, path="INBOX"):
         """The octets of every message of a mailbox as an auditor gets them, in the order of UIDs."""
         holdfast = self.holdfast
-        if not holdfast.sql("SELECT FROM auditor WHERE name = 'reader'"):
+        if not holdfast.sql("SELECT 1 FROM auditor WHERE name = 'reader'"):
             holdfast.add_auditor("reader", "reader-password")
         wire = Wire("localhost", holdfast.tls_port, holdfast.tls_context())
         tagged, _ = wire.command("LOGIN reader reader-password")

@@ -204,7 +204,8 @@ class Session:
 
     def _list(self, tag, command):
         for name, mailbox in self.source.mailboxes.items():
-            self.say(f"* LIST ({mailbox.attributes}) {mailbox.delimiter} {name}\r\n")
+            wire = name if re.fullmatch(r'".*"|[^ ()"]+', name) else f"{{{len(name)}}}\r\n{name}"
+            self.say(f"* LIST ({mailbox.attributes}) {mailbox.delimiter} {wire}\r\n")
             if "STATUS (" in command:
                 self.say(f"* STATUS {name} ({mailbox.status()})\r\n")
         self.say(f"{tag} OK done\r\n")
@@ -304,7 +305,8 @@ class Source:
         return self.mailboxes["INBOX"]
 
     def add(self, name, messages=(), **settings):
-        """Another mailbox; name as it stands on the wire, quotes included where it needs them."""
+        """Another mailbox; name as it stands on the wire; one that needs quotes and has none goes as a
+        literal."""
         self.mailboxes[name] = Mailbox(messages, **settings)
         return self.mailboxes[name]
 

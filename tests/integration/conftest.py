@@ -3,6 +3,7 @@
 import pathlib
 import re
 import sys
+import zlib
 
 import pytest
 
@@ -95,6 +96,7 @@ def holdfast(module_place):
 @pytest.fixture
 def account(holdfast, request):
     """An account of that installation, named after the test; add(source) makes it."""
-    made = Account(holdfast, re.sub(r"\W", "-", request.node.name)[:60])
+    name = re.sub(r"\W", "-", request.node.name)
+    made = Account(holdfast, f"{name[:50]}-{zlib.crc32(name.encode()):x}")
     yield made
     made.close()

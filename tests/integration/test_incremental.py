@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A second run fetches what is new and nothing else, records what changed, and alters nothing."""
 import re
-import time
 
 import pytest
 
 from harness import mail
-from harness.place import wait_for
 
 
 @pytest.fixture
@@ -83,38 +81,6 @@ def test_ingestion_leaves_the_source_as_it_was(installed):
     assert dovecot.mail_files("alice") == files
     assert state == [client.status("INBOX", "(MESSAGES UNSEEN UIDNEXT UIDVALIDITY)"),
                      client.fetch("1:*", "(UID FLAGS)")]
-
-
-def test_a_uidvalidity_change_loses_nothing_and_stores_nothing_twice(installed):
-    dovecot, holdfast = installed
-    before = holdfast.sql("SELECT count(*) FROM message")[0]
-    dovecot.stop()
-    for path in dovecot.maildir("alice").glob("dovecot*"):
-        path.unlink()
-    last = holdfast.sql("SELECT max(uidvalidity) FROM source_epoch")[0][0]
-    wait_for(lambda: int(time.time()) > last, 5, "a new second: Dovecot's UIDVALIDITY is the time")
-    dovecot.start()
-    client = dovecot.client("alice")
-    client.select("INBOX", readonly=True)
-    dovecot.deliver("alice", next(mail.generate(1, seed=4)))
-    holdfast.run("sync", "alice")
-    epochs = holdfast.sql("SELECT count(*) FROM source_epoch e JOIN mailbox m "
-                          "USING (account_id, mailbox_id) WHERE m.path = 'INBOX'")[0][0]
-    assert epochs == 2
-    assert holdfast.sql("SELECT count(*) FROM message")[0][0] == before[0] + 1
-    messages, gone, _ = counts(holdfast)
-    assert (messages, gone) == (51, 0)
-
-
-def test_copies_in_several_mailboxes_are_stored_once_and_listed_in_each(new_dovecot, new_holdfast):
-    dovecot = new_dovecot()
-    message = next(mail.generate(1))
-    for mailbox in ("INBOX", "INBOX", "Copies"):
-        dovecot.deliver("alice", message, mailbox)
-    holdfast = new_holdfast().start()
-    holdfast.add_account(dovecot, "alice")
-    holdfast.run("sync", "alice")
-    assert counts(holdfast) == (3, 0, 1)
 
 
 def test_excluded_mailboxes_are_left_alone(new_dovecot, new_holdfast):
