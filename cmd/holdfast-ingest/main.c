@@ -72,7 +72,7 @@ static void work(struct process *process, struct db *db)
     char gate_path[CONF_SOCKET_PATH_BYTES];
     struct ingest_settings settings = {
         .gate_socket = gate_path,
-        .stall_ms = (int64_t)process->conf->ingest.stall_seconds * 1000,
+        .stall_ms = process->conf->ingest.stall_ms,
         .stop_fd = process->stop_fd,
         .host_connections = (int32_t)process->conf->ingest.host_connections,
         .log = &process->log,

@@ -55,7 +55,7 @@ struct conf {
     struct {
         uint32_t workers;
         uint32_t host_connections;
-        uint32_t stall_seconds; /* longest silence of a source */
+        int64_t stall_ms; /* longest silence of a source */
     } ingest;
 
     struct {

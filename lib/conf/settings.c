@@ -35,7 +35,7 @@ const struct conf_setting conf_settings[] = {
     { "ingest", "host_connections", CONF_COUNT, FIELD(ingest.host_connections), "8", 1, 100000, NULL,
       "Connections to one source host at a time, over all workers and machines, where neither the "
       "provider is known nor another number is set for the host." },
-    { "ingest", "stall_seconds", CONF_COUNT, FIELD(ingest.stall_seconds), "60", 1, 3600, NULL,
+    { "ingest", "stall", CONF_DURATION, FIELD(ingest.stall_ms), "1m", 1000, 3600000, NULL,
       "A source that sends nothing for so long is left, and tried again later. Slow is not silent: every "
       "octet counts." },
 
