@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory does not grow with the message: 64 MiB here, 1 GiB in `make test-full`, release build."""
+"""Memory does not grow with the message (64 MiB here, 1 GiB in `make test-full`) nor with the mailbox
+(250,000 UIDs here, 5 million in `make test-full`). Release build."""
 import hashlib
 import re
+import time
 
 import pytest
 
 from harness import mail
+from harness.account import Account
+from harness.huge_mailbox import HugeSource
 from harness.place import children_of, peak_kib
 from harness.wire import Wire
 
@@ -85,3 +89,38 @@ def test_a_large_message_passes_in_constant_memory(new_dovecot, new_holdfast, me
     print(f"VmHWM in KiB after {mebibytes} MiB: {peaks}")
     assert len(peaks) >= 5
     assert all(peak <= LIMIT_KIB for peak in peaks.values()), peaks
+
+
+def peaks_of(holdfast):
+    """{process: largest VmHWM in KiB}, PostgreSQL's with its shared memory."""
+    peaks = {"holdfastd": peak_kib(holdfast.process.pid)}
+    for pid, name in children_of(holdfast.process.pid).items():
+        peaks[name] = max(peaks.get(name, 0), peak_kib(pid))
+    return peaks
+
+
+@pytest.mark.parametrize("uids", [250_000, pytest.param(5_000_000, marks=pytest.mark.slow)])
+def test_a_mailbox_of_many_uids_is_enumerated_in_constant_memory(new_holdfast, uids):
+    fetched = 20_000 if uids > 1_000_000 else 2_000
+    source = HugeSource(uids, giving=fetched)
+    holdfast = new_holdfast(variant="release").start()
+    account = Account(holdfast, "huge").add(source)
+    seconds = []
+    for expected in (fetched, 2 * fetched):  # the second knows all UIDs
+        start = time.monotonic()
+        assert "Rate limit hit" in account.sync(3)
+        seconds.append(time.monotonic() - start)
+        states = dict(account.sql("SELECT state, count(*) FROM source_uid GROUP BY state"))
+        assert states == {"stored": expected, "pending": uids - expected}
+        source.given = 0
+    (epoch,) = account.sql("SELECT messages, enumerated_at IS NOT NULL FROM source_epoch")
+    assert epoch == (uids, True)
+    lists = source.heard_like(r"UID FETCH \S+ \(UID FLAGS\)")
+    assert all(int(last) - int(first) < 100_000 for first, last in
+               (command.split(" ")[2].split(":") for command in lists) if last != "*")
+    peaks = peaks_of(holdfast)
+    (size,) = account.sql("SELECT pg_table_size('source_uid') >> 20, pg_indexes_size('source_uid') >> 20")
+    print(f"{uids} UIDs: seconds of both runs {seconds}; source_uid MiB, its indexes MiB {size}; "
+          f"VmHWM in KiB {peaks}")
+    source.close()
+    assert peaks["holdfast-ingest"] <= LIMIT_KIB

@@ -160,13 +160,17 @@ WITH held AS MATERIALIZED (
 )
 SELECT is_held FROM held;
 
+-- Each placement by its whole key. As a plain join, a table that was never analyzed is read once for each
+-- row: the planner takes the whole mailbox to be one placement (20,000 rows: 18 s instead of 0.1 s).
 -- name: source_window
 -- args: account_id bigint, mailbox_id bigint, epoch integer, first bigint, last bigint, max bigint
 SELECT u.uid, u.state, u.gone_at IS NOT NULL, u.next_try_at IS NULL OR u.next_try_at <= now(),
        u.attempts, u.placement_uid, p.flags, p.keywords, p.internal_at
   FROM source_uid u
-  LEFT JOIN placement p
-         ON p.account_id = u.account_id AND p.mailbox_id = u.mailbox_id AND p.uid = u.placement_uid
+  LEFT JOIN LATERAL (
+       SELECT flags, keywords, internal_at FROM placement
+        WHERE account_id = u.account_id AND mailbox_id = u.mailbox_id AND uid = u.placement_uid
+        LIMIT 1) p ON true
  WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = $3 AND u.uid BETWEEN $4 AND $5
  ORDER BY u.uid LIMIT $6;
 
@@ -177,14 +181,15 @@ SELECT uid FROM source_uid
    AND (next_try_at IS NULL OR next_try_at <= now())
  ORDER BY uid LIMIT $5;
 
--- Placements of the mailbox that are not known to be gone and that no UID of this epoch stands for.
+-- Placements of the mailbox that are not known to be gone and that no UID of this epoch (never the first)
+-- stands for. Each is looked up by itself, for the reason above (5,000 rows: 12 s as an anti-join).
 -- name: source_orphans
 -- args: account_id bigint, mailbox_id bigint, epoch integer, after bigint, max bigint
 SELECT p.uid FROM placement p
  WHERE p.account_id = $1 AND p.mailbox_id = $2 AND p.uid > $4 AND p.gone_at IS NULL
-   AND NOT EXISTS (SELECT FROM source_uid u
-                    WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = $3
-                      AND u.placement_uid = p.uid)
+   AND (SELECT u.uid FROM source_uid u
+         WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = $3 AND u.epoch > 1
+           AND u.placement_uid = p.uid LIMIT 1) IS NULL
  ORDER BY p.uid LIMIT $5;
 
 -- name: source_uid_announce
