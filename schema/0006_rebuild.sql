@@ -209,7 +209,8 @@ BEGIN
     FOR t IN SELECT * FROM (VALUES ('account', 'account_id'), ('mailbox', 'mailbox_id'),
                                    ('auditor', 'auditor_id'), ('matter', 'matter_id'),
                                    ('access_grant', 'grant_id'), ('hold', 'hold_id'),
-                                   ('retention_rule', 'rule_id'), ('audit_event', 'event_id'))
+                                   ('retention_rule', 'rule_id'), ('credential', 'credential_id'),
+                                   ('audit_event', 'event_id'))
                        AS x (name, id) LOOP
         EXECUTE format('SELECT coalesce(max(%I), 0) FROM %I', t.id, t.name) INTO top;
         -- What was lost had numbers too.

@@ -4,7 +4,8 @@
  */
 #include "source/account.h"
 
-#include "holdfast/cli.h"
+#include "crypto/seal.h"
+#include "holdfast/login_options.h"
 #include "net/url.h"
 
 #include <stdio.h>
@@ -191,6 +192,58 @@ static json_t *json_mailboxes(const struct source_mailbox_facts_list *mailboxes)
     return list;
 }
 
+static const char *const login_kinds[] = {
+    [SOURCE_SECRET_PASSWORD] = "password",
+    [SOURCE_SECRET_OAUTH] = "oauth",
+    [SOURCE_SECRET_CERTIFICATE] = "certificate",
+    [SOURCE_SECRET_CREDENTIAL] = "credential",
+};
+
+/* How it logs in, without secrets. An account that was removed has none. */
+static bool open_login(struct cli *cli, const struct source_account *a,
+                       struct source_secret_facts *out)
+{
+    CLEANUP(crypto_free_key) struct crypto_key *master = NULL;
+
+    return login_load_master(cli, &master) &&
+           source_open_secret(cli->session.db, a->account_id, master, cli->arena, out, &cli->err);
+}
+
+static bool has_grant(const struct source_secret_facts *facts)
+{
+    return facts->kind == SOURCE_SECRET_OAUTH || facts->kind == SOURCE_SECRET_CREDENTIAL;
+}
+
+static bool print_login(struct cli *cli, const struct source_account *a)
+{
+    CLEANUP(source_free_secret_facts) struct source_secret_facts facts = { 0 };
+
+    if (!a->has_secret)
+        return true;
+    if (!open_login(cli, a, &facts))
+        return false;
+    (void)printf("login:          %s ", login_kinds[facts.kind]);
+    cli_print_text(facts.credential_name);
+    (void)fputc('\n', stdout);
+    return !has_grant(&facts) || login_print_grant(cli, facts.octets);
+}
+
+static bool add_login(struct cli *cli, const struct source_account *a, json_t *value)
+{
+    CLEANUP(source_free_secret_facts) struct source_secret_facts facts = { 0 };
+
+    if (!a->has_secret)
+        return true;
+    if (!open_login(cli, a, &facts))
+        return false;
+    (void)json_object_set_new(value, "login", json_string(login_kinds[facts.kind]));
+    if (facts.kind == SOURCE_SECRET_CREDENTIAL)
+        (void)json_object_set_new(value, "credential", cli_json_text(facts.credential_name));
+    if (has_grant(&facts))
+        (void)json_object_set_new(value, "oauth", login_json_grant(cli, facts.octets));
+    return true;
+}
+
 static void print_facts(struct cli *cli, const struct source_account *a)
 {
     char text[CLI_TEXT_BYTES];
@@ -276,9 +329,11 @@ int cmd_account_show(struct cli *cli, int argc, char **argv)
         json_t *value = json_account(cli, &account);
 
         (void)json_object_set_new(value, "mailbox_list", json_mailboxes(&mailboxes));
-        return cli_print_json(cli, value);
+        return add_login(cli, &account, value) ? cli_print_json(cli, value) : cli_fail(cli);
     }
     print_facts(cli, &account);
+    if (!print_login(cli, &account))
+        return cli_fail(cli);
     if (mailboxes.count > 0)
         print_mailboxes(cli, &mailboxes);
     return EXIT_SUCCESS;
@@ -314,6 +369,36 @@ int cmd_account_test(struct cli *cli, int argc, char **argv)
                             &status))
         return status;
     return cli_follow(cli, &run, 1, SOURCE_JOB_TEST, false);
+}
+
+int cmd_account_consent(struct cli *cli, int argc, char **argv)
+{
+    CLEANUP(source_free_secret_facts) struct source_secret_facts facts = { 0 };
+    CLEANUP(crypto_free_key) struct crypto_key *master = NULL;
+    struct source_secret secret = { .kind = SOURCE_SECRET_OAUTH };
+    struct cli_run run;
+    int status;
+
+    if (!begin_with_account(cli, argc, argv, OPERATE_SERVICE_DATABASE, &run, &status))
+        return status;
+    if (!login_load_master(cli, &master) ||
+        !source_open_secret(cli->session.db, run.account_id, master, cli->arena, &facts,
+                            &cli->err))
+        return cli_fail(cli);
+    if (facts.kind != SOURCE_SECRET_OAUTH) {
+        (void)err_fail(&cli->err, ERR_DENIED, "the account has no grant of its own to consent to");
+        return cli_fail(cli);
+    }
+    if (!login_get_consent(cli, &facts.octets))
+        return cli_fail(cli);
+    secret.octets = facts.octets;
+    if (!cli_audit(cli, AUDIT_ACCOUNT_CONSENT, run.account_id, NULL) ||
+        !source_edit_account(cli->session.db, run.account_id, 0,
+                             &(struct source_account_settings){ 0 }, master, &secret, &cli->err))
+        return cli_fail(cli);
+    cli_print_text(run.name);
+    (void)puts(": consent is kept");
+    return EXIT_SUCCESS;
 }
 
 struct change {

@@ -4,10 +4,9 @@
  */
 #include "base/fd.h"
 #include "crypto/seal.h"
-#include "holdfast/cli.h"
+#include "holdfast/login_options.h"
 #include "net/tls.h"
 #include "net/url.h"
-#include "operate/install.h"
 #include "source/account.h"
 
 #include <stdio.h>
@@ -17,8 +16,6 @@
 enum {
     URL = 256,
     NAME,
-    PASSWORD_FILE,
-    PASSWORD_COMMAND,
     TLS_CA,
     SYSTEM_CA,
     INCLUDE,
@@ -32,9 +29,7 @@ enum {
 };
 
 #define SHARED_OPTIONS                                                                             \
-    { "url", required_argument, NULL, URL },                                                       \
-        { "password-file", required_argument, NULL, PASSWORD_FILE },                               \
-        { "password-command", required_argument, NULL, PASSWORD_COMMAND },                         \
+    LOGIN_OPTIONS, { "url", required_argument, NULL, URL },                                        \
         { "tls-ca", required_argument, NULL, TLS_CA },                                             \
         { "include", required_argument, NULL, INCLUDE },                                           \
         { "exclude", required_argument, NULL, EXCLUDE },                                           \
@@ -50,15 +45,15 @@ struct request {
     struct net_url url; /* settings point into it */
     struct cli_list include, exclude;
     struct buf ca;
-    const char *ca_file, *password_file, *password_command;
-    struct secret *password;
+    const char *ca_file;
+    struct login_options login;
     bool is_untested;
 };
 
 static void free_request(struct request *r)
 {
     buf_free(&r->ca);
-    secret_free(&r->password);
+    login_free_options(&r->login);
 }
 
 static bool take_url(struct cli *cli, struct request *r, const char *text)
@@ -103,12 +98,6 @@ static bool take_option(struct cli *cli, struct request *r, int option, const ch
         r->settings.name = bytes_of_text(value);
         r->edit |= SOURCE_EDIT_NAME;
         return true;
-    case PASSWORD_FILE:
-        r->password_file = value;
-        return true;
-    case PASSWORD_COMMAND:
-        r->password_command = value;
-        return true;
     case TLS_CA:
     case SYSTEM_CA:
         r->ca_file = value;
@@ -132,7 +121,7 @@ static bool take_option(struct cli *cli, struct request *r, int option, const ch
         r->is_untested = true;
         return true;
     default:
-        UNREACHABLE();
+        return login_take_option(&r->login, option, value);
     }
 }
 
@@ -153,13 +142,7 @@ static bool read_ca(struct cli *cli, struct request *r)
 /* Files, as whoever called us. */
 static bool read_files(struct cli *cli, struct request *r)
 {
-    if (!read_ca(cli, r))
-        return false;
-    if (r->password_file != NULL)
-        return cli_read_password(cli, r->password_file, &r->password);
-    if (r->password_command != NULL)
-        return cli_run_password_command(cli, r->password_command, &r->password);
-    return true;
+    return read_ca(cli, r) && login_read_files(cli, &r->login);
 }
 
 /* Arguments and files; false: *status is the command's. */
@@ -177,25 +160,13 @@ static bool read_request(struct cli *cli, int argc, char **argv, const struct op
         }
     }
     r->name = cli_take_name(cli, argc, argv, "NAME", status);
-    if (r->name == NULL)
+    if (r->name == NULL || !login_check(cli, &r->login, status))
         return false;
-    if (r->password_file != NULL && r->password_command != NULL) {
-        *status = cli_usage(cli, "either --password-file or --password-command");
-        return false;
-    }
     r->settings.include = r->include.items;
     r->settings.include_count = r->include.count;
     r->settings.exclude = r->exclude.items;
     r->settings.exclude_count = r->exclude.count;
     return true;
-}
-
-static bool load_master(struct cli *cli, struct crypto_key **out)
-{
-    char path[PATH_MAX];
-
-    return operate_get_path(cli->conf, OPERATE_MASTER_KEY_FILE, path, &cli->err) &&
-           crypto_load_key_file(path, out, &cli->err);
 }
 
 /*
@@ -229,9 +200,9 @@ static int add_account(struct cli *cli, struct request *r)
     if (!r->is_untested)
         needed |= OPERATE_SERVICE_GATE | OPERATE_SERVICE_INGEST;
     if (!read_files(cli, r) || !cli_settle(cli, needed) || !cli_open(cli, needed) ||
-        !load_master(cli, &master) ||
-        !source_add_account(cli->session.db, &r->settings, master, r->password, &run.account_id,
-                            &cli->err) ||
+        !login_load_master(cli, &master) || !login_finish(cli, &r->login) ||
+        !source_add_account(cli->session.db, &r->settings, master, &r->login.secret,
+                            &run.account_id, &cli->err) ||
         !cli_audit(cli, AUDIT_ACCOUNT_ADD, run.account_id, NULL))
         return cli_fail(cli);
     cli_print_text(run.name);
@@ -258,8 +229,9 @@ int cmd_account_add(struct cli *cli, int argc, char **argv)
         return status;
     if ((r.edit & SOURCE_EDIT_URL) == 0)
         return cli_usage(cli, "--url is missing, as imaps://USER@HOST/");
-    if (r.password_file == NULL && r.password_command == NULL)
-        return cli_usage(cli, "--password-file or --password-command is missing");
+    if (!login_is_given(&r.login))
+        return cli_usage(cli, "how to log in is missing: --password-file, --password-command, "
+                              "--oauth, --credential or --client-certificate");
     r.settings.name = bytes_of_text(r.name);
     return add_account(cli, &r);
 }
@@ -269,13 +241,15 @@ static int edit_account(struct cli *cli, struct request *r)
     CLEANUP(crypto_free_key) struct crypto_key *master = NULL;
     int64_t account_id;
 
-    if (!read_files(cli, r) || !cli_open_database(cli) || !load_master(cli, &master) ||
+    bool has_login = login_is_given(&r->login);
+
+    if (!read_files(cli, r) || !cli_open_database(cli) || !login_load_master(cli, &master) ||
         !source_find_account(cli->session.db, bytes_of_text(r->name), &account_id, &cli->err) ||
+        !login_finish(cli, &r->login) ||
         !cli_audit(cli, AUDIT_ACCOUNT_EDIT, account_id,
-                   AUDIT_FIELDS(AUDIT_BOOL("password", r->password != NULL),
-                                AUDIT_I64("edit", r->edit))) ||
+                   AUDIT_FIELDS(AUDIT_BOOL("password", has_login), AUDIT_I64("edit", r->edit))) ||
         !source_edit_account(cli->session.db, account_id, r->edit, &r->settings, master,
-                             r->password, &cli->err))
+                             has_login ? &r->login.secret : NULL, &cli->err))
         return cli_fail(cli);
     cli_print_text(bytes_of_text(r->name));
     (void)puts(": changed");
@@ -298,7 +272,7 @@ int cmd_account_edit(struct cli *cli, int argc, char **argv)
 
     if (!read_request(cli, argc, argv, known, &r, &status))
         return status;
-    if (r.edit == 0 && r.password_file == NULL && r.password_command == NULL)
+    if (r.edit == 0 && !login_is_given(&r.login))
         return cli_usage(cli, "nothing to change was given");
     return edit_account(cli, &r);
 }

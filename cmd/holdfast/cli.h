@@ -110,6 +110,9 @@ const char *cli_take_name(struct cli *cli, int argc, char **argv, const char *wh
 MUST_USE bool cli_read_password(struct cli *cli, const char *path, struct secret **out);
 MUST_USE bool cli_run_password_command(struct cli *cli, const char *command, struct secret **out);
 
+/* All that a shell command prints; out, reserved at once, is the caller's to wipe. */
+MUST_USE bool cli_run_command(struct cli *cli, const char *command, struct buf *out);
+
 MUST_USE bool cli_read_duration(struct cli *cli, const char *text, int32_t *seconds); /* 5m, 2h */
 /* "2026-12-31": the end of that day in UTC. */
 MUST_USE bool cli_read_date(struct cli *cli, const char *text, int64_t *end_usec);
@@ -206,9 +209,16 @@ int cmd_account_list(struct cli *cli, int argc, char **argv);
 int cmd_account_show(struct cli *cli, int argc, char **argv);
 int cmd_account_test(struct cli *cli, int argc, char **argv);
 int cmd_account_edit(struct cli *cli, int argc, char **argv);
+int cmd_account_consent(struct cli *cli, int argc, char **argv);
 int cmd_account_pause(struct cli *cli, int argc, char **argv);
 int cmd_account_resume(struct cli *cli, int argc, char **argv);
 int cmd_account_remove(struct cli *cli, int argc, char **argv);
+int cmd_credential_add(struct cli *cli, int argc, char **argv);
+int cmd_credential_edit(struct cli *cli, int argc, char **argv);
+int cmd_credential_consent(struct cli *cli, int argc, char **argv);
+int cmd_credential_list(struct cli *cli, int argc, char **argv);
+int cmd_credential_show(struct cli *cli, int argc, char **argv);
+int cmd_credential_remove(struct cli *cli, int argc, char **argv);
 int cmd_sync(struct cli *cli, int argc, char **argv);
 int cmd_status(struct cli *cli, int argc, char **argv);
 int cmd_reconcile(struct cli *cli, int argc, char **argv);

@@ -165,41 +165,80 @@ bool cli_read_password(struct cli *cli, const char *path, struct secret **out)
     return true;
 }
 
-bool cli_run_password_command(struct cli *cli, const char *command, struct secret **out)
+/* Its standard output comes out of *reader. */
+static bool start_command(struct cli *cli, const char *command, pid_t *pid, int *reader)
 {
-    CLEANUP(fd_close) int reader = -1;
     int ends[2];
-    int status = 0;
-    bool is_read;
-    pid_t pid;
 
     if (pipe2(ends, O_CLOEXEC) != 0)
         return err_errno(&cli->err, "pipe");
-    reader = ends[0];
-    pid = fork();
-    if (pid == 0) {
+    *pid = fork();
+    if (*pid == 0) {
         (void)dup2(ends[1], STDOUT_FILENO);
         (void)execl("/bin/sh", "sh", "-c", command, (char *)NULL);
         _exit(127);
     }
+    *reader = ends[0];
     fd_close(&ends[1]);
-    if (pid < 0)
-        return err_errno(&cli->err, "run the password command");
-    is_read = read_password(reader, out, &cli->err);
-    fd_close(&reader);
+    return *pid > 0 || err_errno(&cli->err, "run the command");
+}
+
+/* is_cut: more than was wanted may have been left unread. */
+static bool end_command(struct cli *cli, pid_t pid, bool is_cut)
+{
+    int status = 0;
+
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
-    /* One that had more to say than the first line was cut off. */
-    if (is_read && WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE)
+    if (is_cut && WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE)
         return true;
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    return err_fail(&cli->err, ERR_SYNTAX, "the command failed (%s %d)",
+                    WIFEXITED(status) ? "exit status" : "signal",
+                    WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+}
+
+bool cli_run_password_command(struct cli *cli, const char *command, struct secret **out)
+{
+    CLEANUP(fd_close) int reader = -1;
+    bool is_read;
+    pid_t pid;
+
+    if (!start_command(cli, command, &pid, &reader))
+        return err_wrap(&cli->err, "password command");
+    is_read = read_password(reader, out, &cli->err);
+    fd_close(&reader);
+    if (!end_command(cli, pid, is_read)) {
         if (is_read)
             secret_free(out);
-        return err_fail(&cli->err, ERR_SYNTAX, "the password command failed (%s %d)",
-                        WIFEXITED(status) ? "exit status" : "signal",
-                        WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+        return err_wrap(&cli->err, "password command");
     }
     return is_read || err_wrap(&cli->err, "password command");
+}
+
+bool cli_run_command(struct cli *cli, const char *command, struct buf *out)
+{
+    CLEANUP(fd_close) int reader = -1;
+    uint8_t octets[1024];
+    ssize_t got = 1;
+    pid_t pid;
+
+    if (!start_command(cli, command, &pid, &reader))
+        return false;
+    while (got > 0 && !out->has_failed) {
+        got = read(reader, octets, sizeof octets);
+        if (got < 0 && errno == EINTR)
+            got = 1;
+        else if (got > 0)
+            buf_append(out, bytes_of(octets, (size_t)got));
+    }
+    secret_wipe(octets, sizeof octets);
+    fd_close(&reader);
+    if (!end_command(cli, pid, false))
+        return false;
+    return !out->has_failed || err_fail(&cli->err, ERR_LIMIT, "the command prints over %zu octets",
+                                        out->max_bytes);
 }
 
 /* ---- values ----------------------------------------------------------------------------------------- */

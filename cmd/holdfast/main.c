@@ -11,10 +11,21 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#define GRANT_OPTIONS                                                                              \
+    "  --oauth KIND           get tokens by client-credentials, service-account, refresh-token or\n"  \
+    "                         device (asks a human for consent, now)\n"                            \
+    "  --oauth-config F       how: a JSON object with token_url, client_id, scope, ...; a value may\n" \
+    "                         stand in a file (client_secret_file) or come from a command\n"      \
+    "                         (client_secret_command); \"provider\": \"microsoft\" (with \"tenant\")\n" \
+    "                         or \"google\" (with \"google_key_file\") fills in the usual ones\n"
+
 #define ACCOUNT_OPTIONS                                                                            \
     "  --password-file F      the password is the first line of F; \"-\": of standard input\n"     \
     "  --password-command C   the password is the first line that the shell command C prints;\n"   \
     "                         it is run once, now\n"                                               \
+    GRANT_OPTIONS                                                                                  \
+    "  --credential NAME      log in with this credential (see holdfast credential add)\n"         \
+    "  --client-certificate F, --client-key F   log in by TLS (EXTERNAL) with these PEM files\n"   \
     "  --tls-ca F             trust the certificates in F (PEM) instead of the system's\n"         \
     "  --include P            archive only mailboxes that match P (\"*\" any, \"%\" within a "     \
     "level);\n"                                                                                    \
@@ -27,7 +38,8 @@
 // clang-format off
 static const struct cli_command commands[] = {
     { NULL, "init", "", "make or upgrade everything; safe to repeat", "", cmd_init },
-    { "account", "add", "NAME --url URL (--password-file F | --password-command C) [options]",
+    { "account", "add", "NAME --url URL (--password-file F | --password-command C | --oauth KIND --oauth-config F | "
+      "--credential NAME | --client-certificate F --client-key F) [options]",
       "archive another mail account, and test it",
       "  --url URL              imaps://USER@HOST[:PORT]/, imap:// (STARTTLS), or imap+plain:// (loopback)\n"
       ACCOUNT_OPTIONS
@@ -45,10 +57,24 @@ static const struct cli_command commands[] = {
       "  --system-ca            trust the system's certificates again\n"
       "  --no-include, --no-exclude   forget the patterns\n"
       "  --no-namespace         the account's own mailboxes only\n", cmd_account_edit },
+    { "account", "consent", "NAME", "ask a human anew for consent to read this mail (--oauth device)",
+      "Shows an address and a code, and waits until it was entered there.\n", cmd_account_consent },
     { "account", "pause", "NAME", "stop looking for mail until resumed", "", cmd_account_pause },
     { "account", "resume", "NAME", "go on after pause", "", cmd_account_resume },
     { "account", "remove", "NAME", "stop for good and forget the password; mail stays", "",
       cmd_account_remove },
+    { "credential", "add", "NAME --oauth KIND --oauth-config F", "keep a grant for many accounts, as of a tenant",
+      GRANT_OPTIONS "Accounts use it with `holdfast account add ... --credential NAME`.\n",
+      cmd_credential_add },
+    { "credential", "edit", "NAME --oauth KIND --oauth-config F", "replace it, for all accounts that use it",
+      GRANT_OPTIONS, cmd_credential_edit },
+    { "credential", "consent", "NAME", "ask a human anew for consent (--oauth device)", "",
+      cmd_credential_consent },
+    { "credential", "list", "[--json]", "all credentials", "", cmd_credential_list },
+    { "credential", "show", "NAME [--json]", "one credential, without its secrets", "",
+      cmd_credential_show },
+    { "credential", "remove", "NAME", "forget it; refused while an account uses it", "",
+      cmd_credential_remove },
     { NULL, "sync", "[NAME...]", "ingest now and follow it; exit 0 only if complete",
       "Starts the workers (and the private PostgreSQL) for its duration when no holdfastd runs.\n",
       cmd_sync },
@@ -132,7 +158,7 @@ static void print_command(FILE *out, const struct cli_command *command)
 
     (void)snprintf(name, sizeof name, "%s%s%s", command->group == NULL ? "" : command->group,
                    command->group == NULL ? "" : " ", command->name);
-    (void)fprintf(out, "  %-16s %s\n", name, command->summary);
+    (void)fprintf(out, "  %-18s %s\n", name, command->summary);
 }
 
 static int print_help(FILE *out)

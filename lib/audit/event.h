@@ -41,6 +41,12 @@ enum audit_kind {
     AUDIT_ACCOUNT_PAUSE,
     AUDIT_ACCOUNT_RESUME,
     AUDIT_ACCOUNT_REMOVE,
+    AUDIT_ACCOUNT_CONSENT,
+    AUDIT_CREDENTIAL_ADD, /* CLI: credential, its id; so the next two */
+    AUDIT_CREDENTIAL_EDIT,
+    AUDIT_CREDENTIAL_REMOVE,
+    AUDIT_TOKEN_FETCHED, /* gate: job, forced, rotated */
+    AUDIT_TOKEN_REFUSED, /* gate: job, reason */
     AUDIT_RECONCILE, /* CLI: mailboxes, unexplained, pending */
     AUDIT_RETRY,     /* CLI: uids */
     AUDIT_IMPORT,

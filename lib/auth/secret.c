@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/secret.h"
 
-#include "source/lease.h"
+#include "source/secret.h"
 
 bool auth_seal_source_secret(const struct crypto_key *master, int64_t account_id,
                              const struct secret *secret, struct buf *out, struct err *err)

@@ -7,22 +7,24 @@
 
 struct secret {
     size_t len;
-    uint8_t octets[SECRET_MAX_BYTES];
+    uint8_t octets[]; /* only as many pages as it needs: sessions hold one each */
 };
 
 /* A mapping of its own: MADV_DONTDUMP works on pages, and nothing else lies on these. */
 bool secret_create(struct bytes octets, struct secret **out, struct err *err)
 {
     struct secret *secret;
+    size_t size_bytes;
 
     if (octets.len > SECRET_MAX_BYTES)
         return err_fail(err, ERR_LIMIT, "secret of %zu bytes, at most %d accepted", octets.len,
                         (int)SECRET_MAX_BYTES);
-    secret = mmap(NULL, sizeof *secret, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_bytes = sizeof *secret + octets.len;
+    secret = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (secret == MAP_FAILED)
         return err_errno(err, "memory for a secret");
-    (void)madvise(secret, sizeof *secret, MADV_DONTDUMP); /* best effort: old kernels */
-    (void)mlock(secret, sizeof *secret);                  /* best effort: RLIMIT_MEMLOCK */
+    (void)madvise(secret, size_bytes, MADV_DONTDUMP); /* best effort: old kernels */
+    (void)mlock(secret, size_bytes);                  /* best effort: RLIMIT_MEMLOCK */
     secret->len = octets.len;
     if (octets.len > 0)
         memcpy(secret->octets, octets.ptr, octets.len);
@@ -32,10 +34,13 @@ bool secret_create(struct bytes octets, struct secret **out, struct err *err)
 
 void secret_free(struct secret **secret)
 {
+    size_t size_bytes;
+
     if (*secret == NULL)
         return;
-    secret_wipe(*secret, sizeof **secret);
-    (void)munmap(*secret, sizeof **secret);
+    size_bytes = sizeof **secret + (*secret)->len;
+    secret_wipe(*secret, size_bytes);
+    (void)munmap(*secret, size_bytes);
     *secret = NULL;
 }
 

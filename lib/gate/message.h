@@ -23,12 +23,12 @@
 
 enum {
     GATE_VERSION = 1,
-    GATE_DATAGRAM_BYTES = 8192,
+    GATE_DATAGRAM_BYTES = 16384,
     GATE_TOKEN_BYTES = 64,     /* hex of 32 random octets */
     GATE_NAME_MAX_BYTES = 128, /* as auditor.name */
     GATE_PASSWORD_MAX_BYTES = 1024,
     GATE_REMOTE_MAX_BYTES = 64, /* the text of an address */
-    GATE_SECRET_MAX_BYTES = 4096,
+    GATE_SECRET_MAX_BYTES = 12 << 10,
 };
 
 enum gate_kind {

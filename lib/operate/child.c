@@ -32,7 +32,7 @@ static bool hand_down_password(const struct child_setup *setup, enum db_role rol
         return err_errno(err, "pipe");
     reader = ends[0];
     writer = ends[1];
-    static_assert((int)SECRET_MAX_BYTES <= 4096, "a password fits into a pipe without a reader");
+    static_assert((int)SECRET_MAX_BYTES <= 16 << 10, "it fits into a pipe without a reader");
     if (!fd_write_all(writer, secret_bytes(password), err))
         return false;
     *out = fd_take(&reader);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "source/account.h"
 
-#include "base/buf.h"
 #include "base/limits.h"
-#include "crypto/seal.h"
 #include "db/db.h"
 #include "source/internal.h"
 
@@ -57,14 +55,14 @@ static bool has_control(struct bytes text)
     return false;
 }
 
-static bool check_name(struct bytes name, struct err *err)
+bool source_check_name(struct bytes name, struct err *err)
 {
     if (name.len == 0 || name.len > LIMIT_ACCOUNT_NAME_BYTES)
-        return err_fail(err, ERR_SYNTAX, "account name: 1 to %u octets expected",
+        return err_fail(err, ERR_SYNTAX, "name: 1 to %u octets expected",
                         LIMIT_ACCOUNT_NAME_BYTES);
     if (has_control(name) || bytes_find_byte(name, '/') >= 0 || name.ptr[0] == '-')
         return err_fail(err, ERR_SYNTAX,
-                        "account name: no \"/\", no control character and no \"-\" at the start");
+                        "name: no \"/\", no control character and no \"-\" at the start");
     return true;
 }
 
@@ -92,7 +90,7 @@ static bool check_host(const struct source_account_settings *account, struct err
 static bool check_settings(const struct source_account_settings *account, uint32_t edit,
                            struct err *err)
 {
-    if ((edit & SOURCE_EDIT_NAME) != 0 && !check_name(account->name, err))
+    if ((edit & SOURCE_EDIT_NAME) != 0 && !source_check_name(account->name, err))
         return false;
     if ((edit & SOURCE_EDIT_HOST) != 0 && !check_host(account, err))
         return false;
@@ -112,22 +110,6 @@ static bool check_settings(const struct source_account_settings *account, uint32
     if ((edit & SOURCE_EDIT_EVERY) != 0 && account->every_seconds <= 0)
         return err_fail(err, ERR_SYNTAX, "the interval must be over 0 seconds");
     return true;
-}
-
-static bool save_secret(struct db *db, int64_t account_id, const struct crypto_key *master,
-                        const struct secret *password, struct err *err)
-{
-    CLEANUP(buf_free) struct buf sealed = buf_create(SECRET_MAX_BYTES + CRYPTO_SEAL_OVERHEAD_BYTES);
-    char text[SOURCE_AAD_BYTES];
-    struct bytes octets;
-
-    return crypto_seal(master, source_secret_aad(account_id, text), secret_bytes(password), &sealed,
-                       err) &&
-           buf_done(&sealed, &octets, err) &&
-           db_run_ok(
-               db, DB_SOURCE_SECRET_SAVE,
-               DB_ARGS(DB_I64(account_id), DB_BYTEA(octets), DB_I64(crypto_get_key_id(master))),
-               err);
 }
 
 /* A name that is taken is the one failure that the operator can understand and mend. */
@@ -160,7 +142,7 @@ static bool insert_account(struct db *db, const struct source_account_settings *
 }
 
 bool source_add_account(struct db *db, const struct source_account_settings *account,
-                        const struct crypto_key *master, const struct secret *password,
+                        const struct crypto_key *master, const struct source_secret *secret,
                         int64_t *account_id, struct err *err)
 {
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
@@ -171,7 +153,7 @@ bool source_add_account(struct db *db, const struct source_account_settings *acc
         return false;
     if (!db_run_ok(db, DB_SOURCE_NAME_INSERT, DB_ARGS(DB_I64(id), DB_TEXT(account->name)), err))
         return name_failed(db, account->name, err);
-    if (!save_secret(db, id, master, password, err) ||
+    if (!source_save_secret(db, id, master, secret, err) ||
         !db_run_ok(db, DB_SOURCE_JOB_INSERT, DB_ARGS(DB_I64(id)), err) || !db_commit(&tx, err))
         return false;
     *account_id = id;
@@ -209,7 +191,7 @@ static bool update_account(struct db *db, int64_t account_id, uint32_t edit,
 
 bool source_edit_account(struct db *db, int64_t account_id, uint32_t edit,
                          const struct source_account_settings *account,
-                         const struct crypto_key *master, const struct secret *password,
+                         const struct crypto_key *master, const struct source_secret *secret,
                          struct err *err)
 {
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
@@ -221,7 +203,7 @@ bool source_edit_account(struct db *db, int64_t account_id, uint32_t edit,
         !db_run_ok(db, DB_SOURCE_NAME_UPDATE, DB_ARGS(DB_I64(account_id), DB_TEXT(account->name)),
                    err))
         return name_failed(db, account->name, err);
-    if (password != NULL && !save_secret(db, account_id, master, password, err))
+    if (secret != NULL && !source_save_secret(db, account_id, master, secret, err))
         return false;
     return db_run_ok(db, DB_SOURCE_JOB_START_UNLESS_PAUSED, DB_ARGS(DB_I64(account_id)), err) &&
            db_commit(&tx, err);

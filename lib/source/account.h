@@ -11,8 +11,8 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/err.h"
-#include "base/secret.h"
 #include "source/run.h"
+#include "source/secret.h"
 
 struct crypto_key;
 struct db;
@@ -55,7 +55,7 @@ struct source_account_settings {
  * ERR_DENIED: the name is taken. ERR_SYNTAX: the name or a text is not acceptable, the text says why.
  */
 MUST_USE bool source_add_account(struct db *db, const struct source_account_settings *account,
-                                 const struct crypto_key *master, const struct secret *password,
+                                 const struct crypto_key *master, const struct source_secret *secret,
                                  int64_t *account_id, struct err *err);
 
 enum { /* what source_edit_account changes */
@@ -71,11 +71,11 @@ enum { /* what source_edit_account changes */
     SOURCE_EDIT_URL = SOURCE_EDIT_HOST | SOURCE_EDIT_LOGIN | SOURCE_EDIT_TLS,
 };
 
-/* Changes the members of `account` named in edit; password: NULL, or the new one (then master is
+/* Changes the members of `account` named in edit; secret: NULL, or the new one (then master is
  * needed). The account becomes due again, its back-off forgotten. ERR_ABSENT, ERR_DENIED, ERR_SYNTAX. */
 MUST_USE bool source_edit_account(struct db *db, int64_t account_id, uint32_t edit,
                                   const struct source_account_settings *account,
-                                  const struct crypto_key *master, const struct secret *password,
+                                  const struct crypto_key *master, const struct source_secret *secret,
                                   struct err *err);
 
 /* ERR_ABSENT: no account of this name; the text names it and says how to list them. Also finds

@@ -7,6 +7,7 @@
 #include "db/db.h"
 #include "source/lease.h"
 #include "source/run.h"
+#include "source/secret.h"
 
 /* Copies a column into the arena; NULL gives no octets. */
 MUST_USE bool source_copy_column(const struct db_result *rows, size_t row, size_t col,
@@ -47,3 +48,10 @@ MUST_USE bool source_run_leased(struct db *db, const struct source_lease *lease,
 /* The first four arguments of such a statement. progress: text, or NULL. */
 #define SOURCE_LEASE_ARGS(lease)                                                                   \
     DB_I64((lease)->job_id), DB_I64((lease)->fence), DB_I64(SOURCE_LEASE_SECONDS)
+
+/* Of an account or a credential: ERR_SYNTAX. */
+MUST_USE bool source_check_name(struct bytes name, struct err *err);
+
+/* Under the caller's transaction. */
+MUST_USE bool source_save_secret(struct db *db, int64_t account_id, const struct crypto_key *master,
+                                 const struct source_secret *secret, struct err *err);

@@ -5,8 +5,6 @@
 #include "gate/client.h"
 #include "source/internal.h"
 
-#include <stdio.h>
-
 enum {
     PROGRESS_BYTES = 2048,
     PATIENCE_SECONDS = 2, /* an idle worker looks every second: what is due longer waits for one */
@@ -218,11 +216,4 @@ bool source_get_secret(const char *gate_socket, const struct source_lease *lease
         !gate_check_done(&reply, err))
         return err_wrap(err, "secret of job %jd", (intmax_t)lease->job_id);
     return secret_create(reply.secret.octets, out, err);
-}
-
-struct bytes source_secret_aad(int64_t account_id, char text[SOURCE_AAD_BYTES])
-{
-    int len = snprintf(text, SOURCE_AAD_BYTES, "account %jd secret", (intmax_t)account_id);
-
-    return bytes_of(text, (size_t)len);
 }

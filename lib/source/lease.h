@@ -21,6 +21,7 @@
 #include "source/account.h"
 #include "source/progress.h"
 #include "source/run.h"
+#include "source/secret.h"
 
 struct db;
 
@@ -113,9 +114,3 @@ MUST_USE bool source_load_work(struct db *db, const struct source_lease *lease, 
  */
 MUST_USE bool source_get_secret(const char *gate_socket, const struct source_lease *lease,
                                 struct secret **out, struct err *err);
-
-/* What binds a sealed secret to its account (crypto/seal.h): "account 7 secret". */
-enum {
-    SOURCE_AAD_BYTES = 48
-};
-struct bytes source_secret_aad(int64_t account_id, char text[SOURCE_AAD_BYTES]);

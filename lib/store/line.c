@@ -69,7 +69,11 @@ static const struct store_line_format formats[STORE_LINE_TYPES] = {
     [STORE_LINE_SECRET] = { "secret", {
         { "account", STORE_NUMBER, false, ID }, { "kind", STORE_TEXT, false, 0, 0 },
         { "sealed", STORE_HEX, false, 0, 0 }, { "key", STORE_NUMBER, false, ID },
-        { "updated_at", STORE_TIME, false, 0, 0 } } },
+        { "updated_at", STORE_TIME, false, 0, 0 }, { "credential", STORE_NUMBER, true, ID } } },
+    [STORE_LINE_CREDENTIAL] = { "credential", {
+        { "credential", STORE_NUMBER, false, ID }, { "name", STORE_TEXT, false, 0, 0 },
+        { "sealed", STORE_HEX, false, 0, 0 }, { "key", STORE_NUMBER, false, ID },
+        { "created_at", STORE_TIME, false, 0, 0 }, { "updated_at", STORE_TIME, false, 0, 0 } } },
     [STORE_LINE_KEY] = { "key", {
         { "account", STORE_NUMBER, false, ID }, { "key", STORE_NUMBER, false, ID },
         { "wrapped", STORE_HEX, true, 0, 0 }, { "created_at", STORE_TIME, false, 0, 0 },

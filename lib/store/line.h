@@ -42,6 +42,7 @@ enum store_line_type {
     STORE_LINE_GRANT,
     STORE_LINE_HOLD,
     STORE_LINE_RETENTION,
+    STORE_LINE_CREDENTIAL,
     STORE_LINE_AUDIT,
 };
 

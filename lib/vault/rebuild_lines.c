@@ -29,6 +29,7 @@ static const struct {
     [STORE_LINE_GRANT]     = { true, true,  DB_REBUILD_LINE_GRANT },
     [STORE_LINE_HOLD]      = { true, true,  DB_REBUILD_LINE_HOLD },
     [STORE_LINE_RETENTION] = { true, true,  DB_REBUILD_LINE_RETENTION },
+    [STORE_LINE_CREDENTIAL] = { true, true, DB_REBUILD_LINE_CREDENTIAL },
     [STORE_LINE_AUDIT]     = { true, true,  DB_REBUILD_LINE_AUDIT },
 };
 // clang-format on

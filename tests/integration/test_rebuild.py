@@ -66,7 +66,8 @@ KEPT = (
     "SELECT account_id, name FROM account_name",
     "SELECT account_id, kind, host, port, login, tls, tls_ca, include, exclude, every_seconds, is_paused,"
     " created_at, removed_at, namespaces FROM account",
-    "SELECT account_id, kind, encode(sealed, 'hex'), key_id FROM account_secret",
+    "SELECT account_id, kind, encode(sealed, 'hex'), key_id, credential_id FROM account_secret",
+    "SELECT credential_id, name, encode(sealed, 'hex'), key_id, created_at FROM credential",
     "SELECT account_id, mailbox_id, encode(source_name, 'hex'), delimiter, path, uidvalidity, messages, unseen, deleted,"
     " octets, is_noselect, special_use, created_at, gone_at FROM mailbox",
     "SELECT account_id, mailbox_id, epoch, uidvalidity, uidnext, messages, opened_at, closed_at"

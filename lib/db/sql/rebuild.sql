@@ -233,11 +233,23 @@ SELECT $1, l.mailbox_id, l.epoch, l.uid, 'stored', l.placement, p.archived_at
 ---------------------------------------------------------------------------------------------------
 
 -- name: rebuild_line_secret
--- args: none bigint, accounts bigint[], kinds text[], sealed bytea[], keys bigint[], updated_at timestamptz[]
-INSERT INTO account_secret (account_id, kind, sealed, key_id, updated_at)
-SELECT l.* FROM unnest($2, $3, $4, $5, $6) AS l (account_id, kind, sealed, key_id, updated_at)
+-- args: none bigint, accounts bigint[], kinds text[], sealed bytea[], keys bigint[], updated_at timestamptz[], credentials bigint[]
+INSERT INTO account_secret (account_id, kind, sealed, key_id, updated_at, credential_id)
+SELECT l.* FROM unnest($2, $3, $4, $5, $6, $7)
+             AS l (account_id, kind, sealed, key_id, updated_at, credential_id)
     ON CONFLICT (account_id) DO UPDATE
    SET kind = EXCLUDED.kind, sealed = EXCLUDED.sealed, key_id = EXCLUDED.key_id,
+       updated_at = EXCLUDED.updated_at, credential_id = EXCLUDED.credential_id
+ WHERE $1 IS NOT NULL;
+
+-- name: rebuild_line_credential
+-- args: none bigint, credentials bigint[], names text[], sealed bytea[], keys bigint[], created_at timestamptz[], updated_at timestamptz[]
+INSERT INTO credential (credential_id, name, sealed, key_id, created_at, updated_at)
+OVERRIDING SYSTEM VALUE
+SELECT l.* FROM unnest($2, $3, $4, $5, $6, $7)
+             AS l (credential_id, name, sealed, key_id, created_at, updated_at)
+    ON CONFLICT (credential_id) DO UPDATE
+   SET name = EXCLUDED.name, sealed = EXCLUDED.sealed, key_id = EXCLUDED.key_id,
        updated_at = EXCLUDED.updated_at
  WHERE $1 IS NOT NULL;
 

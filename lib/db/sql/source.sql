@@ -13,12 +13,19 @@ RETURNING account_id;
 INSERT INTO account_name (account_id, name) VALUES ($1, $2);
 
 -- name: source_secret_save
--- args: account_id bigint, sealed bytea, key_id bigint
-INSERT INTO account_secret (account_id, kind, sealed, key_id)
-VALUES ($1, 'password', $2, $3)
+-- args: account_id bigint, kind text, sealed bytea, key_id bigint, credential_id bigint
+INSERT INTO account_secret (account_id, kind, sealed, key_id, credential_id)
+VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (account_id) DO UPDATE
    SET kind = EXCLUDED.kind, sealed = EXCLUDED.sealed, key_id = EXCLUDED.key_id,
-       updated_at = now();
+       credential_id = EXCLUDED.credential_id, updated_at = now();
+
+-- name: source_secret_find
+-- args: account_id bigint
+SELECT s.kind, s.sealed, s.credential_id, c.name
+  FROM account_secret s
+  LEFT JOIN credential c USING (credential_id)
+ WHERE s.account_id = $1;
 
 -- name: source_secret_delete
 -- args: account_id bigint

@@ -43,8 +43,14 @@ SELECT row_to_json(t)::text
 -- name: vault_installation_line_secret
 SELECT row_to_json(t)::text
   FROM (SELECT 'secret' AS type, s.account_id AS account, s.kind, encode(s.sealed, 'hex') AS sealed,
-               s.key_id AS key, s.updated_at
+               s.key_id AS key, s.updated_at, s.credential_id AS credential
           FROM account_secret s ORDER BY s.account_id) t;
+
+-- name: vault_installation_line_credential
+SELECT row_to_json(t)::text
+  FROM (SELECT 'credential' AS type, c.credential_id AS credential, c.name,
+               encode(c.sealed, 'hex') AS sealed, c.key_id AS key, c.created_at, c.updated_at
+          FROM credential c ORDER BY c.credential_id) t;
 
 -- name: vault_installation_line_key
 SELECT row_to_json(t)::text

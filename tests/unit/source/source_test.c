@@ -12,6 +12,7 @@ struct bench {
     struct arena *arena;
     struct crypto_key *master;
     struct secret *password;
+    struct source_secret login;
     int64_t account_id;
     struct err err;
 };
@@ -50,7 +51,8 @@ static bool begin(struct bench *b, const char *name)
         db_run_assembled(b->owner, "UPDATE job SET is_active = false", DB_NO_ARGS, &rows, &b->err));
     MUST(crypto_generate_key(&b->master, &b->err));
     MUST(secret_create(BYTES("pw"), &b->password, &b->err));
-    MUST(source_add_account(b->owner, &settings, b->master, b->password, &b->account_id, &b->err));
+    b->login = (struct source_secret){ .octets = b->password };
+    MUST(source_add_account(b->owner, &settings, b->master, &b->login, &b->account_id, &b->err));
     return true;
 }
 
@@ -130,10 +132,10 @@ TEST(a_name_is_taken_once_and_must_be_a_name)
 
     if (!begin(b, "taken"))
         return;
-    CHECK(!source_add_account(b->owner, &again, b->master, b->password, &id, &b->err));
+    CHECK(!source_add_account(b->owner, &again, b->master, &b->login, &id, &b->err));
     CHECK_EQ_U64(b->err.code, ERR_DENIED);
     again.name = BYTES("a/b");
-    CHECK(!source_add_account(b->owner, &again, b->master, b->password, &id, &b->err));
+    CHECK(!source_add_account(b->owner, &again, b->master, &b->login, &id, &b->err));
     CHECK_EQ_U64(b->err.code, ERR_SYNTAX);
     end(b);
 }

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * holdfast/login_options.h - the options that say how an account logs in, for account add and edit
+ * and for credentials: password, OAuth grant, named credential, client certificate.
+ *
+ *     while options come: login_take_option
+ *     login_check          exactly one way, or none where that is allowed
+ *     login_read_files     files and commands, as who called us
+ *     login_finish         with the database: finds the credential, asks for consent
+ */
+#pragma once
+
+#include "holdfast/cli.h"
+#include "oauth/grant.h"
+#include "source/secret.h"
+
+enum { /* values of options; above those of the commands that have them */
+    LOGIN_PASSWORD_FILE = 300,
+    LOGIN_PASSWORD_COMMAND,
+    LOGIN_OAUTH,
+    LOGIN_OAUTH_CONFIG,
+    LOGIN_CREDENTIAL,
+    LOGIN_CLIENT_CERTIFICATE,
+    LOGIN_CLIENT_KEY,
+    LOGIN_OPTION_END,
+};
+
+#define LOGIN_GRANT_OPTIONS                                                                        \
+    { "oauth", required_argument, NULL, LOGIN_OAUTH },                                             \
+    {                                                                                              \
+        "oauth-config", required_argument, NULL, LOGIN_OAUTH_CONFIG                                \
+    }
+
+#define LOGIN_OPTIONS                                                                              \
+    { "password-file", required_argument, NULL, LOGIN_PASSWORD_FILE },                             \
+        { "password-command", required_argument, NULL, LOGIN_PASSWORD_COMMAND },                   \
+        { "credential", required_argument, NULL, LOGIN_CREDENTIAL },                               \
+        { "client-certificate", required_argument, NULL, LOGIN_CLIENT_CERTIFICATE },               \
+        { "client-key", required_argument, NULL, LOGIN_CLIENT_KEY }, LOGIN_GRANT_OPTIONS
+
+struct login_options {
+    const char *password_file, *password_command;
+    const char *oauth_kind, *oauth_config;
+    const char *credential;
+    const char *certificate, *key;
+    enum oauth_kind kind;        /* of oauth_kind, after login_check */
+    struct secret *octets;       /* owned, after login_read_files */
+    struct source_secret secret; /* after login_finish; borrows octets */
+};
+void login_free_options(struct login_options *login); /* for CLEANUP */
+
+/* False: not one of these options. */
+bool login_take_option(struct login_options *login, int option, const char *value);
+bool login_is_given(const struct login_options *login);
+
+/* A usage error: *status is the command's. */
+MUST_USE bool login_check(struct cli *cli, struct login_options *login, int *status);
+MUST_USE bool login_read_files(struct cli *cli, struct login_options *login);
+MUST_USE bool login_finish(struct cli *cli, struct login_options *login);
+
+/* The master key, from its file. */
+MUST_USE bool login_load_master(struct cli *cli, struct crypto_key **out);
+
+/* ---- OAuth (oauth.c) ---- */
+
+/* The operator's file: references resolved, checked; the grant as it is sealed. */
+MUST_USE bool login_read_grant(struct cli *cli, enum oauth_kind kind, const char *path,
+                               struct secret **out);
+
+/*
+ * RFC 8628: shows an address and a code, and waits until somebody has entered it there. In place of
+ * *grant comes the one with its refresh token. Other kinds of grant are left alone.
+ */
+MUST_USE bool login_get_consent(struct cli *cli, struct secret **grant);
+
+/* What may be shown of a grant, as lines and as JSON (new reference). */
+MUST_USE bool login_print_grant(struct cli *cli, const struct secret *grant);
+json_t *login_json_grant(struct cli *cli, const struct secret *grant);

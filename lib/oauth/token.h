@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * oauth/token.h - from a grant to an access token: one exchange with the token endpoint.
+ *
+ * Blocking, until the deadline at most. Any thread. Errors as oauth_post and
+ * oauth_read_token_response; the text begins with the URL asked.
+ */
+#pragma once
+
+#include "base/clock.h"
+#include "oauth/grant.h"
+#include "oauth/response.h"
+
+/*
+ * mailbox: the login whose mail is wanted. ERR_DENIED also for a device grant to which nobody has
+ * consented yet. When out->refresh is set, the grant's own refresh token may be worth nothing from now
+ * on: keep the new one (oauth_renew_grant) before using the access token.
+ */
+MUST_USE bool oauth_fetch_tokens(const struct oauth_grant *grant, struct bytes mailbox,
+                                 struct deadline deadline, struct oauth_tokens *out,
+                                 struct err *err);
+
+/* RFC 8628 §3.1: asks for a code that a human enters. The grant is of OAUTH_DEVICE. */
+MUST_USE bool oauth_begin_device(const struct oauth_grant *grant, struct deadline deadline,
+                                 struct oauth_device *out, struct err *err);
+
+/* RFC 8628 §3.4: has the human consented? To be asked every interval_seconds. */
+MUST_USE enum oauth_progress oauth_poll_device(const struct oauth_grant *grant,
+                                               const struct oauth_device *device,
+                                               struct deadline deadline, struct oauth_tokens *out,
+                                               struct err *err);
