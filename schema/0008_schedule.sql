@@ -14,23 +14,22 @@ SET LOCAL search_path = holdfast, pg_temp;
 ---------------------------------------------------------------------------------------------------
 
 -- What providers are known to bear, by the end of the host's name; the operator may add rows and
--- change them. host_connections NULL: as [ingest] host_connections says. daily_bytes NULL: no budget.
+-- change them. host_connections NULL: as [ingest] host_connections says.
 CREATE TABLE source_provider (
     suffix              text PRIMARY KEY CHECK (suffix = lower(suffix)),
     host_connections    int CHECK (host_connections > 0),
-    account_connections int NOT NULL CHECK (account_connections > 0),
-    daily_bytes         bigint CHECK (daily_bytes > 0)
+    account_connections int NOT NULL CHECK (account_connections > 0)
 );
 
--- Google and Microsoft count by account. Gmail locks an account for a day at about 2,500 MB.
-INSERT INTO source_provider (suffix, host_connections, account_connections, daily_bytes) VALUES
-    ('gmail.com',         1000, 3, 2000000000),
-    ('googlemail.com',    1000, 3, 2000000000),
-    ('office365.com',     1000, 4, NULL),
-    ('outlook.com',       1000, 4, NULL),
-    ('yahoo.com',         NULL, 1, NULL),
-    ('aol.com',           NULL, 1, NULL),
-    ('zoho.com',          NULL, 2, NULL);
+-- Google and Microsoft count by account.
+INSERT INTO source_provider (suffix, host_connections, account_connections) VALUES
+    ('gmail.com',         1000, 3),
+    ('googlemail.com',    1000, 3),
+    ('office365.com',     1000, 2),
+    ('outlook.com',       1000, 2),
+    ('yahoo.com',         NULL, 1),
+    ('aol.com',           NULL, 1),
+    ('zoho.com',          NULL, 1);
 
 -- A source host that has been claimed at. connections: the operator's word, before the provider's.
 -- sleeps_until: it asked to be left alone, by all.
@@ -55,17 +54,16 @@ CREATE TABLE account_intake (
     PRIMARY KEY (account_id, day)
 );
 
--- default_host: [ingest] host_connections. daily_bytes 0: no budget.
+-- default_host: [ingest] host_connections.
 CREATE FUNCTION account_limits(account bigint, default_host int)
-RETURNS TABLE (host text, host_connections int, account_connections int, daily_bytes bigint)
+RETURNS TABLE (host text, host_connections int, account_connections int)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
     SELECT lower(a.host), coalesce(h.connections, p.host_connections, default_host),
-           coalesce(a.max_connections, p.account_connections, 4),
-           coalesce(a.daily_bytes, p.daily_bytes, 0)
+           coalesce(a.max_connections, p.account_connections, 3)
       FROM account a
       LEFT JOIN source_host h ON h.host = lower(a.host)
       LEFT JOIN LATERAL (
-           SELECT q.host_connections, q.account_connections, q.daily_bytes FROM source_provider q
+           SELECT q.host_connections, q.account_connections FROM source_provider q
             WHERE lower(a.host) = q.suffix
                OR right(lower(a.host), length(q.suffix) + 1) = '.' || q.suffix
             ORDER BY length(q.suffix) DESC LIMIT 1) p ON true
@@ -354,7 +352,7 @@ REVOKE ALL ON FUNCTION account_limits, connections_of_host, connections_of_accou
                        count_intake, sleep_host
     FROM PUBLIC;
 GRANT SELECT ON account_intake TO holdfast_ingest;
-GRANT EXECUTE ON FUNCTION account_limits, claim_job, extend_job, finish_job, release_jobs,
+GRANT EXECUTE ON FUNCTION claim_job, extend_job, finish_job, release_jobs,
                           others_are_due, count_intake, sleep_host
     TO holdfast_ingest;
 

@@ -12,6 +12,7 @@
 #include "process/process.h"
 #include "source/lease.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -19,23 +20,47 @@ enum {
     CONNECT_MS = 60000,
     IDLE_MS = 1000,    /* between two looks for work; a request is told at once (LISTEN) */
     TROUBLE_MS = 2000, /* after a failure of the database */
+    OWNER_BYTES = 160,
 };
 
-static struct bytes owner_name(char text[32])
+/*
+ * Who holds a job, for the operator and for whoever comes after: under holdfastd a worker has a number, and when
+ * the next one of this number starts, the one before it has ended.
+ */
+static void write_owner(const struct process *process, char owner[OWNER_BYTES])
 {
-    int len = snprintf(text, 32, "ingest %jd", (intmax_t)getpid());
+    char host[HOST_NAME_MAX + 1] = "";
 
-    return bytes_of(text, (size_t)len);
+    (void)gethostname(host, HOST_NAME_MAX);
+    if (process->worker < 0)
+        (void)snprintf(owner, OWNER_BYTES, "%s ingest %jd", host, (intmax_t)getpid());
+    else
+        (void)snprintf(owner, OWNER_BYTES, "%s ingest %d of %jd", host, process->worker,
+                       (intmax_t)getppid());
+}
+
+/* What the one before us left is due at once. */
+static bool release_dead(const struct process *process, struct db *db, const char *owner,
+                         struct err *err)
+{
+    int64_t released = 0;
+
+    if (process->worker >= 0 &&
+        !source_release_dead(db, bytes_of_text(owner), &released, err))
+        return false;
+    if (released > 0)
+        log_warn(&process->log, "a worker ended in the middle of its job",
+                 F_I64("released", released));
+    return true;
 }
 
 /* Claims and runs one job. *has_run false: nothing is due. */
-static bool run_one(struct db *db, const struct ingest_settings *settings, bool *has_run,
-                    struct err *err)
+static bool run_one(struct db *db, const char *owner, const struct ingest_settings *settings,
+                    bool *has_run, struct err *err)
 {
     struct source_lease lease;
-    char text[32];
 
-    return source_claim_job(db, owner_name(text), settings->host_connections, &lease, has_run,
+    return source_claim_job(db, bytes_of_text(owner), settings->host_connections, &lease, has_run,
                             err) &&
            (!*has_run || ingest_run_job(db, &lease, settings, err));
 }
@@ -67,7 +92,7 @@ static bool mend(struct process *process, struct db *db, struct err *err)
     return false;
 }
 
-static void work(struct process *process, struct db *db)
+static void work(struct process *process, struct db *db, const char *owner)
 {
     char gate_path[CONF_SOCKET_PATH_BYTES];
     struct ingest_settings settings = {
@@ -75,6 +100,7 @@ static void work(struct process *process, struct db *db)
         .stall_ms = process->conf->ingest.stall_ms,
         .stop_fd = process->stop_fd,
         .host_connections = (int32_t)process->conf->ingest.host_connections,
+        .slice_ms = process->conf->ingest.slice_ms,
         .log = &process->log,
     };
 
@@ -83,7 +109,7 @@ static void work(struct process *process, struct db *db)
         bool has_run = false;
         struct err err = { 0 };
 
-        if (!run_one(db, &settings, &has_run, &err)) {
+        if (!run_one(db, owner, &settings, &has_run, &err)) {
             if (mend(process, db, &err))
                 return;
         } else if (!has_run && wait_for_work(process, db)) {
@@ -96,20 +122,22 @@ int main(int argc, char **argv)
 {
     CLEANUP(db_close) struct db *db = NULL;
     struct process process;
+    char owner[OWNER_BYTES];
     struct err err = { 0 };
 
     if (!process_start(argc, argv, "ingest", "holdfast_ingest", &process, &err)) {
         (void)fprintf(stderr, "holdfast-ingest: %s\n", err.text);
         return err_exit_status(err.code);
     }
+    write_owner(&process, owner);
     if (!process_connect(&process, CONNECT_MS, &db, &err) ||
-        !db_listen(db, SOURCE_JOB_CHANNEL, &err)) {
+        !db_listen(db, SOURCE_JOB_CHANNEL, &err) || !release_dead(&process, db, owner, &err)) {
         log_error(&process.log, "no database", F_ERR(&err));
         process_end(&process);
         return err_exit_status(err.code);
     }
     process_ready();
-    work(&process, db);
+    work(&process, db, owner);
     db_close(&db);
     process_end(&process);
     return 0;

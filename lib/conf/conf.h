@@ -56,6 +56,7 @@ struct conf {
         uint32_t workers;
         uint32_t host_connections;
         int64_t stall_ms; /* longest silence of a source */
+        int64_t slice_ms; /* on one account, when others wait */
     } ingest;
 
     struct {

@@ -38,6 +38,8 @@ const struct conf_setting conf_settings[] = {
     { "ingest", "stall", CONF_DURATION, FIELD(ingest.stall_ms), "1m", 1000, 3600000, NULL,
       "A source that sends nothing for so long is left, and tried again later. Slow is not silent: every "
       "octet counts." },
+    { "ingest", "slice", CONF_DURATION, FIELD(ingest.slice_ms), "30s", 1000, 86400000, NULL,
+      "Work on one account after which it gives way to others that wait for a worker." },
 
     { "imapd", "listen", CONF_ADDRESSES, FIELD(imapd.listen), "127.0.0.1:1143", 0, 0, NULL,
       "Addresses for IMAP with STARTTLS. Empty: none." },

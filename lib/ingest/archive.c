@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "ingest/internal.h"
+#include "ingest/pace.h"
 
 enum {
     KEYWORDS_ARENA_BYTES = 2 << 20 /* LIMIT_KEYWORDS_PER_MAILBOX of LIMIT_KEYWORD_BYTES */
@@ -103,6 +104,8 @@ static bool end(void *context, const struct imap_fetch_response *message, struct
     if (!is_done)
         return false;
     run->arriving_bytes += message->body_bytes;
+    if (!ingest_keep_pace(run, message->body_bytes, err))
+        return false;
     if (deadline_has_passed(run->next_commit)) /* a full one is sent by itself */
         return ingest_commit(run, err);
     return true;
@@ -116,6 +119,7 @@ struct ingest_sink ingest_make_sink(struct ingest_run *run)
         .octets = take_octets,
         .end = end,
         .abort = give_up,
+        .may_go_on = ingest_may_go_on,
     };
 }
 
@@ -139,7 +143,8 @@ bool ingest_report(struct ingest_run *run, bool is_urgent, struct err *err)
     if (!is_urgent && !deadline_has_passed(run->next_report))
         return true;
     run->next_report = deadline_after_ms(INGEST_REPORT_MS);
-    return ingest_archive(run, source_renew(run->db, run->lease, &run->progress, err));
+    return ingest_count_intake(run, err) &&
+           ingest_archive(run, source_renew(run->db, run->lease, &run->progress, err));
 }
 
 bool ingest_commit(struct ingest_run *run, struct err *err)

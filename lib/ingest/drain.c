@@ -395,6 +395,15 @@ static bool may_have_orphans(const struct ingest_target *target)
            (target->is_epoch_new || target->fetched > 0 || target->known.pending > 0);
 }
 
+/* In an earlier slice of this run: what it showed is announced, and is fetched now. */
+static bool was_enumerated(const struct drain *drain)
+{
+    const struct source_epoch *epoch = &drain->target->known.epoch;
+
+    return !drain->target->is_epoch_new && drain->selected.uidvalidity != 0 &&
+           epoch->enumerated_usec >= drain->run->work.started_usec;
+}
+
 bool ingest_drain_mailbox(struct ingest_run *run, struct ingest_target *target, struct err *err)
 {
     struct drain drain = { .run = run, .target = target };
@@ -403,7 +412,7 @@ bool ingest_drain_mailbox(struct ingest_run *run, struct ingest_target *target, 
     if (!ingest_examine(run->client, target->listed->wire_name, &drain.selected, err) ||
         !settle_epoch(&drain, err) || !load_names(&drain, err))
         return false;
-    if (!enumerate(&drain, err)) {
+    if (!was_enumerated(&drain) && !enumerate(&drain, err)) {
         /* What was listed is fetched all the same; that there is more stays the outcome. */
         if (drain.is_short && !fetch_pending(&drain, &fetch_err))
             *err = fetch_err;

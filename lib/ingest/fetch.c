@@ -164,12 +164,19 @@ static bool is_time_to_send(const struct fetch *fetch)
     return !is_flying || waiting == 0 || (waiting == 1 && fetch->body != BODY_IDLE);
 }
 
+static bool may_send(struct fetch *fetch)
+{
+    const struct ingest_sink *sink = fetch->sink;
+
+    return fetch->span_count > 0 && fetch->ended.code == ERR_NONE && is_time_to_send(fetch) &&
+           (sink->may_go_on == NULL || sink->may_go_on(sink->context, &fetch->ended));
+}
+
 static bool keep_sending(struct fetch *fetch, struct err *err)
 {
     struct flight *flight;
 
-    while (fetch->span_count > 0 && fetch->ended.code == ERR_NONE && is_time_to_send(fetch) &&
-           (flight = find_free(fetch)) != NULL)
+    while (may_send(fetch) && (flight = find_free(fetch)) != NULL)
         if (!send_fetch(fetch, flight, err))
             return false;
     return true;

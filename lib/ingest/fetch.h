@@ -31,6 +31,9 @@ struct ingest_sink {
     bool (*octets)(void *context, struct bytes octets, struct err *err);
     bool (*end)(void *context, const struct imap_fetch_response *message, struct err *err);
     void (*abort)(void *context);
+    /* Asked before each set; false, with the reason: what was asked for is still taken, then the fetch
+     * fails with it. NULL: always. */
+    bool (*may_go_on)(void *context, struct err *why);
 };
 
 enum ingest_fetched {

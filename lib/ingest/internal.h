@@ -78,6 +78,11 @@ struct ingest_run {
     bool has_archive_failed; /* the failure that is under way is the archive's, not the source's */
     bool was_stopped;        /* by stop_fd */
     bool was_refused;        /* the source asks us to come back later */
+    enum source_rest rest;   /* other than NONE: nothing more is asked for (pace.h) */
+    struct deadline slice_end;
+    uint64_t daily_bytes;     /* 0: no budget */
+    uint64_t today_bytes;     /* spent of it, as far as counted */
+    uint64_t uncounted_bytes; /* came since */
     char first_failure[ERR_TEXT_BYTES];
 };
 

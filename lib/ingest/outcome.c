@@ -128,6 +128,18 @@ void ingest_write_incomplete(char text[INGEST_OUTCOME_BYTES], struct bytes name,
     finish(&line, text);
 }
 
+void ingest_write_budget(char text[INGEST_OUTCOME_BYTES], struct bytes name,
+                         const struct source_progress *progress, uint64_t daily_bytes)
+{
+    struct buf line = start(name);
+
+    buf_text(&line, "the day's budget of ");
+    add_number(&line, daily_bytes / 1000000);
+    buf_text(&line, " MB is spent (holdfast account edit --daily-bytes); goes on tomorrow (UTC); so far ");
+    add_gains(&line, progress);
+    finish(&line, text);
+}
+
 static void add_left_out(struct buf *line, const struct ingest_left_out *left_out)
 {
     static const char *const reasons[SOURCE_LEFT_OUT_REASONS] = {
@@ -188,4 +200,18 @@ int64_t ingest_retry_seconds(const struct err *err, int32_t attempts, uint64_t j
     quarter = seconds / 4;
     seconds -= quarter - (int64_t)(jitter % (uint64_t)(quarter + 1));
     return asked > seconds ? asked : seconds;
+}
+
+int64_t ingest_next_seconds(int32_t every_seconds, uint64_t jitter)
+{
+    int64_t tenth = every_seconds / 10;
+
+    return every_seconds - tenth / 2 + (int64_t)(jitter % (uint64_t)(tenth + 1));
+}
+
+int64_t ingest_next_day_seconds(int64_t now_usec, uint64_t jitter)
+{
+    const int64_t day = 24 * 60 * 60;
+
+    return day - now_usec / 1000000 % day + (int64_t)(jitter % 600);
 }

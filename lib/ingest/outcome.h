@@ -26,6 +26,10 @@ void ingest_write_complete(char text[INGEST_OUTCOME_BYTES], struct bytes name,
 void ingest_write_incomplete(char text[INGEST_OUTCOME_BYTES], struct bytes name,
                              const struct source_progress *progress, const char *first);
 
+/* The day's budget is spent: "account alice: the day's 2,000 MB are fetched, …". */
+void ingest_write_budget(char text[INGEST_OUTCOME_BYTES], struct bytes name,
+                         const struct source_progress *progress, uint64_t daily_bytes);
+
 /* "account alice: login ok, 12 mailboxes, 3,412 messages; left out …" */
 void ingest_write_test(char text[INGEST_OUTCOME_BYTES], struct bytes name, uint64_t mailboxes,
                        uint64_t messages, bool is_all_counted,
@@ -42,3 +46,10 @@ void ingest_write_failure(char text[INGEST_OUTCOME_BYTES], struct bytes name,
  * a quarter. Never earlier than the source asked for in the text (ingest_asked_to_wait).
  */
 int64_t ingest_retry_seconds(const struct err *err, int32_t attempts, uint64_t jitter);
+
+/* When the next run of a schedule begins: up to a twentieth earlier or later, so that accounts that were
+ * added together do not come together for ever. */
+int64_t ingest_next_seconds(int32_t every_seconds, uint64_t jitter);
+
+/* Until the next day (UTC) has begun, and up to ten minutes more. */
+int64_t ingest_next_day_seconds(int64_t now_usec, uint64_t jitter);

@@ -171,6 +171,21 @@ const char *ingest_hint_for(struct bytes text)
     return NULL;
 }
 
+bool ingest_speaks_of_host(struct bytes text)
+{
+    static const struct bytes words[] = {
+        BYTES_INIT("from your ip"), BYTES_INIT("from this ip"), BYTES_INIT("from the same ip"),
+        BYTES_INIT("per ip"),       BYTES_INIT("from your host"),
+    };
+    uint8_t copy[TEXT_BYTES];
+    struct bytes lower = lower_case(text, copy);
+
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (bytes_find(lower, words[i]) >= 0)
+            return true;
+    return false;
+}
+
 /* Exchange: "Request is throttled. Suggested Backoff Time: 299961 milliseconds". */
 static int64_t read_backoff(struct bytes lower)
 {

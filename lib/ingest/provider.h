@@ -63,5 +63,8 @@ bool ingest_is_view_full(const struct ingest_rules *rules, uint64_t exists);
  * speaks for itself. */
 const char *ingest_hint_for(struct bytes text);
 
+/* Does it speak of this host as a whole (connections from one address), not of one account? */
+bool ingest_speaks_of_host(struct bytes text);
+
 /* How long the server asks to be left alone in this text, in seconds; 0: it does not say. At most a day. */
 int64_t ingest_asked_to_wait(struct bytes text);

@@ -4,6 +4,8 @@
 #include "imap/list_args.h"
 #include "ingest/internal.h"
 #include "ingest/login.h"
+#include "ingest/pace.h"
+#include "ingest/provider.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -143,6 +145,13 @@ static bool note_unchanged(struct ingest_run *run, const int64_t *ids, size_t co
            ingest_archive(run, source_finish_unchanged(run->db, run->lease, ids, count, err));
 }
 
+/* Enumerated by this run, before it gave way to others. */
+static bool is_done_before(const struct ingest_run *run, const struct ingest_target *target)
+{
+    return target->known.epoch.enumerated_usec >= run->work.started_usec &&
+           target->known.pending_due == 0;
+}
+
 /* The mailboxes to look at: wanted, selectable, not proved unchanged. */
 static bool choose_targets(struct ingest_run *run, const struct source_mailbox_list *known,
                            struct err *err)
@@ -164,7 +173,9 @@ static bool choose_targets(struct ingest_run *run, const struct source_mailbox_l
             continue;
         run->progress.mailboxes++;
         target.known = *row;
-        if (!run->lease->is_full && is_unchanged(&target))
+        if (is_done_before(run, &target))
+            run->progress.mailboxes_done++;
+        else if (!run->lease->is_full && is_unchanged(&target))
             unchanged[unchanged_count++] = row->mailbox_id;
         else
             run->targets[run->target_count++] = target;
@@ -191,10 +202,14 @@ static bool list_mailboxes(struct ingest_run *run, struct err *err)
     return true;
 }
 
-static bool select_next(struct ingest_run *run)
+static bool select_next(struct ingest_run *run, struct err *err)
 {
-    run->state = run->target_at < run->target_count ? INGEST_DRAINING : INGEST_DONE;
-    return true;
+    if (run->target_at == run->target_count) {
+        run->state = INGEST_DONE;
+        return true;
+    }
+    run->state = INGEST_DRAINING;
+    return ingest_keep_pace(run, 0, err) && ingest_may_go_on(run, err);
 }
 
 /* The mailbox is left as it is; the others go on. */
@@ -245,7 +260,7 @@ static bool step(struct ingest_run *run, struct err *err)
     case INGEST_ONLINE:
         return list_mailboxes(run, err);
     case INGEST_READY:
-        return select_next(run);
+        return select_next(run, err);
     case INGEST_DRAINING:
         return drain_mailbox(run, err);
     case INGEST_DONE:
@@ -267,6 +282,8 @@ static bool recover(struct ingest_run *run, struct err *err)
 {
     bool is_broken = err->code == ERR_RETRY || err->code == ERR_SYNTAX || err->code == ERR_LIMIT;
 
+    if (run->rest != SOURCE_REST_NONE)
+        return false;
     disconnect(run);
     if (run->has_archive_failed || !is_broken || run->was_stopped || run->was_refused ||
         run->state != INGEST_DRAINING || ++run->breaks > INGEST_BREAKS_PER_RUN)
@@ -304,7 +321,7 @@ static bool count_pending(struct ingest_run *run, struct err *err)
 static bool finish(struct ingest_run *run, enum err_code code, const char *text,
                    int64_t next_in_seconds, struct err *err)
 {
-    struct source_outcome outcome = { code, text, next_in_seconds, SOURCE_REST_NONE };
+    struct source_outcome outcome = { code, text, next_in_seconds, run->rest };
 
     if (run->lease->kind == SOURCE_JOB_TEST)
         outcome.next_in_seconds = -1;
@@ -313,7 +330,8 @@ static bool finish(struct ingest_run *run, enum err_code code, const char *text,
              F_U64("bytes", run->progress.bytes), F_U64("gone", run->progress.gone),
              F_U64("pending", run->progress.pending),
              F_U64("mailboxes_failed", run->progress.mailboxes_failed));
-    return ingest_archive(run, source_finish(run->db, run->lease, &outcome, &run->progress, err));
+    return ingest_count_intake(run, err) &&
+           ingest_archive(run, source_finish(run->db, run->lease, &outcome, &run->progress, err));
 }
 
 static bool finish_whole(struct ingest_run *run, struct err *err)
@@ -321,6 +339,7 @@ static bool finish_whole(struct ingest_run *run, struct err *err)
     char text[INGEST_OUTCOME_BYTES];
     enum err_code code = ERR_NONE;
 
+    run->rest = SOURCE_REST_NONE; /* whatever it is, it came too late to matter */
     if (!count_pending(run, err))
         return false;
     if (run->progress.pending > 0 || run->progress.mailboxes_failed > 0) {
@@ -329,7 +348,32 @@ static bool finish_whole(struct ingest_run *run, struct err *err)
     } else {
         ingest_write_complete(text, run->work.account.name, &run->progress);
     }
-    return finish(run, code, text, run->work.account.every_seconds, err);
+    return finish(run, code, text,
+                  ingest_next_seconds(run->work.account.every_seconds, (uint64_t)clock_now_usec()),
+                  err);
+}
+
+/* The run stops short and has not failed: see run->rest. */
+static bool finish_resting(struct ingest_run *run, struct err *err)
+{
+    char text[INGEST_OUTCOME_BYTES] = "";
+    int64_t now = clock_now_usec();
+
+    err_clear(err);
+    if (run->rest == SOURCE_REST_YIELDED)
+        return finish(run, ERR_RETRY, text, 0, err);
+    ingest_write_budget(text, run->work.account.name, &run->progress, run->daily_bytes);
+    return finish(run, ERR_RETRY, text, ingest_next_day_seconds(now, (uint64_t)now), err);
+}
+
+/* A source that says how long it wants to be left alone has not failed; one that speaks of all of us is
+ * left alone by all. */
+static bool heed_source(struct ingest_run *run, struct bytes text, int64_t seconds, struct err *err)
+{
+    if (ingest_asked_to_wait(text) > 0)
+        run->rest = SOURCE_REST_THROTTLED;
+    return !ingest_speaks_of_host(text) ||
+           ingest_archive(run, source_sleep_host(run->db, run->lease, seconds, text, err));
 }
 
 /* The source failed with *failure. */
@@ -342,6 +386,8 @@ static bool finish_failed(struct ingest_run *run, const struct err *failure, str
     if (run->was_stopped)
         seconds = 0; /* whoever starts next goes on */
     ingest_write_failure(text, run->work.account.name, failure);
+    if (!heed_source(run, bytes_of_text(failure->text), seconds, err))
+        return false;
     return finish(run, failure->code, text, seconds, err);
 }
 
@@ -356,6 +402,7 @@ static void tell_archive_failure(struct ingest_run *run, const struct err *failu
     if (failure->code == ERR_RETRY || failure->code == ERR_DENIED)
         return;                       /* the connection is lost, or the lease */
     vault_close_writer(&run->writer); /* rolls back what is open */
+    run->rest = SOURCE_REST_NONE;
     (void)err_wrap(&told, "the archive cannot be written");
     ingest_write_failure(text, run->work.account.name, &told);
     if (!finish(run, failure->code, text, INGEST_ARCHIVE_RETRY_SECONDS, &ignored))
@@ -375,17 +422,22 @@ static bool run_sync(struct ingest_run *run, struct err *err)
 
     struct vault_deriver deriver;
 
+    ingest_start_pace(run);
+    if (run->rest != SOURCE_REST_NONE)
+        return finish_resting(run, err);
     run->deriver = ingest_create_deriver();
     deriver = ingest_use_deriver(run->deriver);
     if (!ingest_archive(run, vault_open_writer(run->db, &lease, &deriver, &run->writer, err)))
         return false;
     while (run->state != INGEST_DONE)
         if (!step(run, err) && !recover(run, err))
-            return false;
+            break;
+    if (run->state != INGEST_DONE && (run->rest == SOURCE_REST_NONE || run->has_archive_failed))
+        return false;
     if (run->client != NULL)
         ingest_log_out(run->client);
     disconnect(run);
-    return finish_whole(run, err);
+    return run->state == INGEST_DONE ? finish_whole(run, err) : finish_resting(run, err);
 }
 
 static bool run_test(struct ingest_run *run, struct err *err)
@@ -419,11 +471,24 @@ static bool run_test(struct ingest_run *run, struct err *err)
     return finish(run, ERR_NONE, text, -1, err);
 }
 
+/* What earlier slices of the run brought; what they saw is looked at again. */
+static void carry_over(struct source_progress *progress, const struct source_progress *before)
+{
+    progress->messages = before->fetched;
+    progress->fetched = before->fetched;
+    progress->bytes = before->bytes;
+    progress->flag_changes = before->flag_changes;
+    progress->gone = before->gone;
+    progress->size_notes = before->size_notes;
+    progress->odd_responses = before->odd_responses;
+}
+
 static bool get_ready(struct ingest_run *run, struct err *err)
 {
-    return ingest_archive(run,
-                          source_load_work(run->db, run->lease, run->arena, &run->work, err)) &&
-           source_get_secret(run->settings->gate_socket, run->lease, &run->password, err);
+    if (!ingest_archive(run, source_load_work(run->db, run->lease, run->arena, &run->work, err)))
+        return false;
+    carry_over(&run->progress, &run->work.progress);
+    return source_get_secret(run->settings->gate_socket, run->lease, &run->password, err);
 }
 
 static bool run_job(struct ingest_run *run, struct err *err)

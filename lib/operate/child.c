@@ -60,6 +60,7 @@ static void become_program(const struct child *child, const struct child_setup *
     const char *name = operate_program_name(child->program);
     char *argv[] = { (char *)(uintptr_t)name, (char *)(uintptr_t) "-c",
                      (char *)(uintptr_t)setup->conf_path, NULL };
+    char number[16];
     int nowhere = open("/dev/null", O_RDONLY | O_CLOEXEC);
     struct err err = { 0 };
     sigset_t none;
@@ -74,6 +75,8 @@ static void become_program(const struct child *child, const struct child_setup *
     (void)dup2(STDERR_FILENO, STDOUT_FILENO);
     pass_descriptor("HOLDFAST_PASSWORD_FD", password_fd);
     pass_descriptor("HOLDFAST_READY_FD", ready_fd);
+    (void)snprintf(number, sizeof number, "%u", child->number);
+    (void)setenv("HOLDFAST_WORKER", number, 1);
     if (child->program == OPERATE_IMAPD)
         operate_allow_low_ports();
     (void)signal(SIGPIPE, SIG_DFL);

@@ -28,6 +28,7 @@ enum child_state {
 struct child {
     enum operate_program program;
     enum db_role role;
+    uint32_t number; /* of its kind, from 0 */
     enum child_state state;
     pid_t pid;    /* while not WAITING */
     int pidfd;    /* readable when it has ended; -1 while WAITING */

@@ -193,10 +193,11 @@ static bool plan_children(struct supervisor *s, struct err *err)
 
         if ((s->plan->services & services[i].service) == 0)
             continue;
-        while (copies-- > 0)
+        for (uint32_t number = 0; number < copies; number++)
             s->children[s->count++] = (struct child){
                 .program = services[i].program,
                 .role = services[i].role,
+                .number = number,
                 .pidfd = -1,
                 .ready_fd = -1,
             };

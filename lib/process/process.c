@@ -20,23 +20,24 @@ enum {
     CONNECT_RETRY_MS = 200,
 };
 
-/* The descriptor that a variable names, or -1. The variable is removed: it is not for children. */
-static int take_descriptor(const char *variable)
+/* The number (a descriptor, mostly) that a variable names, or -1. The variable is removed: it is not for
+ * children. */
+static int take_number(const char *variable)
 {
     const char *value = getenv(variable);
     struct bytes text = bytes_of_text(value == NULL ? "" : value);
     uint32_t number;
-    int fd = -1;
+    int taken = -1;
 
     if (scan_u32(&text, &number) && text.len == 0 && number <= 1023)
-        fd = (int)number;
+        taken = (int)number;
     (void)unsetenv(variable);
-    return fd;
+    return taken;
 }
 
 static bool read_password(struct secret **out, struct err *err)
 {
-    CLEANUP(fd_close) int fd = take_descriptor("HOLDFAST_PASSWORD_FD");
+    CLEANUP(fd_close) int fd = take_number("HOLDFAST_PASSWORD_FD");
     uint8_t octets[256];
     size_t len = 0;
     bool is_made;
@@ -96,6 +97,7 @@ bool process_start(int argc, char **argv, const char *name, const char *role, st
 {
     CLEANUP(process_end) struct process process = { .role = role, .stop_fd = -1 };
     const char *conf_path = NULL;
+    int worker = take_number("HOLDFAST_WORKER");
     pid_t parent = getppid();
     char process_name[16]; /* of the kernel, which would show a descriptor's number */
 
@@ -118,6 +120,7 @@ bool process_start(int argc, char **argv, const char *name, const char *role, st
         .level = process.conf->holdfast.log_level,
         .process = name,
     };
+    process.worker = worker;
     *out = process;
     process = (struct process){ .stop_fd = -1 };
     return true;
@@ -164,7 +167,7 @@ bool process_connect(const struct process *process, int64_t timeout_ms, struct d
 
 void process_ready(void)
 {
-    int fd = take_descriptor("HOLDFAST_READY_FD");
+    int fd = take_number("HOLDFAST_READY_FD");
     struct err unheard = { 0 };
 
     if (fd < 0)

@@ -9,6 +9,8 @@
  *                               which is then closed; without it libpq's own means apply (peer,
  *                               certificate, passfile)
  *   HOLDFAST_READY_FD=N         it writes "ready\n" to N and closes it once it serves
+ *   HOLDFAST_WORKER=N           it is the N-th of its kind, and the one before it of this number and
+ *                               this parent has ended
  *   SIGTERM, SIGINT             it finishes what it has begun, within PROCESS_STOP_MS, and exits 0
  *   descriptor 2                its log
  *
@@ -31,6 +33,7 @@ struct process {
     struct secret *db_password; /* NULL: none was handed down */
     const char *role;           /* "holdfast_ingest", … */
     struct conf_runtime runtime; /* the private folder of sockets */
+    int worker;                 /* HOLDFAST_WORKER; -1: not said */
     int stop_fd;                /* readable once the process shall end: belongs into every poll */
 };
 

@@ -102,7 +102,7 @@ struct source_work {
     int32_t attempts;                /* failed runs since the last good one */
     int64_t started_usec;            /* the run, in its first slice if it has yielded since */
     struct source_progress progress; /* of the slices before this one */
-    uint64_t daily_bytes;            /* budget; 0: none */
+    int64_t daily_bytes;             /* budget; 0: none; -1: as the provider bears */
     uint64_t today_bytes;            /* of it, spent (UTC) */
 };
 MUST_USE bool source_load_work(struct db *db, const struct source_lease *lease, struct arena *arena,

@@ -22,7 +22,7 @@ def bin_dir(variant=None):
 
 
 class Holdfast:
-    def __init__(self, folder, settings="", variant=None, workers=1):
+    def __init__(self, folder, settings="", variant=None, workers=1, ingest=""):
         self.dir = pathlib.Path(folder)
         self.bin = bin_dir(variant)
         self.data_dir = self.dir / "data"
@@ -31,7 +31,7 @@ class Holdfast:
         self.workers = workers
         self.process = None
         self.conf.write_text(f"[holdfast]\ndata_dir = {self.data_dir}\n"
-                             f"[ingest]\nworkers = {workers}\n"
+                             f"[ingest]\nworkers = {workers}\n{ingest}"
                              f"[imapd]\nlisten = 127.0.0.1:{self.port}\n"
                              f"listen_tls = 127.0.0.1:{self.tls_port}\n{settings}")
 

@@ -52,11 +52,10 @@ SELECT finish_job($1, $2,
 -- args: job_id bigint, fence bigint
 SELECT n.name, a.host, a.port, a.login, a.tls, a.tls_ca, a.include, a.exclude, a.every_seconds,
        a.namespaces, a.is_paused, a.removed_at IS NOT NULL, j.attempts, j.started_at,
-       j.progress::text, l.daily_bytes, coalesce(i.bytes, 0)
+       j.progress::text, a.daily_bytes, coalesce(i.bytes, 0)
   FROM job j
   JOIN account a ON a.account_id = j.account_id
   JOIN account_name n ON n.account_id = j.account_id
- CROSS JOIN account_limits(j.account_id, 1) l
   LEFT JOIN account_intake i
          ON i.account_id = j.account_id AND i.day = (now() AT TIME ZONE 'UTC')::date
  WHERE j.job_id = $1 AND j.fence = $2;

@@ -12,6 +12,7 @@ struct bench {
     size_t aborts;
     bool is_begun;        /* begin is followed by end or abort, as the vault insists */
     uint64_t refuse_over; /* octets; 0: nothing is refused */
+    size_t stop_at;       /* octets of `kept` after which nothing more is asked for; 0: never */
     struct ingest_fetch_result result;
     struct err err;
 };
@@ -59,6 +60,13 @@ static void give_up(void *context)
     ((struct bench *)context)->aborts++;
 }
 
+static bool may_go_on(void *context, struct err *why)
+{
+    const struct bench *b = context;
+
+    return b->stop_at == 0 || b->kept.len < b->stop_at || err_fail(why, ERR_RETRY, "enough");
+}
+
 static void drop(struct bench *b)
 {
     ingest_close_client(&b->client);
@@ -70,7 +78,7 @@ static void drop(struct bench *b)
 
 static bool fetch(struct bench *b, struct bytes script, const uint32_t *uids, size_t count)
 {
-    struct ingest_sink sink = { b, begin, octets, end, give_up };
+    struct ingest_sink sink = { b, begin, octets, end, give_up, may_go_on };
 
     b->arena = arena_create(1 << 20);
     b->kept = buf_create(1 << 20);
@@ -348,5 +356,28 @@ TEST(the_next_command_is_sent_when_the_last_message_begins_to_arrive)
     CHECK(!fetch(&b, buf_bytes(&script), uids, 201));
     CHECK_STR(peer_heard(&b.peer), "h1 UID FETCH 1:200" ITEMS "h2 UID FETCH 201" ITEMS);
     CHECK_EQ_U64(b.result.broken_uid, 200);
+    drop(&b);
+}
+
+TEST(a_fetch_that_may_not_go_on_takes_what_it_asked_for_and_asks_for_nothing_more)
+{
+    CLEANUP(buf_free) struct buf script = buf_create(1 << 16);
+    uint32_t uids[201];
+    struct bench b = { .stop_at = 100 };
+
+    for (uint32_t i = 0; i < 201; i++)
+        uids[i] = i + 1;
+    for (uint32_t i = 0; i < 200; i++) {
+        buf_text(&script, "* 1 FETCH (UID ");
+        buf_u64(&script, i + 1);
+        buf_text(&script, " BODY[] {1}\r\nx)\r\n");
+    }
+    buf_text(&script, "h1 OK done\r\n");
+    CHECK(!fetch(&b, buf_bytes(&script), uids, 201));
+    CHECK_STR(peer_heard(&b.peer), "h1 UID FETCH 1:200" ITEMS);
+    CHECK_STR(b.err.text, "enough");
+    CHECK_EQ_U64(b.result.states[199], INGEST_FETCHED);
+    CHECK_EQ_U64(b.result.states[200], INGEST_WAITING);
+    CHECK(!b.result.was_refused);
     drop(&b);
 }

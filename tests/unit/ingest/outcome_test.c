@@ -103,3 +103,33 @@ TEST(whoever_asks_to_be_left_alone_is_left_alone_as_long)
     CHECK_STR(text, "account alice: [OVERQUOTA] Account exceeded limits; the provider's daily limit "
                     "for this account is used up, also by other programs");
 }
+
+TEST(the_next_run_is_moved_by_at_most_a_twentieth)
+{
+    CHECK_EQ_I64(ingest_next_seconds(300, 0), 285);
+    CHECK_EQ_I64(ingest_next_seconds(300, 30), 315);
+    CHECK_EQ_I64(ingest_next_seconds(1, 12345), 1);
+    for (uint64_t jitter = 0; jitter < 1000; jitter++) {
+        CHECK(ingest_next_seconds(3600, jitter) >= 3420);
+        CHECK(ingest_next_seconds(3600, jitter) <= 3780);
+    }
+}
+
+TEST(a_spent_budget_waits_for_the_next_day_in_utc)
+{
+    const int64_t noon = (INT64_C(20000) * 24 + 12) * 60 * 60 * 1000000;
+
+    CHECK_EQ_I64(ingest_next_day_seconds(noon, 0), 12 * 60 * 60);
+    CHECK_EQ_I64(ingest_next_day_seconds(noon, 599), 12 * 60 * 60 + 599);
+    CHECK_EQ_I64(ingest_next_day_seconds(noon, 600), 12 * 60 * 60);
+}
+
+TEST(a_spent_budget_is_told_with_what_was_fetched)
+{
+    char text[INGEST_OUTCOME_BYTES];
+    struct source_progress progress = { .mailboxes = 2, .fetched = 1200 };
+
+    ingest_write_budget(text, BYTES("alice"), &progress, UINT64_C(2000000000));
+    CHECK_STR(text, "account alice: the day's budget of 2,000 MB is spent (holdfast account edit "
+                    "--daily-bytes); goes on tomorrow (UTC); so far 2 mailboxes, 1,200 new messages");
+}

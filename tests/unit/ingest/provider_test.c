@@ -113,3 +113,12 @@ TEST(what_a_server_says_in_riddles_is_explained)
     CHECK(ingest_hint_for(BYTES("no such mailbox")) == NULL);
     CHECK(ingest_hint_for(BYTES("")) == NULL);
 }
+
+TEST(what_is_said_of_an_address_concerns_every_account_of_the_host)
+{
+    CHECK(ingest_speaks_of_host(BYTES("[UNAVAILABLE] Too many connections from your IP")));
+    CHECK(ingest_speaks_of_host(BYTES("Connection limit per IP reached")));
+    CHECK(!ingest_speaks_of_host(
+        BYTES("Maximum number of connections from user+IP exceeded (mail_max_userip_connections)")));
+    CHECK(!ingest_speaks_of_host(BYTES("Too many simultaneous connections")));
+}
