@@ -47,6 +47,8 @@ enum { /* capabilities that change what we do */
     INGEST_ID = 1 << 25,
     INGEST_OBJECTID = 1 << 26,
     INGEST_GMAIL = 1 << 27, /* X-GM-EXT-1 */
+    INGEST_LIST_EXTENDED = 1 << 28,
+    INGEST_STATUS_SIZE = 1 << 29,
 };
 
 enum {

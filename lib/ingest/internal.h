@@ -117,6 +117,9 @@ MUST_USE bool ingest_mark_vanished(struct ingest_run *run, struct ingest_target 
                                    const uint32_t **present, size_t *present_count,
                                    struct arena *arena, struct err *err);
 
+/* probe.c: the listing as the operator will see it. */
+MUST_USE bool ingest_save_probe(struct ingest_run *run, struct err *err);
+
 /* drain.c: one mailbox from EXAMINE to its last message. */
 MUST_USE bool ingest_drain_mailbox(struct ingest_run *run, struct ingest_target *target,
                                    struct err *err);

@@ -6,6 +6,7 @@
 #include "imap/list_args.h"
 #include "imap/mailbox.h"
 #include "ingest/login.h"
+#include "ingest/rule.h"
 
 #include <stdlib.h>
 
@@ -23,20 +24,6 @@ struct lister {
     size_t unreadable; /* names that were left out */
 };
 
-static const struct {
-    uint32_t attribute;
-    struct bytes name;
-} special_uses[] = {
-    { IMAP_MAILBOX_ALL, BYTES_INIT("\\All") },
-    { IMAP_MAILBOX_ARCHIVE, BYTES_INIT("\\Archive") },
-    { IMAP_MAILBOX_DRAFTS, BYTES_INIT("\\Drafts") },
-    { IMAP_MAILBOX_FLAGGED, BYTES_INIT("\\Flagged") },
-    { IMAP_MAILBOX_JUNK, BYTES_INIT("\\Junk") },
-    { IMAP_MAILBOX_SENT, BYTES_INIT("\\Sent") },
-    { IMAP_MAILBOX_TRASH, BYTES_INIT("\\Trash") },
-    { IMAP_MAILBOX_IMPORTANT, BYTES_INIT("\\Important") },
-};
-
 int ingest_compare_paths(struct bytes a, struct bytes b)
 {
     bool a_is_inbox = bytes_equal(a, BYTES("INBOX"));
@@ -47,24 +34,7 @@ int ingest_compare_paths(struct bytes a, struct bytes b)
     return bytes_compare(a, b);
 }
 
-static bool matches_any(const struct bytes *patterns, size_t count, struct bytes path)
-{
-    for (size_t i = 0; i < count; i++)
-        if (imap_list_matches(patterns[i], path))
-            return true;
-    return false;
-}
-
-bool ingest_is_wanted(const struct source_account_settings *account, struct bytes path)
-{
-    if (matches_any(account->exclude, account->exclude_count, path))
-        return false;
-    return account->include_count == 0 ||
-           matches_any(account->include, account->include_count, path);
-}
-
-static enum source_left_out left_out_of(const struct lister *lister,
-                                        const struct ingest_listed *row)
+static enum source_left_out left_out_of(const struct lister *lister, struct ingest_listed *row)
 {
     uint32_t namespaces = lister->account->namespaces;
 
@@ -80,8 +50,9 @@ static enum source_left_out left_out_of(const struct lister *lister,
             return SOURCE_LEFT_OUT_SHARED;
         break;
     }
-    return ingest_is_wanted(lister->account, row->path) ? SOURCE_NOT_LEFT_OUT
-                                                        : SOURCE_LEFT_OUT_BY_PATTERN;
+    return ingest_is_wanted(lister->account, row->path, row->attributes, &row->rule)
+               ? SOURCE_NOT_LEFT_OUT
+               : SOURCE_LEFT_OUT_BY_PATTERN;
 }
 
 static bool grow(struct lister *lister, struct err *err)
@@ -98,14 +69,6 @@ static bool grow(struct lister *lister, struct err *err)
     lister->rows = rows;
     lister->cap = cap;
     return true;
-}
-
-static struct bytes special_use_of(uint32_t attributes)
-{
-    for (size_t i = 0; i < ARRAY_LEN(special_uses); i++)
-        if ((attributes & special_uses[i].attribute) != 0)
-            return special_uses[i].name;
-    return (struct bytes){ NULL, 0 };
 }
 
 static bool add_listed(struct lister *lister, const struct imap_list_response *list,
@@ -130,8 +93,9 @@ static bool add_listed(struct lister *lister, const struct imap_list_response *l
     row = &lister->rows[lister->count];
     *row = (struct ingest_listed){
         .delimiter = list->delimiter,
+        .attributes = list->attributes,
         .is_noselect = (list->attributes & unselectable) != 0,
-        .special_use = special_use_of(list->attributes),
+        .special_use = ingest_special_use_of(list->attributes),
     };
     if (!buf_done(&path, &octets, err) ||
         !arena_try_copy(lister->arena, octets, octets.len, &row->path, err) ||
@@ -150,6 +114,7 @@ static void set_status(struct ingest_listed *row, const struct imap_mailbox_stat
     row->uidnext = status->uidnext;
     row->uidvalidity = status->uidvalidity;
     row->highestmodseq = status->highestmodseq;
+    row->size_bytes = status->size_bytes;
 }
 
 static bool is_named(const struct ingest_listed *row, struct bytes wire_name)
@@ -223,56 +188,78 @@ static void settle(struct lister *lister, struct ingest_listing *out)
     };
 }
 
+/* The parts of RETURN, most first; a server that refuses one has another chance with less. */
+enum returns {
+    RETURN_NOTHING,
+    RETURN_USES,
+    RETURN_NUMBERS, /* and uses */
+};
+
+static enum returns returns_of(const struct lister *lister, enum ingest_list_ask ask)
+{
+    const uint32_t uses = INGEST_SPECIAL_USE | INGEST_LIST_EXTENDED;
+    uint32_t can = ingest_capabilities(lister->client);
+
+    if (ask != INGEST_ASK_NAMES && (can & INGEST_LIST_STATUS) != 0)
+        return RETURN_NUMBERS;
+    return (can & uses) == uses ? RETURN_USES : RETURN_NOTHING;
+}
+
+static void add_returns(struct lister *lister, enum returns returns, enum ingest_list_ask ask)
+{
+    uint32_t can = ingest_capabilities(lister->client);
+
+    if (returns == RETURN_NOTHING)
+        return;
+    ingest_add_text(lister->client, " RETURN (");
+    if ((can & INGEST_SPECIAL_USE) != 0)
+        ingest_add_text(lister->client, returns == RETURN_USES ? "SPECIAL-USE" : "SPECIAL-USE ");
+    if (returns == RETURN_NUMBERS) {
+        ingest_add_text(lister->client, "STATUS (MESSAGES UIDNEXT UIDVALIDITY");
+        if ((can & INGEST_CONDSTORE) != 0)
+            ingest_add_text(lister->client, " HIGHESTMODSEQ");
+        if (ask == INGEST_ASK_SIZES && (can & INGEST_STATUS_SIZE) != 0)
+            ingest_add_text(lister->client, " SIZE");
+        ingest_add_text(lister->client, ")");
+    }
+    ingest_add_text(lister->client, ")");
+}
+
 /* prefix: of a namespace, or empty: all that the server shows. Adds to what is listed. */
-static bool send_list(struct lister *lister, struct bytes prefix, bool with_status,
-                      struct ingest_tag *tag, struct err *err)
+static bool run_list(struct lister *lister, struct bytes prefix, enum returns returns,
+                     enum ingest_list_ask ask, struct ingest_reply *reply, struct err *err)
 {
     CLEANUP(buf_free) struct buf pattern = buf_create(LIMIT_MAILBOX_NAME_BYTES + 1);
-    uint32_t can = ingest_capabilities(lister->client);
+    uint64_t before = ingest_unreadable_lists(lister->client);
+    struct ingest_tag tag;
 
     buf_append(&pattern, prefix);
     buf_text(&pattern, "*");
     ingest_begin_command(lister->client, "LIST \"\" ");
     if (!ingest_add_string(lister->client, buf_bytes(&pattern), err))
         return false;
-    if (with_status) {
-        ingest_add_text(lister->client, " RETURN (");
-        if ((can & INGEST_SPECIAL_USE) != 0)
-            ingest_add_text(lister->client, "SPECIAL-USE ");
-        ingest_add_text(lister->client, (can & INGEST_CONDSTORE) != 0
-                                            ? "STATUS (MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ))"
-                                            : "STATUS (MESSAGES UIDNEXT UIDVALIDITY))");
-    }
-    return ingest_send_command(lister->client, tag, err);
-}
-
-static bool run_list(struct lister *lister, struct bytes prefix, bool with_status,
-                     struct ingest_reply *reply, struct err *err)
-{
-    uint64_t before = ingest_unreadable_lists(lister->client);
-    struct ingest_tag tag;
-
-    if (!send_list(lister, prefix, with_status, &tag, err) ||
+    add_returns(lister, returns, ask);
+    if (!ingest_send_command(lister->client, &tag, err) ||
         !ingest_finish_command(lister->client, tag, take_list, lister, reply, err))
         return false;
     lister->unreadable += ingest_unreadable_lists(lister->client) - before;
     return true;
 }
 
-/* with_status: is tried first; a server that refuses it has another chance. */
-static bool list_some(struct lister *lister, struct bytes prefix, bool with_status, struct err *err)
+static bool list_some(struct lister *lister, struct bytes prefix, enum ingest_list_ask ask,
+                      struct err *err)
 {
+    enum returns returns = returns_of(lister, ask);
     struct ingest_reply reply = { .condition = IMAP_BAD };
     size_t count = lister->count;
     size_t unreadable = lister->unreadable;
 
-    if (with_status && (ingest_capabilities(lister->client) & INGEST_LIST_STATUS) != 0 &&
-        !run_list(lister, prefix, true, &reply, err))
+    if (returns != RETURN_NOTHING && !run_list(lister, prefix, returns, ask, &reply, err))
         return false;
     if (reply.condition != IMAP_OK) {
         lister->count = count;
         lister->unreadable = unreadable;
-        if (!run_list(lister, prefix, false, &reply, err))
+        if (!run_list(lister, prefix, RETURN_NOTHING, ask, &reply, err))
             return false;
     }
     if (reply.condition != IMAP_OK)
@@ -290,7 +277,7 @@ static bool is_shown(const struct lister *lister, struct bytes prefix)
 }
 
 /* RFC 2342 §5: "*" need not show what is not the user's own. */
-static bool list_hidden(struct lister *lister, bool with_status, struct err *err)
+static bool list_hidden(struct lister *lister, enum ingest_list_ask ask, struct err *err)
 {
     for (size_t i = 0; i < lister->namespaces.count; i++) {
         const struct ingest_namespace *space = &lister->namespaces.rows[i];
@@ -300,22 +287,47 @@ static bool list_hidden(struct lister *lister, bool with_status, struct err *err
                           (lister->account->namespaces & SOURCE_NAMESPACE_SHARED) != 0);
 
         if (is_wanted && !is_shown(lister, space->prefix) &&
-            !list_some(lister, space->prefix, with_status, err))
+            !list_some(lister, space->prefix, ask, err))
             return false;
     }
     return true;
 }
 
 bool ingest_list(struct ingest_client *client, const struct source_account_settings *account,
-                 bool with_status, struct arena *arena, struct ingest_listing *out, struct err *err)
+                 enum ingest_list_ask ask, struct arena *arena, struct ingest_listing *out,
+                 struct err *err)
 {
     struct lister lister = { .client = client, .account = account, .arena = arena };
 
     if (!ingest_ask_namespaces(client, arena, &lister.namespaces, err) ||
-        !list_some(&lister, BYTES(""), with_status, err) || !list_hidden(&lister, with_status, err))
+        !list_some(&lister, BYTES(""), ask, err) || !list_hidden(&lister, ask, err))
         return false;
     settle(&lister, out);
     return true;
+}
+
+static const struct bytes *find_unmatched(const struct bytes *patterns, size_t count,
+                                          const struct ingest_listing *listing)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t at = 0;
+
+        while (at < listing->count && !ingest_pattern_matches(patterns[i], listing->rows[at].path,
+                                                              listing->rows[at].attributes))
+            at++;
+        if (at == listing->count)
+            return &patterns[i];
+    }
+    return NULL;
+}
+
+const struct bytes *ingest_find_unmatched(const struct source_account_settings *account,
+                                          const struct ingest_listing *listing)
+{
+    const struct bytes *include = find_unmatched(account->include, account->include_count, listing);
+
+    return include != NULL ? include
+                           : find_unmatched(account->exclude, account->exclude_count, listing);
 }
 
 struct ingest_left_out ingest_sum_left_out(const struct ingest_listing *listing)
@@ -357,18 +369,20 @@ bool ingest_count_messages(struct ingest_client *client, struct ingest_listing *
     struct counter counter = { listing };
     struct ingest_reply reply;
     struct ingest_tag tag;
+    bool has_size = (ingest_capabilities(client) & INGEST_STATUS_SIZE) != 0;
+    uint32_t wanted = IMAP_STATUS_MESSAGES | (has_size ? IMAP_STATUS_SIZE : 0);
 
     for (size_t i = 0; i < listing->count && max > 0; i++) {
         struct ingest_listed *row = &listing->rows[i];
 
         if (row->is_noselect || row->left_out != SOURCE_NOT_LEFT_OUT ||
-            (row->status & IMAP_STATUS_MESSAGES) != 0)
+            (row->status & wanted) == wanted)
             continue;
         max--;
         ingest_begin_command(client, "STATUS ");
         if (!ingest_add_string(client, row->wire_name, err))
             return false;
-        ingest_add_text(client, " (MESSAGES)");
+        ingest_add_text(client, has_size ? " (MESSAGES SIZE)" : " (MESSAGES)");
         if (!ingest_send_command(client, &tag, err) ||
             !ingest_finish_command(client, tag, take_count, &counter, &reply, err))
             return false;

@@ -20,9 +20,11 @@ struct ingest_listed {
     uint8_t delimiter;
     bool is_noselect;
     enum source_left_out left_out;
+    struct bytes rule;        /* of SOURCE_LEFT_OUT_BY_PATTERN: ingest_is_wanted */
+    uint32_t attributes;      /* IMAP_MAILBOX_* */
     struct bytes special_use; /* "\Sent"; empty: none */
     uint32_t status;          /* IMAP_STATUS_* of the numbers below that came with LIST-STATUS */
-    uint64_t messages, uidnext, uidvalidity, highestmodseq;
+    uint64_t messages, uidnext, uidvalidity, highestmodseq, size_bytes;
 };
 
 struct ingest_listing {
@@ -35,6 +37,10 @@ struct ingest_listing {
     const char *unusable_why;
 };
 
+/* The first of the account's patterns that no listed mailbox matches; NULL: each matches one. Pure. */
+const struct bytes *ingest_find_unmatched(const struct source_account_settings *account,
+                                          const struct ingest_listing *listing);
+
 /* What was left out, by reason. */
 struct ingest_left_out {
     uint64_t counts[SOURCE_LEFT_OUT_REASONS];
@@ -45,20 +51,23 @@ struct ingest_left_out ingest_sum_left_out(const struct ingest_listing *listing)
 /* INBOX before all others, then by octets: the order of source_load_mailboxes. Pure. */
 int ingest_compare_paths(struct bytes a, struct bytes b);
 
-/* Does the account archive this path? No include: everything; an exclude is stronger. Pure. */
-bool ingest_is_wanted(const struct source_account_settings *account, struct bytes path);
+/* What is asked beside the names, where the server offers LIST-STATUS. */
+enum ingest_list_ask {
+    INGEST_ASK_NAMES,
+    INGEST_ASK_COUNTS, /* what tells whether something happened in a mailbox */
+    INGEST_ASK_SIZES,  /* counts, and sizes where it offers STATUS=SIZE (RFC 8438): costs it more */
+};
 
 /*
- * LIST "" "*", and of namespaces that are wanted and that it does not show. with_status: ask for the
- * numbers too, where the server offers LIST-STATUS. What is of another namespace is left out unless the
+ * LIST "" "*", and of namespaces that are wanted and that it does not show, with special uses. What is of another namespace is left out unless the
  * account asks for it.
  * ERR_RETRY or ERR_DENIED: refused; ERR_LIMIT: more than INGEST_MAILBOXES_MAX.
  */
 MUST_USE bool ingest_list(struct ingest_client *client,
-                          const struct source_account_settings *account, bool with_status,
+                          const struct source_account_settings *account, enum ingest_list_ask ask,
                           struct arena *arena, struct ingest_listing *out, struct err *err);
 
-/* STATUS of those rows that are selectable, wanted and have no `messages` yet, at most max of them.
+/* STATUS of those rows that are selectable, wanted and have no numbers yet, at most max of them.
  * A mailbox that answers NO is left without. */
 MUST_USE bool ingest_count_messages(struct ingest_client *client, struct ingest_listing *listing,
                                     size_t max, struct err *err);

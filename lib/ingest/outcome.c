@@ -162,7 +162,7 @@ static void add_left_out(struct buf *line, const struct ingest_left_out *left_ou
 
 void ingest_write_test(char text[INGEST_OUTCOME_BYTES], struct bytes name, uint64_t mailboxes,
                        uint64_t messages, bool is_all_counted,
-                       const struct ingest_left_out *left_out)
+                       const struct ingest_left_out *left_out, const struct bytes *unmatched)
 {
     struct buf line = start(name);
 
@@ -171,6 +171,10 @@ void ingest_write_test(char text[INGEST_OUTCOME_BYTES], struct bytes name, uint6
     buf_text(&line, is_all_counted ? ", " : ", at least ");
     add_count(&line, messages, "message", "messages");
     add_left_out(&line, left_out);
+    if (unmatched != NULL) {
+        buf_text(&line, "; no mailbox matches the pattern ");
+        buf_append(&line, bytes_slice(*unmatched, 0, 100));
+    }
     finish(&line, text);
 }
 

@@ -30,10 +30,11 @@ void ingest_write_incomplete(char text[INGEST_OUTCOME_BYTES], struct bytes name,
 void ingest_write_budget(char text[INGEST_OUTCOME_BYTES], struct bytes name,
                          const struct source_progress *progress, uint64_t daily_bytes);
 
-/* "account alice: login ok, 12 mailboxes, 3,412 messages; left out …" */
+/* "account alice: login ok, 12 mailboxes, 3,412 messages; left out …; no mailbox matches …". unmatched: a
+ * pattern, or NULL. */
 void ingest_write_test(char text[INGEST_OUTCOME_BYTES], struct bytes name, uint64_t mailboxes,
                        uint64_t messages, bool is_all_counted,
-                       const struct ingest_left_out *left_out);
+                       const struct ingest_left_out *left_out, const struct bytes *unmatched);
 
 /* "account alice: …", with what to look at where the server's words need it (provider.h) */
 void ingest_write_failure(char text[INGEST_OUTCOME_BYTES], struct bytes name,

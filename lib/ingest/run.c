@@ -92,8 +92,8 @@ static bool save_left_out(struct ingest_run *run, struct err *err)
                                                               .reason = listed->left_out };
     }
     run->progress.skipped = count;
-    return ingest_archive(run, source_record_left_out(run->db, run->lease, rows, count, run->arena,
-                                                      err));
+    return ingest_archive(
+        run, source_record_left_out(run->db, run->lease, rows, count, run->arena, err));
 }
 
 /* Makes the mailboxes that are new and marks those that are listed no more. */
@@ -188,8 +188,9 @@ static bool list_mailboxes(struct ingest_run *run, struct err *err)
     struct source_mailbox_list known;
 
     if (!ingest_archive(run, source_load_mailboxes(run->db, run->lease, run->arena, &known, err)) ||
-        !ingest_list(run->client, &run->work.account, known.count > 0, run->arena, &run->listing,
-                     err))
+        !ingest_list(run->client, &run->work.account,
+                     known.count > 0 ? INGEST_ASK_COUNTS : INGEST_ASK_NAMES, run->arena,
+                     &run->listing, err))
         return false;
     if (run->listing.count == 0)
         return err_fail(err, ERR_RETRY, "the source lists no mailbox at all");
@@ -380,8 +381,7 @@ static bool heed_source(struct ingest_run *run, struct bytes text, int64_t secon
 static bool finish_failed(struct ingest_run *run, const struct err *failure, struct err *err)
 {
     char text[INGEST_OUTCOME_BYTES];
-    int64_t seconds =
-        ingest_retry_seconds(failure, run->work.attempts, (uint64_t)clock_now_usec());
+    int64_t seconds = ingest_retry_seconds(failure, run->work.attempts, (uint64_t)clock_now_usec());
 
     if (run->was_stopped)
         seconds = 0; /* whoever starts next goes on */
@@ -449,7 +449,8 @@ static bool run_test(struct ingest_run *run, struct err *err)
     bool is_all_counted = true;
 
     if (!connect_source(run, err) ||
-        !ingest_list(run->client, &run->work.account, true, run->arena, &run->listing, err) ||
+        !ingest_list(run->client, &run->work.account, INGEST_ASK_SIZES, run->arena, &run->listing,
+                     err) ||
         !ingest_count_messages(run->client, &run->listing, TEST_STATUS_MAX, err))
         return false;
     for (size_t i = 0; i < run->listing.count; i++) {
@@ -466,9 +467,9 @@ static bool run_test(struct ingest_run *run, struct err *err)
     left_out = ingest_sum_left_out(&run->listing);
     run->progress.mailboxes = mailboxes;
     run->progress.messages = messages;
-    ingest_write_test(text, run->work.account.name, mailboxes, messages, is_all_counted,
-                      &left_out);
-    return finish(run, ERR_NONE, text, -1, err);
+    ingest_write_test(text, run->work.account.name, mailboxes, messages, is_all_counted, &left_out,
+                      ingest_find_unmatched(&run->work.account, &run->listing));
+    return ingest_save_probe(run, err) && finish(run, ERR_NONE, text, -1, err);
 }
 
 /* What earlier slices of the run brought; what they saw is looked at again. */

@@ -134,7 +134,8 @@ static bool insert_account(struct db *db, const struct source_account_settings *
                             DB_TEXTS(account->include, account->include_count),
                             DB_TEXTS(account->exclude, account->exclude_count),
                             DB_I32(account->every_seconds),
-                            namespaces_value(account->namespaces, names)),
+                            namespaces_value(account->namespaces, names),
+                            DB_BOOL(account->is_added_paused)),
                     &row, err))
         return false;
     *account_id = db_i64(row, 0, 0);
@@ -158,6 +159,15 @@ bool source_add_account(struct db *db, const struct source_account_settings *acc
         return false;
     *account_id = id;
     return true;
+}
+
+bool source_forget_account(struct db *db, int64_t account_id, struct err *err)
+{
+    uint64_t affected;
+
+    if (!db_run_count(db, DB_SOURCE_ACCOUNT_FORGET, DB_ARGS(DB_I64(account_id)), &affected, err))
+        return false;
+    return affected > 0 || err_fail(err, ERR_DENIED, "the account has archived mail: it stays");
 }
 
 static bool update_account(struct db *db, int64_t account_id, uint32_t edit,

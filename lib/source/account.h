@@ -47,6 +47,7 @@ struct source_account_settings {
     size_t exclude_count;
     int32_t every_seconds; /* > 0 */
     uint32_t namespaces;   /* SOURCE_NAMESPACE_* */
+    bool is_added_paused;  /* read by source_add_account alone: its job is not due yet */
 };
 
 /*
@@ -162,6 +163,27 @@ struct source_left_out_list {
 /* As the last complete list of the source was. */
 MUST_USE bool source_list_left_out(struct db *db, int64_t account_id, struct arena *arena,
                                    struct source_left_out_list *out, struct err *err);
+
+/* One mailbox as the last test of the account saw it at the source. */
+struct source_listed {
+    struct bytes path;
+    struct bytes special_use; /* "\\Sent"; more than one: with blanks between; empty: none */
+    bool is_noselect;
+    enum source_left_out left_out;
+    struct bytes rule;        /* of SOURCE_LEFT_OUT_BY_PATTERN: the --exclude; empty: no --include */
+    int64_t messages, octets; /* -1: not known */
+};
+
+struct source_listed_list {
+    const struct source_listed *rows; /* INBOX first, then by path */
+    size_t count;                     /* 0: never tested */
+};
+
+MUST_USE bool source_load_listing(struct db *db, int64_t account_id, struct arena *arena,
+                                  struct source_listed_list *out, struct err *err);
+
+/* Takes back source_add_account of an account that archived nothing yet. ERR_DENIED: it has. */
+MUST_USE bool source_forget_account(struct db *db, int64_t account_id, struct err *err);
 
 /* UIDs that are not archived yet, for `holdfast failures`. account_id 0: of every account. */
 struct source_failure {

@@ -36,6 +36,7 @@ enum {
 struct bytes source_namespace_name(size_t index);
 
 struct bytes source_left_out_name(enum source_left_out reason);
+enum source_left_out source_left_out_of(struct bytes name); /* of such a name */
 
 struct bytes source_job_kind_name(enum source_job_kind kind);
 

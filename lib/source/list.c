@@ -182,7 +182,7 @@ struct bytes source_left_out_name(enum source_left_out reason)
     return left_out_names[reason];
 }
 
-static enum source_left_out left_out_of(struct bytes name)
+enum source_left_out source_left_out_of(struct bytes name)
 {
     enum source_left_out reason = SOURCE_LEFT_OUT_BY_PATTERN;
 
@@ -201,7 +201,7 @@ bool source_list_left_out(struct db *db, int64_t account_id, struct arena *arena
         return false;
     mailboxes = arena_new_array(arena, struct source_left_out_mailbox, db_rows(rows));
     for (size_t i = 0; i < db_rows(rows); i++) {
-        mailboxes[i].reason = left_out_of(db_bytes(rows, i, 1));
+        mailboxes[i].reason = source_left_out_of(db_bytes(rows, i, 1));
         mailboxes[i].since_usec = db_time_usec(rows, i, 2);
         if (!source_copy_column(rows, i, 0, arena, &mailboxes[i].path, err))
             return false;

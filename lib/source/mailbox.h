@@ -68,6 +68,11 @@ MUST_USE bool source_load_keywords(struct db *db, const struct source_lease *lea
                                    int64_t mailbox_id, struct arena *arena,
                                    struct source_keywords *out, struct err *err);
 
+/* What a test of the account saw, all of it: source_load_listing gives it. */
+MUST_USE bool source_save_listing(struct db *db, const struct source_lease *lease,
+                                  const struct source_listed *rows, size_t count,
+                                  struct arena *arena, struct err *err);
+
 /* ---- epochs ---- */
 
 /* Closes the open epoch of the mailbox, if there is one, and opens the next. UIDs that were pending in

@@ -3,9 +3,9 @@
 -- Accounts as the operator manages them, and runs as he asks for them (source/account.h, run.h).
 
 -- name: source_account_insert
--- args: host text, port integer, login text, tls text, tls_ca text, include text[], exclude text[], every_seconds integer, namespaces text[]
-INSERT INTO account (host, port, login, tls, tls_ca, include, exclude, every_seconds, namespaces)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+-- args: host text, port integer, login text, tls text, tls_ca text, include text[], exclude text[], every_seconds integer, namespaces text[], is_paused boolean
+INSERT INTO account (host, port, login, tls, tls_ca, include, exclude, every_seconds, namespaces, is_paused)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 RETURNING account_id;
 
 -- name: source_name_insert
@@ -30,6 +30,18 @@ SELECT s.kind, s.sealed, s.credential_id, c.name
 -- name: source_secret_delete
 -- args: account_id bigint
 DELETE FROM account_secret WHERE account_id = $1;
+
+-- An account that never archived anything, as if it had not been. Others stay: messages refer to them.
+-- name: source_account_forget
+-- args: account_id bigint
+WITH doomed AS (
+    SELECT account_id FROM account a
+     WHERE a.account_id = $1 AND NOT EXISTS (SELECT FROM mailbox m WHERE m.account_id = $1)
+), names AS (DELETE FROM account_name n USING doomed d WHERE n.account_id = d.account_id
+), secrets AS (DELETE FROM account_secret s USING doomed d WHERE s.account_id = d.account_id
+), jobs AS (DELETE FROM job j USING doomed d WHERE j.account_id = d.account_id
+)
+DELETE FROM account a USING doomed d WHERE a.account_id = d.account_id;
 
 -- name: source_job_insert
 -- args: account_id bigint
@@ -167,6 +179,15 @@ SELECT b.mailbox_id, b.path, b.is_noselect, b.gone_at, b.messages, b.octets,
 -- args: account_id bigint
 SELECT path, reason, since FROM mailbox_left_out
  WHERE account_id = $1 AND ended_at IS NULL ORDER BY path COLLATE "C";
+
+-- name: source_listing_load
+-- args: account_id bigint
+SELECT path, special_use, is_noselect, coalesce(left_out, ''), coalesce(rule, ''),
+       coalesce(messages, -1), coalesce(octets, -1)
+  FROM account_listing
+ WHERE account_id = $1
+   AND fence = (SELECT max(fence) FROM account_listing WHERE account_id = $1)
+ ORDER BY ordinal;
 
 -- name: source_failure_list
 -- args: account_id bigint, max bigint

@@ -97,6 +97,27 @@ WITH held AS MATERIALIZED (
 )
 SELECT is_held FROM held;
 
+-- Some of what a test saw; the fence tells this test's rows from those of an earlier one.
+-- name: source_listing_save
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, first bigint, paths text[], uses text[], noselects bigint[], reasons text[], rules text[], messages bigint[], octets bigint[]
+WITH held AS MATERIALIZED (
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held
+), saved AS (
+    INSERT INTO account_listing (account_id, ordinal, fence, path, special_use, is_noselect, left_out,
+                                 rule, messages, octets)
+    SELECT $5, $6 + l.number, $2, l.path, l.uses, l.noselect <> 0, nullif(l.reason, ''),
+           nullif(l.rule, ''), nullif(l.messages, -1), nullif(l.octets, -1)
+      FROM held,
+           unnest($7, $8, $9, $10, $11, $12, $13) WITH ORDINALITY
+               AS l (path, uses, noselect, reason, rule, messages, octets, number)
+     WHERE is_held
+        ON CONFLICT (account_id, ordinal) DO UPDATE
+       SET fence = EXCLUDED.fence, path = EXCLUDED.path, special_use = EXCLUDED.special_use,
+           is_noselect = EXCLUDED.is_noselect, left_out = EXCLUDED.left_out, rule = EXCLUDED.rule,
+           messages = EXCLUDED.messages, octets = EXCLUDED.octets
+)
+SELECT is_held FROM held;
+
 -- name: source_keywords
 -- args: account_id bigint, mailbox_id bigint
 SELECT number, name FROM mailbox_keyword WHERE account_id = $1 AND mailbox_id = $2 ORDER BY number;

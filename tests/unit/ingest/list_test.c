@@ -17,7 +17,7 @@ static bool list(struct listed *l, struct bytes script, const char *capabilities
     memset(l, 0, sizeof *l);
     l->arena = arena_create(1 << 20);
     l->client = peer_connect(&l->peer, script, false, capabilities);
-    return ingest_list(l->client, account, true, l->arena, &l->listing, &l->err);
+    return ingest_list(l->client, account, INGEST_ASK_SIZES, l->arena, &l->listing, &l->err);
 }
 
 static void drop(struct listed *l)
@@ -118,19 +118,41 @@ TEST(a_refused_extension_falls_back_to_the_plain_list)
     drop(&l);
 }
 
-TEST(rules_choose_by_archive_path_and_exclude_is_stronger)
+TEST(special_uses_are_asked_for_and_sizes_where_the_server_has_them)
 {
-    const struct bytes include[] = { BYTES_INIT("INBOX"), BYTES_INIT("Work/*") };
-    const struct bytes exclude[] = { BYTES_INIT("Work/Private*") };
-    const struct source_account_settings some = {
-        .include = include, .include_count = 2, .exclude = exclude, .exclude_count = 1
-    };
+    struct listed l;
 
-    CHECK(ingest_is_wanted(&some, BYTES("INBOX")));
-    CHECK(ingest_is_wanted(&some, BYTES("Work/a/b")));
-    CHECK(!ingest_is_wanted(&some, BYTES("Work/Private/x")));
-    CHECK(!ingest_is_wanted(&some, BYTES("Trash")));
-    CHECK(ingest_is_wanted(&everything, BYTES("Trash")));
+    CHECK(list(&l, BYTES("* LIST (\\Junk) \"/\" Spam\r\nh1 OK done\r\n"),
+               "SPECIAL-USE LIST-EXTENDED", &everything));
+    CHECK_STR(peer_heard(&l.peer), "h1 LIST \"\" \"*\" RETURN (SPECIAL-USE)\r\n");
+    CHECK((l.listing.rows[0].attributes & IMAP_MAILBOX_JUNK) != 0);
+    drop(&l);
+    CHECK(list(
+        &l, BYTES("* LIST () \"/\" INBOX\r\n* STATUS INBOX (MESSAGES 3 SIZE 99)\r\nh1 OK done\r\n"),
+        "LIST-STATUS SPECIAL-USE STATUS=SIZE", &everything));
+    CHECK((l.listing.rows[0].status & IMAP_STATUS_SIZE) != 0);
+    CHECK_EQ_U64(l.listing.rows[0].size_bytes, 99);
+    drop(&l);
+}
+
+TEST(a_pattern_that_matches_no_mailbox_is_found)
+{
+    const struct bytes include[] = { BYTES_INIT("INBOX"), BYTES_INIT("Work*") };
+    const struct bytes exclude[] = { BYTES_INIT("\\Junk"), BYTES_INIT("Works/*") };
+    const struct source_account_settings some = {
+        .include = include, .include_count = 2, .exclude = exclude, .exclude_count = 2
+    };
+    struct listed l;
+
+    CHECK(list(&l,
+               BYTES("* LIST (\\Junk) \"/\" Spam\r\n* LIST () \"/\" inbox\r\n"
+                     "* LIST () \"/\" Work/a\r\nh1 OK done\r\n"),
+               "IMAP4rev1", &some));
+    CHECK(ingest_find_unmatched(&some, &l.listing) == &exclude[1]);
+    CHECK(ingest_find_unmatched(&everything, &l.listing) == NULL);
+    CHECK_EQ_U64(l.listing.rows[1].left_out, SOURCE_LEFT_OUT_BY_PATTERN);
+    CHECK_BYTES(l.listing.rows[1].rule, exclude[0]);
+    drop(&l);
 }
 
 TEST(a_list_that_breaks_off_has_taught_nothing)

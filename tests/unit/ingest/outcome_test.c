@@ -34,16 +34,19 @@ TEST(a_test_says_what_would_be_archived)
     char text[INGEST_OUTCOME_BYTES];
     struct ingest_left_out left_out = { .counts = { 0 } };
 
-    ingest_write_test(text, BYTES("alice"), 12, 3412, true, &left_out);
+    const struct bytes unmatched = BYTES("\\Junk");
+
+    ingest_write_test(text, BYTES("alice"), 12, 3412, true, &left_out, NULL);
     CHECK_STR(text, "account alice: login ok, 12 mailboxes, 3,412 messages");
     left_out.counts[SOURCE_LEFT_OUT_BY_PATTERN] = 2;
     left_out.firsts[SOURCE_LEFT_OUT_BY_PATTERN] = BYTES("Spam");
     left_out.counts[SOURCE_LEFT_OUT_SHARED] = 1;
     left_out.firsts[SOURCE_LEFT_OUT_SHARED] = BYTES("Shared/Team");
-    ingest_write_test(text, BYTES("alice"), 1, 1000007, false, &left_out);
+    ingest_write_test(text, BYTES("alice"), 1, 1000007, false, &left_out, &unmatched);
     CHECK_STR(text, "account alice: login ok, 1 mailbox, at least 1,000,007 messages; left out by "
                     "--include and --exclude: 2 mailboxes, the first Spam; left out as shared "
-                    "(--namespace shared): 1 mailbox, Shared/Team");
+                    "(--namespace shared): 1 mailbox, Shared/Team; no mailbox matches the pattern "
+                    "\\Junk");
 }
 
 TEST(a_failure_is_one_line_that_names_the_account)
@@ -59,7 +62,8 @@ TEST(what_was_cut_within_a_character_is_still_text_of_the_database)
 {
     char text[INGEST_OUTCOME_BYTES];
     CLEANUP(buf_free) struct buf name = buf_create(2000);
-    struct err err = { ERR_RETRY, "caf\xc3: \x1b[2J\xc2\x9b" "1m \xe2\x82\xac \xff" };
+    struct err err = { ERR_RETRY, "caf\xc3: \x1b[2J\xc2\x9b"
+                                  "1m \xe2\x82\xac \xff" };
 
     ingest_write_failure(text, BYTES("alice"), &err);
     CHECK_STR(text, "account alice: caf?: ?[2J??1m \xe2\x82\xac ?");
@@ -100,8 +104,9 @@ TEST(whoever_asks_to_be_left_alone_is_left_alone_as_long)
     CHECK(ingest_retry_seconds(&throttled, 20, 0) >= 2700); /* its failures count as well */
     ingest_write_failure(text, BYTES("alice"),
                          &(struct err){ ERR_RETRY, "[OVERQUOTA] Account exceeded limits" });
-    CHECK_STR(text, "account alice: [OVERQUOTA] Account exceeded limits; the provider's daily limit "
-                    "for this account is used up, also by other programs");
+    CHECK_STR(text,
+              "account alice: [OVERQUOTA] Account exceeded limits; the provider's daily limit "
+              "for this account is used up, also by other programs");
 }
 
 TEST(the_next_run_is_moved_by_at_most_a_twentieth)
