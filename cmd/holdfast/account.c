@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * holdfast account list, show, test, pause, resume, remove.
+ * holdfast account list, show, pause, resume, remove.
  */
 #include "source/account.h"
 
@@ -339,7 +339,7 @@ int cmd_account_show(struct cli *cli, int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
-/* ---- test, pause, resume, remove ------------------------------------------------------------------ */
+/* ---- pause, resume, remove ------------------------------------------------------------------ */
 
 /* Arguments, settings, database, account: what the commands with one NAME begin with. */
 static bool begin_with_account(struct cli *cli, int argc, char **argv, unsigned needed,
@@ -358,17 +358,6 @@ static bool begin_with_account(struct cli *cli, int argc, char **argv, unsigned 
         return true;
     *status = cli_fail(cli);
     return false;
-}
-
-int cmd_account_test(struct cli *cli, int argc, char **argv)
-{
-    struct cli_run run;
-    int status;
-
-    if (!begin_with_account(cli, argc, argv, OPERATE_SERVICE_GATE | OPERATE_SERVICE_INGEST, &run,
-                            &status))
-        return status;
-    return cli_follow(cli, &run, 1, SOURCE_JOB_TEST, false);
 }
 
 int cmd_account_consent(struct cli *cli, int argc, char **argv)

@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "crypto/seal.h"
 #include "holdfast/login_options.h"
+#include "ingest/rule.h"
 #include "net/tls.h"
 #include "net/url.h"
 #include "source/account.h"
@@ -26,6 +27,7 @@ enum {
     NAMESPACE,
     NO_NAMESPACE,
     NO_TEST,
+    AS_JSON,
 };
 
 #define SHARED_OPTIONS                                                                             \
@@ -47,7 +49,7 @@ struct request {
     struct buf ca;
     const char *ca_file;
     struct login_options login;
-    bool is_untested;
+    bool is_untested, is_json;
 };
 
 static void free_request(struct request *r)
@@ -88,6 +90,12 @@ static bool take_namespace(struct cli *cli, struct request *r, const char *name)
     return true;
 }
 
+static bool add_pattern(struct cli *cli, struct cli_list *list, const char *pattern)
+{
+    return ingest_check_pattern(bytes_of_text(pattern), &cli->err) &&
+           cli_add_item(cli, list, pattern);
+}
+
 /* One option into the request; false: cli->err is set. */
 static bool take_option(struct cli *cli, struct request *r, int option, const char *value)
 {
@@ -106,11 +114,11 @@ static bool take_option(struct cli *cli, struct request *r, int option, const ch
     case INCLUDE:
     case NO_INCLUDE:
         r->edit |= SOURCE_EDIT_INCLUDE;
-        return value == NULL || cli_add_item(cli, &r->include, value);
+        return value == NULL || add_pattern(cli, &r->include, value);
     case EXCLUDE:
     case NO_EXCLUDE:
         r->edit |= SOURCE_EDIT_EXCLUDE;
-        return value == NULL || cli_add_item(cli, &r->exclude, value);
+        return value == NULL || add_pattern(cli, &r->exclude, value);
     case EVERY:
         r->edit |= SOURCE_EDIT_EVERY;
         return cli_read_duration(cli, value, &r->settings.every_seconds);
@@ -119,6 +127,9 @@ static bool take_option(struct cli *cli, struct request *r, int option, const ch
         return take_namespace(cli, r, value);
     case NO_TEST:
         r->is_untested = true;
+        return true;
+    case AS_JSON:
+        r->is_json = true;
         return true;
     default:
         return login_take_option(&r->login, option, value);
@@ -169,46 +180,60 @@ static bool read_request(struct cli *cli, int argc, char **argv, const struct op
     return true;
 }
 
-/*
- * The test comes before the first sync, which would be due at once: paused meanwhile. An account that
- * fails is kept, since what is wrong may lie at the other end and all else about it is right.
- */
-static int test_new_account(struct cli *cli, const struct cli_run *run)
+/* A test that failed, or was interrupted: as if the account had never been added. */
+static int take_back(struct cli *cli, const struct cli_run *run, int status)
 {
-    int status;
-
-    if (!source_pause_account(cli->session.db, run->account_id, &cli->err))
+    if (cli->session.db == NULL || !cli_audit(cli, AUDIT_ACCOUNT_REMOVE, run->account_id, NULL) ||
+        !source_forget_account(cli->session.db, run->account_id, &cli->err))
         return cli_fail(cli);
-    status = cli_follow(cli, run, 1, SOURCE_JOB_TEST, false);
-    if (cli->session.db != NULL &&
-        !source_resume_account(cli->session.db, run->account_id, &cli->err))
-        return cli_fail(cli);
-    if (status == 1 || status == 3)
-        (void)fprintf(
-            stderr, "holdfast: the account is kept; correct it with `holdfast account edit`, then "
-                    "`holdfast account test`\n");
+    (void)fputs("holdfast: ", stderr);
+    (void)fwrite(run->name.ptr, 1, run->name.len, stderr);
+    (void)fputs(" is not added; correct what is wrong, or add it with --no-test\n", stderr);
     return status;
+}
+
+/* Paused until the test is over: its first sync would be due at once. */
+static int test_new_account(struct cli *cli, const struct cli_run *run, json_t *value)
+{
+    int status = cli_test_account(cli, run, value);
+
+    if (status != EXIT_SUCCESS)
+        return take_back(cli, run, status);
+    if (!source_resume_account(cli->session.db, run->account_id, &cli->err))
+        return cli_fail(cli);
+    return EXIT_SUCCESS;
 }
 
 static int add_account(struct cli *cli, struct request *r)
 {
     CLEANUP(crypto_free_key) struct crypto_key *master = NULL;
+    CLEANUP(json_decrefp) json_t *value = NULL;
     unsigned needed = OPERATE_SERVICE_DATABASE;
     struct cli_run run = { .name = r->settings.name };
+    int status = EXIT_SUCCESS;
 
     cli_defer_interrupts();
     if (!r->is_untested)
         needed |= OPERATE_SERVICE_GATE | OPERATE_SERVICE_INGEST;
+    r->settings.is_added_paused = !r->is_untested;
     if (!read_files(cli, r) || !cli_settle(cli, needed) || !cli_open(cli, needed) ||
         !login_load_master(cli, &master) || !login_finish(cli, &r->login) ||
         !source_add_account(cli->session.db, &r->settings, master, &r->login.secret,
                             &run.account_id, &cli->err) ||
         !cli_audit(cli, AUDIT_ACCOUNT_ADD, run.account_id, NULL))
         return cli_fail(cli);
-    cli_print_text(run.name);
-    (void)puts(": added");
-    (void)fflush(stdout);
-    return r->is_untested ? EXIT_SUCCESS : test_new_account(cli, &run);
+    if (r->is_json)
+        value = json_pack("{s:o}", "name", cli_json_text(run.name));
+    if (!r->is_untested)
+        status = test_new_account(cli, &run, value);
+    if (value != NULL && status != CLI_INTERRUPTED) {
+        (void)json_object_set_new(value, "added", json_boolean(status == EXIT_SUCCESS));
+        (void)cli_print_json(cli, json_incref(value));
+    } else if (status == EXIT_SUCCESS) {
+        cli_print_text(run.name);
+        (void)puts(": added");
+    }
+    return status;
 }
 
 int cmd_account_add(struct cli *cli, int argc, char **argv)
@@ -216,6 +241,7 @@ int cmd_account_add(struct cli *cli, int argc, char **argv)
     static const struct option known[] = {
         SHARED_OPTIONS,
         { "no-test", no_argument, NULL, NO_TEST },
+        { "json", no_argument, NULL, AS_JSON },
         { NULL, 0, NULL, 0 },
     };
     CLEANUP(free_request)

@@ -175,6 +175,7 @@ void cli_defer_interrupts(void);
 struct cli_run {
     struct bytes name;
     int64_t account_id;
+    struct bytes *outcome; /* NULL, or gets the line that tells how it ended; in the arena */
 };
 
 /* "NAME: how its last run ended" */
@@ -196,6 +197,9 @@ MUST_USE bool cli_choose_accounts(struct cli *cli, int count, char **names, bool
                                   struct cli_run **out, size_t *out_count);
 
 /* ---- accounts, for account list and status (account.c) ---- */
+
+/* Tests it and shows the mailboxes that it saw, or adds them to *value. As cli_follow. */
+int cli_test_account(struct cli *cli, const struct cli_run *run, json_t *value);
 
 struct source_account_list;
 json_t *cli_json_accounts(struct cli *cli, const struct source_account_list *accounts);

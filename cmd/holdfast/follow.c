@@ -23,6 +23,7 @@ enum {
     LINE_MS = 10000,    /* between two plain lines */
     WATCH_ARENA_BYTES = 1 << 20,
     STATUS_LINE_COLUMNS = 78,
+    OUTCOME_MAX_BYTES = 4096,
 };
 
 struct follow {
@@ -103,6 +104,10 @@ static void print_end(struct follow *f, size_t index, const struct source_run *r
 
     if (!source_read_progress(run->progress, &progress, &unreadable))
         progress = (struct source_progress){ 0 }; /* of a newer program: the outcome still stands */
+    if (f->runs[index].outcome != NULL &&
+        !arena_try_copy(f->cli->arena, run->outcome_text, OUTCOME_MAX_BYTES,
+                        f->runs[index].outcome, &unreadable))
+        err_clear(&unreadable);
     clear_line(f);
     if (f->is_quiet)
         ;

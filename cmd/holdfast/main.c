@@ -27,9 +27,8 @@
     "  --credential NAME      log in with this credential (see holdfast credential add)\n"         \
     "  --client-certificate F, --client-key F   log in by TLS (EXTERNAL) with these PEM files\n"   \
     "  --tls-ca F             trust the certificates in F (PEM) instead of the system's\n"         \
-    "  --include P            archive only mailboxes that match P (\"*\" any, \"%\" within a "     \
-    "level);\n"                                                                                    \
-    "                         may be repeated\n"                                                   \
+    "  --include P            archive only mailboxes that match P; may be repeated. P is a path (\"*\"\n" \
+    "                         any, \"%\" within a level, INBOX in any case) or a use (\\Sent, \\Junk)\n" \
     "  --exclude P            leave these out, even if included; may be repeated\n"                \
     "  --namespace WHICH      archive \"shared\" mailboxes too, or those of \"others\"; may be "     \
     "repeated\n"                                                                                   \
@@ -44,12 +43,14 @@ static const struct cli_command commands[] = {
       "  --url URL              imaps://USER@HOST[:PORT]/, imap:// (STARTTLS), or imap+plain:// (loopback)\n"
       ACCOUNT_OPTIONS
       "  --no-test              do not log in now\n"
-      "An account that fails its test is kept: correct it with `holdfast account edit`, or remove it.\n",
+      "  --json                 what is said, as JSON\n"
+      "First it logs in and shows every mailbox and whether it would be archived. If that fails, nothing is\n"
+      "added.\n",
       cmd_account_add },
     { "account", "list", "[--all] [--json]", "all accounts",
       "  --all                  removed ones too\n", cmd_account_list },
     { "account", "show", "NAME [--json]", "one account and its mailboxes", "", cmd_account_show },
-    { "account", "test", "NAME", "log in and count what would be archived", "", cmd_account_test },
+    { "account", "test", "NAME [--json]", "log in and show what would be archived", "", cmd_account_test },
     { "account", "edit", "NAME [options]", "change an account; what is not named stays",
       "  --name N               rename it\n"
       "  --url URL              where it is\n"
