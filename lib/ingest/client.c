@@ -31,6 +31,7 @@ struct ingest_client {
     bool has_body; /* of the response that is being received */
     uint32_t capabilities;
     bool knows_capabilities;
+    bool was_asked_qresync, has_qresync;
     struct ingest_rules rules;
     bool was_stopped;
     bool was_refused;
@@ -136,7 +137,7 @@ static const struct {
     { BYTES_INIT("LIST-EXTENDED"), INGEST_LIST_EXTENDED },
     { BYTES_INIT("STATUS=SIZE"), INGEST_STATUS_SIZE },
     { BYTES_INIT("CONDSTORE"), INGEST_CONDSTORE },
-    { BYTES_INIT("QRESYNC"), INGEST_CONDSTORE }, /* RFC 7162: implies it */
+    { BYTES_INIT("QRESYNC"), INGEST_CONDSTORE | INGEST_QRESYNC }, /* RFC 7162: implies it */
     { BYTES_INIT("SPECIAL-USE"), INGEST_SPECIAL_USE },
     { BYTES_INIT("NAMESPACE"), INGEST_NAMESPACE },
     { BYTES_INIT("IMAP4rev2"), INGEST_NAMESPACE }, /* RFC 9051 §6.3.10: part of it */
@@ -177,6 +178,14 @@ static void note_capabilities(struct ingest_client *client, const struct imap_re
     else if (response->kind == IMAP_RESPONSE_STATUS &&
              response->status.code == IMAP_CODE_CAPABILITY)
         ingest_set_capabilities(client, &response->status.words);
+    else if (response->kind == IMAP_RESPONSE_ENABLED &&
+             imap_words_have(&response->words, BYTES("QRESYNC")))
+        client->has_qresync = true;
+}
+
+bool ingest_has_qresync(const struct ingest_client *client)
+{
+    return client->has_qresync;
 }
 
 const struct ingest_rules *ingest_rules(const struct ingest_client *client)
@@ -314,6 +323,16 @@ bool ingest_send_command(struct ingest_client *client, struct ingest_tag *tag, s
     buf_text(&client->command, "\r\n");
     tag->number = client->tag;
     return flush_command(client, err);
+}
+
+bool ingest_enable_qresync(struct ingest_client *client, struct ingest_tag *tag, struct err *err)
+{
+    tag->number = 0;
+    if (client->was_asked_qresync || (client->capabilities & INGEST_QRESYNC) == 0)
+        return true;
+    client->was_asked_qresync = true;
+    ingest_begin_command(client, "ENABLE QRESYNC");
+    return ingest_send_command(client, tag, err);
 }
 
 /* ---- responses ---- */

@@ -43,6 +43,7 @@ enum { /* capabilities that change what we do */
     INGEST_AUTH_SCRAM_SHA_1_PLUS = 1 << 12,
     INGEST_AUTH_SCRAM_SHA_256 = 1 << 13,
     INGEST_AUTH_SCRAM_SHA_256_PLUS = 1 << 14,
+    INGEST_QRESYNC = 1 << 20,
     INGEST_NAMESPACE = 1 << 24,
     INGEST_ID = 1 << 25,
     INGEST_OBJECTID = 1 << 26,
@@ -81,6 +82,8 @@ void ingest_forget_capabilities(struct ingest_client *client); /* STARTTLS, logi
 const struct ingest_rules *ingest_rules(const struct ingest_client *client);
 void ingest_set_rules(struct ingest_client *client, const struct ingest_rules *rules);
 
+bool ingest_has_qresync(const struct ingest_client *client); /* it said ENABLED QRESYNC */
+
 bool ingest_was_stopped(const struct ingest_client *client); /* by stop_fd */
 bool ingest_was_refused(const struct ingest_client *client); /* asked to come back later */
 void ingest_note_refused(struct ingest_client *client);
@@ -107,6 +110,11 @@ MUST_USE bool ingest_add_string(struct ingest_client *client, struct bytes value
 /* Sends the line and wipes our copy. */
 MUST_USE bool ingest_send_command(struct ingest_client *client, struct ingest_tag *tag,
                                   struct err *err);
+
+/* Sends ENABLE QRESYNC, once on a connection whose server offers it, and does not wait for the answer;
+ * before the first EXAMINE (RFC 5161 §3.1). tag->number 0: nothing was sent. */
+MUST_USE bool ingest_enable_qresync(struct ingest_client *client, struct ingest_tag *tag,
+                                    struct err *err);
 
 /* ---- responses ---- */
 

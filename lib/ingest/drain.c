@@ -126,34 +126,132 @@ static bool check_count(struct drain *drain, struct err *err)
     return true;
 }
 
-static bool enumerate(struct drain *drain, struct err *err)
+/* Records that what the source has is known to the last message. */
+static bool finish_enumeration(struct drain *drain, uint64_t exists, bool is_listed,
+                               struct err *err)
 {
     struct ingest_run *run = drain->run;
     struct source_epoch *epoch = &drain->target->known.epoch;
-    struct source_enumeration end;
-
-    if (!enumerate_all(drain, err))
-        return false;
-    if (drain->is_replaced) { /* without UIDVALIDITY, INTERNALDATE told (ingest/README 5) */
-        drain->is_replaced = false;
-        drain->enumerated = 0;
-        drain->top = 0;
-        if (!open_epoch(drain, err) || !enumerate_all(drain, err))
-            return false;
-    }
-    if (!check_count(drain, err))
-        return false;
-    end = (struct source_enumeration){
+    struct source_enumeration end = {
         .uidnext = (uint64_t)drain->top + 1,
-        .exists = drain->enumerated,
+        .exists = exists,
         .highestmodseq = drain->selected.highestmodseq,
+        .is_listed = is_listed,
     };
+
     if (drain->selected.uidnext > end.uidnext)
         end.uidnext = drain->selected.uidnext;
     epoch->uidnext = end.uidnext;
     return ingest_archive(run, source_finish_enumeration(run->db, run->lease,
                                                          drain->target->known.mailbox_id,
                                                          epoch->number, &end, err));
+}
+
+static bool list_windows(struct drain *drain, struct err *err)
+{
+    drain->enumerated = 0;
+    drain->top = 0;
+    drain->is_replaced = false;
+    return enumerate_all(drain, err);
+}
+
+static bool list_all(struct drain *drain, struct err *err)
+{
+    if (!list_windows(drain, err))
+        return false;
+    /* Without UIDVALIDITY, INTERNALDATE told (ingest/README 5). */
+    if (drain->is_replaced && (!open_epoch(drain, err) || !list_windows(drain, err)))
+        return false;
+    return check_count(drain, err) && finish_enumeration(drain, drain->enumerated, true, err);
+}
+
+/* Is there a complete enumeration to go on from, and was all listed not long ago? */
+static bool may_ask_changes(const struct drain *drain)
+{
+    const struct source_epoch *epoch = &drain->target->known.epoch;
+    int64_t listed_ago_usec = clock_now_usec() - epoch->listed_usec;
+
+    return !drain->run->lease->is_full && !drain->target->lists_all &&
+           (ingest_capabilities(drain->run->client) & INGEST_CONDSTORE) != 0 &&
+           drain->selected.uidvalidity != 0 && drain->selected.exists > 0 &&
+           epoch->enumerated_usec != 0 && epoch->highestmodseq != 0 &&
+           drain->selected.highestmodseq >= epoch->highestmodseq &&
+           listed_ago_usec < (int64_t)INGEST_LIST_AGAIN_SECONDS * 1000000;
+}
+
+static bool count_present(struct drain *drain, uint64_t *present, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    const struct source_mailbox *known = &drain->target->known;
+
+    return ingest_archive(run, source_count_present(run->db, run->lease, known->mailbox_id,
+                                                    known->epoch.number, present, err));
+}
+
+/* Over all UIDs that were ever shown. */
+static uint64_t find_unseen(const struct drain *drain)
+{
+    uint64_t known = drain->target->known.epoch.uidnext;
+
+    return known > drain->top ? known : (uint64_t)drain->top + 1;
+}
+
+/* Is there more at the source than we know? Then it came just now, or was not told: it is looked for
+ * over all UIDs that we know. */
+static bool look_above(struct drain *drain, uint64_t *present, struct err *err)
+{
+    uint64_t first = find_unseen(drain);
+
+    if ((*present >= drain->selected.exists && drain->selected.uidnext <= first) ||
+        first > UINT32_MAX)
+        return true;
+    return enumerate_window(drain, (uint32_t)first, 0, err) && count_present(drain, present, err);
+}
+
+/*
+ * What changed since the last complete enumeration. It counts as another (*is_whole) when afterwards as
+ * many messages are known as the source says there are: what is new has been told, so there can be no
+ * other. Until this is proved lists_all is set: a question that ends the connection (an answer too
+ * large, a server that fails) is not asked again.
+ */
+static bool follow_changes(struct drain *drain, bool *is_whole, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    struct ingest_target *target = drain->target;
+    struct ingest_changes changes;
+    uint64_t present;
+
+    *is_whole = false;
+    target->lists_all = true;
+    arena_reset(run->window_arena);
+    if (!ingest_ask_changes(run->client, target->known.epoch.highestmodseq, &drain->selected,
+                            &drain->names, run->window_arena, &changes, err)) {
+        if (err->code != ERR_ABSENT)
+            return false;
+        err_clear(err); /* it offers MODSEQ and refuses the question */
+        return true;
+    }
+    if (changes.is_doubtful)
+        return true;
+    if (changes.seen.count > 0)
+        drain->top = changes.seen.seen[changes.seen.count - 1].uid;
+    if (!ingest_apply_changes(run, target, &changes, &drain->selected, &drain->names, err) ||
+        !count_present(drain, &present, err) || !look_above(drain, &present, err))
+        return false;
+    if (present != drain->selected.exists)
+        return true;
+    *is_whole = true;
+    target->lists_all = false;
+    return finish_enumeration(drain, present, false, err);
+}
+
+static bool enumerate(struct drain *drain, struct err *err)
+{
+    bool is_whole = false;
+
+    if (may_ask_changes(drain) && !follow_changes(drain, &is_whole, err))
+        return false;
+    return is_whole || list_all(drain, err);
 }
 
 /* ---- messages ---- */

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 
 enum {
-    SEEN_FIRST_ROWS = 256
+    SEEN_FIRST_ROWS = 256,
+    VANISHED_FIRST_RANGES = 64,
 };
 
 static bool refuse(struct ingest_client *client, const struct ingest_reply *reply, const char *what,
@@ -69,15 +70,20 @@ static bool send_examine(struct ingest_client *client, struct bytes wire_name, b
                          struct examination *examination, struct ingest_reply *reply,
                          struct err *err)
 {
-    struct ingest_tag tag;
+    struct ingest_tag tag, enable;
+    struct ingest_reply ignored;
 
     *examination = (struct examination){ .is_sticky = true };
+    if (!ingest_enable_qresync(client, &enable, err))
+        return false;
     ingest_begin_command(client, "EXAMINE ");
     if (!ingest_add_string(client, wire_name, err))
         return false;
     if (with_modseq)
         ingest_add_text(client, " (CONDSTORE)");
     return ingest_send_command(client, &tag, err) &&
+           (enable.number == 0 ||
+            ingest_finish_command(client, enable, NULL, NULL, &ignored, err)) &&
            ingest_finish_command(client, tag, take_examination, examination, reply, err);
 }
 
@@ -229,6 +235,79 @@ bool ingest_enumerate(struct ingest_client *client, uint32_t first, uint32_t las
         return refuse(client, &reply, "the list of messages", err);
     *out = (struct ingest_enumeration){ enumerator.seen,
                                         ingest_sort_seen(enumerator.seen, enumerator.count) };
+    return true;
+}
+
+/* ---- changes ---- */
+
+struct change_collector {
+    struct enumerator enumerator;
+    struct imap_range *vanished;
+    size_t vanished_count, vanished_cap;
+};
+
+static bool add_vanished(struct change_collector *collector, const struct imap_set *uids,
+                         struct err *err)
+{
+    size_t needed = collector->vanished_count + uids->count;
+
+    if (needed > collector->vanished_cap) {
+        size_t cap = needed * 2 + VANISHED_FIRST_RANGES;
+        void *ranges;
+
+        if (!arena_try_alloc(collector->enumerator.arena, cap, sizeof *collector->vanished,
+                             &ranges, err))
+            return false;
+        if (collector->vanished_count > 0)
+            memcpy(ranges, collector->vanished,
+                   collector->vanished_count * sizeof *collector->vanished);
+        collector->vanished = ranges;
+        collector->vanished_cap = cap;
+    }
+    if (uids->count > 0)
+        memcpy(collector->vanished + collector->vanished_count, uids->ranges,
+               uids->count * sizeof *uids->ranges);
+    collector->vanished_count = needed;
+    return true;
+}
+
+static bool take_change(void *context, const struct imap_response *response, struct err *err)
+{
+    struct change_collector *collector = context;
+
+    return take_seen(&collector->enumerator, response, err) &&
+           (response->kind != IMAP_RESPONSE_VANISHED ||
+            add_vanished(collector, &response->vanished.uids, err));
+}
+
+bool ingest_ask_changes(struct ingest_client *client, uint64_t since_modseq,
+                        struct ingest_selected *selected, struct ingest_names *names,
+                        struct arena *arena, struct ingest_changes *out, struct err *err)
+{
+    CLEANUP(buf_free) struct buf modseq = buf_create(32);
+    struct change_collector collector = {
+        .enumerator = { client, selected, names, arena, 1, UINT32_MAX, NULL, 0, 0 },
+    };
+    uint64_t odd = ingest_odd_responses(client);
+    struct ingest_reply reply;
+    struct ingest_tag tag;
+
+    buf_u64(&modseq, since_modseq);
+    /* With "1:*" Cyrus does not tell of an expunged message that was the last one. */
+    ingest_begin_command(client, "UID FETCH 1:4294967295 (UID FLAGS) (CHANGEDSINCE ");
+    ingest_add_bytes(client, buf_bytes(&modseq));
+    ingest_add_text(client, ingest_has_qresync(client) ? " VANISHED)" : ")");
+    if (!ingest_send_command(client, &tag, err) ||
+        !ingest_finish_command(client, tag, take_change, &collector, &reply, err))
+        return false;
+    if (reply.condition != IMAP_OK)
+        return refuse(client, &reply, "the list of changes", err);
+    *out = (struct ingest_changes){
+        .seen = { collector.enumerator.seen,
+                  ingest_sort_seen(collector.enumerator.seen, collector.enumerator.count) },
+        .vanished = imap_normalise_ranges(collector.vanished, collector.vanished_count),
+        .is_doubtful = ingest_odd_responses(client) != odd,
+    };
     return true;
 }
 

@@ -18,7 +18,7 @@ struct ingest_selected {
     uint64_t highestmodseq; /* 0: none */
 };
 
-/* EXAMINE, never SELECT. ERR_ABSENT: this mailbox cannot be opened, the connection stays good. */
+/* EXAMINE, never SELECT; before the first one ENABLE QRESYNC, where it is offered. ERR_ABSENT: this mailbox cannot be opened, the connection stays good. */
 MUST_USE bool ingest_examine(struct ingest_client *client, struct bytes wire_name,
                              struct ingest_selected *out, struct err *err);
 
@@ -36,6 +36,21 @@ MUST_USE bool ingest_enumerate(struct ingest_client *client, uint32_t first, uin
                                bool with_date, struct ingest_selected *selected,
                                struct ingest_names *names, struct arena *arena,
                                struct ingest_enumeration *out, struct err *err);
+
+/* What changed since a MODSEQ (RFC 7162). */
+struct ingest_changes {
+    struct ingest_enumeration seen; /* new messages, and those whose flags changed */
+    struct imap_set vanished;       /* only with QRESYNC; may name UIDs that nobody ever saw */
+    bool is_doubtful;               /* some responses could not be read: list all */
+};
+
+/*
+ * UID FETCH 1:4294967295 (UID FLAGS) (CHANGEDSINCE since_modseq [VANISHED]). Errors as of
+ * ingest_enumerate; ERR_LIMIT (more changes than the arena holds) leaves the connection unusable.
+ */
+MUST_USE bool ingest_ask_changes(struct ingest_client *client, uint64_t since_modseq,
+                                 struct ingest_selected *selected, struct ingest_names *names,
+                                 struct arena *arena, struct ingest_changes *out, struct err *err);
 
 /* Is there an INTERNALDATE that the archive can hold? The others are as good as none: a date before
  * all time (year 1 is what some servers say for "unknown") must not lose the message. */

@@ -23,6 +23,8 @@ enum {
     INGEST_PAGE_ARENA_BYTES = 12 << 20,   /* known UIDs of one page, and what is new of them */
     INGEST_WINDOW_ARENA_BYTES = 20 << 20, /* UIDs of one window as seen */
     INGEST_KNOWN_ROWS = 20000,            /* of one page of known UIDs */
+    INGEST_VANISHED_RANGES = 1000,        /* in one statement */
+    INGEST_LIST_AGAIN_SECONDS = 24 * 60 * 60, /* no longer by changes alone */
     INGEST_ANNOUNCE_UIDS = 10000,         /* in one statement */
     INGEST_BREAKS_PER_MAILBOX = 2, /* lost connections without progress: then the next mailbox */
     INGEST_BREAKS_PER_RUN = 50,
@@ -40,6 +42,7 @@ struct ingest_target {
     int breaks;                  /* connections lost within it, without progress */
     uint32_t suspect_uid;        /* whose octets the last of them broke off in; 0: none */
     bool is_epoch_new;           /* opened by this run */
+    bool lists_all;              /* asking for changes came to nothing: every UID is listed */
     uint64_t fetched;            /* in this run */
     uint64_t failed;             /* UIDs that this run had to leave pending */
 };
@@ -108,6 +111,12 @@ MUST_USE bool ingest_apply_window(struct ingest_run *run, struct ingest_target *
                                   const struct ingest_enumeration *window, uint32_t first,
                                   uint32_t last, struct ingest_selected *selected,
                                   struct ingest_names *names, bool *is_replaced, struct err *err);
+
+/* The same for what changed since the last enumeration. */
+MUST_USE bool ingest_apply_changes(struct ingest_run *run, struct ingest_target *target,
+                                   const struct ingest_changes *changes,
+                                   struct ingest_selected *selected, struct ingest_names *names,
+                                   struct err *err);
 
 /* UIDs (ascending) that may have vanished: asks once more, and marks those that have. present: NULL,
  * or set to those that are still there (in the arena). */

@@ -202,6 +202,26 @@ static size_t count_through(const struct ingest_enumeration *window, size_t from
     return count;
 }
 
+/* One page: what was seen against what is known of the same UIDs. */
+static bool apply_page(struct ingest_run *run, struct ingest_target *target,
+                       struct ingest_diff *diff, struct ingest_selected *selected,
+                       struct ingest_names *names, bool *is_replaced, struct err *err)
+{
+    struct findings findings;
+    enum ingest_difference kind;
+    const struct ingest_seen *seen;
+    const struct source_known *row;
+
+    start_findings(&findings, run->page_arena, diff->seen_count, diff->known_count);
+    while (ingest_next_difference(diff, names, &kind, &seen, &row))
+        add_finding(&findings, kind, seen, row, names, run->page_arena);
+    if (findings.is_replaced) {
+        *is_replaced = true;
+        return true;
+    }
+    return write_findings(run, target, &findings, selected, err);
+}
+
 bool ingest_apply_window(struct ingest_run *run, struct ingest_target *target,
                          const struct ingest_enumeration *window, uint32_t first, uint32_t last,
                          struct ingest_selected *selected, struct ingest_names *names,
@@ -213,11 +233,7 @@ bool ingest_apply_window(struct ingest_run *run, struct ingest_target *target,
 
     for (;;) {
         struct source_window known;
-        struct findings findings;
         struct ingest_diff diff = { 0 };
-        enum ingest_difference kind;
-        const struct ingest_seen *seen;
-        const struct source_known *row;
         uint32_t upto = top;
 
         arena_reset(run->page_arena);
@@ -232,18 +248,85 @@ bool ingest_apply_window(struct ingest_run *run, struct ingest_target *target,
         diff.known_count = known.count;
         diff.seen = window->seen + seen_at;
         diff.seen_count = count_through(window, seen_at, upto);
-        start_findings(&findings, run->page_arena, diff.seen_count, known.count);
-        while (ingest_next_difference(&diff, names, &kind, &seen, &row))
-            add_finding(&findings, kind, seen, row, names, run->page_arena);
-        if (findings.is_replaced) {
-            *is_replaced = true;
-            return true;
-        }
-        if (!write_findings(run, target, &findings, selected, err))
+        if (!apply_page(run, target, &diff, selected, names, is_replaced, err))
             return false;
-        if (upto == top)
+        if (*is_replaced || upto == top)
             return true;
         seen_at += diff.seen_count;
         from = upto + 1;
     }
+}
+
+/* ---- changes ---- */
+
+static size_t at_most(size_t count, size_t max)
+{
+    return count < max ? count : max;
+}
+
+static bool apply_seen(struct ingest_run *run, struct ingest_target *target,
+                       const struct ingest_enumeration *seen, struct ingest_selected *selected,
+                       struct ingest_names *names, struct err *err)
+{
+    bool is_replaced = false; /* never: INTERNALDATE is not asked for */
+
+    for (size_t at = 0; at < seen->count; at += INGEST_KNOWN_ROWS) {
+        size_t some = at_most(seen->count - at, INGEST_KNOWN_ROWS);
+        struct ingest_diff diff = { .seen = seen->seen + at, .seen_count = some };
+        struct source_window known;
+        uint32_t *uids;
+
+        arena_reset(run->page_arena);
+        uids = arena_new_array(run->page_arena, uint32_t, some);
+        for (size_t i = 0; i < some; i++)
+            uids[i] = diff.seen[i].uid;
+        if (!ingest_archive(run, source_load_known(run->db, run->lease, target->known.mailbox_id,
+                                                   target->known.epoch.number, uids, some,
+                                                   run->page_arena, &known, err)))
+            return false;
+        diff.known = known.rows;
+        diff.known_count = known.count;
+        if (!apply_page(run, target, &diff, selected, names, &is_replaced, err))
+            return false;
+    }
+    return true;
+}
+
+static bool apply_vanished(struct ingest_run *run, struct ingest_target *target,
+                           const struct imap_range *vanished, size_t count,
+                           struct ingest_selected *selected, struct err *err)
+{
+    struct source_uid_range ranges[INGEST_VANISHED_RANGES];
+    uint32_t after = 0;
+
+    for (size_t i = 0; i < count; i++)
+        ranges[i] = (struct source_uid_range){ vanished[i].first, vanished[i].last };
+    for (;;) {
+        struct source_present present;
+
+        arena_reset(run->page_arena);
+        if (!ingest_archive(run, source_load_present(run->db, run->lease, target->known.mailbox_id,
+                                                     target->known.epoch.number, ranges, count,
+                                                     after, INGEST_KNOWN_ROWS, run->page_arena,
+                                                     &present, err)) ||
+            !ingest_mark_vanished(run, target, present.uids, present.placement_uids, present.count,
+                                  selected, NULL, NULL, run->page_arena, err))
+            return false;
+        if (present.count < INGEST_KNOWN_ROWS)
+            return true;
+        after = present.uids[present.count - 1];
+    }
+}
+
+bool ingest_apply_changes(struct ingest_run *run, struct ingest_target *target,
+                          const struct ingest_changes *changes, struct ingest_selected *selected,
+                          struct ingest_names *names, struct err *err)
+{
+    const struct imap_set *vanished = &changes->vanished;
+
+    for (size_t at = 0; at < vanished->count; at += INGEST_VANISHED_RANGES)
+        if (!apply_vanished(run, target, vanished->ranges + at,
+                            at_most(vanished->count - at, INGEST_VANISHED_RANGES), selected, err))
+            return false;
+    return apply_seen(run, target, &changes->seen, selected, names, err);
 }

@@ -24,6 +24,7 @@ static bool read_mailbox(const struct db_result *rows, size_t row, struct arena 
     };
     out->pending = (uint64_t)db_i64(rows, row, 11);
     out->pending_due = (uint64_t)db_i64(rows, row, 12);
+    out->epoch.listed_usec = source_time(rows, row, 13);
     return source_copy_column(rows, row, 1, arena, &out->wire_name, err) &&
            source_copy_column(rows, row, 2, arena, &out->path, err);
 }
@@ -109,7 +110,8 @@ bool source_finish_enumeration(struct db *db, const struct source_lease *lease, 
                              DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
                                      DB_I64(mailbox_id), DB_I32(epoch),
                                      DB_I64(enumeration->uidnext), DB_I64(enumeration->exists),
-                                     DB_I64(enumeration->highestmodseq)),
+                                     DB_I64(enumeration->highestmodseq),
+                                     DB_BOOL(enumeration->is_listed)),
                              NULL, err);
 }
 

@@ -31,6 +31,7 @@ struct source_epoch {
     uint64_t highestmodseq;
     uint64_t exists;         /* at the last enumeration */
     int64_t enumerated_usec; /* 0: never to the end */
+    int64_t listed_usec;     /* when that showed every UID, not only what had changed; 0: never */
 };
 
 struct source_mailbox {
@@ -84,6 +85,7 @@ struct source_enumeration {
     uint64_t uidnext; /* over every UID that was enumerated */
     uint64_t exists;
     uint64_t highestmodseq; /* 0: none */
+    bool is_listed;         /* every UID was shown; false: what had changed, and the count agreed */
 };
 
 /* Records that the whole mailbox was enumerated; keeps enumerated_at and longest_gap. */
@@ -127,6 +129,34 @@ MUST_USE bool source_load_window(struct db *db, const struct source_lease *lease
                                  int64_t mailbox_id, int32_t epoch, uint32_t first, uint32_t last,
                                  size_t max, struct arena *arena, struct source_window *out,
                                  struct err *err);
+
+/* The same for `count` UIDs (ascending): those of them that are known. */
+MUST_USE bool source_load_known(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
+                                int32_t epoch, const uint32_t *uids, size_t count,
+                                struct arena *arena, struct source_window *out, struct err *err);
+
+/* UIDs of the epoch that the source has, as far as we know (archived or not). */
+struct source_present {
+    const uint32_t *uids;           /* ascending */
+    const uint32_t *placement_uids; /* of each; 0: not archived */
+    size_t count;
+};
+
+struct source_uid_range {
+    uint32_t first, last; /* both included */
+};
+
+/* Those over `after` within the ranges (disjoint, ascending): the first max of them. */
+MUST_USE bool source_load_present(struct db *db, const struct source_lease *lease,
+                                  int64_t mailbox_id, int32_t epoch,
+                                  const struct source_uid_range *ranges, size_t range_count,
+                                  uint32_t after, size_t max, struct arena *arena,
+                                  struct source_present *out, struct err *err);
+
+/* How many there are in all. */
+MUST_USE bool source_count_present(struct db *db, const struct source_lease *lease,
+                                   int64_t mailbox_id, int32_t epoch, uint64_t *out,
+                                   struct err *err);
 
 /* Pending UIDs of the epoch that are due, ascending, over `after`, at most max. */
 MUST_USE bool source_load_pending(struct db *db, const struct source_lease *lease,

@@ -142,6 +142,69 @@ static bool widen(const uint32_t *uids, size_t count, int64_t **out, struct err 
     return true;
 }
 
+bool source_load_known(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
+                       int32_t epoch, const uint32_t *uids, size_t count, struct arena *arena,
+                       struct source_window *out, struct err *err)
+{
+    struct window_builder builder = { .arena = arena };
+    int64_t *wide = NULL;
+    bool is_done;
+
+    if (!widen(uids, count, &wide, err))
+        return false;
+    is_done = db_stream(db, DB_SOURCE_KNOWN,
+                        DB_ARGS(DB_I64(lease->account_id), DB_I64(mailbox_id), DB_I32(epoch),
+                                DB_I64S(wide, count)),
+                        add_known, &builder, err);
+    free(wide);
+    if (is_done)
+        *out = (struct source_window){ builder.rows, builder.count };
+    return is_done;
+}
+
+bool source_load_present(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
+                         int32_t epoch, const struct source_uid_range *ranges, size_t range_count,
+                         uint32_t after, size_t max, struct arena *arena,
+                         struct source_present *out, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *rows = NULL;
+    int64_t *firsts = arena_new_array(arena, int64_t, range_count);
+    int64_t *lasts = arena_new_array(arena, int64_t, range_count);
+    uint32_t *uids;
+    uint32_t *placement_uids;
+
+    for (size_t i = 0; i < range_count; i++) {
+        firsts[i] = ranges[i].first;
+        lasts[i] = ranges[i].last;
+    }
+    if (!db_run(db, DB_SOURCE_PRESENT,
+                DB_ARGS(DB_I64(lease->account_id), DB_I64(mailbox_id), DB_I32(epoch),
+                        DB_I64S(firsts, range_count), DB_I64S(lasts, range_count), DB_I64(after),
+                        DB_I64(max)),
+                &rows, err))
+        return false;
+    uids = arena_new_array(arena, uint32_t, db_rows(rows));
+    placement_uids = arena_new_array(arena, uint32_t, db_rows(rows));
+    for (size_t i = 0; i < db_rows(rows); i++) {
+        uids[i] = (uint32_t)db_i64(rows, i, 0);
+        placement_uids[i] = (uint32_t)db_i64(rows, i, 1);
+    }
+    *out = (struct source_present){ uids, placement_uids, db_rows(rows) };
+    return true;
+}
+
+bool source_count_present(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
+                          int32_t epoch, uint64_t *out, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+
+    if (!db_run(db, DB_SOURCE_PRESENT_COUNT,
+                DB_ARGS(DB_I64(lease->account_id), DB_I64(mailbox_id), DB_I32(epoch)), &row, err))
+        return false;
+    *out = (uint64_t)db_i64(row, 0, 0);
+    return true;
+}
+
 static bool run_on_uids(struct db *db, const struct source_lease *lease,
                         enum db_statement statement, struct db_value progress, int64_t mailbox_id,
                         int32_t epoch, const uint32_t *uids, size_t count, struct err *err)

@@ -154,6 +154,12 @@ class Account:
         return {quoted(bytes(name)): (mailbox_id, quoted(
             f"Accounts/{self.source.name}/{modified_utf7(path)}")) for mailbox_id, name, path in rows}
 
+    def was_listed(self, *levels):
+        """Did the last enumeration list every UID? Otherwise changes alone were asked for."""
+        mailbox_id, _ = self.known()[self.name(*levels)]
+        return self.holdfast.sql("SELECT listed_at = enumerated_at FROM source_epoch "
+                                 "WHERE mailbox_id = %s AND closed_at IS NULL", mailbox_id)[0][0]
+
     def check_mailbox(self, name, mailbox_id, endpoint_name):
         there, here = self.client.messages(name), self.archive.messages(endpoint_name)
         uids = dict(self.holdfast.sql(
@@ -170,11 +176,18 @@ class Account:
         self.ever |= {hashlib.sha256(octets).digest() for _, octets in there.values()}
 
     def check(self):
+        self.check_equality()  # as the last run left it
+        self.check_reconciled()
+        self.check_equality()
+
+    def check_reconciled(self):
         reconciled = self.holdfast.json("reconcile", self.source.name)
         assert reconciled["complete"] is True
         (account,) = reconciled["accounts"]
         for box in account["mailboxes"]:
             assert box["unexplained"] == box["pending"] == 0, box
+
+    def check_equality(self):
         known = self.known()
         assert set(known) == self.client.names()
         for name, (mailbox_id, endpoint_name) in known.items():
@@ -218,7 +231,11 @@ def test_what_changed_at_the_source_is_followed_and_nothing_is_lost(account):
     client.ok("EXPUNGE")
     client.ok("CLOSE")
     account.holdfast.run("sync", account.source.name)
+    has_modseq = b"CONDSTORE" in b"".join(client.ok("CAPABILITY"))
+    for changed in ("INBOX", "Work"):
+        assert account.was_listed(changed) is not has_modseq
     account.check()
+    assert account.was_listed("INBOX")
 
 
 def test_renamed_deleted_and_made_again_mailboxes_are_followed_and_nothing_is_lost(account):

@@ -65,7 +65,7 @@ SELECT n.name, a.host, a.port, a.login, a.tls, a.tls_ca, a.include, a.exclude, a
 SELECT b.mailbox_id, b.source_name, b.path, b.is_noselect, b.gone_at IS NOT NULL,
        coalesce(e.epoch, 0), coalesce(e.uidvalidity, 0), coalesce(e.uidnext, 1),
        coalesce(e.highestmodseq, 0), coalesce(e.messages, 0), e.enumerated_at,
-       coalesce(p.pending, 0), coalesce(p.due, 0)
+       coalesce(p.pending, 0), coalesce(p.due, 0), e.listed_at
   FROM mailbox b
   LEFT JOIN source_epoch e
          ON e.account_id = b.account_id AND e.mailbox_id = b.mailbox_id AND e.closed_at IS NULL
@@ -150,7 +150,7 @@ SELECT is_held, coalesce((SELECT epoch FROM opened), 0) FROM held;
 
 -- The gap before the first enumeration of an epoch is counted from the last one of the epoch before.
 -- name: source_epoch_enumerated
--- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, uidnext bigint, messages bigint, highestmodseq bigint
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, uidnext bigint, messages bigint, highestmodseq bigint, is_listed boolean
 WITH held AS MATERIALIZED (
     SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
            set_config('synchronous_commit', 'off', true)
@@ -160,7 +160,7 @@ WITH held AS MATERIALIZED (
            longest_gap = greatest(e.longest_gap, now() - coalesce(e.enumerated_at,
                (SELECT max(b.enumerated_at) FROM source_epoch b
                  WHERE b.account_id = $5 AND b.mailbox_id = $6 AND b.epoch < $7), now())),
-           enumerated_at = now()
+           enumerated_at = now(), listed_at = CASE WHEN $11 THEN now() ELSE e.listed_at END
       FROM held
      WHERE is_held AND e.account_id = $5 AND e.mailbox_id = $6 AND e.epoch = $7
 )
@@ -193,6 +193,37 @@ SELECT u.uid, u.state, u.gone_at IS NOT NULL, u.next_try_at IS NULL OR u.next_tr
         LIMIT 1) p ON true
  WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = $3 AND u.uid BETWEEN $4 AND $5
  ORDER BY u.uid LIMIT $6;
+
+-- The same columns, for UIDs that are told.
+-- name: source_known
+-- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[]
+SELECT u.uid, u.state, u.gone_at IS NOT NULL, u.next_try_at IS NULL OR u.next_try_at <= now(),
+       u.attempts, u.placement_uid, p.flags, p.keywords, p.internal_at
+  FROM source_uid u
+  LEFT JOIN LATERAL (
+       SELECT flags, keywords, internal_at FROM placement
+        WHERE account_id = u.account_id AND mailbox_id = u.mailbox_id AND uid = u.placement_uid
+        LIMIT 1) p ON true
+ WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = $3 AND u.uid = ANY ($4)
+ ORDER BY u.uid;
+
+-- UIDs within some ranges that the source has, as far as we know.
+-- name: source_present
+-- args: account_id bigint, mailbox_id bigint, epoch integer, firsts bigint[], lasts bigint[], after bigint, max bigint
+SELECT u.uid, coalesce(u.placement_uid, 0)
+  FROM unnest($4, $5) AS r (first, last)
+ CROSS JOIN LATERAL (
+       SELECT s.uid, s.placement_uid FROM source_uid s
+        WHERE s.account_id = $1 AND s.mailbox_id = $2 AND s.epoch = $3
+          AND s.uid BETWEEN greatest(r.first, $6 + 1) AND r.last AND s.gone_at IS NULL
+        ORDER BY s.uid LIMIT $7) u
+ ORDER BY u.uid LIMIT $7;
+
+-- How many those are in all.
+-- name: source_present_count
+-- args: account_id bigint, mailbox_id bigint, epoch integer
+SELECT count(*) FROM source_uid
+ WHERE account_id = $1 AND mailbox_id = $2 AND epoch = $3 AND gone_at IS NULL;
 
 -- name: source_pending
 -- args: account_id bigint, mailbox_id bigint, epoch integer, after bigint, max bigint

@@ -12,12 +12,17 @@ struct bench {
     struct err err;
 };
 
-static void start(struct bench *b, struct bytes script)
+static void start_with(struct bench *b, struct bytes script, const char *capabilities)
 {
     memset(b, 0, sizeof *b);
     b->arena = arena_create(1 << 20);
     b->names.arena = b->arena;
-    b->client = peer_connect(&b->peer, script, true, "IMAP4rev1");
+    b->client = peer_connect(&b->peer, script, true, capabilities);
+}
+
+static void start(struct bench *b, struct bytes script)
+{
+    start_with(b, script, "IMAP4rev1");
 }
 
 static void drop(struct bench *b)
@@ -170,5 +175,67 @@ TEST(what_is_still_there_is_confirmed_by_search_in_either_form)
     CHECK_EQ_U64(count, 4);
     /* an OK without a list proves nothing */
     CHECK(!ingest_confirm(b.client, uids, 4, &b.selected, present, &count, &b.err));
+    drop(&b);
+}
+
+static const char offers_qresync[] = "IMAP4rev1 ENABLE CONDSTORE QRESYNC";
+
+static bool ask_changes(struct bench *b, struct ingest_changes *changes)
+{
+    return ingest_ask_changes(b->client, 17, &b->selected, &b->names, b->arena, changes, &b->err);
+}
+
+TEST(qresync_is_enabled_once_before_the_first_mailbox_is_opened)
+{
+    struct bench b;
+
+    start_with(&b, BYTES("* ENABLED QRESYNC\r\nh1 OK done\r\n* 3 EXISTS\r\nh2 OK done\r\n"
+                         "* 4 EXISTS\r\nh3 OK done\r\n"),
+               offers_qresync);
+    CHECK(ingest_examine(b.client, BYTES("a"), &b.selected, &b.err));
+    CHECK_STR(peer_heard(&b.peer), "h1 ENABLE QRESYNC\r\nh2 EXAMINE a (CONDSTORE)\r\n");
+    CHECK(ingest_has_qresync(b.client));
+    CHECK_EQ_U64(b.selected.exists, 3);
+    CHECK(ingest_examine(b.client, BYTES("b"), &b.selected, &b.err));
+    CHECK_EQ_U64(b.selected.exists, 4);
+    drop(&b);
+}
+
+TEST(changes_are_what_was_seen_and_what_vanished_however_often_it_is_said)
+{
+    struct ingest_changes changes;
+    struct bench b;
+
+    start_with(&b, BYTES("* ENABLED QRESYNC\r\nh1 OK done\r\n* 3 EXISTS\r\nh2 OK done\r\n"
+                         "* VANISHED (EARLIER) 300:310,4\r\n* VANISHED (EARLIER) 5:6,305:320\r\n"
+                         "* 2 FETCH (UID 9 FLAGS (\\Seen) MODSEQ (19))\r\n"
+                         "* 1 FETCH (UID 2 FLAGS () MODSEQ (18))\r\n* VANISHED 8\r\n"
+                         "h3 OK done\r\n"),
+               offers_qresync);
+    CHECK(ingest_examine(b.client, BYTES("a"), &b.selected, &b.err));
+    CHECK(ask_changes(&b, &changes));
+    CHECK(strstr(peer_heard(&b.peer), "h3 UID FETCH 1:4294967295 (UID FLAGS) (CHANGEDSINCE 17 "
+                                      "VANISHED)\r\n") != NULL);
+    CHECK_EQ_U64(changes.seen.count, 2);
+    CHECK_EQ_U64(changes.seen.seen[0].uid, 2);
+    CHECK_EQ_U64(changes.seen.seen[1].flags, IMAP_FLAG_SEEN);
+    CHECK_EQ_U64(changes.vanished.count, 3);
+    CHECK_EQ_U64(imap_set_size(&changes.vanished), 3 + 1 + 21);
+    CHECK_EQ_U64(b.selected.exists, 2); /* "EARLIER" was not in the count any more */
+    CHECK(!changes.is_doubtful);
+    drop(&b);
+}
+
+TEST(changes_of_which_some_cannot_be_read_are_doubtful_and_refused_ones_are_none)
+{
+    struct ingest_changes changes;
+    struct bench b;
+
+    start(&b, BYTES("* 1 FETCH (UID 2 FLAGS wrong\r\nh1 OK done\r\nh2 BAD what\r\n"));
+    CHECK(ask_changes(&b, &changes));
+    CHECK_STR(peer_heard(&b.peer), "h1 UID FETCH 1:4294967295 (UID FLAGS) (CHANGEDSINCE 17)\r\n");
+    CHECK(changes.is_doubtful);
+    CHECK(!ask_changes(&b, &changes));
+    CHECK_EQ_U64(b.err.code, ERR_ABSENT);
     drop(&b);
 }
