@@ -12,6 +12,7 @@
  *   40    auth_desk.lock               the gate: how many refusals await their audit row
  *   50    auth_verifier.lock           the gate: turns at the KDF, hashes of last good passwords
  *   60    hall.lock                    the gate: visitors at each door (cmd/holdfast-gate)
+ *   70    vault_carrier.lock           whose turn it is: the thread that fills batches or the one that commits them
  */
 #pragma once
 
@@ -22,4 +23,5 @@ enum lock_rank {
     LOCK_AUTH_DESK = 40,
     LOCK_AUTH_VERIFIER = 50,
     LOCK_GATE_HALL = 60,
+    LOCK_VAULT_CARRIER = 70,
 };

@@ -93,6 +93,40 @@ static bool end_message(struct ingest_run *run, const struct imap_fetch_response
     return judge(run, vault_end_message(run->writer, &arrival, err), err);
 }
 
+/* What waits for its commit is kept when that fails, so it is tried once more: a serialization failure,
+ * say. */
+static bool settle(struct ingest_run *run, struct err *err)
+{
+    bool is_settled = vault_settle_batch(run->writer, err);
+
+    if (!is_settled && err->code == ERR_RETRY) {
+        err_clear(err);
+        is_settled = vault_settle_batch(run->writer, err);
+    }
+    return ingest_archive(run, is_settled);
+}
+
+static void note_committed(struct ingest_run *run, const struct vault_counts *counts)
+{
+    run->next_commit = deadline_after_ms(INGEST_COMMIT_MS);
+    run->progress.fetched += counts->placed;
+    run->progress.bytes += counts->octets;
+    if (run->target_at < run->target_count)
+        run->targets[run->target_at].fetched += counts->messages;
+}
+
+/* A batch that fills slowly goes to the archive all the same; nobody waits for it. */
+static bool pass_on(struct ingest_run *run, struct err *err)
+{
+    struct vault_counts counts;
+
+    if (!settle(run, err))
+        return false;
+    counts = vault_take_counts(run->writer);
+    note_committed(run, &counts);
+    return ingest_report(run, false, err) && ingest_archive(run, vault_send_batch(run->writer, err));
+}
+
 static bool end(void *context, const struct imap_fetch_response *message, struct err *err)
 {
     struct ingest_run *run = context;
@@ -103,11 +137,10 @@ static bool end(void *context, const struct imap_fetch_response *message, struct
     run->is_in_large = false;
     if (!is_done)
         return false;
-    run->arriving_bytes += message->body_bytes;
     if (!ingest_keep_pace(run, message->body_bytes, err))
         return false;
     if (deadline_has_passed(run->next_commit)) /* a full one is sent by itself */
-        return ingest_commit(run, err);
+        return pass_on(run, err);
     return true;
 }
 
@@ -126,16 +159,10 @@ struct ingest_sink ingest_make_sink(struct ingest_run *run)
 bool ingest_prolong_lease(void *context, struct err *err)
 {
     struct ingest_run *run = context;
-    bool is_settled;
 
     if (run->is_in_large)
         return true; /* the vault's transaction holds the job's row: nobody can claim it */
-    is_settled = run->writer == NULL || vault_settle_batch(run->writer, err);
-    if (!is_settled && err->code == ERR_RETRY) {
-        err_clear(err);
-        is_settled = vault_settle_batch(run->writer, err);
-    }
-    return ingest_archive(run, is_settled) && ingest_report(run, true, err);
+    return (run->writer == NULL || settle(run, err)) && ingest_report(run, true, err);
 }
 
 bool ingest_report(struct ingest_run *run, bool is_urgent, struct err *err)
@@ -158,11 +185,6 @@ bool ingest_commit(struct ingest_run *run, struct err *err)
     }
     if (!ingest_archive(run, is_done))
         return false;
-    run->next_commit = deadline_after_ms(INGEST_COMMIT_MS);
-    run->progress.fetched += counts.placed;
-    run->progress.bytes += run->arriving_bytes;
-    run->arriving_bytes = 0;
-    if (run->target_at < run->target_count)
-        run->targets[run->target_at].fetched += counts.messages;
+    note_committed(run, &counts);
     return ingest_report(run, false, err);
 }

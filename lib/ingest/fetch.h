@@ -18,7 +18,7 @@
 
 enum {
     INGEST_FETCH_DEPTH = 2,   /* commands in flight */
-    INGEST_FETCH_PAGE = 5000, /* UIDs of one call */
+    INGEST_FETCH_PAGE = 20000, /* UIDs of one call; behind it everything is committed and waited for */
 };
 
 /*

@@ -76,7 +76,6 @@ struct ingest_run {
     int breaks;
     struct source_progress progress;
     struct deadline next_report, next_commit;
-    uint64_t arriving_bytes; /* octets of the messages that await their commit */
     bool is_in_large;        /* the vault holds a transaction open: no other statement may run */
     bool has_archive_failed; /* the failure that is under way is the archive's, not the source's */
     bool was_stopped;        /* by stop_fd */

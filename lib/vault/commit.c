@@ -308,7 +308,7 @@ static bool queue_octets(struct commit *commit, struct err *err)
     size_t count = commit->batch->count;
     int64_t *ids = arena_new_array(commit->arena, int64_t, count);
     int64_t *offsets = arena_new_array(commit->arena, int64_t, count);
-    bool is_large = writer->state == VAULT_IN_LARGE;
+    bool is_large = writer->is_large;
     size_t used = 0;
 
     vault_clear_derived(&writer->derived);
@@ -488,6 +488,7 @@ static void finish_counts(struct commit *commit)
     counts->messages = commit->batch->count;
     counts->stored_octets = commit->writer->stored_octets;
     for (size_t i = 0; i < commit->batch->count; i++) {
+        counts->octets += commit->batch->entries[i].size_bytes;
         counts->matched += commit->outcomes[i].is_matched;
         counts->repeated += commit->outcomes[i].is_repeated;
     }
@@ -496,6 +497,7 @@ static void finish_counts(struct commit *commit)
 static void add_counts(struct vault_counts *total, const struct vault_counts *counts)
 {
     total->messages += counts->messages;
+    total->octets += counts->octets;
     total->placed += counts->placed;
     total->new_messages += counts->new_messages;
     total->matched += counts->matched;
@@ -511,15 +513,15 @@ static bool run(struct commit *commit, struct db_result **results, struct err *e
 
     if (!look(commit, results, err) || !decide(commit, results, err))
         return false;
-    if (writer->state == VAULT_IN_LARGE)
+    if (writer->is_large)
         return settle_large(commit, results, err) && write_all(commit, err);
     writer->run_id = db_i64(results[LOOK_RUN], 0, 0);
     writer->stored_octets = 0;
     return write_all(commit, err);
 }
 
-/* On success the batch is on its way; a failure leaves nothing of it. */
-static bool start(struct vault_writer *writer, const struct vault_batch *batch, struct err *err)
+bool vault_carry(struct vault_writer *writer, const struct vault_batch *batch,
+                 struct vault_counts *counts, struct err *err)
 {
     struct db_result *results[LOOK_MAX] = { NULL };
     struct commit commit = prepare(writer, batch);
@@ -527,8 +529,8 @@ static bool start(struct vault_writer *writer, const struct vault_batch *batch, 
 
     if (is_ok) {
         finish_counts(&commit);
-        writer->sent_counts = commit.counts;
-        writer->is_in_flight = true;
+        *counts = commit.counts;
+        is_ok = db_pipeline_end(writer->db, NULL, 0, err);
     } else {
         db_pipeline_cancel(writer->db);
         db_rollback(&writer->tx);
@@ -540,15 +542,17 @@ static bool start(struct vault_writer *writer, const struct vault_batch *batch, 
 
 bool vault_settle(struct vault_writer *writer, struct err *err)
 {
+    struct vault_counts counts;
+
     if (writer->sent->count == 0)
         return true;
-    assert((writer->is_in_flight || writer->state != VAULT_IN_LARGE) && "octets are not held");
-    if (!writer->is_in_flight && !start(writer, writer->sent, err))
+    assert((writer->is_in_flight || !writer->is_large) && "octets are not held");
+    if (!writer->is_in_flight && !vault_give_batch(writer, writer->sent, err))
         return false;
     writer->is_in_flight = false;
-    if (!db_pipeline_end(writer->db, NULL, 0, err))
+    if (!vault_await_batch(writer, &counts, err))
         return false;
-    add_counts(&writer->counts, &writer->sent_counts);
+    add_counts(&writer->counts, &counts);
     vault_clear_batch(writer->sent);
     return true;
 }
@@ -561,10 +565,11 @@ bool vault_send_entries(struct vault_writer *writer, struct err *err)
         return false;
     if (filled->count == 0)
         return true;
-    if (!start(writer, filled, err))
+    if (!vault_give_batch(writer, filled, err))
         return false;
     writer->batch = writer->sent;
     writer->sent = filled;
+    writer->is_in_flight = true;
     return true;
 }
 
@@ -575,10 +580,11 @@ bool vault_commit_entries(struct vault_writer *writer, struct err *err)
 
 void vault_forget_entries(struct vault_writer *writer)
 {
+    struct vault_counts counts;
     struct err ignored = { 0 };
 
     if (writer->is_in_flight)
-        (void)!db_pipeline_end(writer->db, NULL, 0, &ignored);
+        (void)!vault_await_batch(writer, &counts, &ignored);
     writer->is_in_flight = false;
     vault_clear_batch(writer->sent);
     vault_clear_batch(writer->batch);

@@ -75,7 +75,6 @@ struct vault_batch {
 
 void vault_clear_batch(struct vault_batch *batch);
 
-
 /* ERR_SYNTAX, ERR_LIMIT: nothing was added. */
 MUST_USE bool vault_add_entry(struct vault_batch *batch, const struct vault_arrival *arrival,
                               const struct crypto_sha256 *sha256, size_t start, uint64_t size_bytes,
@@ -167,21 +166,26 @@ enum vault_writer_state {
     VAULT_IN_LARGE,
 };
 
+struct vault_carrier;
+
 struct vault_writer {
-    struct db *db; /* borrowed */
     struct vault_lease lease;
     enum vault_writer_state state;
     struct vault_batch batches[2];
     struct vault_batch *batch; /* that is being filled */
     struct vault_batch *sent;  /* not known to be committed yet; empty: all before `batch` is */
-    bool is_in_flight;         /* `sent` and its COMMIT are with the server; else they failed */
-    struct vault_counts sent_counts;
-    uint64_t announced_bytes; /* of the message in progress */
+    bool is_in_flight;         /* the carrier has `sent`; otherwise it failed */
+    uint64_t announced_bytes;  /* of the message in progress */
     uint64_t written_bytes;
-    struct vault_counts counts; /* committed and not yet told */
+    struct vault_counts counts;    /* committed and not yet told */
+    struct vault_carrier *carrier; /* NULL: nothing was sent yet */
+
+    /* What a unit of work needs: the carrier's while it has a batch, otherwise the caller's. */
+    struct db *db; /* borrowed */
     struct store_run_writer *run;
     struct db_tx tx; /* of a large message, or of the unit of work that is running */
     int64_t run_id;
+    bool is_large;          /* the run is a large message */
     uint64_t stored_octets; /* of frames of the open transaction */
     size_t large_queued;    /* frames of a large message in the open pipeline */
     struct arena *arena;    /* of one unit of work */
@@ -210,10 +214,15 @@ MUST_USE bool vault_end_large(struct vault_writer *writer, const struct vault_ar
 
 /* ---- commit.c: one transaction for a batch, or the end of one for a large message ------------- */
 
+/* The whole transaction, its COMMIT answered. Failure: nothing of it is in the archive, or, with
+ * ERR_RETRY, perhaps all of it. */
+MUST_USE bool vault_carry(struct vault_writer *writer, const struct vault_batch *batch,
+                          struct vault_counts *counts, struct err *err);
+
 /* Waits for the batch that is in flight; one that had failed is tried again first. */
 MUST_USE bool vault_settle(struct vault_writer *writer, struct err *err);
 
-/* Settles, then sends what was filled with its COMMIT, without waiting for that. */
+/* Settles, then gives what was filled to the carrier, without waiting for it. */
 MUST_USE bool vault_send_entries(struct vault_writer *writer, struct err *err);
 
 /* Both batches are committed. */
@@ -221,6 +230,34 @@ MUST_USE bool vault_commit_entries(struct vault_writer *writer, struct err *err)
 
 /* Both batches are empty; what is in flight has ended, either way. */
 void vault_forget_entries(struct vault_writer *writer);
+
+/* ---- carry.c: the thread that frames, derives and commits batches while the next one fills ------ */
+
+/*
+ *   IDLE --vault_give_batch--> CARRYING --vault_carry, on the thread--> CARRIED
+ *   CARRIED --vault_await_batch--> IDLE
+ *   IDLE --vault_free_carrier--> LEAVING
+ *
+ *   CARRYING: the batch does not change, and the second half of struct vault_writer is the thread's.
+ *   In every other state all is the caller's; the thread waits for work.
+ */
+enum vault_carrier_state {
+    VAULT_CARRIER_IDLE,
+    VAULT_CARRIER_CARRYING,
+    VAULT_CARRIER_CARRIED,
+    VAULT_CARRIER_LEAVING,
+};
+
+/* Not while another is carried. The first call starts the thread. ERR_SYSTEM: it cannot. */
+MUST_USE bool vault_give_batch(struct vault_writer *writer, const struct vault_batch *batch,
+                               struct err *err);
+
+/* Waits for the batch that was given, and tells what vault_carry said of it. */
+MUST_USE bool vault_await_batch(struct vault_writer *writer, struct vault_counts *counts,
+                                struct err *err);
+
+/* NULL: nothing. Not while a batch is carried. */
+void vault_free_carrier(struct vault_carrier **carrier);
 
 /* ---- change.c -------------------------------------------------------------------------------- */
 

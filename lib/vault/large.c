@@ -16,9 +16,7 @@ bool vault_put_frame(void *context, const struct store_frame *frame, struct err 
 {
     struct vault_writer *writer = context;
 
-    bool is_large = writer->state == VAULT_IN_LARGE;
-
-    if (is_large && writer->large_queued == 0 && !db_pipeline_begin(writer->db, err))
+    if (writer->is_large && writer->large_queued == 0 && !db_pipeline_begin(writer->db, err))
         return false;
     if (!db_queue(writer->db, DB_VAULT_FRAME_ADD,
                   DB_ARGS(DB_I64(writer->lease.account_id), DB_I64(writer->run_id),
@@ -29,7 +27,7 @@ bool vault_put_frame(void *context, const struct store_frame *frame, struct err 
                   err))
         return false;
     writer->stored_octets += frame->facts.stored_bytes;
-    if (!is_large)
+    if (!writer->is_large)
         return true;
     writer->large_queued++;
     return writer->large_queued < PIPELINE_FRAMES || vault_drain_large(writer, err);
@@ -62,6 +60,7 @@ bool vault_begin_large(struct vault_writer *writer, struct err *err)
         db_rollback(&writer->tx);
         return false;
     }
+    writer->is_large = true;
     store_begin_large(writer->run);
     if (writer->deriver.begin != NULL)
         writer->deriver.begin(writer->deriver.context);
@@ -76,7 +75,9 @@ bool vault_end_large(struct vault_writer *writer, const struct vault_arrival *ar
 
     if (!store_finish_large(writer->run, &sha256, &size_bytes, err) ||
         !vault_drain_large(writer, err) ||
-        !vault_add_entry(writer->batch, arrival, &sha256, 0, size_bytes, err))
+        !vault_add_entry(writer->batch, arrival, &sha256, 0, size_bytes, err) ||
+        !vault_commit_entries(writer, err))
         return false;
-    return vault_commit_entries(writer, err);
+    writer->is_large = false;
+    return true;
 }

@@ -4,7 +4,8 @@
  *
  * A writer borrows one connection and works for one account under one job's fence: every
  * transaction first renews the job, and when somebody else holds it meanwhile nothing is written and
- * the call fails with ERR_DENIED "lease lost". One thread at a time.
+ * the call fails with ERR_DENIED "lease lost". One thread at a time; a thread of its own frames,
+ * derives and commits a batch while the caller fills the next one.
  *
  *     vault_open_writer(db, &lease, &deriver, &writer, err)
  *     vault_open_mailbox(writer, &found, &mailbox_id, err)
@@ -15,9 +16,9 @@
  *         vault_end_message(writer, &arrival, err)          or vault_abort_message(writer)
  *     vault_commit_batch(writer, &counts, err)
  *
- * A batch that is full is sent with its COMMIT by vault_begin_message, which does not wait: the
- * database works while the next batch fills. The connection is the writer's alone until
- * vault_commit_batch, vault_settle_batch or vault_close_writer, which wait for it.
+ * A batch that is full is sent by vault_begin_message: handed to the writer's thread, without waiting
+ * for it. The connection and the deriver are that thread's until vault_commit_batch,
+ * vault_settle_batch or vault_close_writer, which wait for it.
  *
  *     CLOSED --vault_begin_batch--> FILLING --vault_begin_message--> IN_MESSAGE
  *     IN_MESSAGE --vault_end_message, vault_abort_message--> FILLING
@@ -82,7 +83,8 @@ struct vault_deriver {
     void (*end)(void *context, struct vault_index *out);
 };
 
-/* deriver: copied; NULL: no index is written, and messages count as not yet parsed. */
+/* deriver: copied, called by one thread at a time; NULL: no index is written, and messages count as not
+ * yet parsed. */
 MUST_USE bool vault_open_writer(struct db *db, const struct vault_lease *lease,
                                 const struct vault_deriver *deriver, struct vault_writer **out,
                                 struct err *err);
@@ -138,6 +140,7 @@ bool vault_is_date(int64_t internal_usec, int16_t internal_zone);
 
 struct vault_counts {
     uint64_t messages;         /* messages that were given and committed */
+    uint64_t octets;           /* of them */
     uint64_t placed;           /* new placements */
     uint64_t new_messages;     /* of them, octets that the account did not have */
     uint64_t matched;          /* found again in a new source epoch: no new placement */
@@ -189,6 +192,13 @@ bool vault_batch_is_full(const struct vault_writer *writer);
 
 /* Messages that are not known to be committed. */
 size_t vault_batch_messages(const struct vault_writer *writer);
+
+/* Sends the batch although it is not full, without waiting for it; nothing when it is empty. One that
+ * was sent before is waited for first. Failure: as of vault_commit_batch. */
+MUST_USE bool vault_send_batch(struct vault_writer *writer, struct err *err);
+
+/* Of everything that is known to be committed and was not yet told, here or by vault_commit_batch. */
+struct vault_counts vault_take_counts(struct vault_writer *writer);
 
 /*
  * Commits; nothing when the batch is empty. counts: of everything committed since the previous

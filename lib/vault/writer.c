@@ -39,8 +39,9 @@ void vault_close_writer(struct vault_writer **writer)
 {
     if (*writer == NULL)
         return;
-    db_rollback(&(*writer)->tx);
     vault_forget_entries(*writer);
+    vault_free_carrier(&(*writer)->carrier);
+    db_rollback(&(*writer)->tx);
     store_free_run_writer(&(*writer)->run);
     for (size_t i = 0; i < ARRAY_LEN((*writer)->batches); i++) {
         buf_free(&(*writer)->batches[i].octets);
@@ -95,8 +96,9 @@ bool vault_begin_batch(struct vault_writer *writer, int64_t mailbox_id, int32_t 
 {
     if (epoch < 1)
         return err_fail(err, ERR_SYNTAX, "source epoch %d", epoch);
-    db_rollback(&writer->tx);
     vault_forget_entries(writer);
+    db_rollback(&writer->tx);
+    writer->is_large = false;
     for (size_t i = 0; i < ARRAY_LEN(writer->batches); i++) {
         writer->batches[i].mailbox_id = mailbox_id;
         writer->batches[i].epoch = epoch;
@@ -207,8 +209,9 @@ void vault_abort_message(struct vault_writer *writer)
         }
         break;
     case VAULT_IN_LARGE: /* all before it is committed; its octets are not held */
-        db_rollback(&writer->tx);
         vault_forget_entries(writer);
+        db_rollback(&writer->tx);
+        writer->is_large = false;
         break;
     }
     writer->state = VAULT_FILLING;
@@ -220,12 +223,25 @@ bool vault_settle_batch(struct vault_writer *writer, struct err *err)
     return vault_settle(writer, err);
 }
 
+bool vault_send_batch(struct vault_writer *writer, struct err *err)
+{
+    assert(writer->state == VAULT_FILLING);
+    return vault_send_entries(writer, err);
+}
+
+struct vault_counts vault_take_counts(struct vault_writer *writer)
+{
+    struct vault_counts counts = writer->counts;
+
+    writer->counts = (struct vault_counts){ 0 };
+    return counts;
+}
+
 bool vault_commit_batch(struct vault_writer *writer, struct vault_counts *counts, struct err *err)
 {
     assert(writer->state == VAULT_FILLING);
     if (!vault_commit_entries(writer, err))
         return false;
-    *counts = writer->counts;
-    writer->counts = (struct vault_counts){ 0 };
+    *counts = vault_take_counts(writer);
     return true;
 }
