@@ -69,27 +69,6 @@ void buf_consume(struct buf *buf, size_t size)
         memmove(buf->ptr, buf->ptr + size, buf->len);
 }
 
-void buf_append(struct buf *buf, struct bytes octets)
-{
-    uint8_t *room;
-
-    if (octets.len == 0)
-        return;
-    room = buf_reserve(buf, octets.len);
-    if (room == NULL)
-        return;
-    memcpy(room, octets.ptr, octets.len);
-    buf->len += octets.len;
-}
-
-void buf_byte(struct buf *buf, uint8_t byte)
-{
-    if (buf->len < buf->cap && !buf->has_failed)
-        buf->ptr[buf->len++] = byte;
-    else
-        buf_append(buf, (struct bytes){ &byte, 1 });
-}
-
 void buf_text(struct buf *buf, const char *text)
 {
     buf_append(buf, bytes_of_text(text));

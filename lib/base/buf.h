@@ -32,8 +32,8 @@ void buf_free(struct buf *buf);
 /* Empties the buffer and forgives a failure; memory up to keep_bytes is kept for the next use. */
 void buf_reset(struct buf *buf, size_t keep_bytes);
 
-void buf_append(struct buf *buf, struct bytes octets);
-void buf_byte(struct buf *buf, uint8_t byte);
+static inline void buf_append(struct buf *buf, struct bytes octets);
+static inline void buf_byte(struct buf *buf, uint8_t byte);
 void buf_text(struct buf *buf, const char *text);
 void buf_u64(struct buf *buf, uint64_t value);
 void buf_i64(struct buf *buf, int64_t value);
@@ -52,6 +52,29 @@ void buf_consume(struct buf *buf, size_t size);
 static inline struct bytes buf_bytes(const struct buf *buf)
 {
     return (struct bytes){ buf->ptr, buf->len };
+}
+
+/* Here so that the compiler sees them: text is made of short appends. */
+static inline void buf_append(struct buf *buf, struct bytes octets)
+{
+    uint8_t *room;
+
+    if (octets.len == 0)
+        return;
+    if (!buf->has_failed && octets.len <= buf->cap - buf->len)
+        room = buf->ptr + buf->len;
+    else if ((room = buf_reserve(buf, octets.len)) == NULL)
+        return;
+    memcpy(room, octets.ptr, octets.len);
+    buf->len += octets.len;
+}
+
+static inline void buf_byte(struct buf *buf, uint8_t byte)
+{
+    if (buf->len < buf->cap && !buf->has_failed)
+        buf->ptr[buf->len++] = byte;
+    else
+        buf_append(buf, (struct bytes){ &byte, 1 });
 }
 
 /* Success: *out is all that was appended, borrowed. Failure: ERR_LIMIT. */

@@ -3,16 +3,6 @@
 
 #include "base/checked.h"
 
-struct bytes bytes_slice(struct bytes b, size_t from, size_t max_len)
-{
-    size_t left;
-
-    if (from >= b.len)
-        return (struct bytes){ NULL, 0 };
-    left = b.len - from;
-    return (struct bytes){ b.ptr + from, left < max_len ? left : max_len };
-}
-
 bool bytes_equal(struct bytes a, struct bytes b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);

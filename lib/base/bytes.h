@@ -40,7 +40,15 @@ static inline bool bytes_is_empty(struct bytes b)
 }
 
 /* The octets from `from` on, at most max_len of them; empty when `from` is past the end. */
-struct bytes bytes_slice(struct bytes b, size_t from, size_t max_len);
+static inline struct bytes bytes_slice(struct bytes b, size_t from, size_t max_len)
+{
+    size_t left;
+
+    if (from >= b.len)
+        return (struct bytes){ NULL, 0 };
+    left = b.len - from;
+    return (struct bytes){ b.ptr + from, left < max_len ? left : max_len };
+}
 
 bool bytes_equal(struct bytes a, struct bytes b);
 

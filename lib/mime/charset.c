@@ -179,22 +179,40 @@ static size_t utf8_length(struct bytes in, bool *is_cut)
     return len;
 }
 
-/* Most text is ASCII, also where a charset says more. Appends the ASCII at the front of *in. */
-static void take_ascii(struct bytes *in, struct buf *out)
+/* Most text is ASCII, also where a charset says more: how much of it stands at the front. */
+static size_t ascii_length(struct bytes in)
 {
     size_t len = 0;
     uint64_t word;
 
-    while (len + sizeof word <= in->len) {
-        memcpy(&word, in->ptr + len, sizeof word);
+    while (len + sizeof word <= in.len) {
+        memcpy(&word, in.ptr + len, sizeof word);
         if ((word & UINT64_C(0x8080808080808080)) != 0)
             break;
         len += sizeof word;
     }
-    while (len < in->len && in->ptr[len] < 0x80)
+    while (len < in.len && in.ptr[len] < 0x80)
         len++;
+    return len;
+}
+
+static void take(struct bytes *in, size_t len, struct buf *out)
+{
     buf_append(out, bytes_slice(*in, 0, len));
     *in = bytes_slice(*in, len, SIZE_MAX);
+}
+
+/* Appends the valid characters at the front of *in. *is_cut: of the next one. */
+static void take_utf8(struct bytes *in, struct buf *out, bool *is_cut)
+{
+    size_t len = 0, more;
+
+    do {
+        len += ascii_length(bytes_slice(*in, len, SIZE_MAX));
+        more = len < in->len ? utf8_length(bytes_slice(*in, len, SIZE_MAX), is_cut) : 0;
+        len += more;
+    } while (more > 0);
+    take(in, len, out);
 }
 
 /* The decoders below take from the front of *in and stop at a character that is cut. */
@@ -202,27 +220,17 @@ static void decode_utf8(struct mime_charset_decoder *decoder, struct bytes *in, 
                         struct buf *out)
 {
     while (in->len > 0) {
-        bool is_cut;
-        size_t len;
+        bool is_cut = false;
 
-        if (in->ptr[0] < 0x80) {
-            take_ascii(in, out);
-            continue;
-        }
-        len = utf8_length(*in, &is_cut);
-        if (is_cut && !is_end)
+        take_utf8(in, out, &is_cut);
+        if (in->len == 0 || (is_cut && !is_end))
             return;
-        if (len > 0) {
-            buf_append(out, bytes_slice(*in, 0, len));
-        } else {
-            len = 1;
-            decoder->error_count++;
-            if (decoder->method == BY_GUESS)
-                append_1252(out, in->ptr[0]);
-            else
-                buf_text(out, "\xef\xbf\xbd");
-        }
-        *in = bytes_slice(*in, len, SIZE_MAX);
+        decoder->error_count++;
+        if (decoder->method == BY_GUESS)
+            append_1252(out, in->ptr[0]);
+        else
+            buf_text(out, "\xef\xbf\xbd");
+        *in = bytes_slice(*in, 1, SIZE_MAX);
     }
 }
 
@@ -261,7 +269,7 @@ static void decode(struct mime_charset_decoder *decoder, struct bytes *in, bool 
         return;
     case BY_WINDOWS_1252:
         while (in->len > 0) {
-            take_ascii(in, out);
+            take(in, ascii_length(*in), out);
             if (in->len > 0)
                 append_1252(out, in->ptr[0]);
             *in = bytes_slice(*in, 1, SIZE_MAX);

@@ -65,7 +65,5 @@ void mime_read_content(struct mime_content_reader *reader, struct bytes header);
 bool mime_read_params(struct mime_lexer *lex, struct arena *arena, struct buf *scratch,
                       const struct mime_param **out, size_t *count);
 
-/* first is 0 … 63; 255: not a base64 digit. */
-uint8_t mime_base64_value(uint8_t c);
 /* 0 … 15; 255: not a hex digit. */
 uint8_t mime_hex_value(uint8_t c);

@@ -5,6 +5,8 @@
 
 enum {
     NO_DIGIT = 255,
+    NO_DIGIT_BIT = 128,      /* no digit has it */
+    GROUPS_AT_A_TIME = 256,  /* of base64 */
 };
 
 enum mime_transfer mime_transfer_of(const struct bytes *encoding, bool *is_known)
@@ -29,16 +31,29 @@ enum mime_transfer mime_transfer_of(const struct bytes *encoding, bool *is_known
     return MIME_TRANSFER_IDENTITY;
 }
 
-uint8_t mime_base64_value(uint8_t c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return (uint8_t)(c - 'A');
-    if (c >= 'a' && c <= 'z')
-        return (uint8_t)(c - 'a' + 26);
-    if (ascii_is_digit(c))
-        return (uint8_t)(c - '0' + 52);
-    return c == '+' ? 62 : c == '/' ? 63 : NO_DIGIT;
-}
+/* The digit that an octet is, RFC 2045 §6.8. */
+// clang-format off
+static const uint8_t base64_values[256] = {
+#define ND NO_DIGIT
+    ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND,
+    ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND,
+    ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, 62, ND, ND, ND, 63,
+    52, 53, 54, 55, 56, 57, 58, 59, 60, 61, ND, ND, ND, ND, ND, ND,
+    ND,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10, 11, 12, 13, 14,
+    15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, ND, ND, ND, ND, ND,
+    ND, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
+    41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, ND, ND, ND, ND, ND,
+    ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND,
+    ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND,
+    ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND,
+    ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND,
+    ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND,
+    ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND,
+    ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND,
+    ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND, ND,
+#undef ND
+};
+// clang-format on
 
 uint8_t mime_hex_value(uint8_t c)
 {
@@ -66,13 +81,42 @@ static void flush_base64(struct mime_transfer_decoder *decoder, struct buf *out)
     decoder->bits = 0;
 }
 
+/* Decodes the whole groups of four digits at the front, which is nearly all there is; returns how many
+ * octets of the chunk those are. */
+static size_t decode_groups(struct bytes chunk, struct buf *out)
+{
+    uint8_t block[GROUPS_AT_A_TIME * 3];
+    size_t at = 0, used = 0;
+
+    while (chunk.len - at >= 4 && used < sizeof block) {
+        uint8_t a = base64_values[chunk.ptr[at]], b = base64_values[chunk.ptr[at + 1]];
+        uint8_t c = base64_values[chunk.ptr[at + 2]], d = base64_values[chunk.ptr[at + 3]];
+        uint32_t bits = (uint32_t)a << 18 | (uint32_t)b << 12 | (uint32_t)c << 6 | d;
+
+        if (((a | b | c | d) & NO_DIGIT_BIT) != 0)
+            break;
+        block[used] = (uint8_t)(bits >> 16);
+        block[used + 1] = (uint8_t)(bits >> 8);
+        block[used + 2] = (uint8_t)bits;
+        used += 3;
+        at += 4;
+    }
+    buf_append(out, bytes_of(block, used));
+    return at;
+}
+
 static void decode_base64(struct mime_transfer_decoder *decoder, struct bytes chunk,
                           struct buf *out)
 {
     for (size_t i = 0; i < chunk.len; i++) {
-        uint8_t c = chunk.ptr[i];
-        uint8_t value = mime_base64_value(c);
+        uint8_t c, value;
 
+        if (decoder->held_len == 0)
+            i += decode_groups(bytes_slice(chunk, i, SIZE_MAX), out);
+        if (i == chunk.len)
+            return;
+        c = chunk.ptr[i];
+        value = base64_values[c];
         if (value == NO_DIGIT) {
             if (c == '=') /* padding; joined pieces go on behind it */
                 flush_base64(decoder, out);
@@ -125,6 +169,23 @@ static void decode_escape(struct mime_transfer_decoder *decoder, uint8_t c, stru
     }
 }
 
+/* One that is whole, and as most are: two digits, or a line end. False: it is left. */
+static bool take_plain_escape(struct bytes *chunk, struct buf *out)
+{
+    uint8_t high, low;
+
+    if (chunk->len < 3)
+        return false;
+    high = mime_hex_value(chunk->ptr[1]);
+    low = mime_hex_value(chunk->ptr[2]);
+    if (high != NO_DIGIT && low != NO_DIGIT)
+        buf_byte(out, (uint8_t)(high << 4 | low));
+    else if (chunk->ptr[1] != '\r' || chunk->ptr[2] != '\n')
+        return false;
+    *chunk = bytes_slice(*chunk, 3, SIZE_MAX);
+    return true;
+}
+
 static void decode_quoted_printable(struct mime_transfer_decoder *decoder, struct bytes chunk,
                                     struct buf *out)
 {
@@ -139,7 +200,7 @@ static void decode_quoted_printable(struct mime_transfer_decoder *decoder, struc
         }
         buf_append(out, bytes_slice(chunk, 0, plain));
         chunk = bytes_slice(chunk, plain, SIZE_MAX);
-        if (at >= 0) {
+        if (at >= 0 && !take_plain_escape(&chunk, out)) {
             decoder->held[decoder->held_len++] = '=';
             chunk = bytes_slice(chunk, 1, SIZE_MAX);
         }

@@ -165,6 +165,19 @@ static void hear_end(void *context, const xmlChar *octets)
         html->has_stopped = true; /* the end of the root, in a document */
 }
 
+/* Of the word of ASCII at the front; single blanks within it are as they will be shown. */
+static size_t word_length(struct bytes text)
+{
+    size_t len = 0;
+
+    while (len < text.len && text.ptr[len] < 0x80 &&
+           (!is_blank(text.ptr[len]) ||
+            (text.ptr[len] == ' ' && len > 0 && text.ptr[len - 1] != ' ' && len + 1 < text.len &&
+             text.ptr[len + 1] < 0x80 && !is_blank(text.ptr[len + 1]))))
+        len++;
+    return len;
+}
+
 static void hear_text(void *context, const xmlChar *octets, int len)
 {
     struct text_html *html = context;
@@ -174,10 +187,8 @@ static void hear_text(void *context, const xmlChar *octets, int len)
         return;
     while (rest.len > 0 && !html->has_stopped) {
         uint32_t character = 0;
-        size_t run = 0;
+        size_t run = word_length(rest);
 
-        while (run < rest.len && rest.ptr[run] < 0x80 && !is_blank(rest.ptr[run]))
-            run++;
         if (run > 0) {
             put(html, bytes_slice(rest, 0, run));
         } else if (rest.ptr[0] < 0x80) {
