@@ -3,13 +3,15 @@
  * holdfast-gate - the one process that holds the master key. It checks auditors' passwords, opens
  * packs for those who may read them, and hands the secret of a claimed account to its worker.
  *
- * It parses no mail and talks to nobody but its two Unix sockets and the database.
+ * It parses no mail and talks to nobody but its two Unix sockets, the database and the token endpoints of
+ * accounts (OAuth).
  */
 #include "auth/secret.h"
 #include "conf/runtime.h"
 #include "db/migrate.h"
 #include "gate/client.h"
 #include "holdfast-gate/gate.h"
+#include "oauth/grant.h"
 #include "process/process.h"
 
 #include <limits.h>
@@ -111,7 +113,8 @@ static bool gate(const struct process *process, struct err *err)
     CLEANUP(hall_close) struct hall hall;
 
     hall_open(&hall, &process->log);
-    if (!load_master_key(process->conf, &master, err) || !check_database(process, err) ||
+    if (!oauth_start(err) || !load_master_key(process->conf, &master, err) ||
+        !check_database(process, err) ||
         !make_desks(process, master, &hall, err) || !open_doors(process, &hall, err))
         return false;
     log_info(&process->log, "ready");

@@ -6,11 +6,13 @@
 
 #include "audit/append.h"
 #include "auth/backoff.h"
+#include "auth/bearer.h"
 #include "auth/secret.h"
 #include "auth/session.h"
 #include "base/fd.h"
 #include "base/locks.h"
 #include "crypto/hash.h"
+#include "source/secret.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +32,7 @@ struct auth_desk {
     enum auth_door door; /* constant, as all up to the lock */
     struct db_pool *pool;
     struct auth_verifier *verifier; /* NULL at the ingest door */
+    struct auth_bearers *bearers;   /* NULL at the imapd door */
     const struct crypto_key *master;
     const char *data_dir;
 
@@ -77,7 +80,9 @@ bool auth_create_desk(const struct auth_desk_settings *settings, struct auth_des
     if (!db_pool_create(settings->target, settings->connections, &desk->pool, err) ||
         (desk->door == AUTH_DOOR_IMAPD &&
          !auth_create_verifier(crypto_get_key_octets(settings->master), settings->max_kdfs,
-                               &desk->verifier, err)))
+                               &desk->verifier, err)) ||
+        (desk->door == AUTH_DOOR_INGEST &&
+         !auth_create_bearers(settings->target, desk->pool, settings->master, &desk->bearers, err)))
         return err_wrap(err, "gate desk");
     *out = desk;
     desk = NULL; /* the caller's now */
@@ -91,6 +96,7 @@ void auth_free_desk(struct auth_desk **desk)
     if (d == NULL)
         return;
     auth_free_verifier(&d->verifier);
+    auth_free_bearers(&d->bearers);
     db_pool_free(&d->pool);
     (void)pthread_mutex_destroy(&d->lock);
     free(d);
@@ -314,52 +320,144 @@ static bool answer_open_pack(struct auth_desk *desk, const struct gate_open_pack
 
 /* ---- the ingest door ----------------------------------------------------------------------------- */
 
-/* After the audit event is committed, never before. */
-static bool give_secret(struct auth_desk *desk, const struct gate_source_secret *ask,
-                        const struct db_result *rows, struct db *db, struct auth_answer *out,
-                        struct err *err)
+/* The lease, and how its account logs in: a row of gate_source_secret. */
+struct login_row {
+    enum source_secret_kind kind;
+    int64_t account_id, credential_id;
+    struct bytes login;
+    struct secret *secret; /* owned, opened; of a credential its grant */
+};
+
+static void free_login_row(struct login_row *row)
 {
-    CLEANUP(secret_free) struct secret *secret = NULL;
-    int64_t account_id = db_i64(rows, 0, 0);
+    secret_free(&row->secret);
+}
+
+/* The credential's id was sealed for the account: the column alone does not say whose grant it may use. */
+static bool open_credential(struct auth_desk *desk, const struct db_result *rows,
+                            struct login_row *row, struct err *err)
+{
+    CLEANUP(secret_free) struct secret *sealed_id = row->secret;
+    struct bytes id;
+    uint64_t number = 0;
+    char aad[SOURCE_AAD_BYTES];
+
+    row->secret = NULL;
+    id = secret_bytes(sealed_id);
+    row->credential_id = db_i64(rows, 0, 3);
+    if (!scan_u64(&id, &number) || id.len != 0 || number != (uint64_t)row->credential_id)
+        return err_fail(err, ERR_CORRUPT, "account %jd: credential %jd is not the one sealed",
+                        (intmax_t)row->account_id, (intmax_t)row->credential_id);
+    return crypto_open_secret(desk->master, source_credential_aad(row->credential_id, aad),
+                              db_bytes(rows, 0, 4), &row->secret, err) ||
+           err_wrap(err, "credential %jd", (intmax_t)row->credential_id);
+}
+
+static bool open_login_row(struct auth_desk *desk, const struct db_result *rows,
+                           struct login_row *row, struct err *err)
+{
+    row->account_id = db_i64(rows, 0, 0);
+    row->login = db_bytes(rows, 0, 5);
+    return source_find_secret_kind(db_bytes(rows, 0, 1), &row->kind, err) &&
+           auth_open_source_secret(desk->master, row->account_id, db_bytes(rows, 0, 2),
+                                   &row->secret, err) &&
+           (row->kind != SOURCE_SECRET_CREDENTIAL || open_credential(desk, rows, row, err));
+}
+
+/* A grant is exchanged for a token; anything else is given as it is. False: *out says how it failed. */
+static bool make_presentable(struct auth_desk *desk, const struct gate_source_secret *ask,
+                             struct login_row *row, struct deadline deadline,
+                             struct auth_answer *out, struct err *err)
+{
+    CLEANUP(secret_free) struct secret *token = NULL;
+    struct auth_bearer_ask want = {
+        .account_id = row->account_id,
+        .job_id = ask->job_id,
+        .credential_id = row->credential_id,
+        .grant = row->secret,
+        .login = row->login,
+        .refused = ask->refused,
+    };
+
+    if (row->kind == SOURCE_SECRET_PASSWORD || row->kind == SOURCE_SECRET_CERTIFICATE)
+        return true;
+    if (!auth_get_bearer(desk->bearers, &want, deadline, &token, err)) {
+        if (err->code == ERR_CORRUPT)
+            return false;
+        (void)snprintf(out->text, sizeof out->text, "%s", err->text);
+        out->reply.outcome = err->code == ERR_DENIED ? GATE_GRANT_DENIED : GATE_GRANT_RETRY;
+        return false;
+    }
+    secret_free(&row->secret);
+    row->secret = token;
+    token = NULL; /* the row's now */
+    return true;
+}
+
+static enum gate_secret_kind presented_as(enum source_secret_kind kind)
+{
+    switch (kind) {
+    case SOURCE_SECRET_PASSWORD:
+        return GATE_SECRET_PASSWORD;
+    case SOURCE_SECRET_CERTIFICATE:
+        return GATE_SECRET_CERTIFICATE;
+    case SOURCE_SECRET_OAUTH:
+    case SOURCE_SECRET_CREDENTIAL:
+        return GATE_SECRET_TOKEN;
+    }
+    UNREACHABLE();
+}
+
+static bool give_secret(struct auth_desk *desk, const struct gate_source_secret *ask,
+                        const struct db_result *rows, struct deadline deadline,
+                        struct auth_answer *out, struct err *err)
+{
+    CLEANUP(free_login_row) struct login_row row = { 0 };
     struct audit_event event = {
         .kind = AUDIT_SECRET_GIVEN,
-        .account_id = account_id,
+        .account_id = db_i64(rows, 0, 0),
         .fields = AUDIT_FIELDS(AUDIT_I64("job", ask->job_id), AUDIT_I64("fence", ask->fence)),
     };
 
-    if (!auth_open_source_secret(desk->master, account_id, db_bytes(rows, 0, 2), &secret, err)) {
+    if (!open_login_row(desk, rows, &row, err)) {
         out->reply.outcome = GATE_CORRUPT; /* also under another master key */
         return false;
     }
-    if (!audit_append_one(db, &event, err))
+    if (!make_presentable(desk, ask, &row, deadline, out, err) ||
+        !audit(desk, &event, deadline, err)) /* committed before anything is given, never after */
         return false;
-    out->secret = secret;
-    secret = NULL; /* the answer's now */
+    out->secret = row.secret;
+    row.secret = NULL; /* the answer's now */
     out->reply.outcome = GATE_DONE;
     out->reply.secret = (struct gate_secret){
-        .kind = bytes_equal(db_bytes(rows, 0, 1), BYTES("oauth")) ? GATE_SECRET_OAUTH
-                                                                  : GATE_SECRET_PASSWORD,
-        .account_id = account_id,
+        .kind = presented_as(row.kind),
+        .account_id = row.account_id,
         .octets = secret_bytes(out->secret),
     };
     return true;
 }
 
+static bool find_lease(struct auth_desk *desk, const struct gate_source_secret *ask,
+                       struct deadline deadline, struct db_result **rows, struct err *err)
+{
+    CLEANUP(db_pool_return) struct db_loan loan = { 0 };
+
+    return db_pool_borrow(desk->pool, deadline, &loan, err) &&
+           db_run(loan.db, DB_GATE_SOURCE_SECRET, DB_ARGS(DB_I64(ask->job_id), DB_I64(ask->fence)),
+                  rows, err);
+}
+
 static bool answer_source_secret(struct auth_desk *desk, const struct gate_source_secret *ask,
                                  struct deadline deadline, struct auth_answer *out, struct err *err)
 {
-    CLEANUP(db_pool_return) struct db_loan loan = { 0 };
     CLEANUP(db_result_free) struct db_result *rows = NULL;
 
-    if (!db_pool_borrow(desk->pool, deadline, &loan, err) ||
-        !db_run(loan.db, DB_GATE_SOURCE_SECRET, DB_ARGS(DB_I64(ask->job_id), DB_I64(ask->fence)),
-                &rows, err))
+    if (!find_lease(desk, ask, deadline, &rows, err))
         return false;
     if (db_rows(rows) == 1 && !db_is_null(rows, 0, 1))
-        return give_secret(desk, ask, rows, loan.db, out, err);
+        return give_secret(desk, ask, rows, deadline, out, err);
 
     out->reply.outcome = db_rows(rows) == 1 ? GATE_ABSENT : GATE_DENIED;
-    db_pool_return(&loan);
     return REFUSED_WITH(
         desk, deadline, err, AUDIT_SECRET_REFUSED, BYTES(""),
         db_rows(rows) == 1 ? db_i64(rows, 0, 0) : 0, AUDIT_I64("job", ask->job_id),
@@ -406,20 +504,22 @@ static enum gate_outcome outcome_of(enum err_code code)
 bool auth_answer(struct auth_desk *desk, const struct gate_request *request,
                  struct deadline deadline, struct auth_answer *out, struct err *err)
 {
-    struct auth_answer answer = { .reply = { .kind = request->kind, .outcome = GATE_RETRY },
-                                  .fd = -1 };
     bool is_good;
 
+    *out =
+        (struct auth_answer){ .reply = { .kind = request->kind, .outcome = GATE_RETRY }, .fd = -1 };
     if (door_of(request->kind) != desk->door) {
-        answer.reply.outcome = GATE_REFUSED;
-        *out = answer;
+        out->reply.outcome = GATE_REFUSED;
         return auth_note_refusal(desk, "request of another process", deadline, err);
     }
-    is_good = answer_kind(desk, request, deadline, &answer, err);
-    if (!is_good && answer.reply.outcome == GATE_RETRY)
-        answer.reply.outcome = outcome_of(err->code);
-    *out = answer;
-    return is_good;
+    is_good = answer_kind(desk, request, deadline, out, err);
+    if (!is_good && out->reply.outcome == GATE_RETRY)
+        out->reply.outcome = outcome_of(err->code);
+    if (out->reply.outcome != GATE_GRANT_DENIED && out->reply.outcome != GATE_GRANT_RETRY)
+        return is_good;
+    out->reply.text = bytes_of_text(out->text); /* for the operator: endpoints name people in it */
+    err_clear(err);
+    return true;
 }
 
 static bool is_time_to_forget(struct auth_desk *desk)
@@ -435,9 +535,16 @@ static bool is_time_to_forget(struct auth_desk *desk)
     return is_time;
 }
 
+static bool forget_what_is_old(struct auth_desk *desk, struct deadline deadline, struct err *err)
+{
+    if (desk->bearers != NULL)
+        return auth_forget_old_bearers(desk->bearers, deadline, err);
+    return auth_forget_old_failures(desk->pool, deadline, err) &&
+           auth_forget_old_sessions(desk->pool, deadline, err);
+}
+
 bool auth_tidy_desk(struct auth_desk *desk, struct deadline deadline, struct err *err)
 {
     return audit_refusals(desk, "more of the same", count_refusals(desk, 0), deadline, err) &&
-           (!is_time_to_forget(desk) || (auth_forget_old_failures(desk->pool, deadline, err) &&
-                                        auth_forget_old_sessions(desk->pool, deadline, err)));
+           (!is_time_to_forget(desk) || forget_what_is_old(desk, deadline, err));
 }

@@ -32,10 +32,11 @@ MUST_USE bool auth_create_desk(const struct auth_desk_settings *settings, struct
                                struct err *err);
 void auth_free_desk(struct auth_desk **desk); /* nobody may be using it */
 
-/* For CLEANUP: auth_free_answer. The reply borrows from secret. */
+/* For CLEANUP: auth_free_answer. The reply borrows from secret and text: never copy it. */
 struct auth_answer {
     struct gate_reply reply;
-    struct secret *secret; /* of the reply, or NULL */
+    struct secret *secret;     /* of the reply, or NULL */
+    char text[ERR_TEXT_BYTES]; /* of the reply: why a grant gives no token */
     int fd;                /* to be passed along, or -1 */
 };
 void auth_free_answer(struct auth_answer *answer);

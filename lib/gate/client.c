@@ -95,6 +95,12 @@ bool gate_check_done(const struct gate_reply *reply, struct err *err)
                         "the stored secret does not open: another master key, or damage");
     case GATE_REFUSED:
         return err_fail(err, ERR_DENIED, "the gate refused the request");
+    case GATE_GRANT_DENIED:
+        return err_fail(err, ERR_DENIED, "%.*s", (int)reply->text.len,
+                        (const char *)reply->text.ptr);
+    case GATE_GRANT_RETRY:
+        return err_fail(err, ERR_RETRY, "%.*s", (int)reply->text.len,
+                        (const char *)reply->text.ptr);
     }
     UNREACHABLE();
 }

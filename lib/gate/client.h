@@ -42,6 +42,7 @@ MUST_USE bool gate_call(const char *socket_path, const struct gate_request *requ
 
 /*
  * True for GATE_DONE. Otherwise an error that says it: DENIED and REFUSED as ERR_DENIED, THROTTLED
- * as ERR_LIMIT ("wait 30 s"), ABSENT, RETRY and CORRUPT as the codes of these names.
+ * as ERR_LIMIT ("wait 30 s"), ABSENT, RETRY and CORRUPT as the codes of these names, GRANT_DENIED and
+ * GRANT_RETRY as ERR_DENIED and ERR_RETRY with the text that came.
  */
 MUST_USE bool gate_check_done(const struct gate_reply *reply, struct err *err);

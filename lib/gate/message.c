@@ -93,6 +93,7 @@ bool gate_write_request(const struct gate_request *request, struct gate_datagram
     case GATE_SOURCE_SECRET:
         put_i64(&w, request->source_secret.job_id);
         put_i64(&w, request->source_secret.fence);
+        put_octets(&w, request->source_secret.refused, GATE_HASH_BYTES);
         break;
     }
     return finish(&w, err);
@@ -104,6 +105,8 @@ bool gate_write_reply(const struct gate_reply *reply, struct gate_datagram *out,
 
     if (reply->outcome == GATE_THROTTLED)
         put_number(&w, reply->wait_seconds, 4);
+    if (reply->outcome == GATE_GRANT_DENIED || reply->outcome == GATE_GRANT_RETRY)
+        put_octets(&w, reply->text, GATE_TEXT_MAX_BYTES);
     if (reply->outcome != GATE_DONE)
         return finish(&w, err);
 
@@ -231,6 +234,16 @@ static bool take_header(struct bytes *in, enum gate_kind *kind, uint64_t *outcom
     return true;
 }
 
+static bool take_source_secret(struct bytes *in, struct gate_source_secret *out, struct err *err)
+{
+    if (!take_positive(in, &out->job_id) || !take_positive(in, &out->fence))
+        return is_cut_short(err);
+    if (!take_octets(in, GATE_HASH_BYTES, &out->refused, err))
+        return false;
+    return out->refused.len == 0 || out->refused.len == GATE_HASH_BYTES ||
+           err_fail(err, ERR_SYNTAX, "gate message: not a hash");
+}
+
 static bool read_request_fields(struct bytes *in, struct gate_request *request, struct err *err)
 {
     switch (request->kind) {
@@ -248,9 +261,7 @@ static bool read_request_fields(struct bytes *in, struct gate_request *request, 
                  take_bool(in, &request->open_pack.is_text)) ||
                 is_cut_short(err));
     case GATE_SOURCE_SECRET:
-        return (take_positive(in, &request->source_secret.job_id) &&
-                take_positive(in, &request->source_secret.fence)) ||
-               is_cut_short(err);
+        return take_source_secret(in, &request->source_secret, err);
     }
     UNREACHABLE();
 }
@@ -277,8 +288,8 @@ static bool take_secret(struct bytes *in, struct gate_secret *out, struct err *e
 {
     uint64_t kind;
 
-    if (!take_number(in, 1, &kind) || kind < GATE_SECRET_PASSWORD || kind > GATE_SECRET_OAUTH ||
-        !take_positive(in, &out->account_id))
+    if (!take_number(in, 1, &kind) || kind < GATE_SECRET_PASSWORD ||
+        kind > GATE_SECRET_CERTIFICATE || !take_positive(in, &out->account_id))
         return is_cut_short(err);
     out->kind = (enum gate_secret_kind)kind;
     return take_octets(in, GATE_SECRET_MAX_BYTES, &out->octets, err);
@@ -316,6 +327,9 @@ static bool read_outcome_fields(struct bytes *in, uint64_t outcome, struct gate_
             return is_cut_short(err);
         reply->wait_seconds = (uint32_t)wait_seconds;
         return true;
+    case GATE_GRANT_DENIED:
+    case GATE_GRANT_RETRY:
+        return take_octets(in, GATE_TEXT_MAX_BYTES, &reply->text, err);
     case GATE_DENIED:
     case GATE_ABSENT:
     case GATE_RETRY:

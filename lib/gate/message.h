@@ -12,8 +12,8 @@
  *     4       …     the fields of the kind, in the order of the struct below: integers big endian of
  *                   4 or 8 octets, a truth value 1 octet (0 or 1), octets with a 2-octet length
  *
- * A reply has fields only when its outcome is GATE_DONE or GATE_THROTTLED. Nothing may follow the
- * last field. Pure: no I/O, no allocation; any thread. Read values borrow from the octets they were
+ * A reply has fields only when its outcome is GATE_DONE, GATE_THROTTLED, GATE_GRANT_DENIED or
+ * GATE_GRANT_RETRY. Nothing may follow the last field. Pure: no I/O, no allocation; any thread. Read values borrow from the octets they were
  * read from; datagrams hold secrets and are wiped by their owner (gate_wipe).
  */
 #pragma once
@@ -29,6 +29,8 @@ enum {
     GATE_PASSWORD_MAX_BYTES = 1024,
     GATE_REMOTE_MAX_BYTES = 64, /* the text of an address */
     GATE_SECRET_MAX_BYTES = 12 << 10,
+    GATE_TEXT_MAX_BYTES = 512,
+    GATE_HASH_BYTES = 32,
 };
 
 enum gate_kind {
@@ -59,6 +61,7 @@ struct gate_open_pack {
 struct gate_source_secret {
     int64_t job_id;
     int64_t fence;
+    struct bytes refused; /* SHA-256 of the token that the source did not take; empty: none */
 };
 
 struct gate_request {
@@ -79,11 +82,14 @@ enum gate_outcome {
     GATE_RETRY = 4,     /* the database cannot be reached or written just now */
     GATE_CORRUPT = 5,   /* the stored secret does not open: the wrong master key, or damage */
     GATE_REFUSED = 6,   /* not a request, or one that belongs to another socket */
+    GATE_GRANT_DENIED = 7, /* the token endpoint gives no token, and a human must act: text */
+    GATE_GRANT_RETRY = 8,  /* nor that, but time may mend it: text */
 };
 
 enum gate_secret_kind {
     GATE_SECRET_PASSWORD = 1,
-    GATE_SECRET_OAUTH = 2,
+    GATE_SECRET_TOKEN = 2,       /* an OAuth access token */
+    GATE_SECRET_CERTIFICATE = 3, /* PEM: a client certificate with its chain, and its private key */
 };
 
 struct gate_logged_in {
@@ -104,6 +110,7 @@ struct gate_reply {
     enum gate_outcome outcome;
     union {
         uint32_t wait_seconds;           /* GATE_THROTTLED */
+        struct bytes text;               /* GATE_GRANT_DENIED, GATE_GRANT_RETRY: for the operator */
         struct gate_logged_in logged_in; /* GATE_LOG_IN, GATE_DONE */
         struct gate_secret secret;       /* GATE_SOURCE_SECRET, GATE_DONE */
     };

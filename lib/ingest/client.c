@@ -33,6 +33,7 @@ struct ingest_client {
     bool knows_capabilities;
     bool was_asked_qresync, has_qresync;
     struct ingest_rules rules;
+    bool is_logged_in;
     bool was_stopped;
     bool was_refused;
     bool is_logging_out;
@@ -130,6 +131,9 @@ static const struct {
     { BYTES_INIT("AUTH=SCRAM-SHA-1-PLUS"), INGEST_AUTH_SCRAM_SHA_1_PLUS },
     { BYTES_INIT("AUTH=SCRAM-SHA-256"), INGEST_AUTH_SCRAM_SHA_256 },
     { BYTES_INIT("AUTH=SCRAM-SHA-256-PLUS"), INGEST_AUTH_SCRAM_SHA_256_PLUS },
+    { BYTES_INIT("AUTH=OAUTHBEARER"), INGEST_AUTH_OAUTHBEARER },
+    { BYTES_INIT("AUTH=XOAUTH2"), INGEST_AUTH_XOAUTH2 },
+    { BYTES_INIT("AUTH=EXTERNAL"), INGEST_AUTH_EXTERNAL },
     { BYTES_INIT("SASL-IR"), INGEST_SASL_IR },
     { BYTES_INIT("LITERAL+"), INGEST_LITERAL_PLUS },
     { BYTES_INIT("LITERAL-"), INGEST_LITERAL_MINUS },
@@ -196,6 +200,7 @@ const struct ingest_rules *ingest_rules(const struct ingest_client *client)
 void ingest_set_rules(struct ingest_client *client, const struct ingest_rules *rules)
 {
     client->rules = *rules;
+    client->is_logged_in = true;
 }
 
 /* ---- waiting ---- */
@@ -426,6 +431,27 @@ static bool is_bye(const struct imap_response *response)
            response->status.condition == IMAP_BYE;
 }
 
+/*
+ * Exchange Online ends a session whose OAuth token has expired in the middle of anything, mostly with BYE.
+ * A NO of this kind is about the connection too, not about what was asked for: the next login brings a
+ * fresh token. (At the login itself it is the token's refusal.)
+ */
+static bool is_token_expired(const struct ingest_client *client,
+                             const struct imap_response *response)
+{
+    struct bytes text = response->status.text;
+
+    if (!client->is_logged_in || response->kind != IMAP_RESPONSE_STATUS ||
+        response->status.condition == IMAP_OK)
+        return false;
+    while (text.len > 0) {
+        if (bytes_start_with_nocase(text, BYTES("AccessTokenExpired")))
+            return true;
+        text = bytes_slice(text, 1, SIZE_MAX);
+    }
+    return false;
+}
+
 static bool fail_bye(const struct imap_response *response, struct err *err)
 {
     struct ingest_reply reply;
@@ -456,6 +482,8 @@ bool ingest_next_event(struct ingest_client *client, struct ingest_event *out, s
                 break;
             if (is_bye(&out->response) && !client->is_logging_out)
                 return fail_bye(&out->response, err);
+            if (is_token_expired(client, &out->response))
+                return err_fail(err, ERR_RETRY, "the token of this session has expired");
             return true;
         case IMAP_RECEIVED_FAILED:
             return false;

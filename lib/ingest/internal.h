@@ -60,7 +60,7 @@ struct ingest_run {
     const struct ingest_settings *settings;
     const struct source_lease *lease;
     struct source_work work;
-    struct secret *password;
+    struct source_identity identity; /* of the last login; secret NULL: none was asked for yet */
     struct arena *arena;         /* the run */
     struct arena *mailbox_arena; /* the mailbox being drained */
     struct arena *window_arena;  /* a window of it, or a page of UIDs to fetch */

@@ -18,9 +18,11 @@ enum {
 
 struct login {
     const struct source_account_settings *account;
-    const struct secret *password;
+    const struct source_identity *identity;
     struct ingest_client *client;
     struct ingest_reply greeting;
+    char refusal[INGEST_REFUSAL_BYTES]; /* what was said of a token */
+    bool was_refused;
     char host[HOST_BYTES];
 };
 
@@ -134,6 +136,8 @@ static bool start_tls(const struct login *login, struct net_stream *stream, stru
     if (ca.len > 0 && !make_ca_file(ca, &ca_fd, ca_path, err))
         return false;
     return net_create_tls_client(ca.len > 0 ? ca_path : NULL, &tls, err) &&
+           (login->identity->proof != SOURCE_BY_CERTIFICATE ||
+            net_identify_tls_client(tls, secret_bytes(login->identity->secret), err)) &&
            net_start_tls_client(stream, tls, login->host, err);
 }
 
@@ -182,19 +186,30 @@ static bool upgrade(struct login *login, struct err *err)
 
 /* ---- login ---- */
 
-static bool fail_login(const struct login *login, const struct ingest_reply *reply, struct err *err)
+static bool fail_login(struct login *login, const struct ingest_reply *reply, struct err *err)
 {
     struct bytes name = login->account->name;
     enum err_code code = ingest_classify_reply(reply, ERR_DENIED);
+    const char *separator = login->refusal[0] == '\0' ? "" : "; ";
 
+    login->was_refused = code == ERR_DENIED;
     if (code == ERR_RETRY)
-        return err_fail(err, code, "login to %s:%u refused for now (%s): it is tried again later",
-                        login->host, (unsigned)login->account->port, reply->text);
-    return err_fail(err, code,
-                    "login to %s:%u refused (%s): check the user name and set the password with "
-                    "holdfast account edit %.*s --password-file F",
-                    login->host, (unsigned)login->account->port, reply->text, (int)name.len,
-                    (const char *)name.ptr);
+        (void)err_fail(err, code, "it is tried again later");
+    else if (login->identity->proof == SOURCE_BY_PASSWORD)
+        (void)err_fail(err, code,
+                       "check the user name and set the password with holdfast account edit %.*s "
+                       "--password-file F",
+                       (int)name.len, (const char *)name.ptr);
+    else if (login->identity->proof == SOURCE_BY_TOKEN)
+        (void)err_fail(
+            err, code,
+            "the endpoint gave a token, which this mailbox does not take: check the user "
+            "name, the scope, and that the client may read the mailbox");
+    else
+        (void)err_fail(err, code, "check the user name and the client certificate");
+    return err_wrap(err, "login to %s:%u refused%s (%s%s%s)", login->host,
+                    (unsigned)login->account->port, code == ERR_RETRY ? " for now" : "",
+                    reply->text, separator, login->refusal);
 }
 
 static bool send_login(struct login *login, struct ingest_reply *reply, struct err *err)
@@ -206,38 +221,58 @@ static bool send_login(struct login *login, struct ingest_reply *reply, struct e
     if (!ingest_add_string(client, login->account->login, err))
         return false;
     ingest_add_text(client, " ");
-    return ingest_add_string(client, secret_bytes(login->password), err) &&
+    return ingest_add_string(client, secret_bytes(login->identity->secret), err) &&
            ingest_send_command(client, &tag, err) &&
            ingest_finish_command(client, tag, NULL, NULL, reply, err);
 }
 
+static bool fail_unoffered(const struct login *login, struct err *err)
+{
+    static const char *const wanted[] = {
+        [SOURCE_BY_PASSWORD] =
+            "neither a way to AUTHENTICATE that we know nor LOGIN on this connection",
+        [SOURCE_BY_TOKEN] = "neither OAUTHBEARER nor XOAUTH2, so it takes no token",
+        [SOURCE_BY_CERTIFICATE] = "no EXTERNAL on this connection: it asked for no certificate, or "
+                                  "does not take ours",
+    };
+
+    return err_fail(err, ERR_DENIED, "%s:%u offers %s", login->host, (unsigned)login->account->port,
+                    wanted[login->identity->proof]);
+}
+
 /*
  * A mechanism that the server announces and cannot use for this account (SCRAM, where it keeps hashes
- * of passwords in another form) is refused like a wrong password: the next is tried, once.
+ * of passwords in another form) is refused like a wrong password: the next is tried, once. A token says
+ * the same by any mechanism, so the first refusal counts.
  */
 static bool authenticate(struct login *login, struct err *err)
 {
     struct ingest_reply reply = { .condition = IMAP_BAD };
-    bool may_log_in = (ingest_capabilities(login->client) & INGEST_LOGINDISABLED) == 0;
+    struct ingest_subject subject = {
+        .login = login->account->login,
+        .identity = login->identity,
+        .host = login->account->host,
+        .port = login->account->port,
+    };
+    bool is_password = login->identity->proof == SOURCE_BY_PASSWORD;
+    bool may_log_in =
+        is_password && (ingest_capabilities(login->client) & INGEST_LOGINDISABLED) == 0;
     uint32_t tried = 0;
 
     for (int tries = 0; tries < MECHANISMS_TRIED && reply.condition != IMAP_OK; tries++) {
-        uint32_t mechanism = ingest_choose_mechanism(login->client, tried);
+        uint32_t mechanism = ingest_choose_mechanism(login->client, login->identity->proof, tried);
 
         if (mechanism == 0)
             break;
         tried |= mechanism;
-        if (!ingest_authenticate(login->client, mechanism, login->account->login, login->password,
-                                 &reply, err))
+        if (!ingest_authenticate(login->client, mechanism, &subject, login->refusal, &reply, err))
             return fail_here(login, err);
-        if (reply.condition == IMAP_NO && ingest_classify_reply(&reply, ERR_DENIED) == ERR_RETRY)
+        if (reply.condition == IMAP_NO &&
+            (!is_password || ingest_classify_reply(&reply, ERR_DENIED) == ERR_RETRY))
             return fail_login(login, &reply, err);
     }
     if (tried == 0 && !may_log_in)
-        return err_fail(err, ERR_DENIED,
-                        "%s:%u offers neither a way to AUTHENTICATE that we know nor LOGIN on this "
-                        "connection",
-                        login->host, (unsigned)login->account->port);
+        return fail_unoffered(login, err);
     /* BAD: what was announced is not there. */
     if (reply.condition == IMAP_BAD && may_log_in && !send_login(login, &reply, err))
         return false;
@@ -303,34 +338,36 @@ static bool log_in(struct login *login, struct err *err)
     return true;
 }
 
-bool ingest_greet_and_log_in(struct net_stream **stream,
-                             const struct source_account_settings *account,
-                             const struct secret *password,
+bool ingest_greet_and_log_in(struct net_stream **stream, struct ingest_login *ask,
                              const struct ingest_client_options *options,
                              struct ingest_client **out, struct err *err)
 {
     CLEANUP(ingest_close_client) struct ingest_client *client = NULL;
-    struct login login = { .account = account, .password = password };
+    struct login login = { .account = ask->account, .identity = ask->identity };
+    bool is_in;
 
     take_host(&login);
     if (!ingest_open_client(stream, options, &client, err))
         return false;
     login.client = client;
-    if (!log_in(&login, err))
+    is_in = log_in(&login, err);
+    ask->was_refused = login.was_refused;
+    if (!is_in)
         return false;
     *out = client;
     client = NULL;
     return true;
 }
 
-bool ingest_log_in(const struct source_account_settings *account, const struct secret *password,
-                   const struct ingest_client_options *options, struct ingest_client **out,
-                   struct err *err)
+bool ingest_log_in(struct ingest_login *ask, const struct ingest_client_options *options,
+                   struct ingest_client **out, struct err *err)
 {
+    const struct source_account_settings *account = ask->account;
     CLEANUP(net_close) struct net_stream *stream = NULL;
-    struct login login = { .account = account };
+    struct login login = { .account = account, .identity = ask->identity };
     struct net_target target = { .port = account->port };
 
+    ask->was_refused = false;
     take_host(&login);
     target.host = login.host;
     target.options.stall_ms = options->stall_ms;
@@ -341,5 +378,5 @@ bool ingest_log_in(const struct source_account_settings *account, const struct s
         return false;
     if (account->tls == SOURCE_TLS_IMPLICIT && !start_tls(&login, stream, err))
         return fail_here(&login, err);
-    return ingest_greet_and_log_in(&stream, account, password, options, out, err);
+    return ingest_greet_and_log_in(&stream, ask, options, out, err);
 }

@@ -12,20 +12,21 @@
  */
 #pragma once
 
-#include "base/secret.h"
 #include "ingest/client.h"
-#include "source/account.h"
+#include "source/lease.h"
+
+struct ingest_login {
+    const struct source_account_settings *account;
+    const struct source_identity *identity;
+    bool was_refused; /* set: the server does not take this password, token or certificate */
+};
 
 /* Connects, logs in, and knows the capabilities that hold after login. */
-MUST_USE bool ingest_log_in(const struct source_account_settings *account,
-                            const struct secret *password,
-                            const struct ingest_client_options *options, struct ingest_client **out,
-                            struct err *err);
+MUST_USE bool ingest_log_in(struct ingest_login *login, const struct ingest_client_options *options,
+                            struct ingest_client **out, struct err *err);
 
 /* The same from a connected stream, before its greeting (implicit TLS is up already). */
-MUST_USE bool ingest_greet_and_log_in(struct net_stream **stream,
-                                      const struct source_account_settings *account,
-                                      const struct secret *password,
+MUST_USE bool ingest_greet_and_log_in(struct net_stream **stream, struct ingest_login *login,
                                       const struct ingest_client_options *options,
                                       struct ingest_client **out, struct err *err);
 

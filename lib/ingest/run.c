@@ -28,7 +28,19 @@ static void disconnect(struct ingest_run *run)
     ingest_close_client(&run->client);
 }
 
-static bool connect_source(struct ingest_run *run, struct err *err)
+/* Of a token another one than `refused`, which the source did not take. */
+static bool get_identity(struct ingest_run *run, const struct secret *refused, struct err *err)
+{
+    struct source_identity identity = { 0 };
+
+    if (!source_get_identity(run->settings->gate_socket, run->lease, refused, &identity, err))
+        return false;
+    source_free_identity(&run->identity);
+    run->identity = identity;
+    return true;
+}
+
+static bool log_in(struct ingest_run *run, bool *was_refused, struct err *err)
 {
     struct ingest_client_options options = {
         .stop_fd = run->settings->stop_fd,
@@ -36,9 +48,31 @@ static bool connect_source(struct ingest_run *run, struct err *err)
         .beat = ingest_prolong_lease,
         .context = run,
     };
+    struct ingest_login login = { .account = &run->work.account, .identity = &run->identity };
+    bool is_in = ingest_log_in(&login, &options, &run->client, err);
 
-    if (!ingest_log_in(&run->work.account, run->password, &options, &run->client, err))
+    *was_refused = login.was_refused;
+    return is_in;
+}
+
+/*
+ * A token is asked for at every connection: the gate keeps it until it must be renewed. One that looks
+ * good there and is refused here is replaced exactly once.
+ */
+static bool connect_source(struct ingest_run *run, struct err *err)
+{
+    bool was_refused;
+
+    if ((run->identity.secret == NULL || run->identity.proof == SOURCE_BY_TOKEN) &&
+        !get_identity(run, NULL, err))
         return false;
+    if (!log_in(run, &was_refused, err)) {
+        if (!was_refused || run->identity.proof != SOURCE_BY_TOKEN)
+            return false;
+        err_clear(err);
+        if (!get_identity(run, run->identity.secret, err) || !log_in(run, &was_refused, err))
+            return false;
+    }
     run->state = run->has_listing ? INGEST_READY : INGEST_ONLINE;
     return true;
 }
@@ -489,7 +523,7 @@ static bool get_ready(struct ingest_run *run, struct err *err)
     if (!ingest_archive(run, source_load_work(run->db, run->lease, run->arena, &run->work, err)))
         return false;
     carry_over(&run->progress, &run->work.progress);
-    return source_get_secret(run->settings->gate_socket, run->lease, &run->password, err);
+    return true;
 }
 
 static bool run_job(struct ingest_run *run, struct err *err)
@@ -504,7 +538,7 @@ static void clean_up(struct ingest_run *run)
     ingest_close_client(&run->client);
     vault_close_writer(&run->writer);
     ingest_free_deriver(&run->deriver);
-    secret_free(&run->password);
+    source_free_identity(&run->identity);
     arena_free(&run->arena);
     arena_free(&run->mailbox_arena);
     arena_free(&run->window_arena);

@@ -3,13 +3,14 @@
 
 #include "base/buf.h"
 #include "crypto/base64.h"
+#include "ingest/sasl_token.h"
 #include "net/tls.h"
 
 #include <gsasl.h>
 #include <string.h>
 
 enum {
-    ROUNDS_MAX = 8, /* challenges of one exchange; SCRAM has two */
+    ROUNDS_MAX = 8,           /* challenges of one exchange; SCRAM has two */
     ITERATIONS_MAX = 2000000, /* of SCRAM's key derivation: seconds; no server asks for more */
     BINDING_TEXT_BYTES = 4 * NET_BINDING_MAX_BYTES,
 };
@@ -24,14 +25,20 @@ static const struct mechanism {
     const char *name;
     bool is_client_first; /* RFC 4422 §5: may travel as initial response */
     bool is_bound;
+    enum source_proof proof;
+    void (*write)(struct buf *out, const struct ingest_subject *subject); /* NULL: libgsasl's */
 } mechanisms[] = {
-    { INGEST_AUTH_SCRAM_SHA_256_PLUS, "SCRAM-SHA-256-PLUS", true, true },
-    { INGEST_AUTH_SCRAM_SHA_1_PLUS, "SCRAM-SHA-1-PLUS", true, true },
-    { INGEST_AUTH_SCRAM_SHA_256, "SCRAM-SHA-256", true, false },
-    { INGEST_AUTH_SCRAM_SHA_1, "SCRAM-SHA-1", true, false },
-    { INGEST_AUTH_PLAIN, "PLAIN", true, false },
-    { INGEST_AUTH_CRAM_MD5, "CRAM-MD5", false, false },
-    { INGEST_AUTH_LOGIN, "LOGIN", false, false },
+    { INGEST_AUTH_SCRAM_SHA_256_PLUS, "SCRAM-SHA-256-PLUS", true, true, SOURCE_BY_PASSWORD, NULL },
+    { INGEST_AUTH_SCRAM_SHA_1_PLUS, "SCRAM-SHA-1-PLUS", true, true, SOURCE_BY_PASSWORD, NULL },
+    { INGEST_AUTH_SCRAM_SHA_256, "SCRAM-SHA-256", true, false, SOURCE_BY_PASSWORD, NULL },
+    { INGEST_AUTH_SCRAM_SHA_1, "SCRAM-SHA-1", true, false, SOURCE_BY_PASSWORD, NULL },
+    { INGEST_AUTH_PLAIN, "PLAIN", true, false, SOURCE_BY_PASSWORD, NULL },
+    { INGEST_AUTH_CRAM_MD5, "CRAM-MD5", false, false, SOURCE_BY_PASSWORD, NULL },
+    { INGEST_AUTH_LOGIN, "LOGIN", false, false, SOURCE_BY_PASSWORD, NULL },
+    { INGEST_AUTH_OAUTHBEARER, "OAUTHBEARER", true, false, SOURCE_BY_TOKEN,
+      ingest_write_oauthbearer },
+    { INGEST_AUTH_XOAUTH2, "XOAUTH2", true, false, SOURCE_BY_TOKEN, ingest_write_xoauth2 },
+    { INGEST_AUTH_EXTERNAL, "EXTERNAL", true, false, SOURCE_BY_CERTIFICATE, NULL },
 };
 
 static const struct mechanism *mechanism_of(uint32_t bit)
@@ -42,13 +49,15 @@ static const struct mechanism *mechanism_of(uint32_t bit)
     UNREACHABLE();
 }
 
-uint32_t ingest_choose_mechanism(const struct ingest_client *client, uint32_t tried)
+uint32_t ingest_choose_mechanism(const struct ingest_client *client, enum source_proof proof,
+                                 uint32_t tried)
 {
     uint32_t left = ingest_capabilities(client) & ~tried;
     bool is_encrypted = net_is_encrypted(ingest_stream(client));
 
     for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++)
-        if ((left & mechanisms[i].bit) != 0 && (is_encrypted || !mechanisms[i].is_bound))
+        if ((left & mechanisms[i].bit) != 0 && mechanisms[i].proof == proof &&
+            (is_encrypted || !mechanisms[i].is_bound))
             return mechanisms[i].bit;
     return 0;
 }
@@ -101,8 +110,18 @@ static bool set_binding(struct exchange *exchange, struct err *err)
     return set_property(exchange, GSASL_CB_TLS_EXPORTER, buf_bytes(&text), err);
 }
 
-static bool begin_exchange(struct exchange *exchange, struct bytes login,
-                           const struct secret *password, struct err *err)
+/* A certificate stands for itself; whose mailbox is wanted is the authorization identity. */
+static bool set_subject(struct exchange *exchange, const struct ingest_subject *subject,
+                        struct err *err)
+{
+    if (subject->identity->proof == SOURCE_BY_CERTIFICATE)
+        return set_property(exchange, GSASL_AUTHZID, subject->login, err);
+    return set_property(exchange, GSASL_AUTHID, subject->login, err) &&
+           set_property(exchange, GSASL_PASSWORD, secret_bytes(subject->identity->secret), err);
+}
+
+static bool begin_exchange(struct exchange *exchange, const struct ingest_subject *subject,
+                           struct err *err)
 {
     int code = gsasl_init(&exchange->gsasl);
 
@@ -110,9 +129,7 @@ static bool begin_exchange(struct exchange *exchange, struct bytes login,
         code = gsasl_client_start(exchange->gsasl, exchange->mechanism->name, &exchange->session);
     if (code != GSASL_OK)
         return fail_gsasl(exchange, code, err);
-    return set_property(exchange, GSASL_AUTHID, login, err) &&
-           set_property(exchange, GSASL_PASSWORD, secret_bytes(password), err) &&
-           set_binding(exchange, err);
+    return set_subject(exchange, subject, err) && set_binding(exchange, err);
 }
 
 /* Adds the response to a challenge (base64, with a NUL behind it) to the line in the making. */
@@ -221,12 +238,89 @@ static bool run(struct exchange *exchange, struct ingest_reply *reply, struct er
     return cancel(exchange, tag);
 }
 
-bool ingest_authenticate(struct ingest_client *client, uint32_t mechanism, struct bytes login,
-                         const struct secret *password, struct ingest_reply *reply, struct err *err)
+static bool run_gsasl(struct ingest_client *client, const struct mechanism *mechanism,
+                      const struct ingest_subject *subject, struct ingest_reply *reply,
+                      struct err *err)
 {
-    struct exchange exchange = { .client = client, .mechanism = mechanism_of(mechanism) };
-    bool is_done = begin_exchange(&exchange, login, password, err) && run(&exchange, reply, err);
+    struct exchange exchange = { .client = client, .mechanism = mechanism };
+    bool is_done = begin_exchange(&exchange, subject, err) && run(&exchange, reply, err);
 
     end_exchange(&exchange);
     return is_done;
+}
+
+/* ---- tokens ----------------------------------------------------------------------------------- */
+
+/* The client's one message: behind the command, or in answer to the first "+". */
+static bool send_token(struct ingest_client *client, const struct mechanism *mechanism,
+                       const struct ingest_subject *subject, bool is_initial,
+                       struct ingest_tag *tag, struct err *err)
+{
+    struct buf text = buf_create(INGEST_TOKEN_MESSAGE_BYTES);
+    struct bytes octets;
+    bool is_written;
+
+    (void)buf_reserve(&text, INGEST_TOKEN_MESSAGE_BYTES);
+    mechanism->write(&text, subject);
+    is_written = buf_done(&text, &octets, err);
+    if (is_written) {
+        ingest_add_text(client, is_initial ? " " : "");
+        ingest_add_bytes(client, octets);
+    }
+    secret_wipe(text.ptr, text.cap);
+    buf_free(&text);
+    return is_written && ingest_send_command(client, tag, err);
+}
+
+/* RFC 7628 §3.2.3: a dummy answer, after which the server says NO. XOAUTH2 wants an empty line. */
+static bool acknowledge(struct ingest_client *client, const struct mechanism *mechanism,
+                        struct ingest_tag *tag, struct err *err)
+{
+    ingest_begin_line(client);
+    ingest_add_text(client, mechanism->bit == INGEST_AUTH_OAUTHBEARER ? "AQ==" : "");
+    return ingest_send_command(client, tag, err);
+}
+
+static bool run_token(struct ingest_client *client, const struct mechanism *mechanism,
+                      const struct ingest_subject *subject, char refusal[INGEST_REFUSAL_BYTES],
+                      struct ingest_reply *reply, struct err *err)
+{
+    bool is_sent = (ingest_capabilities(client) & INGEST_SASL_IR) != 0;
+    struct bytes challenge;
+    struct ingest_tag tag;
+    bool has_ended;
+
+    ingest_begin_command(client, "AUTHENTICATE ");
+    ingest_add_text(client, mechanism->name);
+    if (!(is_sent ? send_token(client, mechanism, subject, true, &tag, err)
+                  : ingest_send_command(client, &tag, err)))
+        return false;
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        if (!ingest_await_turn(client, &challenge, &has_ended, reply, err))
+            return false;
+        if (has_ended)
+            return true;
+        if (is_sent) {
+            ingest_read_token_refusal(challenge, refusal);
+            if (!acknowledge(client, mechanism, &tag, err))
+                return false;
+        } else {
+            ingest_begin_line(client);
+            if (!send_token(client, mechanism, subject, false, &tag, err))
+                return false;
+            is_sent = true;
+        }
+    }
+    return err_fail(err, ERR_SYNTAX, "%s: challenges without end", mechanism->name);
+}
+
+bool ingest_authenticate(struct ingest_client *client, uint32_t mechanism,
+                         const struct ingest_subject *subject, char refusal[INGEST_REFUSAL_BYTES],
+                         struct ingest_reply *reply, struct err *err)
+{
+    const struct mechanism *chosen = mechanism_of(mechanism);
+
+    refusal[0] = '\0';
+    return chosen->write != NULL ? run_token(client, chosen, subject, refusal, reply, err)
+                                 : run_gsasl(client, chosen, subject, reply, err);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ingest/sasl.h - AUTHENTICATE (RFC 9051 §6.2.2) by libgsasl's mechanisms.
+ * ingest/sasl.h - AUTHENTICATE (RFC 9051 §6.2.2): libgsasl's mechanisms, and the two that carry tokens
+ * (sasl_token.h).
  *
  * One exchange: challenges and responses until the tagged answer. A mechanism that proves the server
  * too (SCRAM, RFC 5802) has failed unless that proof came: an OK without it is ERR_DENIED.
@@ -8,19 +9,35 @@
  */
 #pragma once
 
-#include "base/secret.h"
 #include "ingest/client.h"
+#include "source/lease.h"
+
+enum {
+    INGEST_REFUSAL_BYTES = 160
+};
+
+/* Who logs in, and by what. Borrowed. */
+struct ingest_subject {
+    struct bytes login;
+    const struct source_identity *identity;
+    struct bytes host; /* as the account names it: OAUTHBEARER tells the server */
+    uint16_t port;
+};
 
 /*
- * The next mechanism to try, best first, among what the server offers and `tried` (INGEST_AUTH_*)
- * leaves: SCRAM bound to the TLS channel, SCRAM, PLAIN, then those that older servers have. 0: none.
+ * The next mechanism to try, best first, among what the server offers, `tried` (INGEST_AUTH_*) leaves, and
+ * is for this kind of proof. A password: SCRAM bound to the TLS channel, SCRAM, PLAIN, then those that
+ * older servers have. A token: OAUTHBEARER, XOAUTH2. A certificate: EXTERNAL. 0: none.
  */
-uint32_t ingest_choose_mechanism(const struct ingest_client *client, uint32_t tried);
+uint32_t ingest_choose_mechanism(const struct ingest_client *client, enum source_proof proof,
+                                 uint32_t tried);
 
 /*
- * *reply: the tagged answer, whatever it is. ERR_DENIED: the server could not prove who it is, or the
- * mechanism cannot use this password. Others: as ingest_next_event.
+ * *reply: the tagged answer, whatever it is; refusal: what the server said before it of a token, or "".
+ * ERR_DENIED: the server could not prove who it is, or the mechanism cannot use this password. Others: as
+ * ingest_next_event.
  */
 MUST_USE bool ingest_authenticate(struct ingest_client *client, uint32_t mechanism,
-                                  struct bytes login, const struct secret *password,
-                                  struct ingest_reply *reply, struct err *err);
+                                  const struct ingest_subject *subject,
+                                  char refusal[INGEST_REFUSAL_BYTES], struct ingest_reply *reply,
+                                  struct err *err);

@@ -5,6 +5,7 @@
 #include "net/tls_internal.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -65,6 +66,48 @@ bool net_create_tls_client(const char *ca_file, struct net_tls **out, struct err
     *out = tls;
     tls = NULL;
     return true;
+}
+
+static void free_bio(BIO **bio)
+{
+    BIO_free(*bio);
+}
+
+/* The first certificate is the client's own, the others its chain. */
+static bool use_certificates(SSL_CTX *ctx, struct bytes pem)
+{
+    CLEANUP(free_bio) BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
+    X509 *certificate = bio == NULL ? NULL : PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    bool is_used = certificate != NULL && SSL_CTX_use_certificate(ctx, certificate) == 1;
+
+    X509_free(certificate);
+    while (is_used && (certificate = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+        is_used = SSL_CTX_add1_chain_cert(ctx, certificate) == 1;
+        X509_free(certificate);
+    }
+    ERR_clear_error(); /* of the end */
+    return is_used;
+}
+
+static bool use_key(SSL_CTX *ctx, struct bytes pem)
+{
+    CLEANUP(free_bio) BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
+    EVP_PKEY *key =
+        bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, refuse_passphrase, NULL);
+    bool is_used = key != NULL && SSL_CTX_use_PrivateKey(ctx, key) == 1;
+
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    return is_used;
+}
+
+bool net_identify_tls_client(struct net_tls *tls, struct bytes pem, struct err *err)
+{
+    if (!use_certificates(tls->ctx, pem))
+        return err_fail(err, ERR_SYNTAX, "no client certificate in PEM");
+    return use_key(tls->ctx, pem) ||
+           err_fail(err, ERR_SYNTAX,
+                    "no private key in PEM that belongs to the client certificate");
 }
 
 static bool load_pair(SSL_CTX *ctx, const char *cert_file, const char *key_file, struct err *err)

@@ -39,6 +39,13 @@ void net_write_pin(const struct net_pin *pin, char text[NET_PIN_TEXT_BYTES]);
 void net_pin_tls_client(struct net_tls *tls, const struct net_pin *pins, size_t count,
                         bool is_instead_of_chain); /* at most NET_PINS_MAX */
 
+/*
+ * A client that proves who it is (RFC 4422 appendix A, EXTERNAL). pem: its certificate, then those of its
+ * chain, and its private key. Before the context is shared. ERR_SYNTAX: they are none, or do not belong
+ * together.
+ */
+MUST_USE bool net_identify_tls_client(struct net_tls *tls, struct bytes pem, struct err *err);
+
 /* PEM files: the certificate with its chain, and its private key. ERR_ABSENT, ERR_DENIED or
  * ERR_SYNTAX with a text that names the file. To reload, create another context. */
 MUST_USE bool net_create_tls_server(const char *cert_file, const char *key_file,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "source/lease.h"
 
+#include "crypto/hash.h"
 #include "db/db.h"
 #include "gate/client.h"
 #include "source/internal.h"
@@ -201,19 +202,45 @@ bool source_load_work(struct db *db, const struct source_lease *lease, struct ar
     return true;
 }
 
-bool source_get_secret(const char *gate_socket, const struct source_lease *lease,
-                       struct secret **out, struct err *err)
+void source_free_identity(struct source_identity *identity)
+{
+    secret_free(&identity->secret);
+}
+
+static enum source_proof proof_of(enum gate_secret_kind kind)
+{
+    switch (kind) {
+    case GATE_SECRET_PASSWORD:
+        return SOURCE_BY_PASSWORD;
+    case GATE_SECRET_TOKEN:
+        return SOURCE_BY_TOKEN;
+    case GATE_SECRET_CERTIFICATE:
+        return SOURCE_BY_CERTIFICATE;
+    }
+    UNREACHABLE();
+}
+
+bool source_get_identity(const char *gate_socket, const struct source_lease *lease,
+                         const struct secret *refused, struct source_identity *out, struct err *err)
 {
     CLEANUP(gate_wipe) struct gate_datagram store = { 0 };
+    struct crypto_sha256 hash = { { 0 } };
     struct gate_request request = {
         .kind = GATE_SOURCE_SECRET,
         .source_secret = { .job_id = lease->job_id, .fence = lease->fence },
     };
     struct gate_reply reply;
 
+    if (refused != NULL) {
+        hash = crypto_hash(secret_bytes(refused));
+        request.source_secret.refused = crypto_sha256_bytes(&hash);
+    }
     if (!gate_call(gate_socket, &request, &store, &reply, NULL, deadline_after_ms(GATE_CALL_MS),
                    err) ||
         !gate_check_done(&reply, err))
         return err_wrap(err, "secret of job %jd", (intmax_t)lease->job_id);
-    return secret_create(reply.secret.octets, out, err);
+    if (!secret_create(reply.secret.octets, &out->secret, err))
+        return false;
+    out->proof = proof_of(reply.secret.kind);
+    return true;
 }

@@ -108,9 +108,24 @@ struct source_work {
 MUST_USE bool source_load_work(struct db *db, const struct source_lease *lease, struct arena *arena,
                                struct source_work *out, struct err *err);
 
+/* How the claimed account proves who it is; for CLEANUP: source_free_identity. */
+enum source_proof {
+    SOURCE_BY_PASSWORD,
+    SOURCE_BY_TOKEN,       /* an OAuth access token */
+    SOURCE_BY_CERTIFICATE, /* PEM: a client certificate with its chain, and its private key */
+};
+
+struct source_identity {
+    enum source_proof proof;
+    struct secret *secret; /* owned */
+};
+void source_free_identity(struct source_identity *identity);
+
 /*
- * The password of the claimed account, from holdfast-gate at this socket. ERR_DENIED: the gate knows
- * no such lease. ERR_RETRY: nobody answers there.
+ * From holdfast-gate at this socket. refused: a token that the source did not take (another one comes, or
+ * none); NULL: none. ERR_DENIED: the gate knows no such lease, or the token endpoint refuses, as the text
+ * says. ERR_RETRY: nobody answers there, or not the endpoint.
  */
-MUST_USE bool source_get_secret(const char *gate_socket, const struct source_lease *lease,
-                                struct secret **out, struct err *err);
+MUST_USE bool source_get_identity(const char *gate_socket, const struct source_lease *lease,
+                                  const struct secret *refused, struct source_identity *out,
+                                  struct err *err);

@@ -65,7 +65,7 @@ bool source_save_secret(struct db *db, int64_t account_id, const struct crypto_k
                      err);
 }
 
-static bool find_kind(struct bytes name, enum source_secret_kind *out, struct err *err)
+bool source_find_secret_kind(struct bytes name, enum source_secret_kind *out, struct err *err)
 {
     for (size_t i = 0; i < ARRAY_LEN(kind_names); i++)
         if (bytes_equal(name, kind_names[i])) {
@@ -86,7 +86,7 @@ bool source_open_secret(struct db *db, int64_t account_id, const struct crypto_k
         return false;
     if (db_rows(row) == 0)
         return err_fail(err, ERR_ABSENT, "the account has no secret");
-    if (!find_kind(db_bytes(row, 0, 0), &facts.kind, err))
+    if (!source_find_secret_kind(db_bytes(row, 0, 0), &facts.kind, err))
         return false;
     if (facts.kind != SOURCE_SECRET_CREDENTIAL) {
         if (!crypto_open_secret(master, source_secret_aad(account_id, aad), db_bytes(row, 0, 1),

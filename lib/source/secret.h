@@ -22,6 +22,10 @@ enum source_secret_kind {
     SOURCE_SECRET_CREDENTIAL,  /* the grant of a credential */
 };
 
+/* As account_secret.kind names it. ERR_CORRUPT: a kind that we do not know. */
+MUST_USE bool source_find_secret_kind(struct bytes name, enum source_secret_kind *out,
+                                      struct err *err);
+
 struct source_secret {
     enum source_secret_kind kind;
     const struct secret *octets; /* borrowed; NULL: a credential's */

@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TOP = {"cmd", "lib", "schema", "tests", "ops", "Makefile", "README.md", "LICENSE"}
-SKIPPED = {"build", "__pycache__"}  # what git ignores
+SKIPPED = {"build", "__pycache__", "node_modules"}  # what git ignores
 SOURCE = {".c", ".h", ".py", ".sh", ".awk", ".sql"}
 LINES_MAX = 800
 FORBIDDEN = ("strcpy", "strcat", "sprintf", "strtok", "atoi", "strtol", "gmtime", "localtime",

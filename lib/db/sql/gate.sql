@@ -82,9 +82,11 @@ RETURNING session_id, expires_at;
 -- No row: this lease is not held (any more). kind NULL: the account has no secret.
 -- name: gate_source_secret
 -- args: job_id bigint, fence bigint
-SELECT j.account_id, s.kind, s.sealed
+SELECT j.account_id, s.kind, s.sealed, s.credential_id, c.sealed, a.login
   FROM job j
+  JOIN account a USING (account_id)
   LEFT JOIN account_secret s USING (account_id)
+  LEFT JOIN credential c USING (credential_id)
  WHERE j.job_id = $1 AND j.fence = $2 AND j.lease_owner IS NOT NULL
    AND j.due_at > clock_timestamp();
 
@@ -95,3 +97,45 @@ SELECT j.account_id, s.kind, s.sealed
 SELECT EXISTS (SELECT FROM session_state()), $1 = ANY (session_accounts()), p.sha256, p.location
   FROM (SELECT) nothing
   LEFT JOIN pack p ON p.account_id = $1 AND p.pack_id = $2;
+
+-- Access tokens (auth/bearer.h). The row of a token is also the lock of who fetches the next one.
+-- name: gate_token_find
+-- args: cache_key bytea
+SELECT sealed, obtained_at, expires_at FROM oauth_token WHERE cache_key = $1;
+
+-- name: gate_token_ensure
+-- args: cache_key bytea
+INSERT INTO oauth_token (cache_key) VALUES ($1) ON CONFLICT DO NOTHING;
+
+-- name: gate_token_lock
+-- args: cache_key bytea
+SELECT sealed, obtained_at, expires_at FROM oauth_token WHERE cache_key = $1 FOR UPDATE;
+
+-- name: gate_token_save
+-- args: cache_key bytea, sealed bytea, key_id bigint, obtained_at timestamptz, expires_at timestamptz
+UPDATE oauth_token SET sealed = $2, key_id = $3, obtained_at = $4, expires_at = $5
+ WHERE cache_key = $1;
+
+-- Tokens that are of no use any more. Nobody waits for the lock of one that is being fetched.
+-- name: gate_token_forget
+DELETE FROM oauth_token
+ WHERE cache_key IN (SELECT cache_key FROM oauth_token
+                      WHERE expires_at < clock_timestamp() - interval '1 day'
+                        FOR UPDATE SKIP LOCKED);
+
+-- The grant that a refresh token belongs to, locked until its successor is kept.
+-- name: gate_grant_lock
+-- args: account_id bigint
+SELECT sealed FROM account_secret WHERE account_id = $1 AND kind = 'oauth' FOR UPDATE;
+
+-- name: gate_grant_save
+-- args: account_id bigint, sealed bytea, key_id bigint
+UPDATE account_secret SET sealed = $2, key_id = $3, updated_at = now() WHERE account_id = $1;
+
+-- name: gate_credential_lock
+-- args: credential_id bigint
+SELECT sealed FROM credential WHERE credential_id = $1 FOR UPDATE;
+
+-- name: gate_credential_save
+-- args: credential_id bigint, sealed bytea, key_id bigint
+UPDATE credential SET sealed = $2, key_id = $3, updated_at = now() WHERE credential_id = $1;

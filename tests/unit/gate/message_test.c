@@ -11,6 +11,8 @@ static const struct gate_request requests[] = {
     { .kind = GATE_OPEN_PACK, .open_pack = { BYTES_INIT(TOKEN), 7, INT64_MAX, false } },
     { .kind = GATE_SOURCE_SECRET, .source_secret = { 12, 3 } },
     { .kind = GATE_OPEN_PACK, .open_pack = { BYTES_INIT(TOKEN), 8, 9, true } },
+    { .kind = GATE_SOURCE_SECRET,
+      .source_secret = { 12, 3, BYTES_INIT("0123456789abcdef0123456789abcdef") } },
 };
 
 static const struct gate_reply replies[] = {
@@ -20,7 +22,9 @@ static const struct gate_reply replies[] = {
     { .kind = GATE_LOG_OUT },
     { .kind = GATE_OPEN_PACK },
     { .kind = GATE_OPEN_PACK, .outcome = GATE_ABSENT },
-    { .kind = GATE_SOURCE_SECRET, .secret = { GATE_SECRET_OAUTH, 7, BYTES_INIT("s3\0cret") } },
+    { .kind = GATE_SOURCE_SECRET, .secret = { GATE_SECRET_TOKEN, 7, BYTES_INIT("s3\0cret") } },
+    { .kind = GATE_SOURCE_SECRET, .outcome = GATE_GRANT_DENIED, .text = BYTES_INIT("consent") },
+    { .kind = GATE_SOURCE_SECRET, .outcome = GATE_GRANT_RETRY, .text = BYTES_INIT("") },
     { .kind = GATE_SOURCE_SECRET, .outcome = GATE_CORRUPT },
 };
 
@@ -62,7 +66,7 @@ TEST(the_octets_of_a_request_are_those_of_the_header_comment)
 
     CHECK(gate_write_request(&requests[3], &datagram, &err));
     CHECK_BYTES(gate_datagram_bytes(&datagram),
-                BYTES("\1\4\0\0\0\0\0\0\0\0\0\x0c\0\0\0\0\0\0\0\3"));
+                BYTES("\1\4\0\0\0\0\0\0\0\0\0\x0c\0\0\0\0\0\0\0\3\0\0"));
 }
 
 TEST(a_message_cut_short_or_with_one_octet_too_many_is_refused_and_leaves_the_output_alone)

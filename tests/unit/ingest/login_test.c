@@ -14,14 +14,15 @@ static const struct source_account_settings plain_account = {
 static bool log_in(struct peer *peer, const struct source_account_settings *account,
                    struct bytes password, struct bytes script, struct err *err)
 {
-    CLEANUP(secret_free) struct secret *secret = NULL;
+    CLEANUP(source_free_identity) struct source_identity identity = { .proof = SOURCE_BY_PASSWORD };
+    struct ingest_login login = { .account = account, .identity = &identity };
     CLEANUP(ingest_close_client) struct ingest_client *client = NULL;
     struct net_stream *stream = peer_play(peer, script, false);
     struct ingest_client_options options = { .stop_fd = -1, .stall_ms = 300 };
     bool is_in;
 
-    CHECK(secret_create(password, &secret, err));
-    is_in = ingest_greet_and_log_in(&stream, account, secret, &options, &client, err);
+    CHECK(secret_create(password, &identity.secret, err));
+    is_in = ingest_greet_and_log_in(&stream, &login, &options, &client, err);
     (void)peer_heard(peer);
     peer_close(peer);
     return is_in;

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * auth/bearer.h - OAuth access tokens for source accounts: kept while they are good, fetched when not.
+ *
+ *     cached and good ------------------------------------------------------> given
+ *     not so --lock the token's row--> fetched by somebody meanwhile ---------> given
+ *                                  --> lock the grant, ask the endpoint
+ *                                        --> keep the rotated refresh token and the access token
+ *                                            in one transaction --commit----> given
+ *                                        --> refused: ERR_DENIED, or later: ERR_RETRY
+ *
+ * A token is renewed max(300 s, a tenth of its life) before it expires, at most half of its life
+ * before, moved by some jitter; while the endpoint cannot be reached, an older one is given as long as
+ * it lasts. Exchanges with endpoints have database connections of their own, AUTH_EXCHANGES at a time,
+ * and AUTH_EXCHANGES_WAITING may wait for one: whoever needs only a password never waits for any
+ * endpoint. Shared between threads.
+ */
+#pragma once
+
+#include "auth/secret.h"
+#include "base/clock.h"
+#include "db/pool.h"
+
+enum {
+    AUTH_EXCHANGES = 8,
+    AUTH_EXCHANGES_WAITING = 16,
+    AUTH_EXCHANGE_MS = 8000, /* with the endpoint: below what a visitor of the gate waits */
+};
+
+struct auth_bearers;
+
+/* target: copied. quick: connections for what waits for no endpoint; borrowed like master, both outlive
+ * it. oauth_start must have been called. */
+MUST_USE bool auth_create_bearers(const struct db_target *target, struct db_pool *quick,
+                                  const struct crypto_key *master, struct auth_bearers **out,
+                                  struct err *err);
+void auth_free_bearers(struct auth_bearers **bearers); /* nobody may be using it */
+
+struct auth_bearer_ask {
+    int64_t account_id, job_id;
+    int64_t credential_id;      /* whose grant it is; 0: the account's own */
+    const struct secret *grant; /* opened (oauth/grant.h) */
+    struct bytes login;         /* the mailbox */
+    struct bytes refused;       /* SHA-256 of a token that the source did not take; empty: none */
+};
+
+/*
+ * ERR_DENIED: the endpoint refuses and a human must act, as the text says. ERR_RETRY: the endpoint
+ * or the database does not answer, or too many wait. ERR_CORRUPT: what is stored does not open.
+ */
+MUST_USE bool auth_get_bearer(struct auth_bearers *bearers, const struct auth_bearer_ask *ask,
+                              struct deadline deadline, struct secret **out, struct err *err);
+
+/* Deletes tokens that expired a day ago. */
+MUST_USE bool auth_forget_old_bearers(struct auth_bearers *bearers, struct deadline deadline,
+                                      struct err *err);
