@@ -4,12 +4,18 @@
  *
  * Holds one database connection and, during a job, one connection to a source server. A job that was
  * begun is finished or dropped at a safe point when SIGTERM comes (ingest/run.h). One thread.
+ *
+ * With HOLDFAST_IMPORT_FD=N it serves the one import that is fed through descriptor N (ingest/import.h),
+ * and ends.
  */
 #include "base/clock.h"
+#include "base/fd.h"
 #include "conf/runtime.h"
 #include "gate/client.h"
+#include "ingest/import.h"
 #include "ingest/run.h"
 #include "process/process.h"
+#include "source/import.h"
 #include "source/lease.h"
 
 #include <limits.h>
@@ -118,12 +124,26 @@ static void work(struct process *process, struct db *db, const char *owner)
     }
 }
 
+static int import(struct process *process, struct db *db, int feed_fd)
+{
+    struct ingest_settings settings = { .stop_fd = process->stop_fd, .log = &process->log };
+    struct err err = { 0 };
+    char text[SOURCE_IMPORT_OWNER_BYTES];
+
+    if (ingest_run_import(db, feed_fd, source_import_owner((int)getpid(), text), &settings, &err))
+        return 0;
+    log_error(&process->log, "import failed", F_ERR(&err));
+    return err_exit_status(err.code);
+}
+
 int main(int argc, char **argv)
 {
+    CLEANUP(fd_close) int feed_fd = process_take_number("HOLDFAST_IMPORT_FD");
     CLEANUP(db_close) struct db *db = NULL;
     struct process process;
     char owner[OWNER_BYTES];
     struct err err = { 0 };
+    int status = 0;
 
     if (!process_start(argc, argv, "ingest", "holdfast_ingest", &process, &err)) {
         (void)fprintf(stderr, "holdfast-ingest: %s\n", err.text);
@@ -137,8 +157,11 @@ int main(int argc, char **argv)
         return err_exit_status(err.code);
     }
     process_ready();
-    work(&process, db, owner);
+    if (feed_fd >= 0)
+        status = import(&process, db, feed_fd);
+    else
+        work(&process, db, owner);
     db_close(&db);
     process_end(&process);
-    return 0;
+    return status;
 }

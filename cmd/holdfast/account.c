@@ -47,6 +47,8 @@ static struct bytes url_of(struct cli *cli, const struct source_account *a)
     struct bytes copy = BYTES("");
     struct err full = { 0 };
 
+    if (bytes_equal(a->kind, source_kind_name(SOURCE_KIND_IMPORT)))
+        return BYTES("-");
     (void)snprintf(url.user, sizeof url.user, "%.*s", (int)a->settings.login.len,
                    (const char *)a->settings.login.ptr);
     (void)snprintf(url.host, sizeof url.host, "%.*s", (int)a->settings.host.len,

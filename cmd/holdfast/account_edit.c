@@ -28,6 +28,7 @@ enum {
     NO_NAMESPACE,
     NO_TEST,
     AS_JSON,
+    KIND,
 };
 
 #define SHARED_OPTIONS                                                                             \
@@ -96,6 +97,16 @@ static bool add_pattern(struct cli *cli, struct cli_list *list, const char *patt
            cli_add_item(cli, list, pattern);
 }
 
+static bool take_kind(struct cli *cli, struct request *r, const char *text)
+{
+    for (int kind = SOURCE_KIND_IMAP; kind <= (int)SOURCE_KIND_IMPORT; kind++)
+        if (bytes_equal(bytes_of_text(text), source_kind_name((enum source_kind)kind))) {
+            r->settings.kind = (enum source_kind)kind;
+            return true;
+        }
+    return err_fail(&cli->err, ERR_SYNTAX, "--kind: imap, journal or import expected");
+}
+
 /* One option into the request; false: cli->err is set. */
 static bool take_option(struct cli *cli, struct request *r, int option, const char *value)
 {
@@ -131,6 +142,8 @@ static bool take_option(struct cli *cli, struct request *r, int option, const ch
     case AS_JSON:
         r->is_json = true;
         return true;
+    case KIND:
+        return take_kind(cli, r, value);
     default:
         return login_take_option(&r->login, option, value);
     }
@@ -236,12 +249,31 @@ static int add_account(struct cli *cli, struct request *r)
     return status;
 }
 
+/* A name is all that it has. */
+static int add_import_account(struct cli *cli, const struct request *r)
+{
+    struct bytes name = bytes_of_text(r->name);
+    int64_t account_id;
+
+    if (r->edit != 0 || login_is_given(&r->login))
+        return cli_usage(cli, "an account of kind import has no source: --url and what belongs to it "
+                              "make no sense");
+    if (!cli_open_database(cli) ||
+        !source_add_import_account(cli->session.db, name, &account_id, &cli->err) ||
+        !cli_audit(cli, AUDIT_ACCOUNT_ADD, account_id, NULL))
+        return cli_fail(cli);
+    cli_print_text(name);
+    (void)puts(": added, for `holdfast import`");
+    return EXIT_SUCCESS;
+}
+
 int cmd_account_add(struct cli *cli, int argc, char **argv)
 {
     static const struct option known[] = {
         SHARED_OPTIONS,
         { "no-test", no_argument, NULL, NO_TEST },
         { "json", no_argument, NULL, AS_JSON },
+        { "kind", required_argument, NULL, KIND },
         { NULL, 0, NULL, 0 },
     };
     CLEANUP(free_request)
@@ -253,6 +285,8 @@ int cmd_account_add(struct cli *cli, int argc, char **argv)
 
     if (!read_request(cli, argc, argv, known, &r, &status))
         return status;
+    if (r.settings.kind == SOURCE_KIND_IMPORT)
+        return add_import_account(cli, &r);
     if ((r.edit & SOURCE_EDIT_URL) == 0)
         return cli_usage(cli, "--url is missing, as imaps://USER@HOST/");
     if (!login_is_given(&r.login))

@@ -176,6 +176,9 @@ struct cli_run {
     struct bytes name;
     int64_t account_id;
     struct bytes *outcome; /* NULL, or gets the line that tells how it ended; in the arena */
+    bool is_import;                /* the account has no source: only a SOURCE_JOB_IMPORT is followed */
+    struct source_request request; /* made already; job_id 0: cli_follow asks */
+    int ended_fd;                  /* of such a run: readable when its worker has ended */
 };
 
 /* "NAME: how its last run ended" */
@@ -223,6 +226,7 @@ int cmd_credential_consent(struct cli *cli, int argc, char **argv);
 int cmd_credential_list(struct cli *cli, int argc, char **argv);
 int cmd_credential_show(struct cli *cli, int argc, char **argv);
 int cmd_credential_remove(struct cli *cli, int argc, char **argv);
+int cmd_import(struct cli *cli, int argc, char **argv);
 int cmd_sync(struct cli *cli, int argc, char **argv);
 int cmd_status(struct cli *cli, int argc, char **argv);
 int cmd_reconcile(struct cli *cli, int argc, char **argv);

@@ -111,7 +111,8 @@ static void print_end(struct follow *f, size_t index, const struct source_run *r
     clear_line(f);
     if (f->is_quiet)
         ;
-    else if (run->outcome != ERR_NONE || f->kind == SOURCE_JOB_TEST)
+    else if (run->outcome != ERR_NONE || f->kind == SOURCE_JOB_TEST ||
+             f->kind == SOURCE_JOB_IMPORT)
         cli_print_outcome(f->runs[index].name, run->outcome_text);
     else
         print_sync(f->runs[index].name, &progress);
@@ -140,6 +141,10 @@ static void print_progress(struct follow *f, struct bytes name, const struct sou
                    (const char *)name.ptr);
     if (!run->is_running)
         (void)snprintf(line + len, sizeof line - (size_t)len, "waiting for a worker");
+    else if (f->kind == SOURCE_JOB_IMPORT)
+        (void)snprintf(line + len, sizeof line - (size_t)len,
+                       "%ju files, %ju of %ju messages, %s", (uintmax_t)p.files,
+                       (uintmax_t)p.fetched, (uintmax_t)p.messages, cli_write_size(p.bytes, size));
     else if (p.mailboxes == 0)
         (void)snprintf(line + len, sizeof line - (size_t)len, "connecting");
     else
@@ -188,12 +193,13 @@ static bool look(struct follow *f)
 /* True: the next look; false: ended by a signal or an error (*is_interrupted). */
 static bool wait_a_little(struct follow *f, int signal_fd, bool *is_interrupted)
 {
-    struct pollfd polls[2] = {
+    struct pollfd polls[3] = {
         { .fd = signal_fd, .events = POLLIN },
         { .fd = f->cli->session.holdfastd_fd, .events = POLLIN },
+        { .fd = f->kind == SOURCE_JOB_IMPORT ? f->runs[0].ended_fd : -1, .events = POLLIN },
     };
 
-    if (poll(polls, 2, f->look_ms) < 0 && errno != EINTR)
+    if (poll(polls, 3, f->look_ms) < 0 && errno != EINTR)
         return err_errno(&f->cli->err, "wait");
     f->look_ms = f->look_ms * 2 < LOOK_MS ? f->look_ms * 2 : LOOK_MS;
     *is_interrupted = polls[0].revents != 0;
@@ -202,6 +208,11 @@ static bool wait_a_little(struct follow *f, int signal_fd, bool *is_interrupted)
     if (polls[1].revents != 0)
         return err_fail(&f->cli->err, ERR_RETRY,
                         "the services ended meanwhile: see holdfast.log in the data directory");
+    if (polls[2].revents != 0 && (!look(f) || f->left > 0))
+        return f->cli->err.code == ERR_NONE &&
+               err_fail(&f->cli->err, ERR_RETRY,
+                        "the worker ended in the middle of the import (see holdfast.log in the data "
+                        "directory); the same command goes on where it was");
     return true;
 }
 
@@ -225,11 +236,30 @@ static bool has_begun_by_itself(struct follow *f, size_t index, bool *has, struc
     return true;
 }
 
+/* Nothing can be fetched for it. */
+static void pass_over(struct follow *f, size_t index)
+{
+    f->is_done[index] = true;
+    f->left--;
+    if (f->is_quiet)
+        return;
+    cli_print_text(f->runs[index].name);
+    (void)puts(": has no source, is filled by `holdfast import`");
+}
+
 static bool request_all(struct follow *f)
 {
     for (size_t i = 0; i < f->count; i++) {
         bool has_begun;
 
+        if (f->runs[i].is_import && f->kind != SOURCE_JOB_IMPORT) {
+            pass_over(f, i);
+            continue;
+        }
+        if (f->runs[i].request.job_id != 0) {
+            f->requests[i] = f->runs[i].request;
+            continue;
+        }
         if (!has_begun_by_itself(f, i, &has_begun, &f->cli->err))
             return false;
         if (has_begun)

@@ -43,6 +43,7 @@ static const struct cli_command commands[] = {
       "  --url URL              imaps://USER@HOST[:PORT]/, imap:// (STARTTLS), or imap+plain:// (loopback)\n"
       ACCOUNT_OPTIONS
       "  --no-test              do not log in now\n"
+      "  --kind K               import: no source and no --url, `holdfast import` fills it\n"
       "  --json                 what is said, as JSON\n"
       "First it logs in and shows every mailbox and whether it would be archived. If that fails, nothing is\n"
       "added.\n",
@@ -79,6 +80,15 @@ static const struct cli_command commands[] = {
     { NULL, "sync", "[NAME...]", "ingest now and follow it; exit 0 only if complete",
       "Starts the workers (and the private PostgreSQL) for its duration when no holdfastd runs.\n",
       cmd_sync },
+    { NULL, "import", "NAME PATH [options]", "archive an mbox, a Maildir, message files, or folders of them",
+      "What was imported before is passed over; an import that was interrupted goes on where it was.\n"
+      "  --mailbox M            put everything below this mailbox (Imported, if the account has a source)\n"
+      "  --mbox-format F        how mboxes are quoted: mboxrd (\">From \", \">>From \" lose a \">\"), mboxo\n"
+      "                         (\">From \" alone), mboxcl, mboxcl2 (by Content-Length; cl2 has no quoting)\n"
+      "  --dry-run              read everything and count, archive nothing\n"
+      "`holdfast account add NAME --kind import` makes an account for imports. Exit 0 only if every file\n"
+      "could be read.\n",
+      cmd_import },
     { NULL, "reconcile", "[NAME...] [--json]", "count every UID at the source against the archive; heal what can be",
       "Enumerates every mailbox anew, tries what is pending again, and says for each mailbox what the\n"
       "source holds and what became of it. Exit 0 only if every UID is archived or left out by rule.\n",

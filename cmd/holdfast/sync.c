@@ -22,7 +22,9 @@ bool cli_choose_accounts(struct cli *cli, int count, char **names, bool with_pau
         for (; chosen < (size_t)count; chosen++) {
             runs[chosen].name = bytes_of_text(names[chosen]);
             if (!source_find_account(cli->session.db, runs[chosen].name, &runs[chosen].account_id,
-                                     &cli->err))
+                                     &cli->err) ||
+                !source_is_import(cli->session.db, runs[chosen].account_id,
+                                  &runs[chosen].is_import, &cli->err))
                 return false;
         }
         *out = runs;
@@ -38,8 +40,12 @@ bool cli_choose_accounts(struct cli *cli, int count, char **names, bool with_pau
             (void)puts(": paused, left out");
             continue;
         }
-        runs[chosen++] = (struct cli_run){ .name = all.rows[i].settings.name,
-                                           .account_id = all.rows[i].account_id };
+        runs[chosen++] = (struct cli_run){
+            .name = all.rows[i].settings.name,
+            .account_id = all.rows[i].account_id,
+            .is_import =
+                bytes_equal(all.rows[i].kind, source_kind_name(SOURCE_KIND_IMPORT)),
+        };
     }
     *out = runs;
     *out_count = chosen;

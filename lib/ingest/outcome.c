@@ -178,6 +178,40 @@ void ingest_write_test(char text[INGEST_OUTCOME_BYTES], struct bytes name, uint6
     finish(&line, text);
 }
 
+void ingest_write_import(char text[INGEST_OUTCOME_BYTES], struct bytes name,
+                         const struct source_progress *progress, bool is_dry, const char *first)
+{
+    struct buf line = start(name);
+    uint64_t failed = progress->files_failed + progress->pending;
+
+    buf_text(&line, is_dry       ? "would import: "
+                    : failed > 0 ? "import not complete: "
+                                 : "import complete: ");
+    add_count(&line, progress->mailboxes, "mailbox", "mailboxes");
+    buf_text(&line, ", ");
+    if (is_dry)
+        add_count(&line, progress->messages, "message", "messages");
+    else
+        add_count(&line, progress->fetched, "new message", "new messages");
+    if (progress->files_known > 0) {
+        buf_text(&line, "; ");
+        add_count(&line, progress->files_known, "file", "files");
+        buf_text(&line, " known from before");
+    }
+    if (progress->files_left_out > 0) {
+        buf_text(&line, "; ");
+        add_count(&line, progress->files_left_out, "file", "files");
+        buf_text(&line, " left out");
+    }
+    if (failed > 0) {
+        buf_text(&line, "; ");
+        add_number(&line, failed);
+        buf_text(&line, " could not be read (holdfast failures shows why), the first: ");
+        buf_append(&line, bytes_slice(bytes_of_text(first), 0, 300));
+    }
+    finish(&line, text);
+}
+
 void ingest_write_failure(char text[INGEST_OUTCOME_BYTES], struct bytes name, const struct err *err)
 {
     struct buf line = start(name);

@@ -36,6 +36,11 @@ void ingest_write_test(char text[INGEST_OUTCOME_BYTES], struct bytes name, uint6
                        uint64_t messages, bool is_all_counted,
                        const struct ingest_left_out *left_out, const struct bytes *unmatched);
 
+/* "account alice: import complete: 3 mailboxes, 120 new messages; 5 files known from before". What failed is
+ * pending or files_failed; first: what was said of the first of it, or "". */
+void ingest_write_import(char text[INGEST_OUTCOME_BYTES], struct bytes name,
+                         const struct source_progress *progress, bool is_dry, const char *first);
+
 /* "account alice: …", with what to look at where the server's words need it (provider.h) */
 void ingest_write_failure(char text[INGEST_OUTCOME_BYTES], struct bytes name,
                           const struct err *err);

@@ -130,6 +130,16 @@ static bool save_left_out(struct ingest_run *run, struct err *err)
         run, source_record_left_out(run->db, run->lease, rows, count, run->arena, err));
 }
 
+/* Paths that imports have taken (id 0) are not the source's any more: such a mailbox cannot be archived. */
+static void note_imported(struct ingest_run *run, const int64_t *ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] == 0) {
+            run->listing.unusable++;
+            run->listing.unusable_why = "files were imported into a mailbox of this path";
+        }
+}
+
 /* Makes the mailboxes that are new and marks those that are listed no more. */
 static bool save_listing(struct ingest_run *run, const struct source_mailbox_list *known,
                          struct err *err)
@@ -144,6 +154,7 @@ static bool save_listing(struct ingest_run *run, const struct source_mailbox_lis
             wanted[count++] = describe(&listing->rows[i]);
     if (!ingest_archive(run, vault_open_mailboxes(run->writer, wanted, count, ids, err)))
         return false;
+    note_imported(run, ids, count);
     if (listing->unusable > 0)
         return true; /* not the whole list: proves nothing gone */
     for (size_t i = 0; i < listing->count; i++) {

@@ -15,18 +15,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A pipe's reading end from which the password can be read, up to the end. */
-static bool hand_down_password(const struct child_setup *setup, enum db_role role, int *out,
-                               struct err *err)
+bool child_hand_down_password(const struct conf *conf, enum db_role role, int *out, struct err *err)
 {
     CLEANUP(secret_free) struct secret *password = NULL;
     CLEANUP(fd_close) int reader = -1;
     CLEANUP(fd_close) int writer = -1;
     int ends[2];
 
-    if (!setup->has_passwords)
-        return true;
-    if (!db_read_password(setup->plan->conf->holdfast.data_dir, role, &password, err))
+    if (!db_read_password(conf->holdfast.data_dir, role, &password, err))
         return false;
     if (pipe2(ends, O_CLOEXEC) != 0)
         return err_errno(err, "pipe");
@@ -39,8 +35,7 @@ static bool hand_down_password(const struct child_setup *setup, enum db_role rol
     return true;
 }
 
-/* In the child: the descriptor stays open in the program, and the variable names it. */
-static void pass_descriptor(const char *variable, int fd)
+void child_pass_descriptor(const char *variable, int fd)
 {
     char number[16];
 
@@ -73,8 +68,8 @@ static void become_program(const struct child *child, const struct child_setup *
     (void)setpgid(0, 0); /* a Ctrl-C is for holdfastd, which ends its children in order */
     (void)dup2(nowhere, STDIN_FILENO);
     (void)dup2(STDERR_FILENO, STDOUT_FILENO);
-    pass_descriptor("HOLDFAST_PASSWORD_FD", password_fd);
-    pass_descriptor("HOLDFAST_READY_FD", ready_fd);
+    child_pass_descriptor("HOLDFAST_PASSWORD_FD", password_fd);
+    child_pass_descriptor("HOLDFAST_READY_FD", ready_fd);
     (void)snprintf(number, sizeof number, "%u", child->number);
     (void)setenv("HOLDFAST_WORKER", number, 1);
     if (child->program == OPERATE_IMAPD)
@@ -98,7 +93,8 @@ bool child_launch(struct child *child, const struct child_setup *setup, struct e
     int ends[2];
     pid_t pid;
 
-    if (!hand_down_password(setup, child->role, &password_fd, err))
+    if (setup->has_passwords &&
+        !child_hand_down_password(setup->plan->conf, child->role, &password_fd, err))
         return err_wrap(err, "%s", operate_program_name(child->program));
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
         return err_errno(err, "pipe");

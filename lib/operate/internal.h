@@ -57,3 +57,13 @@ enum {
 void child_reap(struct child *child, char text[CHILD_END_BYTES], int *exit_status);
 
 void child_signal(const struct child *child, int signal_number);
+
+/* A pipe's reading end from which the role's password can be read, up to the end. */
+MUST_USE bool child_hand_down_password(const struct conf *conf, enum db_role role, int *out,
+                                       struct err *err);
+
+/* In a child, before exec: the descriptor stays open in the program, and the variable names it. -1: none. */
+void child_pass_descriptor(const char *variable, int fd);
+
+/* <data_dir>/holdfast.log, for what a command starts; /dev/null when it cannot be had. */
+int operate_open_log(const struct conf *conf);

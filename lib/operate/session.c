@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "db/cluster.h"
 #include "operate/install.h"
+#include "operate/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +63,7 @@ static bool connect_owner(struct operate_session *session, struct err *err)
 
 /* ---- a holdfastd of our own ------------------------------------------------------------------------ */
 
-static int open_log(const struct conf *conf)
+int operate_open_log(const struct conf *conf)
 {
     char path[PATH_MAX];
     struct err ignored = { 0 };
@@ -164,7 +165,7 @@ static bool start_holdfastd(const struct operate_session_request *request,
 {
     CLEANUP(fd_close) int hear = -1;
     CLEANUP(fd_close) int say = -1;
-    CLEANUP(fd_close) int log_fd = open_log(request->conf);
+    CLEANUP(fd_close) int log_fd = operate_open_log(request->conf);
     char reply[REPLY_BYTES];
     pid_t parent = getpid();
     int ends[2];

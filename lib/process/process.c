@@ -20,9 +20,7 @@ enum {
     CONNECT_RETRY_MS = 200,
 };
 
-/* The number (a descriptor, mostly) that a variable names, or -1. The variable is removed: it is not for
- * children. */
-static int take_number(const char *variable)
+int process_take_number(const char *variable)
 {
     const char *value = getenv(variable);
     struct bytes text = bytes_of_text(value == NULL ? "" : value);
@@ -37,7 +35,7 @@ static int take_number(const char *variable)
 
 static bool read_password(struct secret **out, struct err *err)
 {
-    CLEANUP(fd_close) int fd = take_number("HOLDFAST_PASSWORD_FD");
+    CLEANUP(fd_close) int fd = process_take_number("HOLDFAST_PASSWORD_FD");
     uint8_t octets[256];
     size_t len = 0;
     bool is_made;
@@ -97,7 +95,7 @@ bool process_start(int argc, char **argv, const char *name, const char *role, st
 {
     CLEANUP(process_end) struct process process = { .role = role, .stop_fd = -1 };
     const char *conf_path = NULL;
-    int worker = take_number("HOLDFAST_WORKER");
+    int worker = process_take_number("HOLDFAST_WORKER");
     pid_t parent = getppid();
     char process_name[16]; /* of the kernel, which would show a descriptor's number */
 
@@ -167,7 +165,7 @@ bool process_connect(const struct process *process, int64_t timeout_ms, struct d
 
 void process_ready(void)
 {
-    int fd = take_number("HOLDFAST_READY_FD");
+    int fd = process_take_number("HOLDFAST_READY_FD");
     struct err unheard = { 0 };
 
     if (fd < 0)

@@ -46,6 +46,10 @@ MUST_USE bool process_start(int argc, char **argv, const char *name, const char 
                             struct process *out, struct err *err);
 void process_end(struct process *process);
 
+/* The number (a descriptor, mostly) that a variable names, or -1. The variable is removed: it is not for
+ * children. */
+int process_take_number(const char *variable);
+
 /* The database of this process: its role, its password, read-write. Borrows from *process. */
 struct db_target process_db_target(const struct process *process);
 

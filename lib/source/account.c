@@ -47,6 +47,19 @@ static struct db_value namespaces_value(uint32_t namespaces, struct bytes names[
     return DB_TEXTS(names, count);
 }
 
+struct bytes source_kind_name(enum source_kind kind)
+{
+    switch (kind) {
+    case SOURCE_KIND_IMAP:
+        return BYTES("imap");
+    case SOURCE_KIND_JOURNAL:
+        return BYTES("journal");
+    case SOURCE_KIND_IMPORT:
+        return BYTES("import");
+    }
+    UNREACHABLE();
+}
+
 static bool has_control(struct bytes text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -135,7 +148,8 @@ static bool insert_account(struct db *db, const struct source_account_settings *
                             DB_TEXTS(account->exclude, account->exclude_count),
                             DB_I32(account->every_seconds),
                             namespaces_value(account->namespaces, names),
-                            DB_BOOL(account->is_added_paused)),
+                            DB_BOOL(account->is_added_paused),
+                            DB_TEXT(source_kind_name(account->kind))),
                     &row, err))
         return false;
     *account_id = db_i64(row, 0, 0);
@@ -168,6 +182,41 @@ bool source_forget_account(struct db *db, int64_t account_id, struct err *err)
     if (!db_run_count(db, DB_SOURCE_ACCOUNT_FORGET, DB_ARGS(DB_I64(account_id)), &affected, err))
         return false;
     return affected > 0 || err_fail(err, ERR_DENIED, "the account has archived mail: it stays");
+}
+
+bool source_add_import_account(struct db *db, struct bytes name, int64_t *account_id,
+                               struct err *err)
+{
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+    struct source_account_settings account = {
+        .kind = SOURCE_KIND_IMPORT,
+        .host = BYTES(""),
+        .port = 1, /* the column wants one */
+        .login = BYTES(""),
+        .tls = SOURCE_TLS_NONE,
+        .every_seconds = SOURCE_EVERY_SECONDS,
+    };
+    int64_t id;
+
+    if (!source_check_name(name, err) || !db_begin(db, DB_READ_COMMITTED, &tx, err) ||
+        !insert_account(db, &account, &id, err))
+        return false;
+    if (!db_run_ok(db, DB_SOURCE_NAME_INSERT, DB_ARGS(DB_I64(id), DB_TEXT(name)), err))
+        return name_failed(db, name, err);
+    if (!db_commit(&tx, err))
+        return false;
+    *account_id = id;
+    return true;
+}
+
+bool source_is_import(struct db *db, int64_t account_id, bool *is_import, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+
+    if (!db_run_one(db, DB_SOURCE_ACCOUNT_STATE, DB_ARGS(DB_I64(account_id)), &row, err))
+        return false;
+    *is_import = db_bool(row, 0, 2);
+    return true;
 }
 
 static bool update_account(struct db *db, int64_t account_id, uint32_t edit,

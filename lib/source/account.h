@@ -23,6 +23,15 @@ enum source_tls {
     SOURCE_TLS_NONE,     /* loopback only */
 };
 
+enum source_kind {
+    SOURCE_KIND_IMAP,
+    SOURCE_KIND_JOURNAL, /* its messages are journal reports (imap otherwise) */
+    SOURCE_KIND_IMPORT,  /* no source: filled from files */
+};
+
+/* "imap", "journal", "import". */
+struct bytes source_kind_name(enum source_kind kind);
+
 enum {
     SOURCE_ACCOUNTS_MAX = 100000, /* rows of one list: the arena's ceiling counts before it */
     SOURCE_EVERY_SECONDS = 300,   /* when the operator does not say */
@@ -35,6 +44,7 @@ enum {
 };
 
 struct source_account_settings {
+    enum source_kind kind; /* not changed by an edit */
     struct bytes name; /* UTF-8, 1 … LIMIT_ACCOUNT_NAME_BYTES, no "/" and no control character */
     struct bytes host; /* name or address, without brackets */
     uint16_t port;
@@ -58,6 +68,13 @@ struct source_account_settings {
 MUST_USE bool source_add_account(struct db *db, const struct source_account_settings *account,
                                  const struct crypto_key *master, const struct source_secret *secret,
                                  int64_t *account_id, struct err *err);
+
+/* Adds an account of kind SOURCE_KIND_IMPORT: a name alone. Errors as above. */
+MUST_USE bool source_add_import_account(struct db *db, struct bytes name, int64_t *account_id,
+                                        struct err *err);
+
+/* *is_import: it is of that kind. */
+MUST_USE bool source_is_import(struct db *db, int64_t account_id, bool *is_import, struct err *err);
 
 enum { /* what source_edit_account changes */
     SOURCE_EDIT_NAME = 1,
@@ -185,7 +202,8 @@ MUST_USE bool source_load_listing(struct db *db, int64_t account_id, struct aren
 /* Takes back source_add_account of an account that archived nothing yet. ERR_DENIED: it has. */
 MUST_USE bool source_forget_account(struct db *db, int64_t account_id, struct err *err);
 
-/* UIDs that are not archived yet, for `holdfast failures`. account_id 0: of every account. */
+/* UIDs that are not archived yet, and files that an import could not read (uid 0, path of the file, octets of
+ * any kind), for `holdfast failures`. account_id 0: of every account. */
 struct source_failure {
     int64_t account_id, mailbox_id;
     struct bytes account_name, path;

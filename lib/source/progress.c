@@ -16,6 +16,10 @@ static const struct {
     { "gone", offsetof(struct source_progress, gone) },
     { "pending", offsetof(struct source_progress, pending) },
     { "size_notes", offsetof(struct source_progress, size_notes) },
+    { "files", offsetof(struct source_progress, files) },
+    { "files_known", offsetof(struct source_progress, files_known) },
+    { "files_failed", offsetof(struct source_progress, files_failed) },
+    { "files_left_out", offsetof(struct source_progress, files_left_out) },
     { "odd_responses", offsetof(struct source_progress, odd_responses) },
 };
 

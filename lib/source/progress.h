@@ -23,6 +23,10 @@ struct source_progress {
     uint64_t gone;          /* messages that vanished at the source */
     uint64_t pending;       /* UIDs left unfetched by this run */
     uint64_t size_notes;    /* RFC822.SIZE was not the size of the octets */
+    uint64_t files;         /* of an import: looked at */
+    uint64_t files_known;   /* of them: imported before, and not changed since */
+    uint64_t files_failed;  /* could not be read, or not to the end */
+    uint64_t files_left_out; /* hold no mail, or are no files */
     uint64_t odd_responses; /* responses that were ignored as unusable or not asked for */
 };
 

@@ -12,6 +12,8 @@ struct bytes source_job_kind_name(enum source_job_kind kind)
         return BYTES("sync");
     case SOURCE_JOB_TEST:
         return BYTES("test");
+    case SOURCE_JOB_IMPORT:
+        return BYTES("import");
     }
     UNREACHABLE();
 }
@@ -53,7 +55,10 @@ static bool check_requestable(struct db *db, int64_t account_id, enum source_job
         return err_fail(err, ERR_ABSENT, "no account with id %jd", (intmax_t)account_id);
     if (db_bool(row, 0, 1))
         return err_fail(err, ERR_DENIED, "the account was removed; its mail stays as it is");
-    if (kind != SOURCE_JOB_TEST && db_bool(row, 0, 0))
+    if (db_bool(row, 0, 2) && kind != SOURCE_JOB_IMPORT)
+        return err_fail(err, ERR_DENIED,
+                        "the account has no source: holdfast import NAME PATH fills it");
+    if (kind != SOURCE_JOB_TEST && kind != SOURCE_JOB_IMPORT && db_bool(row, 0, 0))
         return err_fail(err, ERR_DENIED, "the account is paused: holdfast account resume NAME");
     return true;
 }

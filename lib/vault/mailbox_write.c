@@ -10,7 +10,8 @@ enum {
     COL_PATH,
     COL_SPECIAL_USE,
     COL_IS_NOSELECT,
-    COL_IS_GONE
+    COL_IS_GONE,
+    COL_IS_IMPORTED
 };
 
 /* The rows come in the order of bytes_compare. */
@@ -78,6 +79,13 @@ static bool is_unchanged(const struct vault_listed *listed, const struct db_resu
            bytes_equal(db_bytes(rows, row, COL_SPECIAL_USE), listed->special_use);
 }
 
+/* What files were imported into is never a source's mailbox too: their UIDs would mix. */
+static bool is_of_another_kind(const struct vault_listed *listed, const struct db_result *rows,
+                               size_t row)
+{
+    return db_bool(rows, row, COL_IS_IMPORTED) != (listed->source_name.len == 0);
+}
+
 static void compare(struct work *work, const struct db_result *rows)
 {
     for (size_t i = 0; i < work->count; i++) {
@@ -94,6 +102,8 @@ static void compare(struct work *work, const struct db_result *rows)
             work->new_noselect[at] = listed->is_noselect;
             continue;
         }
+        if (is_of_another_kind(listed, rows, (size_t)row))
+            continue;
         work->ids[i] = db_i64(rows, (size_t)row, COL_ID);
         if (!is_unchanged(listed, rows, (size_t)row)) {
             size_t at = work->changed_count++;
@@ -146,7 +156,8 @@ static bool find_added(struct work *work, struct err *err)
 
         if (row < 0)
             return err_fail(err, ERR_RETRY, "a mailbox vanished while it was added");
-        work->ids[i] = db_i64(rows, (size_t)row, COL_ID);
+        if (!is_of_another_kind(&work->listed[i], rows, (size_t)row))
+            work->ids[i] = db_i64(rows, (size_t)row, COL_ID);
     }
     return true;
 }

@@ -96,7 +96,7 @@ void vault_close_writer(struct vault_writer **writer);
 
 /* A mailbox as the source lists it. */
 struct vault_listed {
-    struct bytes source_name; /* as on the wire */
+    struct bytes source_name; /* as on the wire; empty: not of a source, but of files (an import) */
     struct bytes delimiter;   /* empty: NIL */
     struct bytes path;        /* UTF-8, "/" between levels (imap_path_from_source); identifies it */
     struct bytes special_use; /* "\Sent"; empty: none */
@@ -105,7 +105,8 @@ struct vault_listed {
 
 /*
  * Finds or creates each by its path, in one transaction; one that was gone is there again. mailbox_ids
- * gets `count` numbers, in the order given. Does not wait for other transactions once all exist
+ * gets `count` numbers, in the order given: 0 for a path that is a source's and is asked for by an import, or
+ * the other way round. Does not wait for other transactions once all exist
  * and nothing about them changed.
  */
 MUST_USE bool vault_open_mailboxes(struct vault_writer *writer, const struct vault_listed *listed,
@@ -114,7 +115,7 @@ MUST_USE bool vault_open_mailboxes(struct vault_writer *writer, const struct vau
 MUST_USE bool vault_open_mailbox(struct vault_writer *writer, const struct vault_listed *listed,
                                  int64_t *mailbox_id, struct err *err);
 
-/* After a complete LIST: every other mailbox of the account is marked gone. Nothing is deleted.
+/* After a complete LIST: every other mailbox of the account that is a source's is marked gone. Nothing is deleted.
  * newly_gone: NULL, or set to how many there were. */
 MUST_USE bool vault_mark_unlisted(struct vault_writer *writer, const int64_t *listed_ids,
                                   size_t count, uint64_t *newly_gone, struct err *err);

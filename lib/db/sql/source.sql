@@ -3,9 +3,10 @@
 -- Accounts as the operator manages them, and runs as he asks for them (source/account.h, run.h).
 
 -- name: source_account_insert
--- args: host text, port integer, login text, tls text, tls_ca text, include text[], exclude text[], every_seconds integer, namespaces text[], is_paused boolean
-INSERT INTO account (host, port, login, tls, tls_ca, include, exclude, every_seconds, namespaces, is_paused)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+-- args: host text, port integer, login text, tls text, tls_ca text, include text[], exclude text[], every_seconds integer, namespaces text[], is_paused boolean, kind text
+INSERT INTO account (host, port, login, tls, tls_ca, include, exclude, every_seconds, namespaces, is_paused,
+                     kind)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 RETURNING account_id;
 
 -- name: source_name_insert
@@ -70,7 +71,8 @@ SELECT account_id FROM account_name WHERE name = $1;
 -- foreign keys, and whoever asks here takes the job's row next.
 -- name: source_account_state
 -- args: account_id bigint
-SELECT is_paused, removed_at IS NOT NULL FROM account WHERE account_id = $1 FOR SHARE;
+SELECT is_paused, removed_at IS NOT NULL, kind = 'import' FROM account
+ WHERE account_id = $1 FOR SHARE;
 
 -- name: source_account_set_paused
 -- args: account_id bigint, is_paused boolean
@@ -134,7 +136,8 @@ SELECT a.account_id, n.name, a.kind, a.host, a.port, a.login, a.tls, a.tls_ca, a
        j.outcome_text, coalesce(j.progress, '{}')::text
   FROM account a
   JOIN account_name n ON n.account_id = a.account_id
-  LEFT JOIN job j ON j.account_id = a.account_id AND j.kind = 'sync' AND j.mailbox_id IS NULL
+  LEFT JOIN job j ON j.account_id = a.account_id AND j.mailbox_id IS NULL
+             AND j.kind = CASE a.kind WHEN 'import' THEN 'import' ELSE 'sync' END
  CROSS JOIN LATERAL (
        SELECT count(*) FILTER (WHERE NOT b.is_noselect) AS mailboxes,
               coalesce(sum(b.messages), 0)::bigint AS messages,
@@ -154,15 +157,20 @@ SELECT a.account_id, n.name, a.kind, a.host, a.port, a.login, a.tls, a.tls_ca, a
  WHERE ($1 = 0 OR a.account_id = $1) AND ($2 OR a.removed_at IS NULL)
  ORDER BY n.name COLLATE "C";
 
+-- A mailbox of imports (empty source_name) has several epochs that count; of others the open one does.
 -- name: source_facts_list
 -- args: account_id bigint
 SELECT b.mailbox_id, b.path, b.is_noselect, b.gone_at, b.messages, b.octets,
-       coalesce(e.epoch, 0), coalesce(e.uidvalidity, 0), coalesce(e.messages, 0),
+       coalesce(e.epoch, 0), coalesce(e.uidvalidity, 0), o.messages,
        u.stored, u.pending, u.gone, u.skipped, u.stored_gone, e.enumerated_at,
        (coalesce(extract(epoch FROM e.longest_gap), 0) * 1000000)::bigint
   FROM mailbox b
   LEFT JOIN source_epoch e
          ON e.account_id = b.account_id AND e.mailbox_id = b.mailbox_id AND e.closed_at IS NULL
+ CROSS JOIN LATERAL (
+       SELECT coalesce(sum(o.messages), 0)::bigint AS messages FROM source_epoch o
+        WHERE o.account_id = b.account_id AND o.mailbox_id = b.mailbox_id
+          AND (o.epoch = e.epoch OR octet_length(b.source_name) = 0)) o
  CROSS JOIN LATERAL (
        SELECT count(*) FILTER (WHERE s.state = 'stored') AS stored,
               count(*) FILTER (WHERE s.state = 'pending') AS pending,
@@ -171,7 +179,7 @@ SELECT b.mailbox_id, b.path, b.is_noselect, b.gone_at, b.messages, b.octets,
               count(*) FILTER (WHERE s.state = 'stored' AND s.gone_at IS NOT NULL) AS stored_gone
          FROM source_uid s
         WHERE s.account_id = b.account_id AND s.mailbox_id = b.mailbox_id
-          AND s.epoch = e.epoch) u
+          AND (s.epoch = e.epoch OR octet_length(b.source_name) = 0)) u
  WHERE b.account_id = $1
  ORDER BY b.path COLLATE "C";
 
@@ -189,15 +197,21 @@ SELECT path, special_use, is_noselect, coalesce(left_out, ''), coalesce(rule, ''
    AND fence = (SELECT max(fence) FROM account_listing WHERE account_id = $1)
  ORDER BY ordinal;
 
+-- Files that an import could not read have no UID: 0.
 -- name: source_failure_list
 -- args: account_id bigint, max bigint
-SELECT u.account_id, u.mailbox_id, n.name, b.path, u.epoch, u.uid, u.attempts,
-       coalesce(u.error, ''), u.first_seen_at, u.next_try_at
+SELECT u.account_id, u.mailbox_id, n.name, convert_to(b.path, 'UTF8') AS path, u.epoch, u.uid,
+       u.attempts, coalesce(u.error, '') AS error, u.first_seen_at, u.next_try_at
   FROM source_uid u
   JOIN mailbox b ON b.account_id = u.account_id AND b.mailbox_id = u.mailbox_id
   JOIN account_name n ON n.account_id = u.account_id
  WHERE u.state = 'pending' AND ($1 = 0 OR u.account_id = $1)
- ORDER BY u.first_seen_at, u.account_id, u.mailbox_id, u.uid
+ UNION ALL
+SELECT f.account_id, 0, n.name, f.path, 0, 0, 1, coalesce(f.note, ''), f.noted_at, NULL
+  FROM import_file f
+  JOIN account_name n ON n.account_id = f.account_id
+ WHERE f.state = 'failed' AND ($1 = 0 OR f.account_id = $1)
+ ORDER BY first_seen_at, account_id, mailbox_id, uid
  LIMIT $2;
 
 -- name: source_failure_retry

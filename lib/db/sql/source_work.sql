@@ -75,7 +75,7 @@ SELECT b.mailbox_id, b.source_name, b.path, b.is_noselect, b.gone_at IS NOT NULL
               WHERE u.account_id = $1 AND u.state = 'pending'
               GROUP BY u.mailbox_id, u.epoch) p
          ON p.mailbox_id = e.mailbox_id AND p.epoch = e.epoch
- WHERE b.account_id = $1
+ WHERE b.account_id = $1 AND octet_length(b.source_name) > 0
  ORDER BY b.path <> 'INBOX', b.path COLLATE "C";
 
 -- What the list of mailboxes leaves out now; what does not stand here any more has ended.

@@ -201,7 +201,8 @@ UPDATE placement p
 
 -- name: vault_listed_find
 -- args: account_id bigint, paths text[]
-SELECT mailbox_id, path, coalesce(special_use, ''), is_noselect, gone_at IS NOT NULL
+SELECT mailbox_id, path, coalesce(special_use, ''), is_noselect, gone_at IS NOT NULL,
+       octet_length(source_name) = 0
   FROM mailbox WHERE account_id = $1 AND path = ANY ($2)
  ORDER BY path COLLATE "C";
 
@@ -227,4 +228,5 @@ UPDATE mailbox m
 -- name: vault_unlisted_mark
 -- args: account_id bigint, listed_ids bigint[]
 UPDATE mailbox SET gone_at = now()
- WHERE account_id = $1 AND gone_at IS NULL AND mailbox_id <> ALL ($2);
+ WHERE account_id = $1 AND gone_at IS NULL AND mailbox_id <> ALL ($2)
+   AND octet_length(source_name) > 0;

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/fd.h"
+#include "ingest/import_internal.h"
+#include "ingest/import_tree.h"
+#include "test.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- what a header says -------------------------------------------------------------------------- */
+
+static void check_date(struct bytes head, const char *want)
+{
+    struct import_header header;
+    char text[CLOCK_TEXT_BYTES] = "none";
+
+    ingest_read_import_header(head, &header);
+    if (header.has_date)
+        clock_format_rfc3339(header.date.usec, text);
+    CHECK_STR(text, want);
+}
+
+TEST(a_message_arrived_when_its_topmost_received_field_says_so)
+{
+    check_date(BYTES("Date: Mon, 1 Oct 2001 08:00:00 +0000\r\n"
+                     "Received: from a; b\r\n by c; Tue, 2 Oct 2001 09:00:00 +0100\r\n"
+                     "Received: from d; Wed, 3 Oct 2001 09:00:00 +0000\r\n\r\n"),
+               "2001-10-02T08:00:00.000000Z");
+}
+
+TEST(without_a_date_in_received_the_date_field_counts)
+{
+    check_date(BYTES("Received: by c\nDate: Mon, 1 Oct 2001 08:00:00 +0000\n\n"),
+               "2001-10-01T08:00:00.000000Z");
+    check_date(BYTES("Subject: x\n\nDate: Mon, 1 Oct 2001 08:00:00 +0000\n"), "none");
+}
+
+TEST(flags_of_an_mbox_stand_in_the_header)
+{
+    struct import_header header;
+
+    ingest_read_import_header(BYTES("Status: RO\nX-Status: AF\n\n"), &header);
+    CHECK_EQ_U64(header.flags, VAULT_FLAG_SEEN | VAULT_FLAG_ANSWERED | VAULT_FLAG_FLAGGED);
+}
+
+TEST(flags_of_a_maildir_stand_in_the_name)
+{
+    CHECK_EQ_U64(ingest_read_maildir_flags(BYTES("cur/1.M2.host:2,DFPRSTab")), VAULT_FLAGS_ALL);
+    CHECK_EQ_U64(ingest_read_maildir_flags(BYTES("new/1.M2.host")), 0);
+}
+
+/* ---- what a file is -------------------------------------------------------------------------------- */
+
+TEST(a_file_is_judged_by_its_first_octets)
+{
+    CHECK(ingest_judge_file(BYTES("1."), BYTES("Message-ID: <x>\nDate: y\n\n")) == IMPORT_MESSAGE);
+    CHECK(ingest_judge_file(BYTES("box"), BYTES("From a Mon Oct  1 08:00:00 2001\n")) == IMPORT_MBOX);
+    CHECK(ingest_judge_file(BYTES("x.eml"), BYTES("From a\nSubject: x\n")) == IMPORT_MESSAGE);
+    CHECK(ingest_judge_file(BYTES("x.EML"), BYTES("anything")) == IMPORT_MESSAGE);
+    CHECK(ingest_judge_file(BYTES("x.eml"), BYTES("")) == IMPORT_NOTHING);
+    CHECK(ingest_judge_file(BYTES("x.txt"), BYTES("http://example.org/\n")) == IMPORT_NOTHING);
+    CHECK(ingest_judge_file(BYTES("x.pdf"), BYTES("%PDF-1.4\nSubject: x\n")) == IMPORT_NOTHING);
+}
+
+/* ---- the feed -------------------------------------------------------------------------------------- */
+
+static void open_feed(int ends[2])
+{
+    CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+}
+
+TEST(a_record_arrives_as_it_was_sent_with_its_descriptor)
+{
+    CLEANUP(fd_close) int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    static uint8_t room[INGEST_FEED_RECORD_BYTES];
+    struct ingest_feed_record sent = {
+        .kind = INGEST_FEED_FILE,
+        .mbox_format = INGEST_MBOXCL,
+        .is_dry = true,
+        .job_id = 77,
+        .folder = BYTES("a/b"),
+        .name = BYTES("caf\xe9"),
+        .path = BYTES("a/b/caf\xe9"),
+        .fd = file,
+    };
+    struct ingest_feed_record got;
+    struct err err = { 0 };
+    int ends[2];
+
+    open_feed(ends);
+    CHECK(ingest_send_record(ends[0], &sent, &err));
+    CHECK(ingest_receive_record(ends[1], -1, deadline_after_ms(1000), room, &got, &err));
+    CHECK(got.kind == INGEST_FEED_FILE && got.mbox_format == INGEST_MBOXCL && got.is_dry);
+    CHECK_EQ_I64(got.job_id, 77);
+    CHECK_BYTES(got.folder, sent.folder);
+    CHECK_BYTES(got.name, sent.name);
+    CHECK_BYTES(got.stem, BYTES(""));
+    CHECK_BYTES(got.path, sent.path);
+    CHECK(got.fd >= 0 && got.fd != file);
+    fd_close(&got.fd);
+    fd_close(&ends[0]);
+    CHECK(!ingest_receive_record(ends[1], -1, deadline_after_ms(1000), room, &got, &err));
+    CHECK_EQ_U64(err.code, ERR_ABSENT);
+    fd_close(&ends[1]);
+}
+
+TEST(what_is_no_record_is_refused)
+{
+    static const struct bytes records[] = {
+        BYTES_INIT("x"),
+        BYTES_INIT("\x05\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),            /* a text is missing */
+        BYTES_INIT("\x05\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),        /* one octet too many */
+        BYTES_INIT("\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),          /* no such kind */
+        BYTES_INIT("\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),          /* a file without descriptor */
+        BYTES_INIT("\x05\0\0\0\0\0\0\0\0\0\0\xff\xff\0\0\0\0\0\0"),      /* a text that is too long */
+        BYTES_INIT("\x05\0\0\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0\0\0\0"), /* a negative job */
+    };
+    static uint8_t room[INGEST_FEED_RECORD_BYTES];
+    int ends[2];
+
+    open_feed(ends);
+    for (size_t i = 0; i < ARRAY_LEN(records); i++) {
+        struct ingest_feed_record got;
+        struct err err = { 0 };
+
+        CHECK(send(ends[0], records[i].ptr, records[i].len, 0) == (ssize_t)records[i].len);
+        CHECK(!ingest_receive_record(ends[1], -1, deadline_after_ms(1000), room, &got, &err));
+        CHECK_EQ_U64(err.code, ERR_SYNTAX);
+    }
+    fd_close(&ends[0]);
+    fd_close(&ends[1]);
+}
+
+/* ---- the tree -------------------------------------------------------------------------------------- */
+
+static char root[] = "/tmp/holdfast-import-XXXXXX";
+
+static void make_file(const char *path)
+{
+    char whole[512], *slash;
+    FILE *file;
+
+    (void)snprintf(whole, sizeof whole, "%s/%s", root, path);
+    for (slash = whole + sizeof root; (slash = strchr(slash, '/')) != NULL; slash++) {
+        *slash = '\0';
+        (void)mkdir(whole, 0700);
+        *slash = '/';
+    }
+    if (whole[strlen(whole) - 1] == '/')
+        return;
+    file = fopen(whole, "w");
+    CHECK(file != NULL);
+    (void)fclose(file);
+}
+
+/* Each record as a line: "folder|name|stem|path", those of a Maildir with "M" before it; "!path|why". */
+static void walk(struct buf *out)
+{
+    CLEANUP(fd_close) int top = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    static uint8_t room[INGEST_FEED_RECORD_BYTES];
+    struct ingest_feed_record record = { .kind = INGEST_FEED_ORDER };
+    struct err err = { 0 };
+    int ends[2];
+    pid_t feeder;
+
+    open_feed(ends);
+    feeder = fork();
+    if (feeder == 0)
+        _exit(ingest_feed_tree(top, "top", ends[0], &err) ? 0 : 1);
+    fd_close(&ends[0]);
+    while (ingest_receive_record(ends[1], -1, deadline_after_ms(10000), room, &record, &err) &&
+           record.kind != INGEST_FEED_END) {
+        bool is_file = record.kind <= INGEST_FEED_MAILDIR;
+        const struct bytes texts[] = { record.folder, record.name, record.stem, record.path };
+
+        buf_text(out, record.kind == INGEST_FEED_MAILDIR ? "M" : "");
+        for (size_t i = 0; is_file && i < ARRAY_LEN(texts); i++) {
+            buf_text(out, i > 0 ? "|" : "");
+            buf_append(out, texts[i]);
+        }
+        if (!is_file) {
+            buf_byte(out, '!');
+            buf_append(out, record.path);
+            buf_byte(out, '|');
+            buf_append(out, record.name);
+        }
+        buf_byte(out, '\n');
+        fd_close(&record.fd);
+    }
+    CHECK(record.kind == INGEST_FEED_END);
+    CHECK(waitpid(feeder, NULL, 0) == feeder);
+    fd_close(&ends[1]);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
+{
+    (void)st;
+    (void)type;
+    (void)where;
+    return remove(path);
+}
+
+TEST(folders_and_maildirs_are_fed_with_the_mailboxes_they_are)
+{
+    CLEANUP(buf_free) struct buf out = buf_create(1 << 20);
+    char link[512];
+
+    CHECK(mkdtemp(root) != NULL);
+    make_file("b.eml");
+    make_file("a.mbox");
+    make_file("Mail/cur/2.x:2,S");
+    make_file("Mail/new/1.x");
+    make_file("Mail/tmp/3.x");
+    make_file("Mail/dovecot-uidlist");
+    make_file("Mail/.Sent.2001/new/");
+    make_file("Mail/.Sent.2001/cur/4.x");
+    make_file("Mail/Entw&APw-rfe/cur/5.x");
+    make_file("Mail/Entw&APw-rfe/new/");
+    make_file("Post.sbd/Sub");
+    make_file("Apple.mbox/mbox");
+    (void)snprintf(link, sizeof link, "%s/link", root);
+    CHECK(symlink(root, link) == 0);
+    walk(&out);
+    CHECK_BYTES(buf_bytes(&out),
+                BYTES("|a.mbox|a|a.mbox\n"
+                      "|b.eml|b.eml|b.eml\n"
+                      "!link|a symbolic link: not followed\n"
+                      "Apple|mbox||Apple.mbox/mbox\n"
+                      "MMail|1.x|1.x|Mail/new/1.x\n"
+                      "MMail|2.x|2.x:2,S|Mail/cur/2.x:2,S\n"
+                      "MMail/Sent/2001|4.x|4.x|Mail/.Sent.2001/cur/4.x\n"
+                      "MMail/Entw\xc3\xbcrfe|5.x|5.x|Mail/Entw&APw-rfe/cur/5.x\n"
+                      "Post|Sub|Sub|Post.sbd/Sub\n"));
+    CHECK(nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0);
+}
