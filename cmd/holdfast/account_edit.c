@@ -59,7 +59,7 @@ static void free_request(struct request *r)
     login_free_options(&r->login);
 }
 
-static bool take_url(struct cli *cli, struct request *r, const char *text)
+void cli_set_url(struct source_account_settings *settings, const struct net_url *url)
 {
     static const enum source_tls kinds[] = {
         [NET_SECURITY_TLS] = SOURCE_TLS_IMPLICIT,
@@ -67,12 +67,17 @@ static bool take_url(struct cli *cli, struct request *r, const char *text)
         [NET_SECURITY_NONE] = SOURCE_TLS_NONE,
     };
 
+    settings->host = bytes_of_text(url->host);
+    settings->port = url->port;
+    settings->login = bytes_of_text(url->user);
+    settings->tls = kinds[url->security];
+}
+
+static bool take_url(struct cli *cli, struct request *r, const char *text)
+{
     if (!net_read_url(bytes_of_text(text), &r->url, &cli->err))
         return err_wrap(&cli->err, "--url");
-    r->settings.host = bytes_of_text(r->url.host);
-    r->settings.port = r->url.port;
-    r->settings.login = bytes_of_text(r->url.user);
-    r->settings.tls = kinds[r->url.security];
+    cli_set_url(&r->settings, &r->url);
     r->edit |= SOURCE_EDIT_URL;
     return true;
 }

@@ -201,6 +201,11 @@ MUST_USE bool cli_choose_accounts(struct cli *cli, int count, char **names, bool
 
 /* ---- accounts, for account list and status (account.c) ---- */
 
+/* Host, port, login and security of the settings; they borrow from *url. */
+struct net_url;
+struct source_account_settings;
+void cli_set_url(struct source_account_settings *settings, const struct net_url *url);
+
 /* Tests it and shows the mailboxes that it saw, or adds them to *value. As cli_follow. */
 int cli_test_account(struct cli *cli, const struct cli_run *run, json_t *value);
 
@@ -212,6 +217,7 @@ void cli_print_accounts(struct cli *cli, const struct source_account_list *accou
 
 int cmd_init(struct cli *cli, int argc, char **argv);
 int cmd_account_add(struct cli *cli, int argc, char **argv);
+int cmd_account_import(struct cli *cli, int argc, char **argv);
 int cmd_account_list(struct cli *cli, int argc, char **argv);
 int cmd_account_show(struct cli *cli, int argc, char **argv);
 int cmd_account_test(struct cli *cli, int argc, char **argv);

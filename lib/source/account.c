@@ -71,8 +71,7 @@ static bool has_control(struct bytes text)
 bool source_check_name(struct bytes name, struct err *err)
 {
     if (name.len == 0 || name.len > LIMIT_ACCOUNT_NAME_BYTES)
-        return err_fail(err, ERR_SYNTAX, "name: 1 to %u octets expected",
-                        LIMIT_ACCOUNT_NAME_BYTES);
+        return err_fail(err, ERR_SYNTAX, "name: 1 to %u octets expected", LIMIT_ACCOUNT_NAME_BYTES);
     if (has_control(name) || bytes_find_byte(name, '/') >= 0 || name.ptr[0] == '-')
         return err_fail(err, ERR_SYNTAX,
                         "name: no \"/\", no control character and no \"-\" at the start");
@@ -100,7 +99,7 @@ static bool check_host(const struct source_account_settings *account, struct err
 }
 
 /* edit: which members count. */
-static bool check_settings(const struct source_account_settings *account, uint32_t edit,
+bool source_check_settings(const struct source_account_settings *account, uint32_t edit,
                            struct err *err)
 {
     if ((edit & SOURCE_EDIT_NAME) != 0 && !source_check_name(account->name, err))
@@ -156,23 +155,33 @@ static bool insert_account(struct db *db, const struct source_account_settings *
     return true;
 }
 
+bool source_insert_account(struct db *db, const struct source_account_settings *account,
+                           const struct crypto_key *master, const struct source_secret *secret,
+                           int64_t *account_id, struct err *err)
+{
+    int64_t id;
+
+    if (!insert_account(db, account, &id, err))
+        return false;
+    if (!db_run_ok(db, DB_SOURCE_NAME_INSERT, DB_ARGS(DB_I64(id), DB_TEXT(account->name)), err))
+        return name_failed(db, account->name, err);
+    if (!source_save_secret(db, id, master, secret, err) ||
+        !db_run_ok(db, DB_SOURCE_JOB_INSERT, DB_ARGS(DB_I64(id)), err))
+        return false;
+    *account_id = id;
+    return true;
+}
+
 bool source_add_account(struct db *db, const struct source_account_settings *account,
                         const struct crypto_key *master, const struct source_secret *secret,
                         int64_t *account_id, struct err *err)
 {
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
-    int64_t id;
 
-    if (!check_settings(account, UINT32_MAX, err) || !db_begin(db, DB_READ_COMMITTED, &tx, err) ||
-        !insert_account(db, account, &id, err))
-        return false;
-    if (!db_run_ok(db, DB_SOURCE_NAME_INSERT, DB_ARGS(DB_I64(id), DB_TEXT(account->name)), err))
-        return name_failed(db, account->name, err);
-    if (!source_save_secret(db, id, master, secret, err) ||
-        !db_run_ok(db, DB_SOURCE_JOB_INSERT, DB_ARGS(DB_I64(id)), err) || !db_commit(&tx, err))
-        return false;
-    *account_id = id;
-    return true;
+    return source_check_settings(account, UINT32_MAX, err) &&
+           db_begin(db, DB_READ_COMMITTED, &tx, err) &&
+           source_insert_account(db, account, master, secret, account_id, err) &&
+           db_commit(&tx, err);
 }
 
 bool source_forget_account(struct db *db, int64_t account_id, struct err *err)
@@ -248,15 +257,12 @@ static bool update_account(struct db *db, int64_t account_id, uint32_t edit,
     return true;
 }
 
-bool source_edit_account(struct db *db, int64_t account_id, uint32_t edit,
-                         const struct source_account_settings *account,
-                         const struct crypto_key *master, const struct source_secret *secret,
-                         struct err *err)
+bool source_change_account(struct db *db, int64_t account_id, uint32_t edit,
+                           const struct source_account_settings *account,
+                           const struct crypto_key *master, const struct source_secret *secret,
+                           struct err *err)
 {
-    CLEANUP(db_rollback) struct db_tx tx = { 0 };
-
-    if (!check_settings(account, edit, err) || !db_begin(db, DB_READ_COMMITTED, &tx, err) ||
-        !update_account(db, account_id, edit, account, err))
+    if (!update_account(db, account_id, edit, account, err))
         return false;
     if ((edit & SOURCE_EDIT_NAME) != 0 &&
         !db_run_ok(db, DB_SOURCE_NAME_UPDATE, DB_ARGS(DB_I64(account_id), DB_TEXT(account->name)),
@@ -264,7 +270,18 @@ bool source_edit_account(struct db *db, int64_t account_id, uint32_t edit,
         return name_failed(db, account->name, err);
     if (secret != NULL && !source_save_secret(db, account_id, master, secret, err))
         return false;
-    return db_run_ok(db, DB_SOURCE_JOB_START_UNLESS_PAUSED, DB_ARGS(DB_I64(account_id)), err) &&
+    return db_run_ok(db, DB_SOURCE_JOB_START_UNLESS_PAUSED, DB_ARGS(DB_I64(account_id)), err);
+}
+
+bool source_edit_account(struct db *db, int64_t account_id, uint32_t edit,
+                         const struct source_account_settings *account,
+                         const struct crypto_key *master, const struct source_secret *secret,
+                         struct err *err)
+{
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+
+    return source_check_settings(account, edit, err) && db_begin(db, DB_READ_COMMITTED, &tx, err) &&
+           source_change_account(db, account_id, edit, account, master, secret, err) &&
            db_commit(&tx, err);
 }
 

@@ -96,6 +96,35 @@ MUST_USE bool source_edit_account(struct db *db, int64_t account_id, uint32_t ed
                                   const struct crypto_key *master, const struct source_secret *secret,
                                   struct err *err);
 
+/* One of many accounts as a list wants them (`holdfast account import`). */
+enum source_put {
+    SOURCE_PUT_ADDED,
+    SOURCE_PUT_SAME,    /* it is there, and as wanted */
+    SOURCE_PUT_DIFFERS, /* it is there, and stays as it is */
+    SOURCE_PUT_CHANGED,
+    SOURCE_PUT_RESULTS,
+};
+
+struct source_put_result {
+    enum source_put what;
+    int64_t account_id;
+    uint32_t differs;    /* SOURCE_EDIT_* */
+    bool secret_differs; /* or did */
+};
+
+/*
+ * Adds the account, or compares the one of this name: of its settings those in `given` (SOURCE_EDIT_*),
+ * and the secret (password or credential) unless NULL. may_change: then what differs is changed.
+ *
+ * Inside the caller's transaction. ERR_SYNTAX: as of source_add_account, or a new one without a secret.
+ * ERR_DENIED: an account of this name was removed. Neither has touched the database.
+ */
+MUST_USE bool source_put_account(struct db *db, const struct source_account_settings *account,
+                                 uint32_t given, const struct crypto_key *master,
+                                 const struct source_secret *secret, bool may_change,
+                                 struct arena *arena, struct source_put_result *out,
+                                 struct err *err);
+
 /* ERR_ABSENT: no account of this name; the text names it and says how to list them. Also finds
  * removed ones: their mail stays, and so does the name. */
 MUST_USE bool source_find_account(struct db *db, struct bytes name, int64_t *account_id,

@@ -63,6 +63,14 @@ UPDATE account
 -- args: account_id bigint, name text
 UPDATE account_name SET name = $2 WHERE account_id = $1;
 
+-- name: source_account_settings
+-- args: name text
+SELECT a.account_id, a.removed_at IS NOT NULL, a.host, a.port, a.login, a.tls, a.tls_ca, a.include,
+       a.exclude, a.every_seconds, a.namespaces
+  FROM account_name n
+  JOIN account a USING (account_id)
+ WHERE n.name = $1;
+
 -- name: source_account_find
 -- args: name text
 SELECT account_id FROM account_name WHERE name = $1;

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many accounts from a list: all or none, told by line and column, and the same list twice is once."""
+import json
+import time
+
+import pytest
+
+LINES = 10000
+
+
+@pytest.fixture
+def write(holdfast):
+    def put(text, mode=0o600, name="list.csv"):
+        path = holdfast.dir / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        path.chmod(mode)
+        return path
+    return put
+
+
+def accounts(holdfast, like):
+    return {name: (host, login, include, every) for name, host, login, include, every in holdfast.sql(
+        "SELECT n.name, a.host, a.login, a.include, a.every_seconds FROM account a "
+        "JOIN account_name n USING (account_id) WHERE n.name LIKE %s", like)}
+
+
+def refused(holdfast, path, *more):
+    done = holdfast.run("account", "import", path, *more, check=False)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    return done.stderr
+
+
+def test_a_list_is_imported_once_and_what_differs_is_told_and_changed_only_when_asked(holdfast, write):
+    secret = holdfast.secret_file("listed", "pw")
+    head = "\ufeffname,url,password_file,include,include,every\r\n"
+    first = write(head + f'once-a,imaps://a@host.invalid/,{secret},"INBOX\nWork/*",Büro,\r\n'
+                  + f'"once-""b""",imap://b%40x@host.invalid:1143/,{secret},,,2h\r\n')
+    assert "2 added" in holdfast.run("account", "import", first, "--dry-run").stdout
+    assert not accounts(holdfast, "once-%")
+    assert "2 added" in holdfast.run("account", "import", first).stdout
+    assert accounts(holdfast, "once-%") == {
+        "once-a": ("host.invalid", "a", ["INBOX", "Work/*", "Büro"], 300),
+        'once-"b"': ("host.invalid", "b@x", [], 7200)}
+    assert "0 added, 2 unchanged" in holdfast.run("account", "import", first).stdout
+
+    second = write(head + f"once-a,imaps://a@other.invalid/,{holdfast.secret_file('new', 'pw2')},,,\n")
+    said = holdfast.run("account", "import", second).stdout
+    assert "once-a differs: url, include, login" in said and "--update" in said
+    assert accounts(holdfast, "once-a")["once-a"][0] == "host.invalid"
+    value = holdfast.json("account", "import", second, "--update")
+    assert value["changed"] == 1 and value["differences"][0]["line"] == 2
+    assert accounts(holdfast, "once-a")["once-a"] == ("other.invalid", "a", [], 300)
+    assert holdfast.json("account", "import", second)["unchanged"] == 1
+    events = [event for (event,) in holdfast.sql(
+        "SELECT event FROM audit_event e JOIN account_name n USING (account_id) "
+        "WHERE n.name = 'once-a' ORDER BY event_id")]
+    assert [event for event in events if event != "secret_given"] == ["account_add", "account_edit"]
+
+
+def test_columns_that_a_list_lacks_are_left_alone(holdfast, write):
+    secret = holdfast.secret_file("lacking", "pw")
+    holdfast.run("account", "import", write(
+        f"name,url,password_file,exclude\nlack,imaps://a@h.invalid/,{secret},\\Junk\n"))
+    assert holdfast.json("account", "import", write(
+        "name,url\nlack,imaps://a@h.invalid/\n"))["unchanged"] == 1
+    assert holdfast.json("account", "show", "lack")["exclude"] == ["\\Junk"]
+
+
+def test_every_wrong_line_is_told_with_its_column_and_nothing_is_imported(holdfast, write):
+    secret = holdfast.secret_file("right", "pw")
+    path = write("name,url,password_file,password_command,exclude,every\n"
+                 f"wrong-1,imaps://a@h.invalid/,{secret},,,\n"
+                 f"wrong-2,https://h.invalid/,{secret},,,\n"
+                 f"wrong-3,imaps://a@h.invalid/,/no/such/file,,,\n"
+                 f"wrong-4,imaps://a@h.invalid/,{secret},,\\Spam,\n"
+                 f"wrong-5,imaps://a@h.invalid/,{secret},,,never\n"
+                 f"wrong-6,imaps://a@h.invalid/,{secret},true,,\n"
+                 "wrong-7,imaps://a@h.invalid/\n"
+                 "wrong-8,imaps://a@h.invalid/,,,,\n"
+                 "wrong/9,imaps://a@h.invalid/,,echo pw,,\n")
+    said = refused(holdfast, path)
+    for line, word in ((3, "url:"), (4, "password_file:"), (5, "exclude:"), (6, "every:"),
+                       (7, "more than one way"), (8, "2 fields"), (9, "needs a password"),
+                       (10, "name:")):
+        assert any(f":{line}: " in row and word in row for row in said.splitlines()), (line, said)
+    assert "nothing is imported: 8 lines are wrong" in said
+    assert not accounts(holdfast, "wrong-%")
+
+
+@pytest.mark.parametrize("text,word", [
+    ("name,uri\n", "no column is called 'uri'"), ("name,name,url\n", "two columns"),
+    ("name,password_file\n", "name and url at least"), ("", "empty"),
+    ('name,url\n"a,b\n', "never closed"), ("name,url,password\n", "--allow-plain")])
+def test_a_list_that_cannot_be_read_is_refused(holdfast, write, text, word):
+    assert word in refused(holdfast, write(text))
+
+
+def test_passwords_in_the_list_need_a_flag_and_a_private_file(holdfast, write):
+    text = "name,url,password\nplain,imaps://a@h.invalid/,pw\n"
+    assert "chmod 600" in refused(holdfast, write(text, 0o640), "--allow-plain")
+    assert "1 added" in holdfast.run("account", "import", write(text), "--allow-plain").stdout
+
+
+def test_one_credential_serves_a_whole_tenant(holdfast, write):
+    config = write(json.dumps({"token_url": "https://login.invalid/token", "client_id": "c",
+                               "client_secret": "s", "scope": "mail"}), name="grant.json")
+    holdfast.run("credential", "add", "tenant", "--oauth", "client-credentials", "--oauth-config",
+                 config)
+    path = write("name,url,credential\n" + "".join(
+        f"tenant-{n},imaps://user{n}%40x.invalid@h.invalid/,tenant\n" for n in range(3)))
+    assert "3 added" in holdfast.run("account", "import", path).stdout
+    assert "3 unchanged" in holdfast.run("account", "import", path).stdout
+    assert "no credential" in refused(holdfast, write(
+        "name,url,credential\nx,imaps://a@h.invalid/,tenants\n"))
+
+
+@pytest.mark.slow
+def test_ten_thousand_lines_are_imported_in_seconds(new_holdfast):
+    holdfast = new_holdfast(workers=0)
+    secret = holdfast.secret_file("many", "pw")
+    path = holdfast.dir / "many.csv"
+    path.write_text("name,url,password_file\n" + "".join(
+        f"many-{n},imaps://user{n}@h{n % 50}.invalid/,{secret}\n" for n in range(LINES)))
+    holdfast.run("init")
+    started = time.monotonic()
+    assert f"{LINES} added" in holdfast.run("account", "import", path).stdout
+    print(f"{LINES} lines: {time.monotonic() - started:.1f} s")
+    assert f"{LINES} unchanged" in holdfast.run("account", "import", path).stdout
+    assert time.monotonic() - started < 120
