@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# install-deps.sh [run|test|full] - installs the Debian packages that are missing.
+# install-deps.sh [run|test|full] - installs the Debian packages that are missing, and for full the
+# npm packages of tests/package.json.
 #
 # The packages are those in the tables of ops/dependencies.md, up to the group named. Nothing is
 # fetched or asked when all are there. No service that a package brings is started, and
@@ -136,9 +137,27 @@ unpack_server() {
     as_root mv "$downloads/root" "$servers/$folder"
 }
 
+# What the tests take from npm, as the lock file says; a machine without npm goes without.
+install_modules() {
+    tests=$(dirname "$0")/../tests
+    if [ "$group" != full ] || ! command -v npm >/dev/null ||
+        cmp -s "$tests/package-lock.json" "$tests/node_modules/.holdfast-lock"; then
+        return
+    fi
+    if [ -n "${HOLDFAST_NO_INSTALL:-}" ]; then
+        echo "missing: the npm packages of $tests/package.json" >&2
+        exit 1
+    fi
+    (cd "$tests" && npm ci --no-audit --no-fund --ignore-scripts)
+    cp "$tests/package-lock.json" "$tests/node_modules/.holdfast-lock"
+}
+
 names=$(missing)
 servers_missing=$(missing_servers)
-[ -n "$names$servers_missing" ] || exit 0
+if [ -z "$names$servers_missing" ]; then
+    install_modules
+    exit 0
+fi
 echo "missing packages:" "$(echo "$names" | tr '\n' ' ')" "$(echo "$servers_missing" | cut -d' ' -f2- | tr '\n' ' ')"
 if [ -n "${HOLDFAST_NO_INSTALL:-}" ]; then
     exit 1
@@ -161,3 +180,4 @@ if [ -n "$servers_missing" ]; then
         unpack_server $one </dev/null
     done
 fi
+install_modules

@@ -28,8 +28,8 @@ ALTER TABLE account_secret
 CREATE INDEX account_secret_credential ON account_secret (credential_id)
     WHERE credential_id IS NOT NULL;
 
--- Access tokens until they expire, shared by all workers. cache_key: the SHA-256 of what the token is
--- for (oauth/grant.h); two accounts may share one. The row is also the lock of who fetches the next
+-- Access tokens until they expire, shared by all workers. cache_key: an HMAC, under the master key, of what
+-- the token is for (auth/bearer.c); two accounts may share one. The row is also the lock of who fetches the next
 -- one; sealed NULL: none was fetched yet. The aad is "token <cache_key in hex>".
 CREATE TABLE oauth_token (
     cache_key   bytea PRIMARY KEY CHECK (octet_length(cache_key) = 32),

@@ -227,7 +227,7 @@ static bool print_login(struct cli *cli, const struct source_account *a)
     (void)printf("login:          %s ", login_kinds[facts.kind]);
     cli_print_text(facts.credential_name);
     (void)fputc('\n', stdout);
-    return !has_grant(&facts) || login_print_grant(cli, facts.octets);
+    return !has_grant(&facts) || login_print_grant(cli, facts.octets, a->settings.login);
 }
 
 static bool add_login(struct cli *cli, const struct source_account *a, json_t *value)
@@ -242,7 +242,7 @@ static bool add_login(struct cli *cli, const struct source_account *a, json_t *v
     if (facts.kind == SOURCE_SECRET_CREDENTIAL)
         (void)json_object_set_new(value, "credential", cli_json_text(facts.credential_name));
     if (has_grant(&facts))
-        (void)json_object_set_new(value, "oauth", login_json_grant(cli, facts.octets));
+        (void)json_object_set_new(value, "oauth", login_json_grant(cli, facts.octets, a->settings.login));
     return true;
 }
 
@@ -385,7 +385,8 @@ int cmd_account_consent(struct cli *cli, int argc, char **argv)
     secret.octets = facts.octets;
     if (!cli_audit(cli, AUDIT_ACCOUNT_CONSENT, run.account_id, NULL) ||
         !source_edit_account(cli->session.db, run.account_id, 0,
-                             &(struct source_account_settings){ 0 }, master, &secret, &cli->err))
+                             &(struct source_account_settings){ 0 }, master, &secret, &cli->err) ||
+        !login_forget_token(cli, run.account_id, facts.octets))
         return cli_fail(cli);
     cli_print_text(run.name);
     (void)puts(": consent is kept");

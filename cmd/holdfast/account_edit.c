@@ -314,7 +314,9 @@ static int edit_account(struct cli *cli, struct request *r)
         !cli_audit(cli, AUDIT_ACCOUNT_EDIT, account_id,
                    AUDIT_FIELDS(AUDIT_BOOL("password", has_login), AUDIT_I64("edit", r->edit))) ||
         !source_edit_account(cli->session.db, account_id, r->edit, &r->settings, master,
-                             has_login ? &r->login.secret : NULL, &cli->err))
+                             has_login ? &r->login.secret : NULL, &cli->err) ||
+        (r->login.oauth_kind != NULL &&
+         !login_forget_token(cli, account_id, r->login.octets)))
         return cli_fail(cli);
     cli_print_text(bytes_of_text(r->name));
     (void)puts(": changed");

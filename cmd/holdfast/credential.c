@@ -137,11 +137,11 @@ int cmd_credential_show(struct cli *cli, int argc, char **argv)
         !source_open_credential(cli->session.db, credential_id, master, &grant, &cli->err))
         return cli_fail(cli);
     if (is_json) {
-        json_t *value = login_json_grant(cli, grant);
+        json_t *value = login_json_grant(cli, grant, BYTES(""));
 
         return value == NULL ? cli_fail(cli) : cli_print_json(cli, value);
     }
-    return login_print_grant(cli, grant) ? EXIT_SUCCESS : cli_fail(cli);
+    return login_print_grant(cli, grant, BYTES("")) ? EXIT_SUCCESS : cli_fail(cli);
 }
 
 static json_t *json_credentials(const struct source_credential_list *list)

@@ -73,6 +73,10 @@ MUST_USE bool login_read_grant(struct cli *cli, enum oauth_kind kind, const char
  */
 MUST_USE bool login_get_consent(struct cli *cli, struct secret **grant);
 
-/* What may be shown of a grant, as lines and as JSON (new reference). */
-MUST_USE bool login_print_grant(struct cli *cli, const struct secret *grant);
-json_t *login_json_grant(struct cli *cli, const struct secret *grant);
+/* After a new grant or consent: the account's next login asks the endpoint. */
+MUST_USE bool login_forget_token(struct cli *cli, int64_t account_id, const struct secret *grant);
+
+/* What may be shown of a grant, and when the token that is kept for this login expires (login empty: that of
+ * an application): as lines and as JSON (new reference; NULL: cli->err is set). */
+MUST_USE bool login_print_grant(struct cli *cli, const struct secret *grant, struct bytes login);
+json_t *login_json_grant(struct cli *cli, const struct secret *grant, struct bytes login);

@@ -7,9 +7,11 @@
  *     google_key_file           a service account's key as Google gives it out
  *     provider                  "microsoft" (with "tenant"), "google": the usual addresses and scopes
  */
+#include "auth/bearer.h"
 #include "base/fd.h"
 #include "holdfast/login_options.h"
 #include "oauth/token.h"
+#include "source/account.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -309,14 +311,35 @@ bool login_get_consent(struct cli *cli, struct secret **grant)
     return true;
 }
 
+bool login_forget_token(struct cli *cli, int64_t account_id, const struct secret *grant)
+{
+    CLEANUP(crypto_free_key) struct crypto_key *master = NULL;
+    struct source_account account;
+
+    return login_load_master(cli, &master) &&
+           source_show_account(cli->session.db, account_id, cli->arena, &account, &cli->err) &&
+           auth_forget_bearer(cli->session.db, master, grant, account.settings.login, &cli->err);
+}
+
 /* ---- what is shown --------------------------------------------------------------------------------- */
 
-json_t *login_json_grant(struct cli *cli, const struct secret *grant)
+static bool find_expiry(struct cli *cli, const struct secret *grant, struct bytes login,
+                        int64_t *expires_usec)
+{
+    CLEANUP(crypto_free_key) struct crypto_key *master = NULL;
+
+    return login_load_master(cli, &master) &&
+           auth_find_bearer(cli->session.db, master, grant, login, expires_usec, &cli->err);
+}
+
+json_t *login_json_grant(struct cli *cli, const struct secret *grant, struct bytes login)
 {
     CLEANUP(oauth_free_grant) struct oauth_grant *read = NULL;
+    int64_t expires_usec;
     json_t *json;
 
-    if (!oauth_read_grant(secret_bytes(grant), &read, &cli->err))
+    if (!oauth_read_grant(secret_bytes(grant), &read, &cli->err) ||
+        !find_expiry(cli, grant, login, &expires_usec))
         return NULL;
     json = json_pack("{s:s}", "grant", oauth_kind_name(oauth_grant_kind(read)));
     for (int i = 0; i < OAUTH_FIELD_COUNT; i++) {
@@ -331,12 +354,21 @@ json_t *login_json_grant(struct cli *cli, const struct secret *grant)
         (void)json_object_set_new(
             json, "has_consent",
             json_boolean(oauth_get_field(read, OAUTH_REFRESH_TOKEN_TEXT) != NULL));
+    (void)json_object_set_new(json, "token_expires_at", cli_json_time(expires_usec));
     return json;
 }
 
-bool login_print_grant(struct cli *cli, const struct secret *grant)
+/* Of the values that login_json_grant makes. */
+static const char *shown(const json_t *value)
 {
-    CLEANUP(free_json) json_t *json = login_json_grant(cli, grant);
+    if (json_is_string(value))
+        return json_string_value(value);
+    return json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "-";
+}
+
+bool login_print_grant(struct cli *cli, const struct secret *grant, struct bytes login)
+{
+    CLEANUP(free_json) json_t *json = login_json_grant(cli, grant, login);
     const char *name;
     json_t *value;
 
@@ -347,10 +379,8 @@ bool login_print_grant(struct cli *cli, const struct secret *grant)
         char label[40];
 
         (void)snprintf(label, sizeof label, "%s:", name);
-        (void)printf("  %-21s ", label);
-        cli_print_text(bytes_of_text(json_is_string(value) ? json_string_value(value)
-                                     : json_is_true(value) ? "yes"
-                                                           : "no"));
+        (void)printf("  %-18s ", label);
+        cli_print_text(bytes_of_text(shown(value)));
         (void)fputc('\n', stdout);
     }
     return true;

@@ -94,13 +94,22 @@ static struct bytes aad_of(const struct work *work)
     return bytes_of_text(work->aad);
 }
 
+/* Under the master key: who reads the table cannot try secrets against it. */
+static struct crypto_sha256 make_key(const struct crypto_key *master,
+                                     const struct oauth_grant *grant, struct bytes login)
+{
+    struct crypto_sha256 hash = oauth_cache_key(grant, login);
+
+    return crypto_hmac(crypto_get_key_octets(master), crypto_sha256_bytes(&hash));
+}
+
 static bool begin_work(struct work *work, struct err *err)
 {
     CLEANUP(buf_free) struct buf text = buf_create(TOKEN_AAD_BYTES);
 
     if (!oauth_read_grant(secret_bytes(work->ask->grant), &work->grant, err))
         return err_fail(err, ERR_CORRUPT, "the stored grant is none");
-    work->cache_key = oauth_cache_key(work->grant, work->ask->login);
+    work->cache_key = make_key(work->bearers->master, work->grant, work->ask->login);
     buf_text(&text, "token ");
     buf_hex(&text, key_of(work));
     (void)snprintf(work->aad, sizeof work->aad, "%.*s", (int)text.len, (const char *)text.ptr);
@@ -357,4 +366,39 @@ bool auth_get_bearer(struct auth_bearers *bearers, const struct auth_bearer_ask 
     *out = work.token;
     work.token = NULL; /* the caller's now */
     return true;
+}
+
+/* ---- for the operator's commands ------------------------------------------------------------------ */
+
+static bool read_key(const struct crypto_key *master, const struct secret *grant,
+                     struct bytes login, struct crypto_sha256 *out, struct err *err)
+{
+    CLEANUP(oauth_free_grant) struct oauth_grant *read = NULL;
+
+    if (!oauth_read_grant(secret_bytes(grant), &read, err))
+        return false;
+    *out = make_key(master, read, login);
+    return true;
+}
+
+bool auth_find_bearer(struct db *db, const struct crypto_key *master, const struct secret *grant,
+                      struct bytes login, int64_t *expires_usec, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+    struct crypto_sha256 key;
+
+    if (!read_key(master, grant, login, &key, err) ||
+        !db_run(db, DB_GATE_TOKEN_FIND, DB_ARGS(DB_BYTEA(crypto_sha256_bytes(&key))), &row, err))
+        return false;
+    *expires_usec = db_rows(row) > 0 && !db_is_null(row, 0, 0) ? db_time_usec(row, 0, 2) : 0;
+    return true;
+}
+
+bool auth_forget_bearer(struct db *db, const struct crypto_key *master, const struct secret *grant,
+                        struct bytes login, struct err *err)
+{
+    struct crypto_sha256 key;
+
+    return read_key(master, grant, login, &key, err) &&
+           db_run_ok(db, DB_AUTH_TOKEN_DELETE, DB_ARGS(DB_BYTEA(crypto_sha256_bytes(&key))), err);
 }

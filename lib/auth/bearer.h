@@ -54,3 +54,14 @@ MUST_USE bool auth_get_bearer(struct auth_bearers *bearers, const struct auth_be
 /* Deletes tokens that expired a day ago. */
 MUST_USE bool auth_forget_old_bearers(struct auth_bearers *bearers, struct deadline deadline,
                                       struct err *err);
+
+/* ---- for the operator's commands, on a connection of the owner's role ---------------------------- */
+
+/* When the kept token of this grant for this login expires; 0: none is kept. */
+MUST_USE bool auth_find_bearer(struct db *db, const struct crypto_key *master,
+                               const struct secret *grant, struct bytes login,
+                               int64_t *expires_usec, struct err *err);
+
+/* The next login asks the endpoint: after a new consent. */
+MUST_USE bool auth_forget_bearer(struct db *db, const struct crypto_key *master,
+                                 const struct secret *grant, struct bytes login, struct err *err);

@@ -305,17 +305,15 @@ static bool names_mailbox(const struct oauth_grant *grant)
 
 struct crypto_sha256 oauth_cache_key(const struct oauth_grant *grant, struct bytes mailbox)
 {
-    static const enum oauth_field parts[] = {
-        OAUTH_TOKEN_URL, OAUTH_CLIENT_ID, OAUTH_ISSUER, OAUTH_SCOPE, OAUTH_RESOURCE,
-    };
     struct crypto_hasher *hasher = crypto_create_hasher();
     struct crypto_sha256 key;
 
     add_part(hasher, bytes_of_text(kind_names[grant->kind]));
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-        const char *value = oauth_get_field(grant, parts[i]);
+    for (int i = 0; i < OAUTH_FIELD_COUNT; i++) {
+        const char *value = oauth_get_field(grant, (enum oauth_field)i);
 
-        add_part(hasher, bytes_of_text(value == NULL ? "" : value));
+        if (i != OAUTH_REFRESH_TOKEN_TEXT)
+            add_part(hasher, bytes_of_text(value == NULL ? "" : value));
     }
     add_part(hasher, names_mailbox(grant) ? mailbox : BYTES(""));
     key = crypto_finish_hasher(hasher);

@@ -69,9 +69,9 @@ const char *oauth_field_name(enum oauth_field field); /* "token_url": of the JSO
 bool oauth_is_secret(enum oauth_field field);
 
 /*
- * What a token of this grant for this mailbox is for: the hash over token URL, client, scope,
- * resource and, where the request names it, the mailbox. Whatever else changes (a renewed secret, a
- * rotated refresh token) does not make a cached token worth less.
+ * What a token of this grant for this mailbox is for: the hash over all members but the refresh token,
+ * which rotates, and, where the request names it, the mailbox. Whoever changes a grant begins anew.
+ * Secrets are hashed too: not to be stored as it is (auth/bearer.h).
  */
 struct crypto_sha256 oauth_cache_key(const struct oauth_grant *grant, struct bytes mailbox);
 

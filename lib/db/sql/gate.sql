@@ -116,6 +116,10 @@ SELECT sealed, obtained_at, expires_at FROM oauth_token WHERE cache_key = $1 FOR
 UPDATE oauth_token SET sealed = $2, key_id = $3, obtained_at = $4, expires_at = $5
  WHERE cache_key = $1;
 
+-- name: auth_token_delete
+-- args: cache_key bytea
+DELETE FROM oauth_token WHERE cache_key = $1;
+
 -- Tokens that are of no use any more. Nobody waits for the lock of one that is being fetched.
 -- name: gate_token_forget
 DELETE FROM oauth_token

@@ -137,11 +137,19 @@ static bool shares_tokens(json_t *a, const char *mailbox_a, json_t *b, const cha
     return bytes_equal(crypto_sha256_bytes(&x), crypto_sha256_bytes(&y));
 }
 
+static json_t *refresh_token(void)
+{
+    return json_pack("{s:s, s:s, s:s}", "grant", "refresh-token", "token_url",
+                     "https://login.example/t", "client_id", "c");
+}
+
 TEST(a_token_of_an_application_is_shared_and_one_of_a_mailbox_is_not)
 {
     CHECK(shares_tokens(client_credentials(), "anna", client_credentials(), "ben"));
-    CHECK(shares_tokens(client_credentials(), "anna",
-                        with(client_credentials(), "client_secret", "renewed"), "anna"));
+    CHECK(!shares_tokens(client_credentials(), "anna",
+                         with(client_credentials(), "client_secret", "renewed"), "anna"));
+    CHECK(shares_tokens(with(refresh_token(), "refresh_token", "old"), "anna",
+                        with(refresh_token(), "refresh_token", "rotated"), "anna"));
     CHECK(!shares_tokens(client_credentials(), "anna",
                          with(client_credentials(), "client_id", "c2"), "anna"));
     CHECK(!shares_tokens(client_credentials(), "anna", with(client_credentials(), "scope", "s"),
