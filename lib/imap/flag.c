@@ -19,6 +19,7 @@ static const struct {
 static const struct bytes reserved[] = {
     BYTES_INIT(IMAP_KEYWORD_GONE_AT_SOURCE),
     BYTES_INIT(IMAP_KEYWORD_SOURCE_DELETED),
+    BYTES_INIT(IMAP_KEYWORD_NOT_ORIGINAL),
 };
 
 static bool is_flag_char(uint8_t c)
@@ -144,8 +145,18 @@ static bool is_reserved_behind_underscores(struct bytes keyword)
     return imap_keyword_is_reserved(keyword);
 }
 
+bool imap_keyword_is_escaped(struct bytes source_keyword)
+{
+    return is_reserved_behind_underscores(source_keyword) ||
+           bytes_equal(source_keyword, BYTES(IMAP_STORED_NOT_ORIGINAL));
+}
+
 void imap_escape_keyword(struct bytes source_keyword, struct buf *out)
 {
+    if (bytes_equal(source_keyword, BYTES(IMAP_STORED_NOT_ORIGINAL))) {
+        buf_text(out, IMAP_KEYWORD_NOT_ORIGINAL);
+        return;
+    }
     if (is_reserved_behind_underscores(source_keyword))
         buf_byte(out, '_');
     buf_append(out, source_keyword);
@@ -155,5 +166,7 @@ struct bytes imap_unescape_keyword(struct bytes shown)
 {
     struct bytes rest = shown;
 
+    if (bytes_equal_nocase(shown, BYTES(IMAP_KEYWORD_NOT_ORIGINAL)))
+        return BYTES(IMAP_STORED_NOT_ORIGINAL);
     return is_reserved_behind_underscores(shown) && scan_byte(&rest, '_') ? rest : shown;
 }

@@ -45,12 +45,17 @@ void imap_write_flags(struct buf *buf, const struct imap_flags *flags);
 /* Our own keywords, shown to auditors' clients. */
 #define IMAP_KEYWORD_GONE_AT_SOURCE "$GoneAtSource"
 #define IMAP_KEYWORD_SOURCE_DELETED "$SourceDeleted"
+#define IMAP_KEYWORD_NOT_ORIGINAL "$NotOriginal" /* the octets may not be those of the source */
+
+/* The last one is stored as a keyword, under a name that no source can give (it has a blank). */
+#define IMAP_STORED_NOT_ORIGINAL "not original"
 
 /*
  * A source keyword that equals one of ours (ASCII case ignored), with any number of "_" before it,
- * gets one "_" more; all others stay. Unescape takes it away again:
- * unescape(escape(k)) == k for every k, and escape never gives a reserved name.
+ * gets one "_" more; IMAP_STORED_NOT_ORIGINAL becomes the name that is ours; all others stay. Unescape
+ * takes it back: unescape(escape(k)) == k for every k, and no keyword of a source gets a name of ours.
  */
 bool imap_keyword_is_reserved(struct bytes keyword);
+bool imap_keyword_is_escaped(struct bytes source_keyword); /* does escape change it? */
 void imap_escape_keyword(struct bytes source_keyword, struct buf *out);
 struct bytes imap_unescape_keyword(struct bytes shown);

@@ -171,7 +171,7 @@ enum { /* which members of struct imap_fetch_response came */
     IMAP_HAS_GM_THRID = 64,
     IMAP_HAS_EMAILID = 128,
     IMAP_HAS_THREADID = 256,
-    IMAP_HAS_BODY = 512, /* BODY[] or RFC822 or BINARY[] */
+    IMAP_HAS_BODY = 512, /* BODY[…], RFC822 or BINARY[]: which of it, `section` tells */
     IMAP_HAS_GM_LABELS = 1024,
 };
 
@@ -192,6 +192,7 @@ struct imap_fetch_response {
     uint64_t gm_msgid, gm_thrid;
     struct imap_words gm_labels; /* without quotes; names of mailboxes are in their encoded form */
     struct bytes emailid, threadid;
+    struct bytes section; /* of the body: empty, the whole message; "TEXT", "1.MIME" */
     enum imap_body_kind body_kind;
     struct bytes body;
     uint64_t body_bytes; /* TEXT and STREAMED */
@@ -225,7 +226,7 @@ MUST_USE bool imap_parse_response(const struct imap_received *received, struct a
 
 /*
  * At IMAP_RECEIVED_LITERAL: what the literal that follows belongs to. True when it is the value of
- * BODY[], BINARY[] or RFC822 in a FETCH response: stream it. *out then holds the items that came
+ * BODY[…], BINARY[] or RFC822 in a FETCH response: stream it. *out then holds the items that came
  * before it (UID often, not always: it may follow). False: any other literal; keep it, or stream
  * and forget one that is over the caller's patience.
  */

@@ -135,17 +135,28 @@ static bool take_flags(struct response_reader *r, struct imap_fetch_response *ou
     return true;
 }
 
-static bool is_body(struct bytes name)
+/* Not BODY[]<0>: a range of a body is none. */
+static bool is_body(struct bytes name, struct bytes *section)
 {
-    return bytes_equal_nocase(name, BYTES("BODY[]")) ||
-           bytes_equal_nocase(name, BYTES("BINARY[]")) || bytes_equal_nocase(name, BYTES("RFC822"));
+    size_t front = sizeof "BODY[" - 1;
+
+    *section = (struct bytes){ NULL, 0 };
+    if (bytes_start_with_nocase(name, BYTES("BODY[")) && name.ptr[name.len - 1] == ']') {
+        *section = bytes_slice(name, front, name.len - front - 1);
+        return true;
+    }
+    return bytes_equal_nocase(name, BYTES("BINARY[]")) || bytes_equal_nocase(name, BYTES("RFC822"));
 }
 
 static bool take_item(struct response_reader *r, struct bytes name, struct imap_fetch_response *out,
                       bool *is_pending)
 {
-    if (is_body(name))
+    struct bytes section;
+
+    if (is_body(name, &section)) {
+        out->section = section;
         return take_body(r, out, is_pending);
+    }
     if (bytes_equal_nocase(name, BYTES("UID")))
         return take_uid(r, out);
     if (bytes_equal_nocase(name, BYTES("FLAGS")))

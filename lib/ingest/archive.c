@@ -32,13 +32,18 @@ static bool begin(void *context, uint64_t announced_bytes, struct err *err)
     if (!judge(run, is_done, err))
         return false;
     run->is_in_large = announced_bytes > LIMIT_BATCH_BYTES;
+    run->beginning_bytes = 0;
     return true;
 }
 
 static bool take_octets(void *context, struct bytes octets, struct err *err)
 {
     struct ingest_run *run = context;
+    struct bytes first = bytes_slice(octets, 0, sizeof run->beginning - run->beginning_bytes);
 
+    if (first.len > 0)
+        memcpy(run->beginning + run->beginning_bytes, first.ptr, first.len);
+    run->beginning_bytes += first.len;
     return ingest_archive(run, vault_write_message(run->writer, octets, err));
 }
 
@@ -50,16 +55,16 @@ static void give_up(void *context)
     run->is_in_large = false;
 }
 
-/* Names as the database can hold them, in the arena. */
+/* Names as the database can hold them, in the arena; with ours, when there is doubt. */
 static bool settle_keywords(const struct imap_flags *flags, struct arena *arena,
                             struct vault_arrival *arrival, struct err *err)
 {
     CLEANUP(buf_free) struct buf name = buf_create(LIMIT_KEYWORD_BYTES);
     struct bytes *names;
 
-    if (flags->keyword_count == 0)
+    if (flags->keyword_count == 0 && arrival->doubt == VAULT_ORIGINAL)
         return true;
-    names = arena_new_array(arena, struct bytes, flags->keyword_count);
+    names = arena_new_array(arena, struct bytes, flags->keyword_count + 1);
     for (size_t i = 0; i < flags->keyword_count; i++) {
         buf_reset(&name, LIMIT_KEYWORD_BYTES);
         ingest_write_keyword(&name, flags->keywords[i]);
@@ -68,7 +73,23 @@ static bool settle_keywords(const struct imap_flags *flags, struct arena *arena,
     }
     arrival->keywords = names;
     arrival->keyword_count = flags->keyword_count;
+    if (arrival->doubt != VAULT_ORIGINAL)
+        names[arrival->keyword_count++] = BYTES(IMAP_STORED_NOT_ORIGINAL);
     return true;
+}
+
+static enum vault_doubt doubt_of(const struct ingest_run *run)
+{
+    return run->doubt == VAULT_ORIGINAL &&
+                   ingest_is_placeholder(bytes_of(run->beginning, run->beginning_bytes))
+               ? VAULT_PLACEHOLDER
+               : run->doubt;
+}
+
+static void note_doubt(struct ingest_run *run, const struct vault_arrival *arrival)
+{
+    if (arrival->doubt == VAULT_PLACEHOLDER && run->placeholder_count < run->placeholder_cap)
+        run->placeholders[run->placeholder_count++] = arrival->source_uid;
 }
 
 static bool end_message(struct ingest_run *run, const struct imap_fetch_response *message,
@@ -79,6 +100,7 @@ static bool end_message(struct ingest_run *run, const struct imap_fetch_response
         .flags = message->flags.system,
         .internal_usec = message->internaldate.usec,
         .internal_zone = message->internaldate.zone_minutes,
+        .doubt = doubt_of(run),
     };
 
     if (!ingest_has_date(message)) {
@@ -90,7 +112,10 @@ static bool end_message(struct ingest_run *run, const struct imap_fetch_response
         vault_abort_message(run->writer);
         return false;
     }
-    return judge(run, vault_end_message(run->writer, &arrival, err), err);
+    if (!judge(run, vault_end_message(run->writer, &arrival, err), err))
+        return false;
+    note_doubt(run, &arrival);
+    return true;
 }
 
 /* What waits for its commit is kept when that fails, so it is tried once more: a serialization failure,

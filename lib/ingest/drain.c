@@ -4,6 +4,7 @@
  */
 #include "base/limits.h"
 #include "ingest/internal.h"
+#include "ingest/pieces.h"
 #include "ingest/set.h"
 
 #include <stdio.h>
@@ -369,26 +370,107 @@ static bool fetch_by(struct drain *drain, const uint32_t *uids, size_t count, en
     return is_done ? ingest_commit(run, err) : save_rest(drain, result, err);
 }
 
-/* Asks in the other forms for what stays pending; what then comes is stored. At most the first few of a
- * page: with more, it is not about single messages. */
-static bool fetch_otherwise(struct drain *drain, uint32_t *uids, size_t count, struct err *err)
+/* ---- messages that BODY.PEEK[] does not give ---- */
+
+/* Asks in the other forms; what then comes is stored. *count: of those that are left. */
+static bool fetch_otherwise(struct drain *drain, uint32_t *uids, size_t *count, struct err *err)
 {
     struct ingest_fetch_result result;
 
-    if (count > INGEST_OTHERWISE_UIDS)
-        return true;
-    for (enum ingest_form form = INGEST_BY_PEEK + 1; form < INGEST_FORMS && count > 0; form++) {
+    for (enum ingest_form form = INGEST_BY_PEEK + 1; form<INGEST_FORMS && * count> 0; form++) {
         size_t left = 0;
 
-        if (!fetch_by(drain, uids, count, form, &result, err))
+        if (!fetch_by(drain, uids, *count, form, &result, err))
             return false;
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < *count; i++)
             if (result.states[i] != INGEST_FETCHED)
                 uids[left++] = uids[i];
-        drain->target->failed -= count - left;
-        count = left;
+        drain->target->failed -= *count - left;
+        *count = left;
     }
     return true;
+}
+
+/* UIDs that said before, on another connection, that they have no octets, and say it again. */
+struct emptied {
+    const uint32_t *uids;
+    size_t count;
+};
+
+/* To be asked before this run's failures are recorded. */
+static bool find_emptied(struct drain *drain, const struct ingest_fetch_result *result,
+                         struct emptied *out, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    const struct ingest_target *target = drain->target;
+    uint32_t *empty = arena_new_array(run->window_arena, uint32_t, result->failure_count);
+    size_t count = 0;
+
+    *out = (struct emptied){ NULL, 0 };
+    for (size_t i = 0; i < result->failure_count; i++)
+        if (bytes_equal(result->failures[i].text, BYTES(INGEST_EMPTY_TEXT)))
+            empty[count++] = result->failures[i].uid;
+    return count == 0 || ingest_archive(run, source_load_failed_alike(
+                                                 run->db, run->lease, target->known.mailbox_id,
+                                                 target->known.epoch.number, empty, count,
+                                                 BYTES(INGEST_EMPTY_TEXT), run->window_arena,
+                                                 &out->uids, &out->count, err));
+}
+
+/* In pieces, which leaves it pending; or, said to be empty again, as that. */
+static bool fetch_substitute(struct drain *drain, uint32_t uid, const struct emptied *emptied,
+                             struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    struct ingest_sink sink = ingest_make_sink(run);
+    bool is_given;
+    bool is_done;
+
+    run->doubt = VAULT_REASSEMBLED;
+    is_done = ingest_fetch_in_pieces(run->client, uid, &sink, &is_given, err);
+    if (is_done && !is_given && ingest_find_uid(emptied->uids, emptied->count, uid) != SIZE_MAX) {
+        run->doubt = VAULT_EMPTY;
+        is_done = ingest_fetch_as(run->client, uid, BYTES(""), &sink, &is_given, err);
+        drain->target->failed -= is_done && is_given;
+    }
+    run->doubt = VAULT_ORIGINAL;
+    return is_done;
+}
+
+static bool fetch_substitutes(struct drain *drain, const uint32_t *uids, size_t count,
+                              const struct emptied *emptied, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    struct err archive_err = { 0 };
+    bool is_done = true;
+
+    for (size_t i = 0; is_done && i < count; i++)
+        is_done = fetch_substitute(drain, uids[i], emptied, err);
+    if (run->has_archive_failed)
+        return false;
+    if (!ingest_commit(run, &archive_err)) {
+        *err = archive_err;
+        return false;
+    }
+    return is_done;
+}
+
+/* What came only as a text that the server made in its place stays pending. */
+static bool record_placeholders(struct drain *drain, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    size_t count = run->placeholder_count;
+    struct source_uid_failure *failures =
+        arena_new_array(run->window_arena, struct source_uid_failure, count);
+
+    for (size_t i = 0; i < count; i++)
+        failures[i] = (struct source_uid_failure){
+            .uid = run->placeholders[i],
+            .error = BYTES("the server cannot give it, and sends a text of its own in its place"),
+            .retry_in_seconds = INGEST_PLACEHOLDER_RETRY_SECONDS,
+        };
+    run->placeholder_count = 0;
+    return mark_failed(drain, failures, count, err);
 }
 
 static int compare_uids(const void *a, const void *b)
@@ -399,27 +481,49 @@ static int compare_uids(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Those that failed, were it not for us, and those that did not come: ascending. */
+static uint32_t *list_denied(struct drain *drain, const struct ingest_fetch_result *result,
+                             const uint32_t *kept, size_t kept_count, size_t *count)
+{
+    uint32_t *denied =
+        arena_new_array(drain->run->window_arena, uint32_t, result->failure_count + kept_count);
+
+    *count = 0;
+    for (size_t i = 0; i < result->failure_count; i++)
+        if (!result->failures[i].is_ours)
+            denied[(*count)++] = result->failures[i].uid;
+    for (size_t i = 0; i < kept_count; i++)
+        denied[(*count)++] = kept[i];
+    if (*count > 0)
+        qsort(denied, *count, sizeof *denied, compare_uids);
+    return denied;
+}
+
+/* ---- a page of messages ---- */
+
 static bool fetch_page(struct drain *drain, const uint32_t *uids, size_t count, struct err *err)
 {
+    struct ingest_run *run = drain->run;
     struct ingest_fetch_result result;
+    struct emptied emptied;
     const uint32_t *kept;
     size_t kept_count;
-    uint32_t *again;
-    size_t again_count = 0;
+    uint32_t *denied;
+    size_t denied_count;
 
+    run->placeholders = arena_new_array(run->window_arena, uint32_t, count);
+    run->placeholder_cap = count;
+    run->placeholder_count = 0;
     if (!fetch_by(drain, uids, count, INGEST_BY_PEEK, &result, err) ||
-        !record_failures(drain, &result, err) ||
+        !find_emptied(drain, &result, &emptied, err) || !record_failures(drain, &result, err) ||
         !settle_missing(drain, uids, count, &result, &kept, &kept_count, err))
         return false;
-    again = arena_new_array(drain->run->window_arena, uint32_t, result.failure_count + kept_count);
-    for (size_t i = 0; i < result.failure_count; i++)
-        if (!result.failures[i].is_ours)
-            again[again_count++] = result.failures[i].uid;
-    for (size_t i = 0; i < kept_count; i++)
-        again[again_count++] = kept[i];
-    if (again_count > 0)
-        qsort(again, again_count, sizeof *again, compare_uids);
-    return fetch_otherwise(drain, again, again_count, err);
+    denied = list_denied(drain, &result, kept, kept_count, &denied_count);
+    if (denied_count > INGEST_OTHERWISE_UIDS)
+        denied_count = 0; /* it is not about single messages */
+    return fetch_otherwise(drain, denied, &denied_count, err) &&
+           fetch_substitutes(drain, denied, denied_count, &emptied, err) &&
+           record_placeholders(drain, err);
 }
 
 static bool fetch_pending(struct drain *drain, struct err *err)
@@ -453,6 +557,23 @@ static bool fetch_pending(struct drain *drain, struct err *err)
 
 /* ---- what an earlier epoch had and this one has not ---- */
 
+static bool mark_placements_gone(struct drain *drain, const uint32_t *uids, size_t count,
+                                 struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    struct vault_change *changes = arena_new_array(run->window_arena, struct vault_change, count);
+    uint64_t changed = 0;
+
+    for (size_t i = 0; i < count; i++)
+        changes[i] = (struct vault_change){ .uid = uids[i], .is_gone = true };
+    if (count > 0 &&
+        !ingest_archive(run, vault_record_changes(run->writer, drain->target->known.mailbox_id,
+                                                  changes, count, &changed, err)))
+        return false;
+    run->progress.gone += changed;
+    return true;
+}
+
 static bool mark_orphans(struct drain *drain, struct err *err)
 {
     struct ingest_run *run = drain->run;
@@ -460,10 +581,8 @@ static bool mark_orphans(struct drain *drain, struct err *err)
     uint32_t after = 0;
 
     for (;;) {
-        struct vault_change *changes;
         const uint32_t *uids;
         size_t count;
-        uint64_t changed = 0;
 
         arena_reset(run->window_arena);
         if (!ingest_archive(run, source_load_orphans(run->db, run->lease, target->known.mailbox_id,
@@ -473,15 +592,26 @@ static bool mark_orphans(struct drain *drain, struct err *err)
             return false;
         if (count == 0)
             return true;
-        changes = arena_new_array(run->window_arena, struct vault_change, count);
-        for (size_t i = 0; i < count; i++)
-            changes[i] = (struct vault_change){ .uid = uids[i], .is_gone = true };
-        if (!ingest_archive(run, vault_record_changes(run->writer, target->known.mailbox_id,
-                                                      changes, count, &changed, err)))
+        if (!mark_placements_gone(drain, uids, count, err))
             return false;
-        run->progress.gone += changed;
         after = uids[count - 1];
     }
+}
+
+/* What stood in for messages whose originals came: the source has those now. */
+static bool mark_superseded(struct drain *drain, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    const uint32_t *uids;
+    size_t count;
+
+    if (drain->target->fetched == 0)
+        return true;
+    arena_reset(run->window_arena);
+    return ingest_archive(run, source_load_superseded(run->db, run->lease,
+                                                      drain->target->known.mailbox_id,
+                                                      run->window_arena, &uids, &count, err)) &&
+           mark_placements_gone(drain, uids, count, err);
 }
 
 static bool may_have_orphans(const struct ingest_target *target)
@@ -516,5 +646,6 @@ bool ingest_drain_mailbox(struct ingest_run *run, struct ingest_target *target, 
             *err = fetch_err;
         return false;
     }
-    return fetch_pending(&drain, err) && (!may_have_orphans(target) || mark_orphans(&drain, err));
+    return fetch_pending(&drain, err) && mark_superseded(&drain, err) &&
+           (!may_have_orphans(target) || mark_orphans(&drain, err));
 }

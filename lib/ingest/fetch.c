@@ -219,6 +219,8 @@ static bool is_wanted(const struct fetch *fetch, const struct imap_fetch_respons
 {
     size_t index;
 
+    if (message->section.len > 0)
+        return false; /* a piece, of which nobody spoke */
     if ((message->has & IMAP_HAS_UID) == 0)
         return true; /* it may follow the octets */
     index = ingest_find_uid(fetch->uids, fetch->count, message->uid.n);
@@ -314,7 +316,7 @@ static const char *emptiness(const struct imap_fetch_response *message)
         return "the source has NIL for its octets";
     if (message->body_bytes == 0 &&
         ((message->has & IMAP_HAS_RFC822_SIZE) == 0 || message->rfc822_size != 0))
-        return "the source sent no octets, and not the size 0 either";
+        return INGEST_EMPTY_TEXT;
     return NULL;
 }
 
@@ -353,8 +355,10 @@ static bool take_message(struct fetch *fetch, const struct imap_fetch_response *
                        : ingest_find_uid(fetch->uids, fetch->count, message->uid.n);
     const char *nothing;
 
-    if ((message->has & IMAP_HAS_BODY) == 0)
+    if ((message->has & IMAP_HAS_BODY) == 0 || message->section.len > 0) {
+        abort_body(fetch);
         return true; /* a change of flags that somebody else made */
+    }
     if (index == SIZE_MAX || fetch->result->states[index] != INGEST_WAITING) {
         if (fetch->body != BODY_DROPPING)
             ingest_count_odd(fetch->client);

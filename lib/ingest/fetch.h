@@ -43,6 +43,9 @@ enum ingest_fetched {
     INGEST_MISSING,     /* OK, and nothing came for it */
 };
 
+/* The failure of a message that has no octets, though its size is not 0. */
+#define INGEST_EMPTY_TEXT "the source sent no octets, and not the size 0 either"
+
 struct ingest_failure {
     uint32_t uid;
     struct bytes text; /* in the arena */

@@ -13,6 +13,7 @@
 #include "ingest/fetch.h"
 #include "ingest/list.h"
 #include "ingest/outcome.h"
+#include "ingest/placeholder.h"
 #include "ingest/run.h"
 #include "source/mailbox.h"
 #include "vault/write.h"
@@ -30,6 +31,7 @@ enum {
     INGEST_BREAKS_PER_RUN = 50,
     INGEST_OTHERWISE_UIDS = 50,    /* of a page, asked for in other forms */
     INGEST_UID_RETRY_SECONDS = 60, /* doubled by each attempt (source_mark_failed) */
+    INGEST_PLACEHOLDER_RETRY_SECONDS = 6 * 3600,
     INGEST_ARCHIVE_RETRY_SECONDS = 60,
     INGEST_REPORT_MS = 500,  /* progress to the job row, at most so often */
     INGEST_COMMIT_MS = 2000, /* a batch that fills slowly is committed all the same */
@@ -76,6 +78,11 @@ struct ingest_run {
     int breaks;
     struct source_progress progress;
     struct deadline next_report, next_commit;
+    uint8_t beginning[INGEST_PLACEHOLDER_BYTES]; /* of the message that arrives */
+    size_t beginning_bytes;
+    enum vault_doubt doubt; /* of what the sink gets now */
+    uint32_t *placeholders; /* UIDs of the page that only came as such */
+    size_t placeholder_count, placeholder_cap;
     bool is_in_large;        /* the vault holds a transaction open: no other statement may run */
     bool has_archive_failed; /* the failure that is under way is the archive's, not the source's */
     bool was_stopped;        /* by stop_fd */

@@ -79,7 +79,7 @@ static void add_finding(struct findings *findings, enum ingest_difference kind,
         break;
     case INGEST_BACK:
         findings->back[findings->back_count++] = known->uid;
-        if (known->state == SOURCE_UID_STORED)
+        if (known->placement_uid != 0)
             add_change(findings, seen, known, names, arena);
         break;
     case INGEST_CHANGED:

@@ -53,7 +53,7 @@ static struct bytes shown_keyword(struct serve_session *session, struct bytes ke
     struct bytes copy;
     struct err err = { 0 };
 
-    if (!imap_keyword_is_reserved(keyword))
+    if (!imap_keyword_is_escaped(keyword))
         return keyword;
     imap_escape_keyword(keyword, &escaped);
     if (!arena_try_copy(session->scratch, buf_bytes(&escaped), SIZE_MAX, &copy, &err))

@@ -114,7 +114,7 @@ struct source_known {
     bool is_gone;           /* no longer at the source, as far as we know */
     bool is_due;            /* pending: may be tried now */
     int32_t attempts;       /* pending */
-    uint32_t placement_uid; /* stored */
+    uint32_t placement_uid; /* stored, or what stands in for the original; 0: none */
     struct bytes keywords;  /* bitmap of the placement: keyword n is bit n % 8 of octet n / 8 */
     int64_t internal_usec;  /* INTERNALDATE of the placement */
 };
@@ -171,6 +171,18 @@ MUST_USE bool source_load_orphans(struct db *db, const struct source_lease *leas
                                   int64_t mailbox_id, int32_t epoch, uint32_t after, size_t max,
                                   struct arena *arena, const uint32_t **uids, size_t *count,
                                   struct err *err);
+
+/* Archive UIDs of what stood in for originals that are stored by now, the first few. */
+MUST_USE bool source_load_superseded(struct db *db, const struct source_lease *lease,
+                                     int64_t mailbox_id, struct arena *arena,
+                                     const uint32_t **uids, size_t *count, struct err *err);
+
+/* Which of these UIDs are pending with this very error, of an attempt before. Ascending. */
+MUST_USE bool source_load_failed_alike(struct db *db, const struct source_lease *lease,
+                                       int64_t mailbox_id, int32_t epoch, const uint32_t *uids,
+                                       size_t count, struct bytes error, struct arena *arena,
+                                       const uint32_t **alike, size_t *alike_count,
+                                       struct err *err);
 
 /* Records newly enumerated UIDs as pending, before anything is fetched. Known ones stay as they are. */
 MUST_USE bool source_announce(struct db *db, const struct source_lease *lease, int64_t mailbox_id,

@@ -64,7 +64,7 @@ static bool add_known(void *context, const struct db_result *row, struct err *er
         .is_due = db_bool(row, 0, 3),
         .attempts = db_i32(row, 0, 4),
     };
-    if (known->state == SOURCE_UID_STORED) {
+    if (!db_is_null(row, 0, 5)) {
         known->placement_uid = (uint32_t)db_i64(row, 0, 5);
         known->flags = (uint8_t)db_i16(row, 0, 6);
         known->internal_usec = db_time_usec(row, 0, 8);
@@ -203,6 +203,33 @@ bool source_count_present(struct db *db, const struct source_lease *lease, int64
         return false;
     *out = (uint64_t)db_i64(row, 0, 0);
     return true;
+}
+
+bool source_load_superseded(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
+                            struct arena *arena, const uint32_t **uids, size_t *count,
+                            struct err *err)
+{
+    return load_uids(db, DB_SOURCE_SUPERSEDED,
+                     DB_ARGS(DB_I64(lease->account_id), DB_I64(mailbox_id)), arena, uids, count,
+                     err);
+}
+
+bool source_load_failed_alike(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
+                              int32_t epoch, const uint32_t *uids, size_t count,
+                              struct bytes error, struct arena *arena, const uint32_t **alike,
+                              size_t *alike_count, struct err *err)
+{
+    int64_t *wide = NULL;
+    bool is_done;
+
+    if (!widen(uids, count, &wide, err))
+        return false;
+    is_done = load_uids(db, DB_SOURCE_FAILED_ALIKE,
+                        DB_ARGS(DB_I64(lease->account_id), DB_I64(mailbox_id), DB_I32(epoch),
+                                DB_I64S(wide, count), DB_TEXT(error)),
+                        arena, alike, alike_count, err);
+    free(wide);
+    return is_done;
 }
 
 static bool run_on_uids(struct db *db, const struct source_lease *lease,

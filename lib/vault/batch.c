@@ -69,7 +69,8 @@ bool vault_add_entry(struct vault_batch *batch, const struct vault_arrival *arri
                                    .source_uid = arrival->source_uid,
                                    .internal_usec = arrival->internal_usec,
                                    .internal_zone = arrival->internal_zone,
-                                   .flags = arrival->flags & VAULT_FLAGS_ALL };
+                                   .flags = arrival->flags & VAULT_FLAGS_ALL,
+                                   .doubt = arrival->doubt };
     add_keywords(batch, arrival, entry);
     return true;
 }

@@ -50,6 +50,22 @@ enum {
     LOOK_MAX
 };
 
+/* As the database has it; NULL: none. */
+static struct bytes doubt_of(const struct vault_entry *entry)
+{
+    switch (entry->doubt) {
+    case VAULT_ORIGINAL:
+        return (struct bytes){ NULL, 0 };
+    case VAULT_REASSEMBLED:
+        return BYTES("reassembled");
+    case VAULT_PLACEHOLDER:
+        return BYTES("placeholder");
+    case VAULT_EMPTY:
+        return BYTES("empty");
+    }
+    UNREACHABLE();
+}
+
 /* ---- preparing ----------------------------------------------------------------------------- */
 
 static int compare_hashes(const void *a, const void *b)
@@ -131,9 +147,12 @@ static bool queue_look(struct commit *commit, struct err *err)
     struct db_value mailbox = DB_I64(commit->batch->mailbox_id);
     struct db_value hashes = DB_BYTEAS(commit->hashes, commit->hash_count);
     int64_t *uids = arena_new_array(commit->arena, int64_t, commit->batch->count);
+    struct bytes *doubts = arena_new_array(commit->arena, struct bytes, commit->batch->count);
 
-    for (size_t i = 0; i < commit->batch->count; i++)
+    for (size_t i = 0; i < commit->batch->count; i++) {
         uids[i] = commit->batch->entries[i].source_uid;
+        doubts[i] = doubt_of(&commit->batch->entries[i]);
+    }
     return vault_queue_renew(commit->writer, err) &&
            db_queue(db, DB_VAULT_MAILBOX_LOCK, DB_ARGS(account, mailbox), err) &&
            db_queue(db, DB_VAULT_KEYWORD_NUMBERS, DB_ARGS(account, mailbox), err) &&
@@ -142,7 +161,8 @@ static bool queue_look(struct commit *commit, struct err *err)
            db_queue(db, DB_VAULT_MESSAGE_FIND, DB_ARGS(account, hashes), err) &&
            db_queue(db, DB_VAULT_SOURCE_UID_STORED,
                     DB_ARGS(account, mailbox, DB_I32(commit->batch->epoch),
-                            DB_I64S(uids, commit->batch->count)),
+                            DB_I64S(uids, commit->batch->count),
+                            DB_TEXTS(doubts, commit->batch->count)),
                     err) &&
            db_queue(db, DB_VAULT_RUN_NEXT, DB_NO_ARGS, err) &&
            (commit->batch->epoch == 1 || queue_candidates(commit, account, mailbox, err));
@@ -429,17 +449,20 @@ static bool queue_source_uids(struct commit *commit, struct db_value account,
     size_t count = commit->batch->count, used = 0;
     int64_t *uids = arena_new_array(commit->arena, int64_t, count);
     int64_t *placements = arena_new_array(commit->arena, int64_t, count);
+    struct bytes *doubts = arena_new_array(commit->arena, struct bytes, count);
 
     for (size_t i = 0; i < count; i++) {
         if (commit->outcomes[i].is_repeated)
             continue;
         uids[used] = commit->outcomes[i].entry->source_uid;
+        doubts[used] = doubt_of(commit->outcomes[i].entry);
         placements[used++] = commit->outcomes[i].placement_uid;
     }
-    return used == 0 || db_queue(commit->writer->db, DB_VAULT_SOURCE_UID_STORE,
-                                 DB_ARGS(account, mailbox, DB_I32(commit->batch->epoch),
-                                         DB_I64S(uids, used), DB_I64S(placements, used)),
-                                 err);
+    return used == 0 ||
+           db_queue(commit->writer->db, DB_VAULT_SOURCE_UID_STORE,
+                    DB_ARGS(account, mailbox, DB_I32(commit->batch->epoch), DB_I64S(uids, used),
+                            DB_I64S(placements, used), DB_TEXTS(doubts, used)),
+                    err);
 }
 
 static bool write_all(struct commit *commit, struct err *err)

@@ -60,6 +60,7 @@ struct vault_entry {
     int64_t internal_usec;
     const uint16_t *keywords; /* numbers in batch->keywords */
     size_t keyword_count;
+    enum vault_doubt doubt;
 };
 
 struct vault_batch {

@@ -122,6 +122,14 @@ MUST_USE bool vault_mark_unlisted(struct vault_writer *writer, const int64_t *li
 
 /* ---- messages ------------------------------------------------------------------------------ */
 
+/* May the octets be others than the original ones? */
+enum vault_doubt {
+    VAULT_ORIGINAL,
+    VAULT_REASSEMBLED, /* put together from the pieces that the source gave */
+    VAULT_PLACEHOLDER, /* a text that the server made in place of the message */
+    VAULT_EMPTY,       /* no octets, where the source counts some */
+};
+
 /* What the source said about a message, beside its octets. All borrowed for the call. */
 struct vault_arrival {
     uint32_t source_uid;
@@ -134,6 +142,7 @@ struct vault_arrival {
      */
     const struct bytes *keywords;
     size_t keyword_count;
+    enum vault_doubt doubt; /* REASSEMBLED, PLACEHOLDER: the source UID stays pending (README 6a) */
 };
 
 /* Can it be stored? Years 1 to 9999 in any zone; a zone of at most a day. Pure. */

@@ -54,8 +54,7 @@ class World:
 
 
 def kill(holdfast, name):
-    for pid in holdfast.pids(name)[:1]:
-        os.kill(pid, signal.SIGKILL)
+    signal_all(holdfast.pids(name)[:1], signal.SIGKILL)
 
 
 def cut_database_connections(world):
@@ -80,13 +79,13 @@ def kill_database_backend(world):
     """PostgreSQL then ends all its connections and recovers from its log."""
     pids = [pid for pid, name in children_of(world.holdfast.process.pid).items() if name == "postgres"]
     if len(pids) > 1:
-        os.kill(world.chance.choice(sorted(pids)[1:]), signal.SIGKILL)
+        signal_all([world.chance.choice(sorted(pids)[1:])], signal.SIGKILL)
 
 
 def kill_database(world):
     path = world.holdfast.data_dir / "postgres" / "postmaster.pid"
     if path.exists():
-        os.kill(int(path.read_text().split()[0]), signal.SIGKILL)
+        signal_all([int(path.read_text().split()[0])], signal.SIGKILL)
 
 
 def restart_source(world):

@@ -92,6 +92,13 @@ class Account:
 
     def archived(self, path="INBOX"):
         """The octets of every message of a mailbox as an auditor gets them, in the order of UIDs."""
+        return [string(found["BODY[]"]) for found in self._fetch(path, "BODY.PEEK[]")]
+
+    def shown_flags(self, path="INBOX"):
+        """The same of flags, as they stand between the parentheses."""
+        return [found["FLAGS"][1:-1] for found in self._fetch(path, "FLAGS")]
+
+    def _fetch(self, path, item):
         holdfast = self.holdfast
         if not holdfast.sql("SELECT 1 FROM auditor WHERE name = 'reader'"):
             holdfast.add_auditor("reader", "reader-password")
@@ -100,10 +107,10 @@ class Account:
         assert b" OK " in tagged, tagged
         tagged, _ = wire.command(f'EXAMINE "Accounts/{self.name}/{path}"')
         assert b" OK " in tagged, tagged
-        tagged, responses = wire.command("UID FETCH 1:* (BODY.PEEK[])")
+        tagged, responses = wire.command(f"UID FETCH 1:* ({item})")
         wire.close()
         assert b" OK " in tagged, tagged
-        return [string(found[1]["BODY[]"]) for found in map(items, responses) if found]
+        return [found[1] for found in map(items, responses) if found]
 
     def close(self):
         for source in self.sources:

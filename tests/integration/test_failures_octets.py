@@ -81,6 +81,88 @@ def test_23_no_octets_and_another_size_are_not_a_message(account):
     assert sorted(account.archived()) == all_of(source)
 
 
+def test_23_no_octets_again_on_another_connection_are_stored_and_marked(account):
+    source = Source((1, 2))
+    empty = b"* 1 FETCH (UID 1 FLAGS () RFC822.SIZE 700 %b {0}\r\n)\r\n"
+    source.on(r"UID FETCH 1:2 .*BODY", empty % b"BODY[]",
+              lambda session, tag, command: session.say(session.response(2, ["UID", "BODY[]"])), OK)
+    source.on(r"UID FETCH 1 .*BODY\S*\[\]", empty % b"BODY[]", OK)
+    source.on(r"UID FETCH 1 .*RFC822\)", empty % b"RFC822", OK)
+    source.inbox.nil = {1: r"BODY.*"}
+    account.add(source).sync(3)
+    assert "no octets" in account.failures()[1]
+    account.retry_now()
+    account.sync()
+    assert account.archived() == [message(2), b""]
+    assert account.sql("SELECT state, doubt FROM source_uid WHERE account_id = {id} AND uid = 1") == [
+        ("stored", "empty")]
+    assert b"$NotOriginal" in account.shown_flags()[1]
+
+
+# What 4 of rule 9 asks for: pieces, where the whole is denied.
+PARTS = (b'Content-Type: multipart/mixed; boundary="=_b"\r\nSubject: parts\r\n\r\n'
+         b"--=_b\r\nContent-Type: text/plain\r\n\r\none\r\n"
+         b"--=_b\r\nContent-Type: image/png\r\n\r\n\x89two\r\n--=_b--\r\n")
+
+
+@pytest.mark.parametrize("denied", [r"BODY\[\]|BODY.PEEK\[\]|RFC822", r"BODY\[\]|BODY.PEEK\[(TEXT)?\]|RFC822"],
+                         ids=["header_and_text", "part_by_part"])
+def test_22_what_only_comes_in_pieces_is_stored_and_stays_pending(account, denied):
+    source = Source({1: message(1), 2: PARTS})
+    source.inbox.nil = {2: denied}
+    source.inbox.parts = {2: {"1": b"one", "1.MIME": b"Content-Type: text/plain\r\n\r\n",
+                              "2": b"\x89two", "2.MIME": b"Content-Type: image/png\r\n\r\n"}}
+    account.add(source).sync(3)
+    assert account.archived() == [message(1), PARTS]
+    assert account.states() == {1: "stored", 2: "pending"}
+    assert "pieces" in account.failures()[2] and "NIL" in account.failures()[2]
+    assert b"$NotOriginal" in account.shown_flags()[1]
+    account.retry_now()
+    account.sync(3)
+    assert account.placements() == (2, 0, 2)  # not once more
+    original = PARTS.replace(b"\r\n--=_b--", b"  \r\n--=_b--")
+    source.inbox.nil, source.inbox.messages[2] = {}, original
+    row = account.reconcile()["INBOX"]
+    assert (row["exists"], row["archived"], row["pending"]) == (2, 2, 0)
+    assert account.archived() == [message(1), PARTS, original]
+    flags = account.shown_flags()
+    assert b"$GoneAtSource" in flags[1] and b"$NotOriginal" in flags[1] and flags[2] == b""
+
+
+PLACEHOLDER = (b"From: Microsoft Exchange Server\r\nSubject: Retrieval using the IMAP4 protocol failed for "
+               b"the following message: 4711\r\n\r\nThe server couldn't retrieve the following message\r\n")
+
+
+def test_22_a_placeholder_is_stored_but_not_as_the_original(account):
+    source = Source({1: message(1), 2: PLACEHOLDER})
+    account.add(source).sync(3)
+    assert account.archived() == [message(1), PLACEHOLDER]
+    assert account.states() == {1: "stored", 2: "pending"}
+    assert "text of its own" in account.failures()[2]
+    wait, = account.sql("SELECT next_try_at - now() > interval '5 hours' FROM source_uid "
+                        "WHERE account_id = {id} AND uid = 2")[0]
+    assert wait
+    row = account.reconcile(3)["INBOX"]
+    assert (row["exists"], row["archived"], row["pending"]) == (2, 1, 1)
+    source.inbox.messages[2] = message(2)
+    account.reconcile()
+    assert account.archived() == [message(1), PLACEHOLDER, message(2)]
+    assert account.failures() == {}
+
+
+def test_22_a_substitute_of_a_message_that_vanishes_is_gone_with_it(account):
+    source = Source({1: message(1), 2: PLACEHOLDER})
+    account.add(source).sync(3)
+    del source.inbox.messages[2]
+    account.sync()
+    assert account.states() == {1: "stored", 2: "gone"}
+    assert account.placements() == (2, 1, 2)
+    source.inbox.uidvalidity = 8
+    source.inbox.messages[2] = PLACEHOLDER
+    account.sync(3)
+    assert account.placements() == (2, 0, 2)  # the same octets in a new epoch
+
+
 FORMS = {"quoted": rb'"Subject: \"q\" \\ x"', "empty": b'""', "literal": b"{4}\r\nA: b",
          "literal8": b"~{9}\r\nA: b\r\n\r\n\0", "bare": b"{0}\r\n"}
 MEANS = {"quoted": rb'Subject: "q" \ x', "empty": b"", "literal": b"A: b",

@@ -209,7 +209,11 @@ SELECT path, special_use, is_noselect, coalesce(left_out, ''), coalesce(rule, ''
 -- name: source_failure_list
 -- args: account_id bigint, max bigint
 SELECT u.account_id, u.mailbox_id, n.name, convert_to(b.path, 'UTF8') AS path, u.epoch, u.uid,
-       u.attempts, coalesce(u.error, '') AS error, u.first_seen_at, u.next_try_at
+       u.attempts, coalesce(u.error, '') || CASE u.doubt
+           WHEN 'reassembled' THEN '; archived is what its pieces make together'
+           WHEN 'placeholder' THEN '; archived is the text that the server gave in its place'
+           ELSE '' END AS error,
+       u.first_seen_at, u.next_try_at
   FROM source_uid u
   JOIN mailbox b ON b.account_id = u.account_id AND b.mailbox_id = u.mailbox_id
   JOIN account_name n ON n.account_id = u.account_id

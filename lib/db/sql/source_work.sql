@@ -185,11 +185,11 @@ SELECT is_held FROM held;
 -- name: source_window
 -- args: account_id bigint, mailbox_id bigint, epoch integer, first bigint, last bigint, max bigint
 SELECT u.uid, u.state, u.gone_at IS NOT NULL, u.next_try_at IS NULL OR u.next_try_at <= now(),
-       u.attempts, u.placement_uid, p.flags, p.keywords, p.internal_at
+       u.attempts, coalesce(u.placement_uid, u.substitute_uid), p.flags, p.keywords, p.internal_at
   FROM source_uid u
   LEFT JOIN LATERAL (
        SELECT flags, keywords, internal_at FROM placement
-        WHERE account_id = u.account_id AND mailbox_id = u.mailbox_id AND uid = u.placement_uid
+        WHERE account_id = u.account_id AND mailbox_id = u.mailbox_id AND uid = coalesce(u.placement_uid, u.substitute_uid)
         LIMIT 1) p ON true
  WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = $3 AND u.uid BETWEEN $4 AND $5
  ORDER BY u.uid LIMIT $6;
@@ -198,11 +198,11 @@ SELECT u.uid, u.state, u.gone_at IS NOT NULL, u.next_try_at IS NULL OR u.next_tr
 -- name: source_known
 -- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[]
 SELECT u.uid, u.state, u.gone_at IS NOT NULL, u.next_try_at IS NULL OR u.next_try_at <= now(),
-       u.attempts, u.placement_uid, p.flags, p.keywords, p.internal_at
+       u.attempts, coalesce(u.placement_uid, u.substitute_uid), p.flags, p.keywords, p.internal_at
   FROM source_uid u
   LEFT JOIN LATERAL (
        SELECT flags, keywords, internal_at FROM placement
-        WHERE account_id = u.account_id AND mailbox_id = u.mailbox_id AND uid = u.placement_uid
+        WHERE account_id = u.account_id AND mailbox_id = u.mailbox_id AND uid = coalesce(u.placement_uid, u.substitute_uid)
         LIMIT 1) p ON true
  WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = $3 AND u.uid = ANY ($4)
  ORDER BY u.uid;
@@ -213,7 +213,8 @@ SELECT u.uid, u.state, u.gone_at IS NOT NULL, u.next_try_at IS NULL OR u.next_tr
 SELECT u.uid, coalesce(u.placement_uid, 0)
   FROM unnest($4, $5) AS r (first, last)
  CROSS JOIN LATERAL (
-       SELECT s.uid, s.placement_uid FROM source_uid s
+       SELECT s.uid, coalesce(s.placement_uid, s.substitute_uid) AS placement_uid
+         FROM source_uid s
         WHERE s.account_id = $1 AND s.mailbox_id = $2 AND s.epoch = $3
           AND s.uid BETWEEN greatest(r.first, $6 + 1) AND r.last AND s.gone_at IS NULL
         ORDER BY s.uid LIMIT $7) u
@@ -241,7 +242,28 @@ SELECT p.uid FROM placement p
    AND (SELECT u.uid FROM source_uid u
          WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = $3 AND u.epoch > 1
            AND u.placement_uid = p.uid LIMIT 1) IS NULL
+   AND (SELECT u.uid FROM source_uid u
+         WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = $3
+           AND u.substitute_uid = p.uid LIMIT 1) IS NULL
  ORDER BY p.uid LIMIT $5;
+
+-- Placements of substitutes whose originals are stored by now.
+-- name: source_superseded
+-- args: account_id bigint, mailbox_id bigint
+SELECT p.uid FROM source_uid u
+  JOIN placement p
+    ON p.account_id = u.account_id AND p.mailbox_id = u.mailbox_id AND p.uid = u.substitute_uid
+ WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.substitute_uid IS NOT NULL
+   AND u.state = 'stored' AND u.substitute_uid <> u.placement_uid AND p.gone_at IS NULL
+ ORDER BY p.uid LIMIT 1000;
+
+-- Which of these UIDs failed with the same error the last time.
+-- name: source_failed_alike
+-- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[], error text
+SELECT uid FROM source_uid
+ WHERE account_id = $1 AND mailbox_id = $2 AND epoch = $3 AND uid = ANY ($4)
+   AND state = 'pending' AND error = $5
+ ORDER BY uid;
 
 -- name: source_uid_announce
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, uids bigint[]

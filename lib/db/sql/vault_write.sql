@@ -52,15 +52,16 @@ SELECT m.message_id, m.sha256
        SELECT m.message_id, m.sha256 FROM message m
         WHERE m.account_id = $1 AND m.sha256 = w.sha256 OFFSET 0) m;
 
+-- A substitute that is there already is not placed again.
 -- name: vault_source_uid_stored
--- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[]
+-- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[], doubts text[]
 SELECT s.uid
-  FROM unnest($4) AS w (uid)
+  FROM unnest($4, $5) AS w (uid, doubt)
  CROSS JOIN LATERAL (
-       SELECT s.uid, s.state FROM source_uid s
+       SELECT s.uid, s.state, s.substitute_uid FROM source_uid s
         WHERE s.account_id = $1 AND s.mailbox_id = $2 AND s.epoch = $3 AND s.uid = w.uid
        OFFSET 0) s
- WHERE s.state = 'stored';
+ WHERE s.state = 'stored' OR (w.doubt IN ('reassembled', 'placeholder') AND s.substitute_uid IS NOT NULL);
 
 -- Placements of these octets and dates that no UID of this epoch stands for yet.
 -- name: vault_epoch_candidates
@@ -76,6 +77,9 @@ SELECT p.uid, m.message_id, p.internal_at, p.flags, p.keywords, p.is_gone
           AND NOT EXISTS (SELECT FROM source_uid s
                            WHERE s.account_id = $1 AND s.mailbox_id = $2 AND s.epoch = $3
                              AND s.epoch > 1 AND s.placement_uid = p.uid)
+          AND NOT EXISTS (SELECT FROM source_uid s
+                           WHERE s.account_id = $1 AND s.mailbox_id = $2 AND s.epoch = $3
+                             AND s.substitute_uid = p.uid)
         ORDER BY p.uid LIMIT 500) p
  ORDER BY p.uid;
 
@@ -150,13 +154,21 @@ SELECT $1, $2, p.uid, p.message_id, p.internal_at, p.zone, p.day, p.flags, p.key
   FROM unnest($4, $5, $6, $7, $8, $9, $10)
        AS p (uid, message_id, internal_at, zone, day, flags, keywords);
 
+-- What stands in for the original leaves the UID pending.
 -- name: vault_source_uid_store
--- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[], placement_uids bigint[]
-INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, placement_uid)
-SELECT $1, $2, $3, s.uid, 'stored', s.placement_uid FROM unnest($4, $5) AS s (uid, placement_uid)
+-- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[], placement_uids bigint[], doubts text[]
+INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, placement_uid, doubt, substitute_uid)
+SELECT $1, $2, $3, s.uid, CASE WHEN w.is_substitute THEN 'pending' ELSE 'stored' END,
+       CASE WHEN NOT w.is_substitute THEN s.placement_uid END, s.doubt,
+       CASE WHEN w.is_substitute THEN s.placement_uid END
+  FROM unnest($4, $5, $6) AS s (uid, placement_uid, doubt)
+ CROSS JOIN LATERAL (SELECT coalesce(s.doubt IN ('reassembled', 'placeholder'), false)) w (is_substitute)
     ON CONFLICT (account_id, mailbox_id, epoch, uid) DO UPDATE
-   SET state = 'stored', placement_uid = EXCLUDED.placement_uid, error = NULL, next_try_at = NULL,
-       gone_at = NULL
+   SET state = EXCLUDED.state, placement_uid = EXCLUDED.placement_uid, gone_at = NULL,
+       error = CASE EXCLUDED.state WHEN 'pending' THEN source_uid.error END,
+       next_try_at = CASE EXCLUDED.state WHEN 'pending' THEN source_uid.next_try_at END,
+       doubt = EXCLUDED.doubt,
+       substitute_uid = coalesce(EXCLUDED.substitute_uid, source_uid.substitute_uid)
  WHERE source_uid.state <> 'stored';
 
 -- name: vault_placement_states

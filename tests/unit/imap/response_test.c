@@ -282,7 +282,10 @@ TEST(peeking_tells_whose_octets_are_coming)
     CHECK(peek(arena, "* 12 fetch (rfc822 {0}\r\n", &fetch));
     CHECK((fetch.has & IMAP_HAS_UID) == 0);
     CHECK(peek(arena, "* 12 FETCH (BINARY[] ~{9}\r\n", &fetch));
-    CHECK(!peek(arena, "* 12 FETCH (BODY[HEADER] {9}\r\n", &fetch));
+    CHECK_BYTES(fetch.section, BYTES(""));
+    CHECK(peek(arena, "* 12 FETCH (body[1.mime] {9}\r\n", &fetch));
+    CHECK_BYTES(fetch.section, BYTES("1.mime"));
+    CHECK(!peek(arena, "* 12 FETCH (BODY[]<0> {9}\r\n", &fetch));
     CHECK(!peek(arena, "* 12 FETCH (X-GM-LABELS ({9}\r\n", &fetch));
     CHECK(!peek(arena, "* LIST () \"/\" {9}\r\n", &fetch));
     arena_free(&arena);
