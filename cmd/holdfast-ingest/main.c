@@ -107,6 +107,7 @@ static void work(struct process *process, struct db *db, const char *owner)
         .stop_fd = process->stop_fd,
         .host_connections = (int32_t)process->conf->ingest.host_connections,
         .slice_ms = process->conf->ingest.slice_ms,
+        .compress = process->conf->ingest.compress,
         .log = &process->log,
     };
 

@@ -37,6 +37,12 @@ enum conf_flags {
     CONF_FLAGS_SEEN
 };
 
+enum conf_compress { /* with sources */
+    CONF_COMPRESS_AUTO,
+    CONF_COMPRESS_ON,
+    CONF_COMPRESS_OFF
+};
+
 /* Texts are never NULL; "" means not set. They belong to the struct conf. Paths are absolute. */
 struct conf {
     const char *file; /* "" when no file was read */
@@ -57,6 +63,7 @@ struct conf {
         uint32_t host_connections;
         int64_t stall_ms; /* longest silence of a source */
         int64_t slice_ms; /* on one account, when others wait */
+        enum conf_compress compress;
     } ingest;
 
     struct {

@@ -13,6 +13,7 @@
 static const char *const log_levels[] = { "debug", "info", "warn", "error",
                                           NULL };                   /* enum log_level */
 static const char *const flag_views[] = { "source", "seen", NULL }; /* enum conf_flags */
+static const char *const compressions[] = { "auto", "on", "off", NULL }; /* enum conf_compress */
 
 // clang-format off
 const struct conf_setting conf_settings[] = {
@@ -40,6 +41,9 @@ const struct conf_setting conf_settings[] = {
       "octet counts." },
     { "ingest", "slice", CONF_DURATION, FIELD(ingest.slice_ms), "30s", 1000, 86400000, NULL,
       "Work on one account after which it gives way to others that wait for a worker." },
+    { "ingest", "compress", CONF_CHOICE, FIELD(ingest.compress), "auto", 0, 0, compressions,
+      "Whether connections to sources are compressed (COMPRESS=DEFLATE) where it is offered: auto, to "
+      "those from 5 ms away." },
 
     { "imapd", "listen", CONF_ADDRESSES, FIELD(imapd.listen), "127.0.0.1:1143", 0, 0, NULL,
       "Addresses for IMAP with STARTTLS. Empty: none." },

@@ -47,6 +47,7 @@ enum { /* capabilities that change what we do */
     INGEST_AUTH_XOAUTH2 = 1 << 16,
     INGEST_AUTH_EXTERNAL = 1 << 17,
     INGEST_QRESYNC = 1 << 20,
+    INGEST_COMPRESS_DEFLATE = 1 << 21,
     INGEST_NAMESPACE = 1 << 24,
     INGEST_ID = 1 << 25,
     INGEST_OBJECTID = 1 << 26,

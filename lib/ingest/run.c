@@ -2,6 +2,7 @@
 #include "ingest/run.h"
 
 #include "imap/list_args.h"
+#include "ingest/compress.h"
 #include "ingest/internal.h"
 #include "ingest/login.h"
 #include "ingest/pace.h"
@@ -73,6 +74,8 @@ static bool connect_source(struct ingest_run *run, struct err *err)
         if (!get_identity(run, run->identity.secret, err) || !log_in(run, &was_refused, err))
             return false;
     }
+    if (!ingest_compress(run->client, run->settings->compress, err))
+        return false;
     run->state = run->has_listing ? INGEST_READY : INGEST_ONLINE;
     return true;
 }

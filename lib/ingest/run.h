@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "conf/conf.h"
 #include "source/lease.h"
 
 struct db;
@@ -18,6 +19,7 @@ struct ingest_settings {
     int stop_fd;              /* -1: none */
     int32_t host_connections; /* [ingest] host_connections */
     int64_t stall_ms;         /* longest wait for one octet of a source */
+    enum conf_compress compress;
     int64_t slice_ms;         /* how long before it gives way to jobs that wait */
     const struct log *log;
 };

@@ -461,6 +461,16 @@ bool net_get_peer_network(const struct net_stream *stream, uint8_t out[NET_NETWO
     return peer.any.sa_family == AF_INET || peer.any.sa_family == AF_INET6;
 }
 
+int64_t net_get_round_trip_usec(const struct net_stream *stream)
+{
+    struct tcp_info info = { 0 };
+    socklen_t len = sizeof info;
+
+    if (getsockopt(stream->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return 0;
+    return info.tcpi_rtt;
+}
+
 bool net_peer_is_local(const struct net_stream *stream)
 {
     union any_address peer;

@@ -125,4 +125,7 @@ enum {
  * IPv6 address. False: a Unix socket, or not known. */
 bool net_get_peer_network(const struct net_stream *stream, uint8_t out[NET_NETWORK_BYTES]);
 
+/* How long an answer takes at least, as TCP has seen so far; 0: not known, or no TCP. */
+int64_t net_get_round_trip_usec(const struct net_stream *stream);
+
 bool net_peer_is_local(const struct net_stream *stream); /* loopback or Unix socket */
