@@ -14,6 +14,7 @@
 #include "source/account.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -281,6 +282,7 @@ static bool ask_consent(struct cli *cli, const struct oauth_grant *grant, struct
     CLEANUP(oauth_free_device) struct oauth_device device = { 0 };
     CLEANUP(oauth_free_tokens) struct oauth_tokens tokens = { 0 };
 
+    (void)signal(SIGPIPE, SIG_IGN); /* of an endpoint that hangs up: an error like others */
     if (!oauth_begin_device(grant, deadline_after_ms(EXCHANGE_MS), &device, &cli->err))
         return false;
     show_device(&device);

@@ -51,7 +51,7 @@ struct auth_bearer_ask {
 MUST_USE bool auth_get_bearer(struct auth_bearers *bearers, const struct auth_bearer_ask *ask,
                               struct deadline deadline, struct secret **out, struct err *err);
 
-/* Deletes tokens that expired a day ago. */
+/* Deletes tokens that expired an hour ago. */
 MUST_USE bool auth_forget_old_bearers(struct auth_bearers *bearers, struct deadline deadline,
                                       struct err *err);
 

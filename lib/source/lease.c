@@ -236,9 +236,13 @@ bool source_get_identity(const char *gate_socket, const struct source_lease *lea
         request.source_secret.refused = crypto_sha256_bytes(&hash);
     }
     if (!gate_call(gate_socket, &request, &store, &reply, NULL, deadline_after_ms(GATE_CALL_MS),
-                   err) ||
-        !gate_check_done(&reply, err))
+                   err))
         return err_wrap(err, "secret of job %jd", (intmax_t)lease->job_id);
+    if (!gate_check_done(&reply, err)) {
+        if (reply.outcome == GATE_GRANT_DENIED || reply.outcome == GATE_GRANT_RETRY)
+            return false; /* that text is whole */
+        return err_wrap(err, "secret of job %jd", (intmax_t)lease->job_id);
+    }
     if (!secret_create(reply.secret.octets, &out->secret, err))
         return false;
     out->proof = proof_of(reply.secret.kind);

@@ -124,7 +124,7 @@ DELETE FROM oauth_token WHERE cache_key = $1;
 -- name: gate_token_forget
 DELETE FROM oauth_token
  WHERE cache_key IN (SELECT cache_key FROM oauth_token
-                      WHERE expires_at < clock_timestamp() - interval '1 day'
+                      WHERE expires_at < clock_timestamp() - interval '1 hour'
                         FOR UPDATE SKIP LOCKED);
 
 -- The grant that a refresh token belongs to, locked until its successor is kept.

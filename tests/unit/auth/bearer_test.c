@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "auth/bearer.h"
+#include "auth/office.h"
+#include "crypto/hash.h"
+#include "oauth/endpoint.h"
+#include "oauth/grants.h"
+#include "source/secret.h"
+
+enum {
+    THREADS = 8
+};
+
+struct bench {
+    struct office office;
+    struct endpoint endpoint;
+    struct crypto_key *master;
+    struct db_pool *quick;
+    struct auth_bearers *bearers;
+    struct secret *grant;
+    struct err err;
+};
+
+static struct secret *write_grant(json_t *json)
+{
+    CLEANUP(oauth_free_grant) struct oauth_grant *grant = must_read_grant(json);
+    struct secret *written = NULL;
+    struct err err = { 0 };
+
+    CHECK(oauth_write_grant(grant, &written, &err));
+    return written;
+}
+
+/* Account 1 with the refresh token "r0"; false: no database. */
+static bool begin(struct bench *b, const struct endpoint_answer *answers, size_t count)
+{
+    CLEANUP(buf_free) struct buf sealed = buf_create(AUTH_SEALED_SECRET_MAX_BYTES);
+    CLEANUP(buf_free) struct buf sql = buf_create(64 << 10);
+    struct db_target target;
+
+    memset(b, 0, sizeof *b);
+    b->office = open_office();
+    if (b->office.owner == NULL)
+        return false;
+    test_sql(b->office.owner, "TRUNCATE oauth_token, credential RESTART IDENTITY");
+    CHECK(oauth_start(&b->err));
+    endpoint_open(&b->endpoint, answers, count);
+    b->grant = write_grant(json_pack("{s:s, s:s, s:s, s:s}", "grant", "refresh-token", "token_url",
+                                     b->endpoint.url, "client_id", "c", "refresh_token", "r0"));
+    CHECK(crypto_generate_key(&b->master, &b->err));
+    CHECK(auth_seal_source_secret(b->master, 1, b->grant, &sealed, &b->err));
+    buf_text(&sql, "INSERT INTO account_secret VALUES (1, 'oauth', '\\x");
+    buf_hex(&sql, buf_bytes(&sealed));
+    buf_text(&sql, "', 1)");
+    buf_byte(&sql, 0);
+    test_sql(b->office.owner, (const char *)sql.ptr);
+    CHECK(test_target(DB_ROLE_GATE, &target));
+    CHECK(db_pool_create(&target, 2, &b->quick, &b->err));
+    CHECK(auth_create_bearers(&target, b->quick, b->master, &b->bearers, &b->err));
+    return true;
+}
+
+static void end(struct bench *b)
+{
+    auth_free_bearers(&b->bearers);
+    db_pool_free(&b->quick);
+    crypto_free_key(&b->master);
+    secret_free(&b->grant);
+    endpoint_close(&b->endpoint);
+    close_office(&b->office);
+}
+
+/* The token, the caller's; NULL: b->err says why. */
+static struct secret *ask(struct bench *b, const struct secret *refused, struct err *err)
+{
+    struct crypto_sha256 hash = { { 0 } };
+    struct auth_bearer_ask want = {
+        .account_id = 1, .job_id = 1, .grant = b->grant, .login = BYTES("anna")
+    };
+    struct secret *token = NULL;
+
+    if (refused != NULL) {
+        hash = crypto_hash(secret_bytes(refused));
+        want.refused = crypto_sha256_bytes(&hash);
+    }
+    *err = (struct err){ 0 };
+    (void)!auth_get_bearer(b->bearers, &want, deadline_after_ms(10000), &token, err);
+    return token;
+}
+
+static void check_token(struct bench *b, const struct secret *refused, const char *want)
+{
+    CLEANUP(secret_free) struct secret *token = ask(b, refused, &b->err);
+
+    if (token == NULL)
+        test_fail(__FILE__, __LINE__, "%s", b->err.text);
+    CHECK_BYTES(secret_bytes(token), bytes_of_text(want));
+}
+
+static void check_stored_refresh_token(struct bench *b, const char *want)
+{
+    CLEANUP(source_free_secret_facts) struct source_secret_facts facts = { 0 };
+    CLEANUP(oauth_free_grant) struct oauth_grant *grant = NULL;
+
+    CHECK(source_open_secret(b->office.owner, 1, b->master, b->office.arena, &facts, &b->err));
+    CHECK(oauth_read_grant(secret_bytes(facts.octets), &grant, &b->err));
+    CHECK_STR(oauth_get_field(grant, OAUTH_REFRESH_TOKEN_TEXT), want);
+}
+
+#define TOKENS(access, refresh)                                                                    \
+    {                                                                                              \
+        200, "",                                                                                   \
+            "{\"access_token\":\"" access "\",\"refresh_token\":\"" refresh                        \
+            "\",\"expires_in\":3600}"                                                              \
+    }
+
+TEST(a_rotated_refresh_token_is_kept_and_is_the_one_that_is_sent_next)
+{
+    static const struct endpoint_answer answers[] = { TOKENS("a1", "r1"), TOKENS("a2", "r2") };
+    struct bench bench, *b = &bench;
+
+    if (!begin(b, answers, ARRAY_LEN(answers)))
+        return;
+    check_token(b, NULL, "a1");
+    check_token(b, NULL, "a1"); /* kept */
+    CHECK(strstr(b->endpoint.request, "refresh_token=r0") != NULL);
+    check_stored_refresh_token(b, "r1");
+    test_sql(b->office.owner, "UPDATE oauth_token SET expires_at = now()");
+    check_token(b, NULL, "a2");
+    CHECK(strstr(b->endpoint.request, "refresh_token=r1") != NULL);
+    check_stored_refresh_token(b, "r2");
+    CHECK_EQ_U64(count_events(&b->office, "token_fetched", NULL), 2);
+    end(b);
+}
+
+TEST(a_refused_token_is_replaced_once_for_all_who_were_refused)
+{
+    static const struct endpoint_answer answers[] = { TOKENS("a1", "r1"), TOKENS("a2", "r2") };
+    CLEANUP(secret_free) struct secret *refused = secret_of("a1");
+    struct bench bench, *b = &bench;
+
+    if (!begin(b, answers, ARRAY_LEN(answers)))
+        return;
+    check_token(b, NULL, "a1");
+    check_token(b, refused, "a2");
+    check_token(b, refused, "a2"); /* another worker, refused with the same one */
+    CHECK_EQ_U64(atomic_load(&b->endpoint.asked), 2);
+    end(b);
+}
+
+TEST(a_refusal_of_the_endpoint_needs_a_human_and_is_audited)
+{
+    static const struct endpoint_answer answers[] = { { 400, "",
+                                                        "{\"error\":\"invalid_grant\"}" } };
+    struct bench bench, *b = &bench;
+    struct bytes detail;
+
+    if (!begin(b, answers, 1))
+        return;
+    CHECK(ask(b, NULL, &b->err) == NULL);
+    CHECK_EQ_U64(b->err.code, ERR_DENIED);
+    CHECK(strstr(b->err.text, "consent anew") != NULL);
+    CHECK_EQ_U64(count_events(&b->office, "token_refused", &detail), 1);
+    check_stored_refresh_token(b, "r0");
+    end(b);
+}
+
+TEST(while_the_endpoint_is_away_a_token_is_used_to_its_end)
+{
+    static const struct endpoint_answer answers[] = { TOKENS("a1", "r1"), { 503, "", "{}" } };
+    CLEANUP(secret_free) struct secret *refused = secret_of("a1");
+    struct bench bench, *b = &bench;
+
+    if (!begin(b, answers, ARRAY_LEN(answers)))
+        return;
+    check_token(b, NULL, "a1");
+    test_sql(b->office.owner, "UPDATE oauth_token SET obtained_at = now() - interval '1 hour', "
+                              "expires_at = now() + interval '60 s'");
+    check_token(b, NULL, "a1");
+    CHECK_EQ_U64(atomic_load(&b->endpoint.asked), 2);
+    CHECK(ask(b, refused, &b->err) == NULL); /* but not one that the source does not take */
+    CHECK_EQ_U64(b->err.code, ERR_RETRY);
+    test_sql(b->office.owner, "UPDATE oauth_token SET expires_at = now()");
+    CHECK(ask(b, NULL, &b->err) == NULL);
+    CHECK_EQ_U64(b->err.code, ERR_RETRY);
+    end(b);
+}
+
+struct asker {
+    struct bench *bench;
+    struct secret *token;
+    struct err err;
+};
+
+static void *run_asker(void *context)
+{
+    struct asker *asker = context;
+
+    asker->token = ask(asker->bench, NULL, &asker->err);
+    return NULL;
+}
+
+TEST(of_many_who_ask_at_once_one_fetches)
+{
+    static const struct endpoint_answer answers[] = { TOKENS("a1", "r1"), TOKENS("a2", "r2") };
+    struct asker askers[THREADS];
+    pthread_t threads[THREADS];
+    struct bench bench, *b = &bench;
+
+    if (!begin(b, answers, ARRAY_LEN(answers)))
+        return;
+    b->endpoint.pause_ms = 200;
+    for (int i = 0; i < THREADS; i++) {
+        askers[i] = (struct asker){ .bench = b };
+        CHECK(pthread_create(&threads[i], NULL, run_asker, &askers[i]) == 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        (void)pthread_join(threads[i], NULL);
+    for (int i = 0; i < THREADS; i++) {
+        if (askers[i].token == NULL)
+            test_fail(__FILE__, __LINE__, "%s", askers[i].err.text);
+        CHECK_BYTES(secret_bytes(askers[i].token), BYTES("a1"));
+        secret_free(&askers[i].token);
+    }
+    CHECK_EQ_U64(atomic_load(&b->endpoint.asked), 1);
+    end(b);
+}
+
+TEST(a_stored_token_of_another_place_does_not_open)
+{
+    static const struct endpoint_answer answers[] = { TOKENS("a1", "r1") };
+    struct bench bench, *b = &bench;
+
+    if (!begin(b, answers, 1))
+        return;
+    check_token(b, NULL, "a1");
+    test_sql(b->office.owner,
+             "UPDATE oauth_token SET sealed = (SELECT sealed FROM account_secret)");
+    CHECK(ask(b, NULL, &b->err) == NULL);
+    CHECK_EQ_U64(b->err.code, ERR_CORRUPT);
+    end(b);
+}
