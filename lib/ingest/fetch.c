@@ -8,7 +8,8 @@
 #include <stdio.h>
 
 enum {
-    SPANS_MAX = 64, /* halving 200 UIDs takes 8 steps; INGEST_FETCH_DEPTH sets at once */
+    SPANS_MAX = 64, /* halving 3,200 UIDs takes 12 steps; INGEST_FETCH_DEPTH sets at once */
+    QUICK_MS = 1000, /* a set that is done in less is followed by one of twice the size */
     FAILURE_TEXT_BYTES = 300,
     REFUSALS_MAX = 3, /* single messages in a row: then it is the mailbox that cannot be read */
     DROP_MAX_BYTES = 64 << 20, /* a longer one that is refused: to connect again costs less */
@@ -20,7 +21,7 @@ static const char *const form_items[INGEST_FORMS] = {
     [INGEST_BY_RFC822] = " (UID FLAGS INTERNALDATE RFC822.SIZE RFC822)",
 };
 
-/* UIDs first … first+count-1 of the list, to be asked for in sets of at most `limit`. */
+/* UIDs first … first+count-1 of the list, to be asked for in sets of at most `limit` and fetch->set_uids. */
 struct span {
     size_t first, count;
     size_t limit;
@@ -30,6 +31,7 @@ struct flight {
     struct ingest_tag tag; /* 0: free */
     struct span span;      /* the UIDs that were asked for, by index */
     size_t waiting;        /* how many of them have not come */
+    struct deadline quick; /* to be done by then is to be quick */
 };
 
 /*
@@ -52,6 +54,7 @@ struct fetch {
     struct ingest_fetch_result *result;
     struct span spans[SPANS_MAX]; /* a stack: the last one is next */
     size_t span_count;
+    size_t set_uids; /* in one command */
     struct flight flights[INGEST_FETCH_DEPTH];
     enum body_state body;
     size_t refusals;                  /* of single messages, since one was had */
@@ -133,9 +136,10 @@ static bool send_fetch(struct fetch *fetch, struct flight *flight, struct err *e
     CLEANUP(buf_free) struct buf set = buf_create(INGEST_SET_BYTES + 64);
     struct span span = fetch->spans[--fetch->span_count];
     struct span rest = span;
-    uint32_t uids[INGEST_SET_UIDS];
-    size_t gathered = gather(fetch, &rest, uids, span.limit);
-    size_t taken = ingest_write_set(&set, uids, gathered, span.limit);
+    uint32_t uids[INGEST_SET_UIDS_MAX];
+    size_t limit = span.limit < fetch->set_uids ? span.limit : fetch->set_uids;
+    size_t gathered = gather(fetch, &rest, uids, limit);
+    size_t taken = ingest_write_set(&set, uids, gathered, limit);
 
     if (taken == 0)
         return true; /* all of it was had meanwhile */
@@ -144,6 +148,7 @@ static bool send_fetch(struct fetch *fetch, struct flight *flight, struct err *e
     push_span(fetch, rest);
     flight->span = (struct span){ span.first, rest.first - span.first, span.limit };
     flight->waiting = taken;
+    flight->quick = deadline_after_ms(QUICK_MS);
     ingest_begin_command(fetch->client, "UID FETCH ");
     ingest_add_bytes(fetch->client, buf_bytes(&set));
     ingest_add_text(fetch->client, form_items[fetch->form]);
@@ -421,8 +426,11 @@ static bool end_flight(struct fetch *fetch, struct flight *flight,
         for (size_t i = span.first; i < span.first + span.count; i++)
             if (fetch->result->states[i] == INGEST_WAITING)
                 fetch->result->states[i] = INGEST_MISSING;
+        if (!deadline_has_passed(flight->quick) && fetch->set_uids < INGEST_SET_UIDS_MAX)
+            fetch->set_uids *= 2;
         return true;
     }
+    fetch->set_uids = INGEST_SET_UIDS;
     ingest_take_reply(status, &reply);
     if (ingest_speaks_of_load(&reply)) {
         fetch->result->was_refused = true;
@@ -477,6 +485,7 @@ bool ingest_fetch(struct ingest_client *client, const uint32_t *uids, size_t cou
         .sink = sink,
         .arena = arena,
         .result = result,
+        .set_uids = INGEST_SET_UIDS,
     };
     bool is_done;
 
@@ -484,7 +493,7 @@ bool ingest_fetch(struct ingest_client *client, const uint32_t *uids, size_t cou
         .states = arena_new_array(arena, enum ingest_fetched, count),
         .failures = arena_new_array(arena, struct ingest_failure, count),
     };
-    push_span(&fetch, (struct span){ 0, count, INGEST_SET_UIDS });
+    push_span(&fetch, (struct span){ 0, count, INGEST_SET_UIDS_MAX });
     is_done = run(&fetch, err);
     abort_body(&fetch);
     return is_done;

@@ -2,8 +2,9 @@
 /*
  * ingest/fetch.h - message octets from the selected mailbox, pipelined and streamed.
  *
- * Asks for the UIDs in sets of at most INGEST_SET_UIDS. The next command is sent when the last message
- * of the one before begins to arrive: no round trip is lost, and the archive gets its messages in the
+ * Asks for the UIDs in sets of INGEST_SET_UIDS and, while each is done within a second, of up to
+ * INGEST_SET_UIDS_MAX. The next command is sent when the last message of the one before begins to arrive:
+ * hardly a round trip is lost on a near source and few on a far one, and the archive gets its messages in the
  * order of their UIDs. (Sent earlier, Dovecot 2.3 runs both at once and mixes their answers, for UID
  * FETCH is not ambiguous to it; tests/integration/test_octets.py shows it.) Each message is
  * given to the sink as its octets arrive; nothing of it is held here. Order of messages
