@@ -34,8 +34,8 @@ def fill(dovecot, count, folder):
 class Peers:
     """A source (Maildir), the same mail in mdbox + zstd, and Holdfast beside them, all over TLS.
 
-    The archive is empty until `ingest`, which bench/ingest.py calls, or run.py without it. With count 0
-    there is no mail. whole: parts that take a sample take everything.
+    The archive is empty until run.py calls `ingest`, for the parts that read it. With count 0 there is no
+    mail. whole: parts that take a sample take everything.
     """
 
     def __init__(self, count, whole=False):
@@ -46,7 +46,7 @@ class Peers:
 
     def __enter__(self):
         try:
-            self.source = Dovecot(self.folder, users=("alice",)).start()
+            self.source = Dovecot(self.folder, users=("alice", "many")).start()
             (self.folder / "mdbox").mkdir()
             self.packed = Dovecot(self.folder / "mdbox", users=("alice",),
                                   location="mdbox:~/mdbox", extra=MDBOX).start()
