@@ -38,13 +38,46 @@ static bool open_epoch(struct drain *drain, struct err *err)
     return true;
 }
 
+/* Does the mailbox look other than when it was last enumerated? Always when asked to look at everything. */
+static bool is_sample_due(const struct drain *drain)
+{
+    const struct source_epoch *epoch = &drain->target->known.epoch;
+
+    return drain->selected.uidvalidity != 0 && epoch->enumerated_usec != 0 &&
+           !drain->target->is_sampled &&
+           (drain->run->lease->is_full || drain->selected.exists != epoch->exists ||
+            drain->selected.uidnext != epoch->uidnext);
+}
+
+/*
+ * A UIDVALIDITY that went away and returned between two looks, or a mailbox that was made anew with the old
+ * number, shows old UIDs over other messages: when most of a sample are others, it is another epoch.
+ */
+static bool check_sample(struct drain *drain, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    const struct source_mailbox *known = &drain->target->known;
+    struct source_sample sample;
+    size_t same;
+    size_t other;
+
+    if (!ingest_archive(run, source_load_sample(run->db, run->lease, known->mailbox_id,
+                                                known->epoch.number, &sample, err)))
+        return false;
+    drain->target->is_sampled = true;
+    if (sample.count == 0)
+        return true;
+    return ingest_compare_sample(run->client, &sample, &drain->selected, &same, &other, err) &&
+           (other <= same || open_epoch(drain, err));
+}
+
 static bool settle_epoch(struct drain *drain, struct err *err)
 {
     const struct source_epoch *epoch = &drain->target->known.epoch;
 
     if (epoch->number == 0 || epoch->uidvalidity != drain->selected.uidvalidity)
         return open_epoch(drain, err);
-    return true;
+    return !is_sample_due(drain) || check_sample(drain, err);
 }
 
 static bool load_names(struct drain *drain, struct err *err)

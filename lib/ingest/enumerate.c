@@ -255,8 +255,8 @@ static bool add_vanished(struct change_collector *collector, const struct imap_s
         size_t cap = needed * 2 + VANISHED_FIRST_RANGES;
         void *ranges;
 
-        if (!arena_try_alloc(collector->enumerator.arena, cap, sizeof *collector->vanished,
-                             &ranges, err))
+        if (!arena_try_alloc(collector->enumerator.arena, cap, sizeof *collector->vanished, &ranges,
+                             err))
             return false;
         if (collector->vanished_count > 0)
             memcpy(ranges, collector->vanished,
@@ -308,6 +308,61 @@ bool ingest_ask_changes(struct ingest_client *client, uint64_t since_modseq,
         .vanished = imap_normalise_ranges(collector.vanished, collector.vanished_count),
         .is_doubtful = ingest_odd_responses(client) != odd,
     };
+    return true;
+}
+
+/* ---- a sample ---- */
+
+struct comparer {
+    struct ingest_selected *selected;
+    const struct source_sample *sample;
+    size_t same, other;
+};
+
+static bool take_sampled(void *context, const struct imap_response *response, struct err *err)
+{
+    const uint32_t needed = IMAP_HAS_UID | IMAP_HAS_RFC822_SIZE;
+    struct comparer *comparer = context;
+    const struct source_sample *sample = comparer->sample;
+    const struct imap_fetch_response *fetch = &response->fetch;
+    size_t at;
+
+    (void)err;
+    take_size(comparer->selected, response);
+    if (response->kind != IMAP_RESPONSE_FETCH || (fetch->has & needed) != needed ||
+        !ingest_has_date(fetch))
+        return true;
+    at = ingest_find_uid(sample->uids, sample->count, fetch->uid.n);
+    if (at == SIZE_MAX)
+        return true;
+    if (fetch->internaldate.usec != sample->internal_usec[at] &&
+        fetch->rfc822_size != sample->size_bytes[at])
+        comparer->other++;
+    else
+        comparer->same++;
+    return true;
+}
+
+bool ingest_compare_sample(struct ingest_client *client, const struct source_sample *sample,
+                           struct ingest_selected *selected, size_t *same, size_t *other,
+                           struct err *err)
+{
+    CLEANUP(buf_free) struct buf set = buf_create(INGEST_SET_BYTES + 64);
+    struct comparer comparer = { .selected = selected, .sample = sample };
+    struct ingest_reply reply;
+    struct ingest_tag tag;
+
+    (void)ingest_write_set(&set, sample->uids, sample->count, SIZE_MAX);
+    ingest_begin_command(client, "UID FETCH ");
+    ingest_add_bytes(client, buf_bytes(&set));
+    ingest_add_text(client, " (UID INTERNALDATE RFC822.SIZE)");
+    if (!ingest_send_command(client, &tag, err) ||
+        !ingest_finish_command(client, tag, take_sampled, &comparer, &reply, err))
+        return false;
+    if (reply.condition != IMAP_OK)
+        return refuse(client, &reply, "a sample of messages", err);
+    *same = comparer.same;
+    *other = comparer.other;
     return true;
 }
 

@@ -56,6 +56,13 @@ MUST_USE bool ingest_ask_changes(struct ingest_client *client, uint64_t since_mo
  * all time (year 1 is what some servers say for "unknown") must not lose the message. */
 bool ingest_has_date(const struct imap_fetch_response *message);
 
+/* How many messages of a sample the source shows as they were, and how many with another INTERNALDATE and another
+ * size: UID FETCH set (UID INTERNALDATE RFC822.SIZE). One of the two alone is a server's inaccuracy. */
+MUST_USE bool ingest_compare_sample(struct ingest_client *client,
+                                    const struct source_sample *sample,
+                                    struct ingest_selected *selected, size_t *same, size_t *other,
+                                    struct err *err);
+
 /* The largest UID, 0 when there is none: UID FETCH * (UID). */
 MUST_USE bool ingest_find_top(struct ingest_client *client, struct ingest_selected *selected,
                               uint32_t *top, struct err *err);

@@ -44,6 +44,7 @@ struct ingest_target {
     int breaks;                  /* connections lost within it, without progress */
     uint32_t suspect_uid;        /* whose octets the last of them broke off in; 0: none */
     bool is_epoch_new;           /* opened by this run */
+    bool is_sampled;             /* the epoch's messages are those we know */
     bool lists_all;              /* asking for changes came to nothing: every UID is listed */
     uint64_t fetched;            /* in this run */
     uint64_t failed;             /* UIDs that this run had to leave pending */

@@ -158,6 +158,23 @@ MUST_USE bool source_count_present(struct db *db, const struct source_lease *lea
                                    int64_t mailbox_id, int32_t epoch, uint64_t *out,
                                    struct err *err);
 
+enum {
+    SOURCE_SAMPLE_MAX = 10
+};
+
+/* A message of the epoch that we have: what tells it from another under the same UID. */
+struct source_sample {
+    size_t count;
+    uint32_t uids[SOURCE_SAMPLE_MAX]; /* ascending */
+    int64_t internal_usec[SOURCE_SAMPLE_MAX];
+    uint64_t size_bytes[SOURCE_SAMPLE_MAX];
+};
+
+/* The first and the last few. */
+MUST_USE bool source_load_sample(struct db *db, const struct source_lease *lease,
+                                 int64_t mailbox_id, int32_t epoch, struct source_sample *out,
+                                 struct err *err);
+
 /* Pending UIDs of the epoch that are due, ascending, over `after`, at most max. */
 MUST_USE bool source_load_pending(struct db *db, const struct source_lease *lease,
                                   int64_t mailbox_id, int32_t epoch, uint32_t after, size_t max,
@@ -174,8 +191,8 @@ MUST_USE bool source_load_orphans(struct db *db, const struct source_lease *leas
 
 /* Archive UIDs of what stood in for originals that are stored by now, the first few. */
 MUST_USE bool source_load_superseded(struct db *db, const struct source_lease *lease,
-                                     int64_t mailbox_id, struct arena *arena,
-                                     const uint32_t **uids, size_t *count, struct err *err);
+                                     int64_t mailbox_id, struct arena *arena, const uint32_t **uids,
+                                     size_t *count, struct err *err);
 
 /* Which of these UIDs are pending with this very error, of an attempt before. Ascending. */
 MUST_USE bool source_load_failed_alike(struct db *db, const struct source_lease *lease,

@@ -109,6 +109,25 @@ static bool load_uids(struct db *db, enum db_statement statement, struct db_args
     return true;
 }
 
+bool source_load_sample(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
+                        int32_t epoch, struct source_sample *out, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *rows = NULL;
+
+    if (!db_run(db, DB_SOURCE_SAMPLE,
+                DB_ARGS(DB_I64(lease->account_id), DB_I64(mailbox_id), DB_I32(epoch),
+                        DB_I64(SOURCE_SAMPLE_MAX)),
+                &rows, err))
+        return false;
+    out->count = 0;
+    for (size_t row = 0; row < db_rows(rows) && out->count < SOURCE_SAMPLE_MAX; row++) {
+        out->uids[out->count] = (uint32_t)db_i64(rows, row, 0);
+        out->internal_usec[out->count] = db_time_usec(rows, row, 1);
+        out->size_bytes[out->count++] = (uint64_t)db_i64(rows, row, 2);
+    }
+    return true;
+}
+
 bool source_load_pending(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
                          int32_t epoch, uint32_t after, size_t max, struct arena *arena,
                          const uint32_t **uids, size_t *count, struct err *err)
@@ -152,10 +171,10 @@ bool source_load_known(struct db *db, const struct source_lease *lease, int64_t 
 
     if (!widen(uids, count, &wide, err))
         return false;
-    is_done = db_stream(db, DB_SOURCE_KNOWN,
-                        DB_ARGS(DB_I64(lease->account_id), DB_I64(mailbox_id), DB_I32(epoch),
-                                DB_I64S(wide, count)),
-                        add_known, &builder, err);
+    is_done = db_stream(
+        db, DB_SOURCE_KNOWN,
+        DB_ARGS(DB_I64(lease->account_id), DB_I64(mailbox_id), DB_I32(epoch), DB_I64S(wide, count)),
+        add_known, &builder, err);
     free(wide);
     if (is_done)
         *out = (struct source_window){ builder.rows, builder.count };
@@ -215,9 +234,9 @@ bool source_load_superseded(struct db *db, const struct source_lease *lease, int
 }
 
 bool source_load_failed_alike(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
-                              int32_t epoch, const uint32_t *uids, size_t count,
-                              struct bytes error, struct arena *arena, const uint32_t **alike,
-                              size_t *alike_count, struct err *err)
+                              int32_t epoch, const uint32_t *uids, size_t count, struct bytes error,
+                              struct arena *arena, const uint32_t **alike, size_t *alike_count,
+                              struct err *err)
 {
     int64_t *wide = NULL;
     bool is_done;

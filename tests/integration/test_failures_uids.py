@@ -282,6 +282,28 @@ def test_10_a_uidvalidity_that_returns_is_an_epoch_of_its_own(account):
     assert account.reconcile()["INBOX"]["epoch"] == 3
 
 
+def test_10_old_uids_over_other_messages_are_noticed_when_the_number_returned_unseen(account):
+    source = Source((1, 2, 3, 4))
+    account.add(source).sync()
+    source.inbox.messages = {uid: message(100 * uid) for uid in (1, 2, 3, 4, 5)}
+    source.inbox.dates = {uid: DATE.replace("2020", "2021") for uid in (1, 2, 3, 4, 5)}
+    account.sync()  # UIDVALIDITY is the same: it went to another value and back between two runs
+    assert account.states(2) == stored(1, 2, 3, 4, 5)
+    assert sorted(account.archived()) == sorted([message(n) for n in (1, 2, 3, 4)] + all_of(source))
+    assert account.placements() == (9, 4, 9)
+
+
+def test_10_other_dates_alone_or_other_sizes_alone_are_no_other_messages(account):
+    source = Source((1, 2, 3))
+    account.add(source).sync()
+    source.inbox.dates = {uid: DATE.replace("2020", "2021") for uid in (1, 2, 3)}
+    account.reconcile()
+    source.inbox.dates, source.inbox.sizes = {}, {1: 7, 2: 7, 3: 7}
+    account.reconcile()
+    assert account.states(2) == {}
+    assert account.placements() == (3, 0, 3)
+
+
 # ---- which message is which --------------------------------------------------------------------------
 
 

@@ -226,6 +226,25 @@ SELECT u.uid, coalesce(u.placement_uid, 0)
 SELECT count(*) FROM source_uid
  WHERE account_id = $1 AND mailbox_id = $2 AND epoch = $3 AND gone_at IS NULL;
 
+-- The first and the last few messages of the epoch that we have and the source has.
+-- name: source_sample
+-- args: account_id bigint, mailbox_id bigint, epoch integer, max bigint
+SELECT u.uid, p.internal_at, m.size_bytes
+  FROM ((SELECT uid, placement_uid FROM source_uid
+          WHERE account_id = $1 AND mailbox_id = $2 AND epoch = $3 AND state = 'stored'
+            AND gone_at IS NULL ORDER BY uid LIMIT $4 / 2)
+        UNION
+        (SELECT uid, placement_uid FROM source_uid
+          WHERE account_id = $1 AND mailbox_id = $2 AND epoch = $3 AND state = 'stored'
+            AND gone_at IS NULL ORDER BY uid DESC LIMIT $4 / 2)) u
+ CROSS JOIN LATERAL (
+       SELECT internal_at, message_id FROM placement
+        WHERE account_id = $1 AND mailbox_id = $2 AND uid = u.placement_uid OFFSET 0) p
+ CROSS JOIN LATERAL (
+       SELECT size_bytes FROM message
+        WHERE account_id = $1 AND message_id = p.message_id OFFSET 0) m
+ ORDER BY u.uid;
+
 -- name: source_pending
 -- args: account_id bigint, mailbox_id bigint, epoch integer, after bigint, max bigint
 SELECT uid FROM source_uid
