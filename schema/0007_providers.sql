@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- 0007_providers: what differs between providers: whose mailboxes are archived, and which are not.
+-- 0007_providers: what differs between providers: whose mailboxes are archived, and which are not;
+-- messages that are known again by what their source calls them.
 
 SET LOCAL search_path = holdfast, pg_temp;
 
@@ -26,3 +27,54 @@ CREATE POLICY process ON mailbox_left_out TO holdfast_ingest, holdfast_keeper, h
 REVOKE ALL ON mailbox_left_out FROM PUBLIC;
 GRANT SELECT, INSERT ON mailbox_left_out TO holdfast_ingest;
 GRANT UPDATE (reason, since, ended_at) ON mailbox_left_out TO holdfast_ingest;
+
+---------------------------------------------------------------------------------------------------
+-- Known messages
+---------------------------------------------------------------------------------------------------
+
+-- Where ids of one kind mean the same: one login at one host. An id that turned out to stand for two
+-- messages ends the trust in all of its scope, for good.
+CREATE TABLE identity_scope (
+    account_id    bigint      NOT NULL REFERENCES account (account_id),
+    scope         int         NOT NULL CHECK (scope > 0),
+    kind          text        NOT NULL CHECK (kind IN ('X-GM-MSGID', 'EMAILID')),
+    host          text        NOT NULL,
+    login         text        NOT NULL,
+    placed        bigint      NOT NULL DEFAULT 0,         -- messages that were placed without a download
+    distrusted_at timestamptz,
+    PRIMARY KEY (account_id, scope),
+    UNIQUE (account_id, kind, host, login)
+);
+
+-- What the source called a message whose octets came from it; its thread and labels, as they were then.
+-- No foreign key to message: a row without one finds nothing.
+CREATE TABLE message_identity (
+    account_id bigint NOT NULL,
+    scope      int    NOT NULL,
+    identity   text   NOT NULL CHECK (octet_length(identity) BETWEEN 1 AND 255),
+    message_id bigint NOT NULL,
+    thread     text,
+    labels     text[],
+    PRIMARY KEY (account_id, scope, identity),
+    FOREIGN KEY (account_id, scope) REFERENCES identity_scope (account_id, scope)
+);
+
+-- NULL: the octets of every UID of this epoch were seen. When the trust in the scope ends, the mailbox is
+-- read again in a new epoch.
+ALTER TABLE source_epoch ADD COLUMN identity_scope int;
+
+REVOKE ALL ON identity_scope, message_identity FROM PUBLIC;
+GRANT SELECT, INSERT ON identity_scope, message_identity TO holdfast_ingest;
+GRANT UPDATE (placed, distrusted_at) ON identity_scope TO holdfast_ingest;
+
+DO $$
+DECLARE
+    t text;
+BEGIN
+    FOREACH t IN ARRAY ARRAY['identity_scope', 'message_identity'] LOOP
+        EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
+        EXECUTE format('CREATE POLICY process ON %I TO holdfast_ingest, holdfast_keeper, '
+                       'holdfast_gate USING (true) WITH CHECK (true)', t);
+    END LOOP;
+END
+$$;

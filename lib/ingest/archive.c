@@ -108,7 +108,8 @@ static bool end_message(struct ingest_run *run, const struct imap_fetch_response
         arrival.internal_zone = 0;
         ingest_count_odd(run->client);
     }
-    if (!settle_keywords(&message->flags, arena, &arrival, err)) {
+    if (!settle_keywords(&message->flags, arena, &arrival, err) ||
+        !ingest_describe_identity(run, message, arena, &arrival.identity, err)) {
         vault_abort_message(run->writer);
         return false;
     }

@@ -75,7 +75,9 @@ static bool settle_epoch(struct drain *drain, struct err *err)
 {
     const struct source_epoch *epoch = &drain->target->known.epoch;
 
-    if (epoch->number == 0 || epoch->uidvalidity != drain->selected.uidvalidity)
+    /* One that was filled by ids that are not trusted any more is read again, octet for octet. */
+    if (epoch->number == 0 || epoch->uidvalidity != drain->selected.uidvalidity ||
+        epoch->is_doubtful)
         return open_epoch(drain, err);
     return !is_sample_due(drain) || check_sample(drain, err);
 }
@@ -547,7 +549,8 @@ static bool fetch_page(struct drain *drain, const uint32_t *uids, size_t count, 
     run->placeholders = arena_new_array(run->window_arena, uint32_t, count);
     run->placeholder_cap = count;
     run->placeholder_count = 0;
-    if (!fetch_by(drain, uids, count, INGEST_BY_PEEK, &result, err) ||
+    if (!ingest_place_known(run, &uids, &count, err) ||
+        !fetch_by(drain, uids, count, INGEST_BY_PEEK, &result, err) ||
         !find_emptied(drain, &result, &emptied, err) || !record_failures(drain, &result, err) ||
         !settle_missing(drain, uids, count, &result, &kept, &kept_count, err))
         return false;
@@ -566,7 +569,8 @@ static bool fetch_pending(struct drain *drain, struct err *err)
     uint32_t after = 0;
 
     if (!ingest_archive(run, vault_begin_batch(run->writer, target->known.mailbox_id,
-                                               target->known.epoch.number, err)))
+                                               target->known.epoch.number, err)) ||
+        !ingest_begin_identities(run, err))
         return false;
     for (;;) {
         const uint32_t *uids;

@@ -16,9 +16,9 @@ enum {
 };
 
 static const char *const form_items[INGEST_FORMS] = {
-    [INGEST_BY_PEEK] = " (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])",
-    [INGEST_BY_BODY] = " (UID FLAGS INTERNALDATE RFC822.SIZE BODY[])",
-    [INGEST_BY_RFC822] = " (UID FLAGS INTERNALDATE RFC822.SIZE RFC822)",
+    [INGEST_BY_PEEK] = " BODY.PEEK[])",
+    [INGEST_BY_BODY] = " BODY[])",
+    [INGEST_BY_RFC822] = " RFC822)",
 };
 
 /* UIDs first … first+count-1 of the list, to be asked for in sets of at most `limit` and fetch->set_uids. */
@@ -151,6 +151,8 @@ static bool send_fetch(struct fetch *fetch, struct flight *flight, struct err *e
     flight->quick = deadline_after_ms(QUICK_MS);
     ingest_begin_command(fetch->client, "UID FETCH ");
     ingest_add_bytes(fetch->client, buf_bytes(&set));
+    ingest_add_text(fetch->client, " (UID FLAGS INTERNALDATE RFC822.SIZE");
+    ingest_add_text(fetch->client, ingest_identity_items(ingest_rules(fetch->client)->identity));
     ingest_add_text(fetch->client, form_items[fetch->form]);
     return ingest_send_command(fetch->client, &flight->tag, err);
 }

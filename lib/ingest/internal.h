@@ -15,6 +15,7 @@
 #include "ingest/outcome.h"
 #include "ingest/placeholder.h"
 #include "ingest/run.h"
+#include "source/identity.h"
 #include "source/mailbox.h"
 #include "vault/write.h"
 
@@ -48,6 +49,15 @@ struct ingest_target {
     bool lists_all;              /* asking for changes came to nothing: every UID is listed */
     uint64_t fetched;            /* in this run */
     uint64_t failed;             /* UIDs that this run had to leave pending */
+};
+
+/* How far the source's ids of messages are used (identity.c). */
+struct ingest_identities {
+    enum ingest_identity kind;
+    bool is_in_use;
+    bool has_failed;  /* the trust in them ended during this run */
+    bool has_sampled; /* the one that proves the scope */
+    struct source_id_scope state;
 };
 
 enum ingest_state {
@@ -84,6 +94,7 @@ struct ingest_run {
     enum vault_doubt doubt; /* of what the sink gets now */
     uint32_t *placeholders; /* UIDs of the page that only came as such */
     size_t placeholder_count, placeholder_cap;
+    struct ingest_identities identities;
     bool is_in_large;        /* the vault holds a transaction open: no other statement may run */
     bool has_archive_failed; /* the failure that is under way is the archive's, not the source's */
     bool was_stopped;        /* by stop_fd */
@@ -108,6 +119,22 @@ static inline bool ingest_archive(struct ingest_run *run, bool is_done)
 struct ingest_sink ingest_make_sink(struct ingest_run *run);
 MUST_USE bool ingest_commit(struct ingest_run *run, struct err *err);
 MUST_USE bool ingest_report(struct ingest_run *run, bool is_urgent, struct err *err);
+
+/* identity.c. Begin: how far ids are used in this mailbox; nothing may be waiting for its commit. Check:
+ * are they still trusted? */
+MUST_USE bool ingest_begin_identities(struct ingest_run *run, struct err *err);
+MUST_USE bool ingest_check_identities(struct ingest_run *run, struct err *err);
+
+/* Places those of the UIDs that are known by their id; *uids and *count become the others (in the window
+ * arena). All stay when the server does not tell, or nothing is known yet. */
+MUST_USE bool ingest_place_known(struct ingest_run *run, const uint32_t **uids, size_t *count,
+                                 struct err *err);
+
+/* What the source calls a message that arrives with its octets. */
+MUST_USE bool ingest_describe_identity(const struct ingest_run *run,
+                                       const struct imap_fetch_response *message,
+                                       struct arena *arena, struct vault_identity *out,
+                                       struct err *err);
 
 /* The beat of the client, a struct ingest_run *: the source is slow, the job is still ours. */
 MUST_USE bool ingest_prolong_lease(void *context, struct err *err);

@@ -140,6 +140,16 @@ void ingest_write_budget(char text[INGEST_OUTCOME_BYTES], struct bytes name,
     finish(&line, text);
 }
 
+void ingest_write_distrust(char text[INGEST_OUTCOME_BYTES], struct bytes name)
+{
+    struct buf line = start(name);
+
+    buf_text(&line, "not complete: the source gives one id (X-GM-MSGID, EMAILID) to different "
+                    "messages: its ids are not trusted any more, and mailboxes that were filled by "
+                    "them are read again in the next run");
+    finish(&line, text);
+}
+
 static void add_left_out(struct buf *line, const struct ingest_left_out *left_out)
 {
     static const char *const reasons[SOURCE_LEFT_OUT_REASONS] = {

@@ -26,6 +26,9 @@ void ingest_write_complete(char text[INGEST_OUTCOME_BYTES], struct bytes name,
 void ingest_write_incomplete(char text[INGEST_OUTCOME_BYTES], struct bytes name,
                              const struct source_progress *progress, const char *first);
 
+/* Two messages came under one id of the source (ingest/README 16). */
+void ingest_write_distrust(char text[INGEST_OUTCOME_BYTES], struct bytes name);
+
 /* The day's budget is spent: "account alice: the day's 2,000 MB are fetched, …". */
 void ingest_write_budget(char text[INGEST_OUTCOME_BYTES], struct bytes name,
                          const struct source_progress *progress, uint64_t daily_bytes);

@@ -114,6 +114,19 @@ struct ingest_rules ingest_rules_for(const struct ingest_peer *peer)
     return rules;
 }
 
+const char *ingest_identity_items(enum ingest_identity identity)
+{
+    switch (identity) {
+    case INGEST_IDENTITY_NONE:
+        return "";
+    case INGEST_IDENTITY_GMAIL:
+        return " X-GM-MSGID X-GM-THRID X-GM-LABELS";
+    case INGEST_IDENTITY_OBJECTID:
+        return " EMAILID THREADID";
+    }
+    UNREACHABLE();
+}
+
 bool ingest_is_recognised(const struct ingest_rules *rules)
 {
     return rules->provider != general.provider;

@@ -17,7 +17,7 @@ enum {
     INGEST_VIEW_LIMITS = 4,
 };
 
-/* By which id of the source a message is known again without its octets (ingest/README 15). */
+/* By which id of the source a message is known again without its octets (ingest/README 16). */
 enum ingest_identity {
     INGEST_IDENTITY_NONE,
     INGEST_IDENTITY_GMAIL,    /* X-GM-MSGID; X-GM-THRID and X-GM-LABELS come with it (X-GM-EXT-1) */
@@ -52,6 +52,9 @@ struct ingest_peer {
 };
 
 struct ingest_rules ingest_rules_for(const struct ingest_peer *peer);
+
+/* The FETCH items that tell it, with thread and labels, each with a blank before it; "" for none. */
+const char *ingest_identity_items(enum ingest_identity identity);
 
 /* Are they those of a provider, rather than the general ones? */
 bool ingest_is_recognised(const struct ingest_rules *rules);

@@ -182,7 +182,22 @@ static bool is_unchanged(const struct ingest_target *target)
            (listed->status & needed) == needed && listed->uidvalidity == epoch->uidvalidity &&
            listed->uidnext == epoch->uidnext && listed->messages == epoch->exists &&
            listed->highestmodseq != 0 && listed->highestmodseq == epoch->highestmodseq &&
-           target->known.pending_due == 0;
+           target->known.pending_due == 0 && !epoch->is_doubtful;
+}
+
+/* Mailboxes that hold every message come first: the others are then placed by their ids. */
+static void put_bodies_first(struct ingest_run *run)
+{
+    uint32_t bodies = ingest_rules(run->client)->bodies;
+    struct ingest_target *sorted =
+        arena_new_array(run->arena, struct ingest_target, run->target_count);
+    size_t count = 0;
+
+    for (int is_body = 1; is_body >= 0; is_body--)
+        for (size_t i = 0; i < run->target_count; i++)
+            if (((run->targets[i].listed->attributes & bodies) != 0) == (is_body != 0))
+                sorted[count++] = run->targets[i];
+    run->targets = sorted;
 }
 
 static bool note_unchanged(struct ingest_run *run, const int64_t *ids, size_t count,
@@ -228,6 +243,7 @@ static bool choose_targets(struct ingest_run *run, const struct source_mailbox_l
         else
             run->targets[run->target_count++] = target;
     }
+    put_bodies_first(run);
     return note_unchanged(run, unchanged, unchanged_count, err);
 }
 
@@ -389,9 +405,12 @@ static bool finish_whole(struct ingest_run *run, struct err *err)
     enum err_code code = ERR_NONE;
 
     run->rest = SOURCE_REST_NONE; /* whatever it is, it came too late to matter */
-    if (!count_pending(run, err))
+    if (!count_pending(run, err) || !ingest_check_identities(run, err))
         return false;
-    if (run->progress.pending > 0 || run->progress.mailboxes_failed > 0) {
+    if (run->identities.has_failed) {
+        code = ERR_RETRY;
+        ingest_write_distrust(text, run->work.account.name);
+    } else if (run->progress.pending > 0 || run->progress.mailboxes_failed > 0) {
         code = ERR_RETRY;
         ingest_write_incomplete(text, run->work.account.name, &run->progress, run->first_failure);
     } else {

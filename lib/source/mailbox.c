@@ -21,6 +21,7 @@ static bool read_mailbox(const struct db_result *rows, size_t row, struct arena 
         .highestmodseq = (uint64_t)db_i64(rows, row, 8),
         .exists = (uint64_t)db_i64(rows, row, 9),
         .enumerated_usec = source_time(rows, row, 10),
+        .is_doubtful = db_bool(rows, row, 14),
     };
     out->pending = (uint64_t)db_i64(rows, row, 11);
     out->pending_due = (uint64_t)db_i64(rows, row, 12);

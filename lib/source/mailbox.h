@@ -32,6 +32,7 @@ struct source_epoch {
     uint64_t exists;         /* at the last enumeration */
     int64_t enumerated_usec; /* 0: never to the end */
     int64_t listed_usec;     /* when that showed every UID, not only what had changed; 0: never */
+    bool is_doubtful;        /* filled by ids of the source that are not trusted any more */
 };
 
 struct source_mailbox {

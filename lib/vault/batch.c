@@ -47,6 +47,19 @@ static void add_keywords(struct vault_batch *batch, const struct vault_arrival *
     }
 }
 
+/* Ids are trusted only as they stand; thread and labels only say something more. */
+static bool keep_identity(struct vault_batch *batch, const struct vault_identity *from,
+                          struct vault_identity *to, struct err *err)
+{
+    if (!vault_is_identity(from->id))
+        return true;
+    return arena_try_copy(batch->arena, from->id, VAULT_IDENTITY_BYTES, &to->id, err) &&
+           (!vault_is_identity(from->thread) ||
+            arena_try_copy(batch->arena, from->thread, VAULT_IDENTITY_BYTES, &to->thread, err)) &&
+           (from->labels.len == 0 || from->labels.len > VAULT_LABELS_BYTES ||
+            arena_try_copy(batch->arena, from->labels, VAULT_LABELS_BYTES, &to->labels, err));
+}
+
 bool vault_add_entry(struct vault_batch *batch, const struct vault_arrival *arrival,
                      const struct crypto_sha256 *sha256, size_t start, uint64_t size_bytes,
                      struct err *err)
@@ -72,5 +85,8 @@ bool vault_add_entry(struct vault_batch *batch, const struct vault_arrival *arri
                                    .flags = arrival->flags & VAULT_FLAGS_ALL,
                                    .doubt = arrival->doubt };
     add_keywords(batch, arrival, entry);
-    return true;
+    if (keep_identity(batch, &arrival->identity, &entry->identity, err))
+        return true;
+    batch->count--;
+    return false;
 }

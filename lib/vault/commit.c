@@ -342,6 +342,8 @@ static bool queue_octets(struct commit *commit, struct err *err)
 
         if (!outcome->is_new)
             continue;
+        if (outcome->entry->is_known)
+            return err_fail(err, ERR_RETRY, "a message that was known by its id has vanished");
         if (!is_large)
             octets = bytes_slice(buf_bytes(&commit->batch->octets), outcome->entry->start,
                                  (size_t)outcome->entry->size_bytes);
@@ -465,6 +467,16 @@ static bool queue_source_uids(struct commit *commit, struct db_value account,
                     err);
 }
 
+static bool queue_identities(struct commit *commit, struct err *err)
+{
+    const struct vault_batch *batch = commit->batch;
+    struct vault_identity_rows rows = vault_make_identity_rows(commit->arena, batch->count);
+
+    for (size_t i = 0; i < batch->count; i++)
+        vault_add_identity(&rows, commit->outcomes[i].entry, commit->outcomes[i].message_id);
+    return vault_queue_identities(commit->writer, batch, &rows, err);
+}
+
 static bool write_all(struct commit *commit, struct err *err)
 {
     struct vault_writer *writer = commit->writer;
@@ -475,7 +487,8 @@ static bool write_all(struct commit *commit, struct err *err)
            vault_queue_new_keywords(writer, commit->batch->mailbox_id, commit->keywords_known,
                                     err) &&
            queue_placements(commit, account, mailbox, err) &&
-           queue_source_uids(commit, account, mailbox, err) && db_commit(&writer->tx, err) &&
+           queue_source_uids(commit, account, mailbox, err) && queue_identities(commit, err) &&
+           db_commit(&writer->tx, err) &&
            db_pipeline_send(writer->db, err);
 }
 

@@ -61,6 +61,8 @@ struct vault_entry {
     const uint16_t *keywords; /* numbers in batch->keywords */
     size_t keyword_count;
     enum vault_doubt doubt;
+    bool is_known;                  /* placed by its identity: its octets are not here */
+    struct vault_identity identity; /* in batch->arena */
 };
 
 struct vault_batch {
@@ -80,6 +82,23 @@ void vault_clear_batch(struct vault_batch *batch);
 MUST_USE bool vault_add_entry(struct vault_batch *batch, const struct vault_arrival *arrival,
                               const struct crypto_sha256 *sha256, size_t start, uint64_t size_bytes,
                               struct err *err);
+
+/* ---- identity.c: what the source calls its messages -------------------------------------------- */
+
+/* As the statement takes them. */
+struct vault_identity_rows {
+    size_t count;
+    struct bytes *identities, *threads, *labels;
+    int64_t *message_ids;
+    size_t known; /* entries that were placed by theirs */
+};
+
+struct vault_identity_rows vault_make_identity_rows(struct arena *arena, size_t room);
+void vault_add_identity(struct vault_identity_rows *rows, const struct vault_entry *entry,
+                        int64_t message_id);
+struct vault_writer;
+MUST_USE bool vault_queue_identities(struct vault_writer *writer, const struct vault_batch *batch,
+                                     const struct vault_identity_rows *rows, struct err *err);
 
 /* ---- derived.c: rows of message_index that await their statement -------------------------------- */
 
@@ -176,6 +195,7 @@ struct vault_writer {
     struct vault_batch *batch; /* that is being filled */
     struct vault_batch *sent;  /* not known to be committed yet; empty: all before `batch` is */
     bool is_in_flight;         /* the carrier has `sent`; otherwise it failed */
+    int32_t identity_scope;    /* 0: none; changes only while nothing is sent */
     uint64_t announced_bytes;  /* of the message in progress */
     uint64_t written_bytes;
     struct vault_counts counts;    /* committed and not yet told */

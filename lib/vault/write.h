@@ -36,6 +36,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "store/frame.h"
 #include "vault/flag.h"
 
 struct db;
@@ -130,6 +131,21 @@ enum vault_doubt {
     VAULT_EMPTY,       /* no octets, where the source counts some */
 };
 
+enum {
+    VAULT_IDENTITY_BYTES = 255, /* RFC 8474 §7: objectid */
+    VAULT_LABELS_BYTES = 1000,  /* of one message; a row stays under 2 KB */
+};
+
+/* What the source calls a message. */
+struct vault_identity {
+    struct bytes id;     /* empty, or no vault_is_identity: none */
+    struct bytes thread; /* likewise */
+    struct bytes labels; /* UTF-8 without NUL, one a line; empty, or over VAULT_LABELS_BYTES: none */
+};
+
+/* 1 to VAULT_IDENTITY_BYTES visible ASCII characters. Pure. */
+bool vault_is_identity(struct bytes id);
+
 /* What the source said about a message, beside its octets. All borrowed for the call. */
 struct vault_arrival {
     uint32_t source_uid;
@@ -143,6 +159,7 @@ struct vault_arrival {
     const struct bytes *keywords;
     size_t keyword_count;
     enum vault_doubt doubt; /* REASSEMBLED, PLACEHOLDER: the source UID stays pending (README 6a) */
+    struct vault_identity identity; /* kept when the writer uses identities */
 };
 
 /* Can it be stored? Years 1 to 9999 in any zone; a zone of at most a day. Pure. */
@@ -218,6 +235,31 @@ struct vault_counts vault_take_counts(struct vault_writer *writer);
  */
 MUST_USE bool vault_commit_batch(struct vault_writer *writer, struct vault_counts *counts,
                                  struct err *err);
+
+/* ---- messages known by what their source calls them ------------------------------------------ */
+
+/*
+ * From here on identities of arrivals are kept, within this scope (source/identity.h); 0: none are. One
+ * that arrives with other octets than before ends the trust in its scope, in the transaction that stores
+ * them. Nothing may be waiting.
+ */
+void vault_use_identities(struct vault_writer *writer, int32_t scope);
+
+struct vault_known {
+    bool is_known;
+    struct crypto_sha256 sha256;
+    uint64_t size_bytes;
+};
+
+/* What is archived under these ids: known has `count` rows, in their order. One look-up for all; what
+ * waits is settled first. Failure: as of vault_commit_batch. */
+MUST_USE bool vault_find_known(struct vault_writer *writer, const struct bytes *identities,
+                               size_t count, struct vault_known *known, struct err *err);
+
+/* A message without its octets, which are those of `known`. May send the batch, as vault_begin_message
+ * does. Failures: as of vault_end_message. */
+MUST_USE bool vault_place_known(struct vault_writer *writer, const struct vault_known *known,
+                                const struct vault_arrival *arrival, struct err *err);
 
 /* ---- changes at the source ------------------------------------------------------------------ */
 

@@ -205,7 +205,8 @@ void vault_abort_message(struct vault_writer *writer)
         if (writer->batch->count > 0) {
             const struct vault_entry *last = &writer->batch->entries[writer->batch->count - 1];
 
-            writer->batch->octets.len = last->start + (size_t)last->size_bytes;
+            writer->batch->octets.len =
+                last->start + (last->is_known ? 0 : (size_t)last->size_bytes);
         }
         break;
     case VAULT_IN_LARGE: /* all before it is committed; its octets are not held */

@@ -285,6 +285,8 @@ class Session:
 class Source:
     """heard: every command of every connection, without its tag. logins: how many there were."""
 
+    session_class = Session
+
     def __init__(self, messages=(), uidvalidity=7, capabilities="IMAP4rev1", context=None):
         self.mailboxes = {"INBOX": Mailbox(messages, uidvalidity)}
         self.capabilities = capabilities
@@ -378,7 +380,7 @@ class Source:
         try:
             if self._context:
                 connection = self._context.wrap_socket(connection, server_side=True)
-            session = Session(self, connection)
+            session = self.session_class(self, connection)
             with self._lock:
                 self._sessions.append(session)
             session.run()

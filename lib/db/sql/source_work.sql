@@ -65,10 +65,11 @@ SELECT n.name, a.host, a.port, a.login, a.tls, a.tls_ca, a.include, a.exclude, a
 SELECT b.mailbox_id, b.source_name, b.path, b.is_noselect, b.gone_at IS NOT NULL,
        coalesce(e.epoch, 0), coalesce(e.uidvalidity, 0), coalesce(e.uidnext, 1),
        coalesce(e.highestmodseq, 0), coalesce(e.messages, 0), e.enumerated_at,
-       coalesce(p.pending, 0), coalesce(p.due, 0), e.listed_at
+       coalesce(p.pending, 0), coalesce(p.due, 0), e.listed_at, i.distrusted_at IS NOT NULL
   FROM mailbox b
   LEFT JOIN source_epoch e
          ON e.account_id = b.account_id AND e.mailbox_id = b.mailbox_id AND e.closed_at IS NULL
+  LEFT JOIN identity_scope i ON i.account_id = e.account_id AND i.scope = e.identity_scope
   LEFT JOIN (SELECT u.mailbox_id, u.epoch, count(*) AS pending,
                     count(*) FILTER (WHERE u.next_try_at IS NULL OR u.next_try_at <= now()) AS due
                FROM source_uid u
@@ -117,6 +118,32 @@ WITH held AS MATERIALIZED (
            messages = EXCLUDED.messages, octets = EXCLUDED.octets
 )
 SELECT is_held FROM held;
+
+-- Finds or makes the scope of the account as it is now. Another worker may make it at the same time: then
+-- there is none for this once.
+-- name: source_identity_open
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, kind text
+WITH held AS MATERIALIZED (
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
+           set_config('synchronous_commit', 'off', true)
+), found AS (
+    SELECT s.scope, s.placed, s.distrusted_at
+      FROM account a
+      JOIN identity_scope s ON s.account_id = a.account_id AND s.kind = $6 AND s.host = a.host
+                           AND s.login = a.login
+     WHERE a.account_id = $5
+), made AS (
+    INSERT INTO identity_scope (account_id, scope, kind, host, login)
+    SELECT $5, 1 + coalesce((SELECT max(s.scope) FROM identity_scope s WHERE s.account_id = $5), 0),
+           $6, a.host, a.login
+      FROM held, account a
+     WHERE is_held AND a.account_id = $5 AND NOT EXISTS (SELECT FROM found)
+        ON CONFLICT DO NOTHING
+    RETURNING scope
+)
+SELECT is_held, coalesce(f.scope, m.scope, 0), coalesce(f.placed, 0), f.distrusted_at IS NULL,
+       EXISTS (SELECT FROM message_identity i WHERE i.account_id = $5 AND i.scope = f.scope)
+  FROM held LEFT JOIN found f ON true LEFT JOIN made m ON true;
 
 -- name: source_keywords
 -- args: account_id bigint, mailbox_id bigint

@@ -171,6 +171,46 @@ SELECT $1, $2, $3, s.uid, CASE WHEN w.is_substitute THEN 'pending' ELSE 'stored'
        substitute_uid = coalesce(EXCLUDED.substitute_uid, source_uid.substitute_uid)
  WHERE source_uid.state <> 'stored';
 
+-- name: vault_identity_find
+-- args: account_id bigint, scope integer, identities text[]
+SELECT w.position, m.sha256, m.size_bytes
+  FROM unnest($3) WITH ORDINALITY AS w (identity, position)
+ CROSS JOIN LATERAL (
+       SELECT i.message_id FROM message_identity i
+        WHERE i.account_id = $1 AND i.scope = $2 AND i.identity = w.identity OFFSET 0) i
+ CROSS JOIN LATERAL (
+       SELECT m.sha256, m.size_bytes FROM message m
+        WHERE m.account_id = $1 AND m.message_id = i.message_id OFFSET 0) m;
+
+-- What came under an id that stands for other octets already ends the trust in the scope.
+-- name: vault_identity_add
+-- args: account_id bigint, scope integer, identities text[], message_ids bigint[], threads text[], labels text[]
+WITH given AS MATERIALIZED (
+    SELECT g.* FROM unnest($3, $4, $5, $6) AS g (identity, message_id, thread, labels)
+), distrust AS (
+    UPDATE identity_scope s SET distrusted_at = now()
+     WHERE s.account_id = $1 AND s.scope = $2 AND s.distrusted_at IS NULL
+       AND (EXISTS (SELECT FROM given g
+                      JOIN message_identity i ON i.account_id = $1 AND i.scope = $2
+                                             AND i.identity = g.identity
+                     WHERE i.message_id <> g.message_id)
+            OR EXISTS (SELECT FROM given g GROUP BY g.identity
+                       HAVING min(g.message_id) <> max(g.message_id)))
+)
+INSERT INTO message_identity (account_id, scope, identity, message_id, thread, labels)
+SELECT $1, $2, g.identity, g.message_id, g.thread, string_to_array(g.labels, E'\n')
+  FROM given g ORDER BY g.identity
+    ON CONFLICT DO NOTHING;
+
+-- name: vault_identity_placed
+-- args: account_id bigint, mailbox_id bigint, epoch integer, scope integer, placed bigint
+WITH marked AS (
+    UPDATE source_epoch e SET identity_scope = $4
+     WHERE e.account_id = $1 AND e.mailbox_id = $2 AND e.epoch = $3
+       AND e.identity_scope IS DISTINCT FROM $4
+)
+UPDATE identity_scope s SET placed = s.placed + $5 WHERE s.account_id = $1 AND s.scope = $4;
+
 -- name: vault_placement_states
 -- args: account_id bigint, mailbox_id bigint, uids bigint[]
 SELECT p.uid, p.flags, p.keywords, p.is_gone
