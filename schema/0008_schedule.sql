@@ -343,17 +343,109 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
 $$;
 
 ---------------------------------------------------------------------------------------------------
+-- Watchers: connections that wait for news in IDLE
+---------------------------------------------------------------------------------------------------
+
+-- An account that is watched has a job of kind 'watch'. Its lease and fence are the watcher's right: the gate
+-- gives the account's secret for it as for any other job, and its connections count.
+
+-- Claims watches that are due; a row for each mailbox to be watched, by its name at the source. Watchers get at
+-- most half of a host's connections and never an account's last one: those are for fetching. Where none is free,
+-- the watch is looked at again in a minute.
+CREATE FUNCTION claim_watches(owner text, most int, lease interval, default_host_connections int)
+RETURNS TABLE (job_id bigint, account_id bigint, fence bigint, source_name bytea)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    picked record;
+    room   int;
+    names  bytea[];
+    may_wait boolean := true;
+BEGIN
+    FOR picked IN
+        SELECT j.job_id, j.account_id, a.watch, l.host, l.host_connections, l.account_connections
+          FROM job j
+          JOIN account a ON a.account_id = j.account_id
+         CROSS JOIN LATERAL account_limits(j.account_id, default_host_connections) l
+         WHERE j.is_active AND j.kind = 'watch' AND j.due_at <= now()
+           AND NOT a.is_paused AND a.removed_at IS NULL
+         ORDER BY j.due_at LIMIT most FOR UPDATE OF j SKIP LOCKED
+    LOOP
+        IF lock_host(picked.host, may_wait) THEN
+            room := least(picked.account_connections - 1 - connections_of_account(picked.account_id),
+                          picked.host_connections - 1 - connections_of_host(picked.host),
+                          picked.host_connections / 2
+                          - (SELECT coalesce(sum(j.connections), 0) FROM job j
+                              WHERE j.host = picked.host AND j.kind = 'watch'
+                                AND j.lease_owner IS NOT NULL AND j.due_at > now()));
+        ELSE
+            room := 0;
+        END IF;
+        may_wait := false;
+        SELECT array_agg(n.source_name) INTO names
+          FROM (SELECT coalesce(m.source_name, 'INBOX') AS source_name
+                  FROM unnest(picked.watch) WITH ORDINALITY AS w (path, place)
+                  LEFT JOIN mailbox m ON m.account_id = picked.account_id AND m.path = w.path
+                 WHERE m.source_name IS NOT NULL OR w.path = 'INBOX'
+                 ORDER BY w.place LIMIT greatest(room, 0)) n;
+        UPDATE job j
+           SET fence = j.fence + 1, host = picked.host, connections = coalesce(cardinality(names), 0),
+               lease_owner = CASE WHEN names IS NULL THEN NULL ELSE owner END,
+               due_at = now() + CASE WHEN names IS NULL THEN interval '1 minute' ELSE lease END,
+               started_at = now(), progress = '{}'
+         WHERE j.job_id = picked.job_id;
+        RETURN QUERY SELECT j.job_id, j.account_id, j.fence, n.source_name
+                       FROM job j CROSS JOIN unnest(names) AS n (source_name)
+                      WHERE j.job_id = picked.job_id;
+    END LOOP;
+END
+$$;
+
+-- Prolongs many leases; returns those that are still held.
+CREATE FUNCTION renew_watches(jobs bigint[], fences bigint[], lease interval) RETURNS SETOF bigint
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+    UPDATE job j SET due_at = now() + lease
+      FROM unnest(jobs, fences) AS w (job_id, fence)
+     WHERE j.job_id = w.job_id AND j.fence = w.fence AND j.kind = 'watch'
+       AND j.lease_owner IS NOT NULL
+    RETURNING j.job_id
+$$;
+
+-- There is news: the account's sync is due, unless it rests or backs off; one that is under way is followed by
+-- another. False: the lease is lost.
+CREATE FUNCTION wake_account(job bigint, held_fence bigint) RETURNS boolean
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+    WITH held AS (
+        SELECT j.account_id FROM job j
+         WHERE j.job_id = job AND j.fence = held_fence AND j.kind = 'watch'
+           AND j.lease_owner IS NOT NULL
+    ), woken AS (
+        UPDATE job j
+           SET requested_at = clock_timestamp(),
+               due_at = CASE WHEN j.lease_owner IS NULL THEN least(j.due_at, now()) ELSE j.due_at END
+          FROM held h
+         WHERE j.account_id = h.account_id AND j.kind = 'sync' AND j.is_active
+           AND j.rest IS NULL AND j.attempts = 0
+        RETURNING 1
+    ), told AS MATERIALIZED (
+        SELECT pg_notify('holdfast_job', '') FROM woken
+    )
+    SELECT EXISTS (SELECT FROM held) AND (SELECT count(*) FROM told) >= 0
+$$;
+
+---------------------------------------------------------------------------------------------------
 -- Rights
 ---------------------------------------------------------------------------------------------------
 
 REVOKE ALL ON source_provider, source_host, account_intake FROM PUBLIC;
 REVOKE ALL ON FUNCTION account_limits, connections_of_host, connections_of_account, lock_host,
                        next_host, claim_job, extend_job, finish_job, release_jobs, others_are_due,
-                       count_intake, sleep_host
+                       count_intake, sleep_host, claim_watches, renew_watches, wake_account
     FROM PUBLIC;
 GRANT SELECT ON account_intake TO holdfast_ingest;
 GRANT EXECUTE ON FUNCTION claim_job, extend_job, finish_job, release_jobs,
-                          others_are_due, count_intake, sleep_host
+                          others_are_due, count_intake, sleep_host, claim_watches,
+                          renew_watches, wake_account
     TO holdfast_ingest;
 
 DO $$

@@ -18,7 +18,6 @@
 #include "source/import.h"
 #include "source/lease.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -26,24 +25,7 @@ enum {
     CONNECT_MS = 60000,
     IDLE_MS = 1000,    /* between two looks for work; a request is told at once (LISTEN) */
     TROUBLE_MS = 2000, /* after a failure of the database */
-    OWNER_BYTES = 160,
 };
-
-/*
- * Who holds a job, for the operator and for whoever comes after: under holdfastd a worker has a number, and when
- * the next one of this number starts, the one before it has ended.
- */
-static void write_owner(const struct process *process, char owner[OWNER_BYTES])
-{
-    char host[HOST_NAME_MAX + 1] = "";
-
-    (void)gethostname(host, HOST_NAME_MAX);
-    if (process->worker < 0)
-        (void)snprintf(owner, OWNER_BYTES, "%s ingest %jd", host, (intmax_t)getpid());
-    else
-        (void)snprintf(owner, OWNER_BYTES, "%s ingest %d of %jd", host, process->worker,
-                       (intmax_t)getppid());
-}
 
 /* What the one before us left is due at once. */
 static bool release_dead(const struct process *process, struct db *db, const char *owner,
@@ -142,7 +124,7 @@ int main(int argc, char **argv)
     CLEANUP(fd_close) int feed_fd = process_take_number("HOLDFAST_IMPORT_FD");
     CLEANUP(db_close) struct db *db = NULL;
     struct process process;
-    char owner[OWNER_BYTES];
+    char owner[PROCESS_OWNER_BYTES];
     struct err err = { 0 };
     int status = 0;
 
@@ -150,7 +132,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "holdfast-ingest: %s\n", err.text);
         return err_exit_status(err.code);
     }
-    write_owner(&process, owner);
+    process_write_owner(&process, owner);
     if (!process_connect(&process, CONNECT_MS, &db, &err) ||
         !db_listen(db, SOURCE_JOB_CHANNEL, &err) || !release_dead(&process, db, owner, &err)) {
         log_error(&process.log, "no database", F_ERR(&err));

@@ -4,6 +4,7 @@
  */
 #include "base/fd.h"
 #include "crypto/seal.h"
+#include "holdfast/limit_options.h"
 #include "holdfast/login_options.h"
 #include "ingest/rule.h"
 #include "net/tls.h"
@@ -32,7 +33,7 @@ enum {
 };
 
 #define SHARED_OPTIONS                                                                             \
-    LOGIN_OPTIONS, { "url", required_argument, NULL, URL },                                        \
+    LOGIN_OPTIONS, LIMIT_OPTIONS, { "url", required_argument, NULL, URL },                                        \
         { "tls-ca", required_argument, NULL, TLS_CA },                                             \
         { "include", required_argument, NULL, INCLUDE },                                           \
         { "exclude", required_argument, NULL, EXCLUDE },                                           \
@@ -50,6 +51,7 @@ struct request {
     struct buf ca;
     const char *ca_file;
     struct login_options login;
+    struct limit_options limits;
     bool is_untested, is_json;
 };
 
@@ -115,6 +117,8 @@ static bool take_kind(struct cli *cli, struct request *r, const char *text)
 /* One option into the request; false: cli->err is set. */
 static bool take_option(struct cli *cli, struct request *r, int option, const char *value)
 {
+    bool is_limit;
+
     switch (option) {
     case URL:
         return take_url(cli, r, value);
@@ -150,7 +154,8 @@ static bool take_option(struct cli *cli, struct request *r, int option, const ch
     case KIND:
         return take_kind(cli, r, value);
     default:
-        return login_take_option(&r->login, option, value);
+        return limit_take_option(cli, &r->limits, option, value, &is_limit) &&
+               (is_limit || login_take_option(&r->login, option, value));
     }
 }
 
@@ -238,6 +243,7 @@ static int add_account(struct cli *cli, struct request *r)
         !login_load_master(cli, &master) || !login_finish(cli, &r->login) ||
         !source_add_account(cli->session.db, &r->settings, master, &r->login.secret,
                             &run.account_id, &cli->err) ||
+        !limit_apply(cli, &r->limits, run.account_id) ||
         !cli_audit(cli, AUDIT_ACCOUNT_ADD, run.account_id, NULL))
         return cli_fail(cli);
     if (r->is_json)
@@ -316,7 +322,8 @@ static int edit_account(struct cli *cli, struct request *r)
         !source_edit_account(cli->session.db, account_id, r->edit, &r->settings, master,
                              has_login ? &r->login.secret : NULL, &cli->err) ||
         (r->login.oauth_kind != NULL &&
-         !login_forget_token(cli, account_id, r->login.octets)))
+         !login_forget_token(cli, account_id, r->login.octets)) ||
+        !limit_apply(cli, &r->limits, account_id))
         return cli_fail(cli);
     cli_print_text(bytes_of_text(r->name));
     (void)puts(": changed");
@@ -339,7 +346,7 @@ int cmd_account_edit(struct cli *cli, int argc, char **argv)
 
     if (!read_request(cli, argc, argv, known, &r, &status))
         return status;
-    if (r.edit == 0 && !login_is_given(&r.login))
+    if (r.edit == 0 && !login_is_given(&r.login) && !limit_is_given(&r.limits))
         return cli_usage(cli, "nothing to change was given");
     return edit_account(cli, &r);
 }

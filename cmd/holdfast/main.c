@@ -32,7 +32,11 @@
     "  --exclude P            leave these out, even if included; may be repeated\n"                \
     "  --namespace WHICH      archive \"shared\" mailboxes too, or those of \"others\"; may be "     \
     "repeated\n"                                                                                   \
-    "  --every T              look for new mail every 30s, 5m, 2h, 1d (5m)\n"
+    "  --every T              look for new mail every 30s, 5m, 2h, 1d (5m)\n"                      \
+    "  --watch P              hold a connection to this mailbox, so that its mail comes at once; may be\n" \
+    "                         repeated; --no-watch ends it\n"                                     \
+    "  --daily-bytes N        fetch at most so many octets a day (UTC): 500M, 2G, none, default\n"   \
+    "  --max-connections N    to the source at one time; or default\n"
 
 // clang-format off
 static const struct cli_command commands[] = {

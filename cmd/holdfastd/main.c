@@ -44,9 +44,9 @@ static const char help[] =
     "  --ready-fd N    write the line to this descriptor and close it, instead of standard "
     "output;\n"
     "                  or \"failed CODE TEXT\"\n"
-    "  --services LIST only these: database,gate,keeper,ingest,imapd (what `holdfast sync` uses; "
-    "the\n"
-    "                  database is always one of them)\n"
+    "  --services LIST only these: database,gate,keeper,ingest,imapd,watch (what `holdfast sync` "
+    "uses;\n"
+    "                  the database is always one of them)\n"
     "  --programs LIST open descriptors of the other programs (from `holdfast`)\n";
 
 static bool read_number(const char *option, const char *text, uint32_t max, uint32_t *out,

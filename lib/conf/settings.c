@@ -44,6 +44,9 @@ const struct conf_setting conf_settings[] = {
     { "ingest", "compress", CONF_CHOICE, FIELD(ingest.compress), "auto", 0, 0, compressions,
       "Whether connections to sources are compressed (COMPRESS=DEFLATE) where it is offered: auto, to "
       "those from 5 ms away." },
+    { "ingest", "watch", CONF_BOOL, FIELD(ingest.watch), "on", 0, 0, NULL,
+      "Whether this machine holds connections to mailboxes that are watched (account edit --watch), so that "
+      "their mail comes at once." },
 
     { "imapd", "listen", CONF_ADDRESSES, FIELD(imapd.listen), "127.0.0.1:1143", 0, 0, NULL,
       "Addresses for IMAP with STARTTLS. Empty: none." },

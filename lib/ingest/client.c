@@ -86,6 +86,16 @@ struct net_stream *ingest_stream(const struct ingest_client *client)
     return client->stream;
 }
 
+struct net_stream *ingest_take_stream(struct ingest_client **client)
+{
+    struct net_stream *stream = (*client)->stream;
+
+    net_consume(stream, (*client)->lent);
+    (*client)->stream = NULL;
+    ingest_close_client(client);
+    return stream;
+}
+
 bool ingest_was_stopped(const struct ingest_client *client)
 {
     return client->was_stopped;
@@ -143,6 +153,7 @@ static const struct {
     { BYTES_INIT("CONDSTORE"), INGEST_CONDSTORE },
     { BYTES_INIT("QRESYNC"), INGEST_CONDSTORE | INGEST_QRESYNC }, /* RFC 7162: implies it */
     { BYTES_INIT("COMPRESS=DEFLATE"), INGEST_COMPRESS_DEFLATE },
+    { BYTES_INIT("IDLE"), INGEST_IDLE },
     { BYTES_INIT("SPECIAL-USE"), INGEST_SPECIAL_USE },
     { BYTES_INIT("NAMESPACE"), INGEST_NAMESPACE },
     { BYTES_INIT("IMAP4rev2"), INGEST_NAMESPACE }, /* RFC 9051 §6.3.10: part of it */

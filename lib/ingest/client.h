@@ -48,6 +48,7 @@ enum { /* capabilities that change what we do */
     INGEST_AUTH_EXTERNAL = 1 << 17,
     INGEST_QRESYNC = 1 << 20,
     INGEST_COMPRESS_DEFLATE = 1 << 21,
+    INGEST_IDLE = 1 << 23,
     INGEST_NAMESPACE = 1 << 24,
     INGEST_ID = 1 << 25,
     INGEST_OBJECTID = 1 << 26,
@@ -77,6 +78,9 @@ MUST_USE bool ingest_open_client(struct net_stream **stream,
 void ingest_close_client(struct ingest_client **client);
 
 struct net_stream *ingest_stream(const struct ingest_client *client); /* borrowed, for STARTTLS */
+
+/* The connection alone, between two commands; the rest is freed. */
+struct net_stream *ingest_take_stream(struct ingest_client **client);
 uint32_t ingest_capabilities(const struct ingest_client *client);
 bool ingest_knows_capabilities(const struct ingest_client *client);
 void ingest_set_capabilities(struct ingest_client *client, const struct imap_words *words);

@@ -26,7 +26,7 @@ static const struct {
 } service_names[] = {
     { "database", OPERATE_SERVICE_DATABASE }, { "gate", OPERATE_SERVICE_GATE },
     { "keeper", OPERATE_SERVICE_KEEPER },     { "ingest", OPERATE_SERVICE_INGEST },
-    { "imapd", OPERATE_SERVICE_IMAPD },
+    { "imapd", OPERATE_SERVICE_IMAPD },       { "watch", OPERATE_SERVICE_WATCH },
 };
 
 void operate_write_services(unsigned services, char text[OPERATE_SERVICES_TEXT_BYTES])
@@ -68,7 +68,8 @@ bool operate_read_services(const char *text, unsigned *out, struct err *err)
         bit = find_service(word);
         if (bit == 0)
             return err_fail(err, ERR_SYNTAX,
-                            "'%.*s' is no service: give some of database,gate,keeper,ingest,imapd",
+                            "'%.*s' is no service: give some of database,gate,keeper,ingest,imapd,"
+                            "watch",
                             (int)word.len, (const char *)word.ptr);
         services |= bit;
         if (!scan_byte(&rest, ','))

@@ -15,7 +15,7 @@
 static const char *const names[OPERATE_PROGRAM_COUNT] = {
     [OPERATE_HOLDFASTD] = "holdfastd",    [OPERATE_GATE] = "holdfast-gate",
     [OPERATE_KEEPER] = "holdfast-keeper", [OPERATE_INGEST] = "holdfast-ingest",
-    [OPERATE_IMAPD] = "holdfast-imapd",
+    [OPERATE_IMAPD] = "holdfast-imapd",   [OPERATE_WATCH] = "holdfast-watch",
 };
 
 const char *operate_program_name(enum operate_program program)
@@ -65,6 +65,7 @@ unsigned operate_programs_of(unsigned services)
         { OPERATE_SERVICE_KEEPER, OPERATE_KEEPER },
         { OPERATE_SERVICE_INGEST, OPERATE_INGEST },
         { OPERATE_SERVICE_IMAPD, OPERATE_IMAPD },
+        { OPERATE_SERVICE_WATCH, OPERATE_WATCH },
     };
     unsigned wanted = 0;
 

@@ -15,16 +15,17 @@ enum operate_program {
     OPERATE_KEEPER,
     OPERATE_INGEST,
     OPERATE_IMAPD,
+    OPERATE_WATCH,
 };
 enum {
-    OPERATE_PROGRAM_COUNT = OPERATE_IMAPD + 1
+    OPERATE_PROGRAM_COUNT = OPERATE_WATCH + 1
 };
 
 struct operate_programs {
     int fds[OPERATE_PROGRAM_COUNT]; /* O_PATH, close-on-exec; -1: not asked for */
 };
 
-#define OPERATE_NO_PROGRAMS ((struct operate_programs){ { -1, -1, -1, -1, -1 } })
+#define OPERATE_NO_PROGRAMS ((struct operate_programs){ { -1, -1, -1, -1, -1, -1 } })
 
 /* Opens those whose bit (1u << program) is in wanted. ERR_ABSENT names the file that is missing. */
 MUST_USE bool operate_open_programs(unsigned wanted, struct operate_programs *out, struct err *err);
@@ -35,7 +36,7 @@ unsigned operate_programs_of(unsigned services);
 
 /*
  * A holdfast that was root hands the programs it opened to its holdfastd, which is root no more:
- * as text ("-1,5,6,7,-1", the order of the enum), and with operate_pass_programs in the child.
+ * as text ("-1,5,6,7,-1,-1", the order of the enum), and with operate_pass_programs in the child.
  */
 enum {
     OPERATE_PROGRAMS_TEXT_BYTES = 64

@@ -56,6 +56,7 @@ static const struct {
     { OPERATE_SERVICE_GATE, OPERATE_GATE, DB_ROLE_GATE },
     { OPERATE_SERVICE_KEEPER, OPERATE_KEEPER, DB_ROLE_KEEPER },
     { OPERATE_SERVICE_INGEST, OPERATE_INGEST, DB_ROLE_INGEST }, /* as many as there are workers */
+    { OPERATE_SERVICE_WATCH, OPERATE_WATCH, DB_ROLE_INGEST }, /* unless [ingest] watch = off */
     { OPERATE_SERVICE_IMAPD, OPERATE_IMAPD, DB_ROLE_READER },
 };
 
@@ -180,6 +181,13 @@ static void restart_database(struct supervisor *s)
 
 /* ---- children -------------------------------------------------------------------------------------- */
 
+static uint32_t copies_of(const struct operate_plan *plan, enum operate_program program)
+{
+    if (program == OPERATE_INGEST)
+        return plan->workers;
+    return program != OPERATE_WATCH || (plan->conf->ingest.watch && plan->workers > 0);
+}
+
 static bool plan_children(struct supervisor *s, struct err *err)
 {
     size_t max = ARRAY_LEN(services) + s->plan->workers;
@@ -189,7 +197,7 @@ static bool plan_children(struct supervisor *s, struct err *err)
     if (s->children == NULL || s->polls == NULL)
         return err_errno(err, "memory for %zu services", max);
     for (size_t i = 0; i < ARRAY_LEN(services); i++) {
-        uint32_t copies = services[i].program == OPERATE_INGEST ? s->plan->workers : 1;
+        uint32_t copies = copies_of(s->plan, services[i].program);
 
         if ((s->plan->services & services[i].service) == 0)
             continue;

@@ -2,6 +2,7 @@
 #include "process/process.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -173,6 +174,19 @@ void process_ready(void)
     if (!fd_write_all(fd, BYTES("ready\n"), &unheard))
         err_clear(&unheard); /* nobody listens any more: then nobody needs to know */
     fd_close(&fd);
+}
+
+void process_write_owner(const struct process *process, char owner[PROCESS_OWNER_BYTES])
+{
+    char host[HOST_NAME_MAX + 1] = "";
+
+    (void)gethostname(host, HOST_NAME_MAX);
+    if (process->worker < 0)
+        (void)snprintf(owner, PROCESS_OWNER_BYTES, "%s %s %jd", host, process->log.process,
+                       (intmax_t)getpid());
+    else
+        (void)snprintf(owner, PROCESS_OWNER_BYTES, "%s %s %d of %jd", host, process->log.process,
+                       process->worker, (intmax_t)getppid());
 }
 
 bool process_must_stop(const struct process *process)

@@ -60,6 +60,16 @@ MUST_USE bool process_connect(const struct process *process, int64_t timeout_ms,
 /* Tells holdfastd. Call once, when requests will be answered. */
 void process_ready(void);
 
+/*
+ * Who holds something, for the operator and for whoever comes after: "HOST ingest 2 of 4711". Under holdfastd a
+ * process has a number, and when the next one of this number starts, the one before it has ended: what
+ * stands under this name is free.
+ */
+enum {
+    PROCESS_OWNER_BYTES = 160
+};
+void process_write_owner(const struct process *process, char owner[PROCESS_OWNER_BYTES]);
+
 bool process_must_stop(const struct process *process);
 
 /* Waits until asked to stop or until ms have passed; true: stop. */

@@ -14,6 +14,8 @@ struct bytes source_job_kind_name(enum source_job_kind kind)
         return BYTES("test");
     case SOURCE_JOB_IMPORT:
         return BYTES("import");
+    case SOURCE_JOB_WATCH:
+        return BYTES("watch");
     }
     UNREACHABLE();
 }

@@ -87,10 +87,10 @@ def test_commands_use_the_holdfastd_that_runs(source, new_holdfast):
     told = holdfast.json("status")
     assert told["holdfastd"]["pid"] == holdfast.process.pid
     assert set(told["holdfastd"]["services"].split(",")) == {"database", "gate", "keeper", "ingest",
-                                                              "imapd"}
+                                                              "watch", "imapd"}
 
 
-@pytest.mark.parametrize("name", ["gate", "keeper", "ingest", "imapd"])
+@pytest.mark.parametrize("name", ["gate", "keeper", "ingest", "watch", "imapd"])
 def test_a_service_that_dies_is_started_again(new_holdfast, name):
     holdfast = new_holdfast().start()
     (before,) = holdfast.pids(name)

@@ -101,15 +101,43 @@ UPDATE job
        lease_owner = NULL
  WHERE account_id = $1;
 
--- Makes the sync job due, its back-off forgotten; a run that is going on ends first and another follows.
+-- Makes the sync job due, its back-off forgotten; a run that is going on ends first and another follows. A
+-- watch is taken away from its watcher and begins anew.
 -- name: source_job_start_unless_paused
 -- args: account_id bigint
 UPDATE job j
-   SET is_active = true, requested_at = clock_timestamp(), attempts = 0, host = lower(a.host),
-       due_at = CASE WHEN j.lease_owner IS NULL THEN least(j.due_at, now()) ELSE j.due_at END
+   SET is_active = j.kind = 'sync' OR a.watch <> '{}', requested_at = clock_timestamp(),
+       attempts = 0, host = lower(a.host), fence = j.fence + (j.kind = 'watch')::int,
+       lease_owner = CASE WHEN j.kind = 'watch' THEN NULL ELSE j.lease_owner END,
+       due_at = CASE WHEN j.lease_owner IS NULL OR j.kind = 'watch' THEN least(j.due_at, now())
+                     ELSE j.due_at END
   FROM account a
- WHERE j.account_id = $1 AND j.kind = 'sync' AND a.account_id = $1 AND NOT a.is_paused
-   AND a.removed_at IS NULL;
+ WHERE j.account_id = $1 AND j.kind IN ('sync', 'watch') AND a.account_id = $1
+   AND NOT a.is_paused AND a.removed_at IS NULL;
+
+-- NULL leaves as it is; -1: as the provider bears.
+-- name: source_limits_set
+-- args: account_id bigint, max_connections integer, daily_bytes bigint, watch text[]
+UPDATE account
+   SET max_connections = CASE WHEN $2 IS NULL THEN max_connections ELSE nullif($2, -1) END,
+       daily_bytes = CASE WHEN $3 IS NULL THEN daily_bytes ELSE nullif($3, -1) END,
+       watch = coalesce($4, watch)
+ WHERE account_id = $1 AND removed_at IS NULL;
+
+-- name: source_watch_insert
+-- args: account_id bigint
+INSERT INTO job (account_id, kind, host, is_active)
+SELECT a.account_id, 'watch', lower(a.host), false FROM account a
+ WHERE a.account_id = $1 AND a.watch <> '{}'
+    ON CONFLICT (account_id, kind, coalesce(mailbox_id, 0)) DO NOTHING;
+
+-- name: source_limits
+-- args: account_id bigint
+SELECT max_connections, daily_bytes, watch,
+       coalesce((SELECT i.bytes FROM account_intake i
+                  WHERE i.account_id = a.account_id AND i.day = (now() AT TIME ZONE 'UTC')::date), 0)
+  FROM account a
+ WHERE account_id = $1;
 
 -- Idle workers listen: a hint, they look once a second anyway.
 -- name: source_job_request

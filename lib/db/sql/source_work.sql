@@ -25,6 +25,19 @@ SELECT extend_job($1, $2, $3, $4);
 -- args: kinds text[], patience_seconds bigint
 SELECT others_are_due($1, $2 * interval '1 second');
 
+-- name: source_claim_watches
+-- args: owner text, most integer, lease_seconds bigint, host_connections integer
+SELECT job_id, account_id, fence, source_name
+  FROM claim_watches($1, $2, $3 * interval '1 second', $4);
+
+-- name: source_renew_watches
+-- args: job_ids bigint[], fences bigint[], lease_seconds bigint
+SELECT renew_watches($1, $2, $3 * interval '1 second');
+
+-- name: source_wake
+-- args: job_id bigint, fence bigint
+SELECT wake_account($1, $2);
+
 -- name: source_count_intake
 -- args: job_id bigint, fence bigint, bytes bigint
 SELECT count_intake($1, $2, $3);

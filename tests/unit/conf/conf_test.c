@@ -42,6 +42,7 @@ TEST(without_a_file_every_setting_has_its_default)
     CHECK_EQ_I64(conf->ingest.stall_ms, 60000);
     CHECK_EQ_I64(conf->ingest.slice_ms, 30000);
     CHECK(conf->ingest.compress == CONF_COMPRESS_AUTO);
+    CHECK(conf->ingest.watch);
     CHECK_EQ_U64(conf->imapd.listen_tls.count, 1);
     CHECK_STR(conf->imapd.listen_tls.at[0].host, "127.0.0.1");
     CHECK_EQ_U64(conf->imapd.listen_tls.at[0].port, 1993);

@@ -39,7 +39,7 @@ TEST(services_are_read_as_they_are_written)
     struct err err = { 0 };
 
     operate_write_services(OPERATE_SERVICE_ALL, text);
-    CHECK_STR(text, "database,gate,keeper,ingest,imapd");
+    CHECK_STR(text, "database,gate,keeper,ingest,imapd,watch");
     CHECK(operate_read_services(text, &services, &err));
     CHECK_EQ_U64(services, OPERATE_SERVICE_ALL);
     CHECK(operate_read_services("gate", &services, &err));

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "source/limits.h"
+
+#include "base/limits.h"
+#include "db/db.h"
+#include "source/internal.h"
+
+static bool check(const struct source_limits *limits, struct err *err)
+{
+    if (limits->sets_connections && limits->max_connections <= 0 &&
+        limits->max_connections != SOURCE_LIMIT_BY_PROVIDER)
+        return err_fail(err, ERR_SYNTAX, "an account needs a connection");
+    if (limits->sets_bytes && limits->daily_bytes < 0 &&
+        limits->daily_bytes != SOURCE_LIMIT_BY_PROVIDER)
+        return err_fail(err, ERR_SYNTAX, "a budget is not negative");
+    if (limits->watch_count > SOURCE_WATCHED_MAX)
+        return err_fail(err, ERR_LIMIT, "%zu mailboxes to be watched, at most %d accepted",
+                        limits->watch_count, SOURCE_WATCHED_MAX);
+    for (size_t i = 0; i < limits->watch_count; i++)
+        if (limits->watch[i].len == 0 || limits->watch[i].len > LIMIT_MAILBOX_NAME_BYTES)
+            return err_fail(err, ERR_SYNTAX, "path %zu to be watched is empty or over-long", i + 1);
+    return true;
+}
+
+bool source_set_limits(struct db *db, int64_t account_id, const struct source_limits *limits,
+                       struct err *err)
+{
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+    uint64_t affected;
+
+    if (!check(limits, err) || !db_begin(db, DB_READ_COMMITTED, &tx, err) ||
+        !db_run_count(
+            db, DB_SOURCE_LIMITS_SET,
+            DB_ARGS(DB_I64(account_id),
+                    db_null_unless(limits->sets_connections, DB_I32(limits->max_connections)),
+                    db_null_unless(limits->sets_bytes, DB_I64(limits->daily_bytes)),
+                    db_null_unless(limits->sets_watch,
+                                   DB_TEXTS(limits->watch, limits->watch_count))),
+            &affected, err))
+        return false;
+    if (affected == 0)
+        return err_fail(err, ERR_ABSENT, "no such account, or it was removed");
+    return db_run_ok(db, DB_SOURCE_WATCH_INSERT, DB_ARGS(DB_I64(account_id)), err) &&
+           db_run_ok(db, DB_SOURCE_JOB_START_UNLESS_PAUSED, DB_ARGS(DB_I64(account_id)), err) &&
+           db_commit(&tx, err);
+}

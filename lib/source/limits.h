@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source/limits.h - what an account may use and which of its mailboxes are watched, as the operator says.
+ *
+ * For the CLI, on a connection of the owner's role. One connection, one thread.
+ */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+struct db;
+
+enum {
+    SOURCE_LIMIT_BY_PROVIDER = -1, /* as the provider is known to bear */
+    SOURCE_WATCHED_MAX = 16,       /* mailboxes of one account: each is a connection */
+};
+
+struct source_limits {
+    bool sets_connections, sets_bytes, sets_watch; /* what is to be changed */
+    int32_t max_connections;                       /* at once, > 0 */
+    int64_t daily_bytes;                           /* octets a day (UTC); 0: no budget */
+    const struct bytes *watch;                     /* archive paths; none: nothing is watched */
+    size_t watch_count;
+};
+
+/* The account becomes due again, its back-off forgotten. ERR_ABSENT: no such account, or it was removed.
+ * ERR_SYNTAX: a number or path that cannot be. */
+MUST_USE bool source_set_limits(struct db *db, int64_t account_id,
+                                const struct source_limits *limits, struct err *err);

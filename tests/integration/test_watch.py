@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mailboxes held in IDLE: their news comes at once, although the schedule says every hour."""
+import threading
+import time
+
+import pytest
+
+from harness.dovecot import Dovecot
+from harness.place import wait_for
+from harness.scripted_source import CUT, Source
+
+CAPABILITIES = "IMAP4rev1 IDLE"
+
+
+@pytest.fixture(scope="module")
+def dovecot(module_place):
+    made = Dovecot(module_place, users=[f"user{n}" for n in range(4)]).start()
+    yield made
+    made.stop()
+
+
+def watched(holdfast):
+    """Accounts whose watch is held."""
+    return holdfast.sql("SELECT count(*) FROM job WHERE kind = 'watch' AND lease_owner IS NOT NULL")[0][0]
+
+
+def rests(holdfast, accounts):
+    """Every account was synced since its watch began, and nothing is due."""
+    return holdfast.sql("SELECT count(*) FROM job s JOIN job w USING (account_id) WHERE s.kind = 'sync' AND "
+                        "w.kind = 'watch' AND s.requested_at > w.started_at AND s.lease_owner IS NULL AND "
+                        "w.is_active AND "
+                        "s.started_at >= s.requested_at AND s.due_at > now()")[0][0] == accounts
+
+
+def idle(source):
+    """The source speaks IDLE; what is put into the list that is returned is said in it."""
+    news, sessions = [], []
+
+    def answer(session, tag, command):
+        session.say("+ idling\r\n")
+        sessions.append(session)
+        stop = threading.Event()
+
+        def tell():
+            while not stop.wait(0.05):
+                while news:
+                    session.say(news.pop(0))
+
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        line = session.read_line()
+        stop.set()
+        teller.join()
+        if line.upper() != b"DONE":
+            return False
+        session.say(f"{tag} OK done\r\n")
+        return True
+
+    source.on("IDLE", answer)
+    return news
+
+
+def wait_idle(source, count=1):
+    source.wait_heard("IDLE", count=count)
+
+
+def test_new_mail_is_archived_within_seconds_although_the_schedule_says_every_hour(holdfast, dovecot):
+    users = list(dovecot.users)
+    for user in users:
+        dovecot.deliver(user, b"Subject: old\r\n\r\nold\r\n")
+        holdfast.add_account(dovecot, user, "--no-test", "--every", "1h", "--watch", "INBOX")
+    wait_for(lambda: watched(holdfast) == len(users), 30, "watches")
+    wait_for(lambda: rests(holdfast, len(users)), 60, "first runs, and those that the watches ask for")
+    waits = []
+    for n, user in enumerate(users):
+        message = f"Subject: new {n}\r\n\r\nnew\r\n".encode()
+        began = time.monotonic()
+        dovecot.deliver(user, message)
+        wait_for(lambda: holdfast.sql("SELECT count(*) FROM placement")[0][0] == len(users) + n + 1, 20,
+                 "the new message")
+        waits.append(time.monotonic() - began)
+    print("seconds from delivery to archive:", [round(wait, 2) for wait in waits])
+    assert sorted(waits)[len(waits) // 2] < 5, waits
+    for user in users:
+        holdfast.run("account", "edit", user, "--no-watch")
+    assert watched(holdfast) == 0
+    for user in users:
+        holdfast.run("account", "remove", user)
+
+
+def test_what_a_source_says_in_idle_wakes_the_account_and_nothing_else_does(holdfast, account):
+    source = Source((1,), capabilities=CAPABILITIES)
+    news = idle(source)
+    account.add(source, "--watch", "INBOX")
+    wait_idle(source)
+    wait_for(lambda: rests(holdfast, 1), 30, "the run that the watch asks for when it begins")
+    logins = source.logins
+    news += ["* OK Still here\r\n", "* 1 RECENT\r\n", "* NONSENSE (\r\n", "\r\n", "* FLAGS (\\Seen)\r\n"]
+    wait_for(lambda: not news, 10, "the source to have spoken")
+    source.inbox.messages[2] = b"Subject: two\r\n\r\n2\r\n"
+    assert source.logins == logins
+    news.append("* 2 EXISTS\r\n")
+    wait_for(lambda: len(account.states()) == 2, 10, "the news")
+    assert source.logins == logins + 1
+    account.holdfast.run("account", "remove", account.name)
+
+
+def test_a_watch_that_is_lost_is_found_again_and_what_came_meanwhile_is_fetched(account):
+    source = Source((1,), capabilities=CAPABILITIES)
+    source.on("IDLE", b"+ idling\r\n", CUT, times=1)
+    idle(source)
+    account.add(source, "--watch", "INBOX")
+    wait_for(lambda: account.states() == {1: "stored"}, 30, "the first run")
+    source.inbox.messages[2] = b"Subject: two\r\n\r\n2\r\n"
+    wait_idle(source, 2)  # 2.5 to 5 s later
+    wait_for(lambda: len(account.states()) == 2, 10, "what came meanwhile")
+    account.holdfast.run("account", "remove", account.name)
+
+
+def test_a_source_without_idle_is_polled_only_and_the_reason_is_kept(account):
+    source = Source((1,))
+    account.add(source, "--watch", "INBOX")
+    told = wait_for(lambda: account.sql("SELECT outcome_text FROM job WHERE account_id = {id} AND "
+                                        "kind = 'watch' AND outcome_text IS NOT NULL"), 30, "the reason")
+    assert "does not offer IDLE" in told[0][0]
+    assert not source.heard_like("IDLE|SELECT")
+
+
+def test_watchers_leave_connections_of_a_host_to_the_fetchers(holdfast, account):
+    holdfast.sql("UPDATE source_host SET connections = 3 WHERE host = '127.0.0.1'")
+    sources = [Source((1,), capabilities=CAPABILITIES) for _ in range(3)]
+    for n, source in enumerate(sources):
+        idle(source)
+        holdfast.run("account", "add", f"crowd-{n}", "--url", source.url(), "--no-test", "--watch", "INBOX",
+                     "--every", "1h", "--password-file", holdfast.secret_file("crowd", "x"))
+    wait_for(lambda: holdfast.sql("SELECT count(*) FROM job WHERE kind = 'watch' AND connections = 0 AND "
+                                  "lease_owner IS NULL AND due_at > now() AND is_active AND "
+                                  "outcome IS NULL")[0][0] == 2, 30, "two to be put off")
+    assert watched(holdfast) == 1
+    for n in range(3):
+        holdfast.run("account", "remove", f"crowd-{n}")
+    holdfast.sql("UPDATE source_host SET connections = NULL")
+    for source in sources:
+        source.close()
