@@ -148,7 +148,8 @@ static bool take_cached(struct work *work, const struct db_result *row, struct e
     if (!crypto_open_secret(work->bearers->master, aad_of(work), db_bytes(row, 0, 0), &token, err))
         return err_wrap(err, "stored token");
     hash = crypto_hash(secret_bytes(token));
-    if (bytes_equal(crypto_sha256_bytes(&hash), work->ask->refused))
+    if (bytes_equal(crypto_sha256_bytes(&hash), work->ask->refused) &&
+        life - left >= AUTH_REPLACE_SECONDS * INT64_C(1000000))
         return true;
     work->is_fresh = left > margin_usec(life);
     work->token = token;

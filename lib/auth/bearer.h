@@ -10,7 +10,7 @@
  *                                        --> refused: ERR_DENIED, or later: ERR_RETRY
  *
  * A token is renewed max(300 s, a tenth of its life) before it expires, at most half of its life
- * before, moved by some jitter; while the endpoint cannot be reached, an older one is given as long as
+ * before, moved by some jitter, and when a source has refused it; while the endpoint cannot be reached, an older one is given as long as
  * it lasts. Exchanges with endpoints have database connections of their own, AUTH_EXCHANGES at a time,
  * and AUTH_EXCHANGES_WAITING may wait for one: whoever needs only a password never waits for any
  * endpoint. Shared between threads.
@@ -25,6 +25,10 @@ enum {
     AUTH_EXCHANGES = 8,
     AUTH_EXCHANGES_WAITING = 16,
     AUTH_EXCHANGE_MS = 8000, /* with the endpoint: below what a visitor of the gate waits */
+    AUTH_REPLACE_SECONDS =
+        60, /* a refused token that is younger is not replaced: the next one would be no
+                                * better, and one mailbox without permission would have the endpoint
+                                * throttle the token that all the others share */
 };
 
 struct auth_bearers;

@@ -29,16 +29,35 @@ static void disconnect(struct ingest_run *run)
     ingest_close_client(&run->client);
 }
 
-/* Of a token another one than `refused`, which the source did not take. */
-static bool get_identity(struct ingest_run *run, const struct secret *refused, struct err *err)
+static bool get_identity(struct ingest_run *run, struct err *err)
 {
     struct source_identity identity = { 0 };
 
-    if (!source_get_identity(run->settings->gate_socket, run->lease, refused, &identity, err))
+    if (!source_get_identity(run->settings->gate_socket, run->lease, NULL, &identity, err))
         return false;
     source_free_identity(&run->identity);
     run->identity = identity;
     return true;
+}
+
+/* The source refused the token, as *err says, which stays when the gate has no other one. */
+static bool replace_token(struct ingest_run *run, struct err *err)
+{
+    struct source_identity other = { 0 };
+    struct err why = { 0 };
+    bool is_same;
+
+    if (!source_get_identity(run->settings->gate_socket, run->lease, run->identity.secret, &other,
+                             &why)) {
+        *err = why;
+        return false;
+    }
+    is_same = secret_equal(secret_bytes(other.secret), secret_bytes(run->identity.secret));
+    source_free_identity(&run->identity);
+    run->identity = other;
+    if (!is_same)
+        err_clear(err);
+    return !is_same;
 }
 
 static bool log_in(struct ingest_run *run, bool *was_refused, struct err *err)
@@ -58,22 +77,19 @@ static bool log_in(struct ingest_run *run, bool *was_refused, struct err *err)
 
 /*
  * A token is asked for at every connection: the gate keeps it until it must be renewed. One that looks
- * good there and is refused here is replaced exactly once.
+ * good there and is refused here is replaced exactly once, unless it is brand new.
  */
 static bool connect_source(struct ingest_run *run, struct err *err)
 {
     bool was_refused;
 
     if ((run->identity.secret == NULL || run->identity.proof == SOURCE_BY_TOKEN) &&
-        !get_identity(run, NULL, err))
+        !get_identity(run, err))
         return false;
-    if (!log_in(run, &was_refused, err)) {
-        if (!was_refused || run->identity.proof != SOURCE_BY_TOKEN)
-            return false;
-        err_clear(err);
-        if (!get_identity(run, run->identity.secret, err) || !log_in(run, &was_refused, err))
-            return false;
-    }
+    if (!log_in(run, &was_refused, err) &&
+        (!was_refused || run->identity.proof != SOURCE_BY_TOKEN || !replace_token(run, err) ||
+         !log_in(run, &was_refused, err)))
+        return false;
     if (!ingest_compress(run->client, run->settings->compress, err))
         return false;
     run->state = run->has_listing ? INGEST_READY : INGEST_ONLINE;

@@ -123,7 +123,7 @@ void source_free_identity(struct source_identity *identity);
 
 /*
  * From holdfast-gate at this socket. refused: a token that the source did not take (another one comes, or
- * none); NULL: none. ERR_DENIED: the gate knows no such lease, or the token endpoint refuses, as the text
+ * the same when it is brand new); NULL: none. ERR_DENIED: the gate knows no such lease, or the token endpoint refuses, as the text
  * says. ERR_RETRY: nobody answers there, or not the endpoint.
  */
 MUST_USE bool source_get_identity(const char *gate_socket, const struct source_lease *lease,

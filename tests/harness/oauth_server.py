@@ -25,6 +25,12 @@ passdb {{
   mechanisms = xoauth2 oauthbearer
   args = {folder}/dovecot-opaque.conf
 }}
+# No delays after refused logins.
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
 """
 
 

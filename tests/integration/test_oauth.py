@@ -20,6 +20,8 @@ pytestmark = pytest.mark.skipif(why_absent() is not None, reason=str(why_absent(
 
 USERS = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
 MESSAGES = 3
+MAKE_OLDER = ("UPDATE oauth_token SET obtained_at = obtained_at - interval '1 minute', "
+              "expires_at = expires_at - interval '1 minute'")  # one that is brand new is not replaced
 EXPIRE = "UPDATE oauth_token SET expires_at = now() - interval '1 second'"
 
 
@@ -231,6 +233,7 @@ def test_a_token_that_looks_good_and_is_refused_is_replaced_exactly_once(holdfas
     add(holdfast, dovecot, "grace", "client-credentials", opaque_config(oauth))
     sync(holdfast, "grace")
     oauth.forget()
+    holdfast.sql(MAKE_OLDER)
     assert oauth.control("revoke")["revoked"] > 0
     assert "complete" in sync(holdfast, "grace")
     assert len(oauth.requests()) == 1
@@ -240,9 +243,11 @@ def test_a_token_that_looks_good_and_is_refused_is_replaced_exactly_once(holdfas
     holdfast.run("account", "edit", "grace", "--oauth", "client-credentials", "--oauth-config",
                  config_file(holdfast, "grace", of_alice))
     oauth.forget()
-    refused = holdfast.run("account", "test", "grace", check=False)
-    assert refused.returncode == 1 and "the endpoint gave a token" in said(refused)
-    assert len(oauth.requests()) == 2
+    for asked in (1, 2):
+        refused = holdfast.run("account", "test", "grace", check=False)
+        assert refused.returncode == 1 and "the endpoint gave a token" in said(refused)
+        assert len(oauth.requests()) == asked
+        holdfast.sql(MAKE_OLDER)
 
 
 @pytest.mark.slow  # the time-out of an exchange
@@ -287,16 +292,16 @@ def test_a_token_that_expires_in_mid_fetch_costs_nothing(holdfast, dovecot, oaut
     for message in mail.generate(400):
         dovecot.deliver("heidi", message, mailbox="Much")
     proxy = TokenProxy(dovecot.port, expire_after=200_000,
-                       on_expiry=lambda: oauth.control("revoke")).start()
+                       on_expiry=lambda: (holdfast.sql(MAKE_OLDER), oauth.control("revoke"))).start()
     try:
         add(holdfast, dovecot, "heidi", "client-credentials", opaque_config(oauth), "--no-test",
             url=f"imap+plain://heidi@127.0.0.1:{proxy.port}/")
         sync(holdfast, "heidi")
         assert proxy.expiries == 1
+        holdfast.run("reconcile", "heidi")
     finally:
         proxy.stop()
     assert archived(holdfast, "heidi") == (MESSAGES + 400, 400)  # generate() begins with the same ones
-    assert holdfast.run("reconcile", "heidi", check=False).returncode in (0, 3)
 
 
 def test_mistakes_in_a_grant_are_named_before_anything_is_stored(holdfast, dovecot, oauth):

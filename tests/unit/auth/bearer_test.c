@@ -106,6 +106,10 @@ static void check_stored_refresh_token(struct bench *b, const char *want)
     CHECK_STR(oauth_get_field(grant, OAUTH_REFRESH_TOKEN_TEXT), want);
 }
 
+#define MAKE_OLDER                                                                                 \
+    "UPDATE oauth_token SET obtained_at = obtained_at - interval '1 minute', "                     \
+    "expires_at = expires_at - interval '1 minute'"
+
 #define TOKENS(access, refresh)                                                                    \
     {                                                                                              \
         200, "",                                                                                   \
@@ -141,6 +145,8 @@ TEST(a_refused_token_is_replaced_once_for_all_who_were_refused)
     if (!begin(b, answers, ARRAY_LEN(answers)))
         return;
     check_token(b, NULL, "a1");
+    check_token(b, refused, "a1"); /* brand new: another would be no better */
+    test_sql(b->office.owner, MAKE_OLDER);
     check_token(b, refused, "a2");
     check_token(b, refused, "a2"); /* another worker, refused with the same one */
     CHECK_EQ_U64(atomic_load(&b->endpoint.asked), 2);

@@ -173,3 +173,37 @@ TEST(a_certificate_logs_in_by_external_with_the_name_of_the_mailbox)
                "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] hi\r\n");
     CHECK(!a.is_in && strstr(a.err.text, "EXTERNAL") != NULL);
 }
+
+TEST(a_session_whose_token_has_expired_is_over_also_when_the_server_says_no)
+{
+    static const char *const ends[] = {
+        "h2 NO Session invalidated - AccessTokenExpired\r\n",
+        "* BYE Session invalidated - AccessTokenExpired\r\n",
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        CLEANUP(source_free_identity)
+        struct source_identity identity = { .proof = SOURCE_BY_TOKEN };
+        CLEANUP(ingest_close_client) struct ingest_client *client = NULL;
+        CLEANUP(buf_free) struct buf script = buf_create(1000);
+        struct ingest_login login = { .account = &account, .identity = &identity };
+        struct ingest_client_options options = { .stop_fd = -1, .stall_ms = 300 };
+        struct net_stream *stream;
+        struct ingest_reply reply;
+        struct ingest_tag tag;
+        struct peer peer;
+        struct err err = { 0 };
+
+        buf_text(&script, "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n"
+                          "h1 OK [CAPABILITY IMAP4rev1] in\r\n");
+        buf_text(&script, ends[i]);
+        stream = peer_play(&peer, buf_bytes(&script), false);
+        CHECK(secret_create(BYTES("tok"), &identity.secret, &err));
+        CHECK(ingest_greet_and_log_in(&stream, &login, &options, &client, &err));
+        ingest_begin_command(client, "NOOP");
+        CHECK(ingest_send_command(client, &tag, &err));
+        CHECK(!ingest_finish_command(client, tag, NULL, NULL, &reply, &err));
+        CHECK_EQ_U64(err.code, ERR_RETRY);
+        peer_close(&peer);
+    }
+}
