@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- 0009_import: files that were imported (lib/ingest/import.h).
+-- 0009_import: files that were imported (lib/ingest/import.h); who reindexes knows journals.
 --
 -- A mailbox whose messages come from files has an empty source_name: no source lists it, so no sync
 -- marks it gone or archives into it.
@@ -79,3 +79,8 @@ BEGIN
     END LOOP;
 END
 $$;
+
+-- What is derived from a message depends on whether its account is a journal.
+GRANT SELECT (account_id, kind) ON account TO holdfast_reindex;
+CREATE POLICY reindex ON account FOR SELECT TO holdfast_reindex
+    USING (account_id = ANY ((SELECT session_accounts())::bigint[]));

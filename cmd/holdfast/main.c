@@ -47,7 +47,9 @@ static const struct cli_command commands[] = {
       "  --url URL              imaps://USER@HOST[:PORT]/, imap:// (STARTTLS), or imap+plain:// (loopback)\n"
       ACCOUNT_OPTIONS
       "  --no-test              do not log in now\n"
-      "  --kind K               import: no source and no --url, `holdfast import` fills it\n"
+      "  --kind K               journal: a mailbox that gets journal reports; sender, recipients and Bcc of\n"
+      "                         what they carry are searchable. import: no source and no --url, `holdfast\n"
+      "                         import` fills it\n"
       "  --json                 what is said, as JSON\n"
       "First it logs in and shows every mailbox and whether it would be archived. If that fails, nothing is\n"
       "added.\n",

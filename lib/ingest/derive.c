@@ -4,8 +4,10 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "imap/structure.h"
+#include "ingest/journal.h"
 #include "mime/structure.h"
 #include "mime/summary.h"
+#include "mime/word.h"
 #include "text/extract.h"
 #include "text/fold.h"
 
@@ -14,10 +16,14 @@
 enum {
     KEPT_BYTES = 64 << 10,   /* of each buffer, from one message to the next */
     SUMMARY_BYTES = 8 << 20, /* five texts and a thousand ids */
-    NOTES_BYTES = 1 << 10,   /* all names at once */
+    NOTES_BYTES = 2 << 10,   /* all names at once */
 };
 
 /* Beside those of the parser. */
+#define NOTE_JOURNAL_REPORT "journal-report"       /* the columns tell of the message in it too */
+#define NOTE_JOURNAL_NONE "journal-no-report"      /* in a journal account: a copy, or an odd form */
+#define NOTE_JOURNAL_EMPTY "journal-no-message"    /* a report without the message */
+#define NOTE_JOURNAL_SEVERAL "journal-several-messages" /* the first is taken for the one reported */
 #define NOTE_ENVELOPE_LARGE "envelope-large"       /* not stored */
 #define NOTE_STRUCTURE_LARGE "structure-large"     /* not stored */
 #define NOTE_BODYSTRUCTURE_CUT "bodystructure-cut" /* stored, and sent, as one opaque part */
@@ -29,6 +35,9 @@ struct ingest_deriver {
     struct arena *arena; /* the summary of one message */
     struct buf structure, envelope, bodystructure, notes;
     struct buf folded; /* one column */
+    bool is_journal;
+    struct buf report;    /* the first text of the message, folded, when it is a journal's */
+    bool has_report_text; /* it has ended */
 };
 
 struct ingest_deriver *ingest_create_deriver(void)
@@ -43,6 +52,7 @@ struct ingest_deriver *ingest_create_deriver(void)
     deriver->envelope = buf_create(INGEST_ENVELOPE_MAX);
     deriver->bodystructure = buf_create(IMAP_BODYSTRUCTURE_MAX);
     deriver->notes = buf_create(NOTES_BYTES);
+    deriver->report = buf_create(INGEST_JOURNAL_READ_MAX);
     deriver->folded = buf_create((size_t)TEXT_FOLD_GROWTH_MAX * MIME_SUMMARY_TEXT_MAX);
     return deriver;
 }
@@ -59,6 +69,7 @@ void ingest_free_deriver(struct ingest_deriver **deriver)
     buf_free(&(*deriver)->bodystructure);
     buf_free(&(*deriver)->notes);
     buf_free(&(*deriver)->folded);
+    buf_free(&(*deriver)->report);
     free(*deriver);
     *deriver = NULL;
 }
@@ -146,16 +157,173 @@ static void derive_summary(struct ingest_deriver *deriver, const struct mime_par
         add_note(deriver, NOTE_TEXTS_CUT);
 }
 
+/* ---- journal reports ----------------------------------------------------------------------- */
+
+void ingest_derive_journal(struct ingest_deriver *deriver, bool is_journal)
+{
+    deriver->is_journal = is_journal;
+}
+
+/* A sink: keeps the first text, as far as it is looked at. */
+static void take_report_text(void *context, const struct text_piece *piece)
+{
+    struct ingest_deriver *deriver = context;
+    size_t room = INGEST_JOURNAL_READ_MAX - deriver->report.len;
+
+    if (deriver->has_report_text || piece->kind != TEXT_KIND_BODY)
+        return;
+    buf_append(&deriver->report, bytes_slice(piece->chunk, 0, room));
+    deriver->has_report_text = piece->is_last;
+}
+
+/* Both, in the arena; nothing is lost but what has no room. */
+static struct bytes join(struct ingest_deriver *deriver, struct bytes a, struct bytes b)
+{
+    CLEANUP(buf_free) struct buf both = buf_create(a.len + b.len + 1);
+    struct err ignored = { 0 };
+    struct bytes joined = a;
+
+    if (b.len == 0)
+        return a;
+    if (a.len > 0) {
+        buf_append(&both, a);
+        buf_byte(&both, '\n'); /* what no needle holds: nothing is found across */
+    }
+    buf_append(&both, b);
+    if (!arena_try_copy(deriver->arena, buf_bytes(&both), SIZE_MAX, &joined, &ignored))
+        add_note(deriver, NOTE_TEXTS_CUT);
+    return joined;
+}
+
+static struct bytes join_folded(struct ingest_deriver *deriver, struct bytes column,
+                                struct bytes text)
+{
+    return join(deriver, column, text.len == 0 ? text : fold(deriver, text));
+}
+
+/* The message in the report: the first that stands beside its text. *count: how many do. */
+static const struct mime_part *find_reported(const struct mime_part *root, size_t *count)
+{
+    const struct mime_part *found = NULL;
+
+    *count = 0;
+    for (const struct mime_part *part = root->children; part != NULL; part = part->next)
+        if (root->is_multipart && part->is_message && part->children != NULL && (*count)++ == 0)
+            found = part->children;
+    return found;
+}
+
+/* The subject of an envelope, still encoded, behind that of the report. */
+static struct bytes join_subject(struct ingest_deriver *deriver, struct bytes column,
+                                 struct bytes subject)
+{
+    CLEANUP(buf_free) struct buf decoded = buf_create(MIME_SUMMARY_WHOLE);
+
+    mime_decode_words(subject, &decoded);
+    return join_folded(deriver, column, bytes_slice(buf_bytes(&decoded), 0, MIME_SUMMARY_TEXT_MAX));
+}
+
+/* What the header of the message in the report says. */
+static void derive_reported(struct ingest_deriver *deriver, const struct mime_part *reported,
+                            struct vault_index *out)
+{
+    static const struct mime_envelope none = { 0 };
+    struct mime_summary summary;
+
+    mime_summarise(reported->envelope != NULL ? reported->envelope : &none, BYTES(""),
+                   deriver->arena, &summary);
+    if (summary.has_date) {
+        out->has_date = true;
+        out->date_usec = summary.date.usec;
+        out->date_day = mime_date_day(&summary.date);
+    }
+    if (summary.message_id.len > 0)
+        out->message_id = summary.message_id;
+    if (reported->envelope != NULL && reported->envelope->subject != NULL)
+        out->subject = join_subject(deriver, out->subject, *reported->envelope->subject);
+    out->from = join_folded(deriver, out->from, summary.from);
+    out->to = join_folded(deriver, out->to, summary.to);
+    out->cc = join_folded(deriver, out->cc, summary.cc);
+    out->bcc = join_folded(deriver, out->bcc, summary.bcc);
+    if (summary.is_cut)
+        add_note(deriver, NOTE_TEXTS_CUT);
+}
+
+/* A recipient whom no field of the message names got it blindly. */
+static void derive_recipients(struct ingest_deriver *deriver, const struct ingest_journal *journal,
+                              struct vault_index *out)
+{
+    CLEANUP(buf_free) struct buf all = buf_create(INGEST_JOURNAL_TEXT_MAX);
+    CLEANUP(buf_free) struct buf blind = buf_create(INGEST_JOURNAL_TEXT_MAX);
+    struct bytes rest = buf_bytes(&journal->recipients);
+    struct bytes one;
+
+    while (ingest_next_recipient(&rest, &one)) {
+        struct bytes folded = fold(deriver, one);
+        bool is_named = bytes_find(out->to, folded) >= 0 || bytes_find(out->cc, folded) >= 0;
+
+        buf_text(&all, all.len > 0 ? ", " : "");
+        buf_append(&all, one);
+        if (is_named)
+            continue;
+        buf_text(&blind, blind.len > 0 ? ", " : "");
+        buf_append(&blind, one);
+    }
+    out->to = join_folded(deriver, out->to, buf_bytes(&all));
+    out->bcc = join_folded(deriver, out->bcc, buf_bytes(&blind));
+}
+
+static void derive_envelope(struct ingest_deriver *deriver, const struct ingest_journal *journal,
+                            struct vault_index *out)
+{
+    derive_recipients(deriver, journal, out);
+    out->from = join_folded(deriver, out->from, buf_bytes(&journal->from));
+    out->to = join_folded(deriver, out->to, buf_bytes(&journal->to));
+    out->cc = join_folded(deriver, out->cc, buf_bytes(&journal->cc));
+    out->bcc = join_folded(deriver, out->bcc, buf_bytes(&journal->bcc));
+    if (journal->is_cut)
+        add_note(deriver, NOTE_TEXTS_CUT);
+}
+
+static void derive_report(struct ingest_deriver *deriver, const struct mime_part *root,
+                          struct vault_index *out)
+{
+    CLEANUP(ingest_free_journal) struct ingest_journal journal;
+    const struct mime_part *reported;
+    size_t count;
+
+    ingest_start_journal(&journal);
+    reported = find_reported(root, &count);
+    if (root->is_multipart && ingest_read_journal(buf_bytes(&deriver->report), &journal)) {
+        add_note(deriver, NOTE_JOURNAL_REPORT);
+        if (reported != NULL)
+            derive_reported(deriver, reported, out);
+        else
+            out->subject = join_folded(deriver, out->subject, journal.subject);
+        if (count != 1)
+            add_note(deriver, count == 0 ? NOTE_JOURNAL_EMPTY : NOTE_JOURNAL_SEVERAL);
+    } else {
+        add_note(deriver, NOTE_JOURNAL_NONE);
+        if (!ingest_read_journal_header(mime_parser_header(text_parser(deriver->extractor)),
+                                        &journal))
+            return;
+    }
+    derive_envelope(deriver, &journal, out);
+}
+
 /* ---- the deriver of a writer --------------------------------------------------------------- */
 
 static void begin(void *context)
 {
     struct ingest_deriver *deriver = context;
 
-    struct text_sink sink = text_record_sink(deriver->record);
+    struct text_sink sinks[] = { text_record_sink(deriver->record),
+                                 { .context = deriver, .piece = take_report_text } };
 
     text_reset_record(deriver->record);
-    text_begin(deriver->extractor, &sink, 1);
+    text_begin(deriver->extractor, sinks, deriver->is_journal ? 2 : 1);
+    buf_reset(&deriver->report, KEPT_BYTES);
+    deriver->has_report_text = false;
     arena_reset(deriver->arena);
     buf_reset(&deriver->structure, KEPT_BYTES);
     buf_reset(&deriver->envelope, KEPT_BYTES);
@@ -188,9 +356,16 @@ static void end(void *context, struct vault_index *out)
     out->bodystructure = buf_bytes(&deriver->bodystructure);
     out->has_attachment = mime_has_attachment(root);
     derive_summary(deriver, root, out);
+    if (deriver->is_journal)
+        derive_report(deriver, root, out);
     derive_text(deriver, out);
     buf_byte(&deriver->notes, ']');
     out->notes = buf_bytes(&deriver->notes);
+}
+
+static void use_account(void *context, bool is_journal)
+{
+    ingest_derive_journal(context, is_journal);
 }
 
 struct vault_deriver ingest_use_deriver(struct ingest_deriver *deriver)
@@ -200,5 +375,6 @@ struct vault_deriver ingest_use_deriver(struct ingest_deriver *deriver)
         .begin = begin,
         .octets = take_octets,
         .end = end,
+        .use_account = use_account,
     };
 }

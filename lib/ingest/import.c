@@ -322,6 +322,7 @@ static bool open_writer(struct import *import, struct err *err)
     struct vault_deriver deriver;
 
     run->deriver = ingest_create_deriver();
+    ingest_derive_journal(run->deriver, run->work.is_journal);
     deriver = ingest_use_deriver(run->deriver);
     return ingest_archive(run, vault_open_writer(run->db, &lease, &deriver, &run->writer, err)) &&
            ingest_archive(run, source_has_problems(run->db, run->lease, &import->has_problems, err));

@@ -509,6 +509,7 @@ static bool run_sync(struct ingest_run *run, struct err *err)
     if (run->rest != SOURCE_REST_NONE)
         return finish_resting(run, err);
     run->deriver = ingest_create_deriver();
+    ingest_derive_journal(run->deriver, run->work.is_journal);
     deriver = ingest_use_deriver(run->deriver);
     if (!ingest_archive(run, vault_open_writer(run->db, &lease, &deriver, &run->writer, err)))
         return false;

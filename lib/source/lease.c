@@ -195,6 +195,7 @@ bool source_load_work(struct db *db, const struct source_lease *lease, struct ar
         return err_wrap(err, "job %jd", (intmax_t)lease->job_id);
     work.daily_bytes = db_is_null(row, 0, 15) ? -1 : db_i64(row, 0, 15);
     work.today_bytes = (uint64_t)db_i64(row, 0, 16);
+    work.is_journal = db_bool(row, 0, 17);
     if (!source_copy_column(row, 0, 0, arena, &work.account.name, err) ||
         !source_read_settings(row, 0, 1, arena, &work.account, err))
         return false;

@@ -174,9 +174,12 @@ bool vault_reindex(const struct vault_reindex *order, struct vault_reindexed *ou
     if (!vault_open_reader(order->pool, order->token, order->opener, &r.reader, err) ||
         !vault_run_queries(r.reader, &query, 1, &accounts, err))
         return false;
-    for (size_t i = 0; i < db_rows(accounts) && is_done; i++)
+    for (size_t i = 0; i < db_rows(accounts) && is_done; i++) {
+        if (order->deriver->use_account != NULL)
+            order->deriver->use_account(order->deriver->context, db_bool(accounts, i, 1));
         is_done = reindex_account(&r, db_i64(accounts, i, 0), err) ||
                   err_wrap(err, "account %jd", (intmax_t)db_i64(accounts, i, 0));
+    }
     db_result_free(&accounts);
     *out = r.done;
     return is_done;

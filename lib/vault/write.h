@@ -82,6 +82,8 @@ struct vault_deriver {
     void (*begin)(void *context);
     void (*octets)(void *context, struct bytes octets);
     void (*end)(void *context, struct vault_index *out);
+    /* By who derives for several accounts, before the messages of each; may be NULL. */
+    void (*use_account)(void *context, bool is_journal);
 };
 
 /* deriver: copied, called by one thread at a time; NULL: no index is written, and messages count as not

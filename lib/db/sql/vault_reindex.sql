@@ -3,7 +3,8 @@
 -- Messages whose derived rows are missing or old (vault/reindex.h), under a token.
 
 -- name: vault_reindex_accounts
-SELECT a FROM unnest(session_accounts()) AS a ORDER BY a;
+SELECT a, coalesce((SELECT c.kind = 'journal' FROM account c WHERE c.account_id = a), false)
+  FROM unnest(session_accounts()) AS a ORDER BY a;
 
 -- name: vault_reindex_page
 -- args: account_id bigint, after_message bigint, parser_version integer, page bigint

@@ -44,8 +44,10 @@ TEST_UNUSED static void text_end_message(void *context, struct vault_index *out)
 TEST_UNUSED static void text_use_deriver(struct fixture *f, struct text_deriver *deriver)
 {
     struct vault_lease lease = { f->account_id, f->job_id, f->fence, 60000 };
-    struct vault_deriver calls = { deriver, text_begin_message, text_add_octets,
-                                   text_end_message };
+    struct vault_deriver calls = { .context = deriver,
+                                   .begin = text_begin_message,
+                                   .octets = text_add_octets,
+                                   .end = text_end_message };
 
     vault_close_writer(&f->writer);
     *deriver = (struct text_deriver){ .record = buf_create((size_t)4 << 20),

@@ -618,7 +618,10 @@ static void end_deriving(void *context, struct vault_index *out)
 static void reopen_with_deriver(struct fixture *f, struct counting *counting)
 {
     struct vault_lease lease = { f->account_id, f->job_id, f->fence, 60000 };
-    struct vault_deriver deriver = { counting, begin_deriving, count_octets, end_deriving };
+    struct vault_deriver deriver = { .context = counting,
+                                     .begin = begin_deriving,
+                                     .octets = count_octets,
+                                     .end = end_deriving };
 
     vault_close_writer(&f->writer);
     MUST(vault_open_writer(f->ingest, &lease, &deriver, &f->writer, ERR));

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ingest/journal.h - what a journal report says of the message it carries.
+ *
+ * A mail system that journals sends, for each message, a report: multipart/mixed of a text and the message
+ * itself. The text has a line for each fact (Exchange 2007 and later, Exchange Online, and what writes like
+ * them):
+ *
+ *     Sender: ann@example.org
+ *     On-Behalf-Of: chief@example.org
+ *     Subject: …
+ *     Message-ID: <…>
+ *     To: bob@example.org, Expanded: all@example.org      Cc: and Bcc: alike; or Forwarded:
+ *     Recipient: eve@example.org                          in the envelope; nobody knows by which field
+ *
+ * Others (Gmail) send a copy, whose envelope stands in fields of its header, if anywhere.
+ *
+ * Pure. Texts of any case; lists of addresses, ", " between them. Hostile like all mail: what does not
+ * belong there is passed over, what is too long is cut.
+ */
+#pragma once
+
+#include "base/buf.h"
+
+enum {
+    INGEST_JOURNAL_TEXT_MAX = 64 << 10, /* of each list */
+    INGEST_JOURNAL_READ_MAX = 1 << 20,  /* of the report's text; the rest is not looked at */
+};
+
+struct ingest_journal {
+    struct buf from, to, cc, bcc; /* Sender and On-Behalf-Of; by field */
+    struct buf recipients;        /* of the envelope, LF behind each */
+    struct bytes subject;         /* of the text, borrowed; ptr NULL: not said */
+    bool is_cut;
+};
+
+void ingest_start_journal(struct ingest_journal *journal);
+void ingest_free_journal(struct ingest_journal *journal);
+
+/* Reads the text of a report. False: it is none (its first line is no fact, or it names no sender);
+ * *journal is as it was started. */
+MUST_USE bool ingest_read_journal(struct bytes text, struct ingest_journal *journal);
+
+/* Reads the envelope that a copy's header has. False: it has none. */
+MUST_USE bool ingest_read_journal_header(struct bytes header, struct ingest_journal *journal);
+
+/* Takes the next of the recipients from the front of *rest. */
+MUST_USE bool ingest_next_recipient(struct bytes *rest, struct bytes *out);

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/arena.h"
+#include "ingest/derive.h"
+#include "ingest/journal.h"
+#include "test.h"
+
+#include <stdlib.h>
+
+static bool has(struct bytes text, const char *part)
+{
+    return bytes_find(text, bytes_of_text(part)) >= 0;
+}
+
+/* ---- the text of a report ------------------------------------------------------------------------ */
+
+TEST(each_line_of_a_report_is_a_fact)
+{
+    struct ingest_journal journal;
+
+    ingest_start_journal(&journal);
+    CHECK(ingest_read_journal(BYTES("\xef\xbb\xbfSender: ann@x\r\nOn-Behalf-Of: chief@x\r\n"
+                                    "Subject: To: mallory@x\r\nMessage-ID: <1@x>\r\nLabel: secret\r\n"
+                                    "To: bob@x, Expanded: all@x\r\ncc: carl@x, Forwarded: old@x\r\n"
+                                    "BCC: eve@x\r\nRecipient: one@x\r\nRecipient: two@x, Expanded: list@x"),
+                              &journal));
+    CHECK_BYTES(buf_bytes(&journal.from), BYTES("ann@x, chief@x"));
+    CHECK_BYTES(buf_bytes(&journal.to), BYTES("bob@x, all@x"));
+    CHECK_BYTES(buf_bytes(&journal.cc), BYTES("carl@x, old@x"));
+    CHECK_BYTES(buf_bytes(&journal.bcc), BYTES("eve@x"));
+    CHECK_BYTES(buf_bytes(&journal.recipients), BYTES("one@x\ntwo@x\nlist@x\n"));
+    CHECK_BYTES(journal.subject, BYTES("To: mallory@x"));
+    CHECK(!journal.is_cut);
+    ingest_free_journal(&journal);
+}
+
+TEST(a_text_that_begins_otherwise_or_names_no_sender_is_no_report)
+{
+    static const struct bytes texts[] = {
+        BYTES_INIT(""),
+        BYTES_INIT("\r\n\r\n"),
+        BYTES_INIT("Hello,\nSender: ann@x\n"),
+        BYTES_INIT("Subject: x\nTo: bob@x\n"),
+        BYTES_INIT("Absender: ann@x\n"),
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct ingest_journal journal;
+
+        ingest_start_journal(&journal);
+        CHECK(!ingest_read_journal(texts[i], &journal));
+        CHECK_EQ_U64(journal.to.len + journal.from.len, 0);
+        ingest_free_journal(&journal);
+    }
+}
+
+TEST(a_report_with_more_recipients_than_there_is_room_for_is_cut)
+{
+    CLEANUP(buf_free) struct buf text = buf_create(8 << 20);
+    struct ingest_journal journal;
+
+    buf_text(&text, "Sender: ann@x\n");
+    for (size_t i = 0; i < 10000; i++)
+        buf_text(&text, "Bcc: somebody@example.org\n");
+    ingest_start_journal(&journal);
+    CHECK(ingest_read_journal(buf_bytes(&text), &journal));
+    CHECK(journal.is_cut && journal.bcc.len <= INGEST_JOURNAL_TEXT_MAX);
+    ingest_free_journal(&journal);
+}
+
+/* ---- the columns of a report --------------------------------------------------------------------- */
+
+#define REPORT_HEADER                                                                              \
+    "From: Journal <journal@sys>\r\nTo: archive@sys\r\nSubject: Report\r\n"                        \
+    "Date: Tue, 2 Jan 2001 00:00:00 +0000\r\nMessage-ID: <report@sys>\r\nMIME-Version: 1.0\r\n"
+#define MIXED REPORT_HEADER "Content-Type: multipart/mixed; boundary=b\r\n\r\n"
+#define FACTS                                                                                      \
+    "--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"                                       \
+    "Sender: Ann@X\r\nSubject: hi\r\nRecipient: bob@x\r\nRecipient: Eve@x\r\nBcc: dan@x\r\n"
+#define MESSAGE                                                                                    \
+    "\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nFrom: Ann Example <ann@x>\r\nTo: Bob <bob@x>\r\n" \
+    "Subject: =?utf-8?q?Gr=C3=BCn?=\r\nDate: Mon, 1 Jan 2001 00:00:00 +0100\r\n"              \
+    "Message-ID: <Inner@x>\r\n\r\nbody\r\n"
+
+static struct ingest_deriver *made;
+
+static struct vault_index derive(struct bytes message, bool is_journal, size_t chunk)
+{
+    struct vault_deriver deriver;
+    struct vault_index index;
+
+    made = ingest_create_deriver();
+    deriver = ingest_use_deriver(made);
+    deriver.use_account(deriver.context, is_journal);
+    deriver.begin(deriver.context);
+    while (message.len > 0) {
+        deriver.octets(deriver.context, bytes_slice(message, 0, chunk));
+        message = bytes_slice(message, chunk, SIZE_MAX);
+    }
+    deriver.end(deriver.context, &index);
+    return index;
+}
+
+TEST(columns_of_a_report_also_tell_of_the_message_in_it_and_of_its_envelope)
+{
+    for (size_t chunk = 1; chunk < 2000; chunk += 333) {
+        struct vault_index index = derive(BYTES(MIXED FACTS MESSAGE "\r\n--b--\r\n"), true, chunk);
+
+        CHECK_BYTES(index.notes, BYTES("[\"journal-report\"]"));
+        CHECK_BYTES(index.subject, BYTES("report\ngru\xcc\x88n"));
+        CHECK(has(index.from, "journal@sys") && has(index.from, "ann example") &&
+              has(index.from, "ann@x"));
+        CHECK(has(index.to, "archive@sys") && has(index.to, "bob@x") && has(index.to, "eve@x"));
+        CHECK(has(index.bcc, "eve@x") && has(index.bcc, "dan@x") && !has(index.bcc, "bob@x"));
+        CHECK_BYTES(index.message_id, BYTES("Inner@x"));
+        CHECK_EQ_I64(index.date_usec, INT64_C(978303600000000));
+        CHECK_BYTES(index.notes, BYTES("[\"journal-report\"]"));
+        ingest_free_deriver(&made);
+    }
+}
+
+TEST(in_another_account_a_report_is_a_message_like_any_other)
+{
+    struct vault_index index = derive(BYTES(MIXED FACTS MESSAGE "\r\n--b--\r\n"), false, 100);
+
+    CHECK_BYTES(index.subject, BYTES("report"));
+    CHECK_BYTES(index.message_id, BYTES("report@sys"));
+    CHECK(index.bcc.ptr == NULL && !has(index.to, "bob@x"));
+    CHECK_BYTES(index.notes, BYTES("[]"));
+    ingest_free_deriver(&made);
+}
+
+TEST(odd_reports_are_noted_and_told_as_far_as_they_go)
+{
+    struct vault_index index = derive(BYTES(MIXED FACTS "\r\n--b--\r\n"), true, 100);
+
+    CHECK(has(index.notes, "\"journal-report\",\"journal-no-message\""));
+    CHECK(has(index.subject, "hi") && has(index.bcc, "dan@x"));
+    ingest_free_deriver(&made);
+    index = derive(BYTES(MIXED FACTS MESSAGE MESSAGE "\r\n--b--\r\n"), true, 100);
+    CHECK(has(index.notes, "journal-several-messages"));
+    ingest_free_deriver(&made);
+    index = derive(BYTES(MIXED MESSAGE "\r\n--b--\r\n"), true, 100);
+    CHECK(has(index.notes, "journal-no-report"));
+    CHECK_BYTES(index.message_id, BYTES("report@sys"));
+    ingest_free_deriver(&made);
+}
+
+TEST(a_report_in_another_encoding_is_read)
+{
+    struct vault_index index =
+        derive(BYTES(MIXED "--b\r\nContent-Type: text/plain; charset=utf-16le\r\n"
+                           "Content-Transfer-Encoding: base64\r\n\r\n"
+                           /* Sender: a@x, CR LF, Bcc: b@x */
+                           "UwBlAG4AZABlAHIAOgAgAGEAQAB4AA0ACgBCAGMAYwA6ACAAYgBAAHgA\r\n" MESSAGE
+                           "\r\n--b--\r\n"),
+               true, 100);
+
+    CHECK(has(index.notes, "\"journal-report\"") && has(index.bcc, "b@x") && has(index.from, "a@x"));
+    ingest_free_deriver(&made);
+}
+
+TEST(of_a_copy_without_report_the_header_tells_the_envelope)
+{
+    struct vault_index index =
+        derive(BYTES("Return-Path: <ann@x>\r\nX-Gm-Original-To: eve@x\r\nFrom: Ann <ann@x>\r\n"
+                     "To: bob@x\r\nMessage-ID: <1@x>\r\n\r\nbody\r\n"),
+               true, 100);
+
+    CHECK(has(index.notes, "journal-no-report"));
+    CHECK(has(index.to, "bob@x") && has(index.to, "eve@x") && has(index.bcc, "eve@x"));
+    CHECK_BYTES(index.message_id, BYTES("1@x"));
+    ingest_free_deriver(&made);
+}
