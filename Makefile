@@ -241,12 +241,13 @@ run: ## install what is missing, build, and run the demonstration
 check: lint test-unit test-replay ## lint, unit tests, fuzz corpus; for between two edits
 
 # Lint proves its point on the release archives, which the tests that measure memory need anyway.
-test: ## install what is missing; lint, units, corpus, integration under ASan and UBSan
+test: ## install what is missing; lint, units, corpus, integration under ASan and UBSan, two runs of faults
 	@ops/install-deps.sh test
 	@$(MAKE) --no-print-directory VARIANT=release lint bin
 	@$(MAKE) --no-print-directory VARIANT=asan test-unit
 	@$(MAKE) --no-print-directory VARIANT=asan test-replay
 	@$(MAKE) --no-print-directory VARIANT=asan test-integration
+	@$(MAKE) --no-print-directory VARIANT=release RUNS=2 faults
 
 test-full: ## all of test with the slow ones, the faults, and again under TSan
 	@ops/install-deps.sh full
@@ -276,7 +277,7 @@ BESIDE = -n $(or $(TEST_JOBS),3) --dist loadfile
 test-integration: bin $(B)/tests/mime_dump $(B)/tests/text_find ## against PostgreSQL and Dovecot; K=expression T=file SLOW=1 choose
 	$(Q)$(PYTEST) $(if $(T),$(if $(wildcard $(T)),$(T),tests/integration/$(T)),tests/integration)
 
-faults: bin ## kill, cut and starve it, then check what it kept
+faults: bin ## kill, cut and starve it, then check what it kept; RUNS=3 SEED=1
 	$(Q)$(PYTEST) tests/faults
 
 bench: ## measure against Dovecot, release build

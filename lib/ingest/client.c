@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "base/secret.h"
 #include "imap/write.h"
+#include "ingest/login.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -464,11 +465,14 @@ static bool is_token_expired(const struct ingest_client *client,
     return false;
 }
 
-static bool fail_bye(const struct imap_response *response, struct err *err)
+/* Yahoo: "BYE + NO [LIMIT] Rate limit hit". To connect again at once would be what it complains of. */
+static bool fail_bye(struct ingest_client *client, const struct imap_response *response,
+                     struct err *err)
 {
     struct ingest_reply reply;
 
     ingest_take_reply(&response->status, &reply);
+    client->was_refused = client->was_refused || ingest_speaks_of_load(&reply);
     return err_fail(err, ERR_RETRY, "the source ended the connection: BYE %s", reply.text);
 }
 
@@ -493,7 +497,7 @@ bool ingest_next_event(struct ingest_client *client, struct ingest_event *out, s
             if (!parse(client, out))
                 break;
             if (is_bye(&out->response) && !client->is_logging_out)
-                return fail_bye(&out->response, err);
+                return fail_bye(client, &out->response, err);
             if (is_token_expired(client, &out->response))
                 return err_fail(err, ERR_RETRY, "the token of this session has expired");
             return true;

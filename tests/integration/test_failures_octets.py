@@ -311,6 +311,18 @@ def test_34_a_source_that_asks_for_less_is_left_alone(account, text):
     assert len(source.heard_like("EXAMINE")) == 1
 
 
+@pytest.mark.parametrize("text", ["+ NO [LIMIT] Rate limit hit", "Account exceeded command or bandwidth limits"])
+def test_34_a_bye_that_asks_for_less_is_not_followed_by_another_connection(account, text):
+    source = Source((1, 2, 3))
+    source.on(OCTETS, f"* BYE {text}\r\n".encode(), CUT)
+    account.add(source).sync(3)
+    assert source.logins == 1
+    assert set(account.failures()) == {1, 2, 3} and account.status()["outcome"] == "RETRY"
+    source.forget_script()
+    account.sync()
+    assert is_archived_whole(account, source)
+
+
 def test_35_an_expunge_during_the_fetch_is_seen_and_proved(account):
     source = Source((1, 2, 3, 4))
 
