@@ -310,7 +310,7 @@ static void take_host(struct login *login)
     login->host[host.len] = '\0';
 }
 
-/* Host, greeting and the capabilities that hold after login tell who it is. */
+/* Host, greeting and capabilities tell who it is; after login there are more of these. */
 static void recognise(struct login *login)
 {
     struct ingest_rules rules = ingest_rules_for(&(struct ingest_peer){
@@ -330,6 +330,7 @@ static bool log_in(struct login *login, struct err *err)
         return fail_here(login, err);
     if (!ask_capabilities(login, err))
         return fail_here(login, err);
+    recognise(login);
     if (!authenticate(login, err))
         return false;
     if (!ask_capabilities(login, err))

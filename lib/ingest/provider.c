@@ -62,6 +62,10 @@ static const struct provider providers[] = {
     /* MAXPERIP is 4 by default, for all accounts behind one address. */
     { .id_name = BYTES_INIT("Courier"), .greeting = BYTES_INIT("Courier-IMAP"),
       .rules = { .provider = "Courier", .connections = 2 } },
+
+    /* A failed login costs 3 s, so the one that must fail is not tried. */
+    { .greeting = BYTES_INIT("Cyrus IMAP 3."),
+      .rules = { .provider = "Cyrus", .is_binding_refused = true } },
 };
 // clang-format on
 

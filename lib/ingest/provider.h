@@ -31,6 +31,9 @@ struct ingest_rules {
     int connections;      /* at once, to one account */
     uint64_t daily_bytes; /* octets to fetch from one account in 24 hours; 0: no limit is known */
 
+    /* Offers SCRAM bound to the channel and refuses the binding that TLS 1.3 has (tls-exporter, RFC 9266). */
+    bool is_binding_refused;
+
     /* FETCH commands in flight, at most INGEST_FETCH_DEPTH. (Their sets are for everybody as short as
      * Exchange needs them: set.h.) */
     size_t fetch_depth;

@@ -53,11 +53,12 @@ uint32_t ingest_choose_mechanism(const struct ingest_client *client, enum source
                                  uint32_t tried)
 {
     uint32_t left = ingest_capabilities(client) & ~tried;
-    bool is_encrypted = net_is_encrypted(ingest_stream(client));
+    bool is_bindable = net_is_encrypted(ingest_stream(client)) &&
+                       !ingest_rules(client)->is_binding_refused;
 
     for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++)
         if ((left & mechanisms[i].bit) != 0 && mechanisms[i].proof == proof &&
-            (is_encrypted || !mechanisms[i].is_bound))
+            (is_bindable || !mechanisms[i].is_bound))
             return mechanisms[i].bit;
     return 0;
 }

@@ -13,8 +13,6 @@ from .servers import Source, library_path, unpacked
 
 MAIL_USER = "mail"  # Debian's own, for a Cyrus that was started by root
 
-# It offers SCRAM bound to the channel and then refuses our binding (tls-exporter): each login begins with
-# a failed one, for which it would pause 3 s.
 SETTINGS = """
 configdirectory: {dir}/conf
 proc_path: {dir}/conf/proc
@@ -34,7 +32,6 @@ altnamespace: no
 reject8bitheader: no
 munge8bit: no
 skiplist_unsafe: yes
-failedloginpause: 0
 """
 
 SERVICES = """

@@ -68,6 +68,8 @@ TEST(a_greeting_tells_who_it_is)
         of_greeting("Courier-IMAP ready. Copyright 1998-2023 Double Precision, Inc.").provider,
         "Courier");
     CHECK_STR(of_greeting("Gimap ready for requests from 192.0.2.1 a1").provider, "Gmail");
+    CHECK(of_greeting("host Cyrus IMAP 3.6.1-Debian-3.6.1-4 server ready").is_binding_refused);
+    CHECK(!of_greeting("Dovecot (Debian) ready.").is_binding_refused);
 }
 
 TEST(objectid_gives_an_identity_to_whoever_has_it)
