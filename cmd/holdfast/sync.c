@@ -4,6 +4,7 @@
  */
 #include "holdfast/cli.h"
 #include "source/account.h"
+#include "source/queue.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,25 +91,54 @@ static struct totals add_up(const struct source_account_list *accounts)
     return totals;
 }
 
+static json_t *json_queue(const struct source_queue *queue)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "running",
+                     (json_int_t)queue->running, "due", (json_int_t)queue->due, "waiting_for_host",
+                     (json_int_t)queue->host, "waiting_for_budget", (json_int_t)queue->budget,
+                     "backing_off", (json_int_t)queue->back_off, "scheduled",
+                     (json_int_t)queue->later, "watched", (json_int_t)queue->watched, "due_since",
+                     cli_json_time(queue->oldest_due_usec));
+}
+
+static void print_queue(const struct source_queue *queue)
+{
+    (void)printf("queue:      %ju running, %ju due", (uintmax_t)queue->running,
+                 (uintmax_t)queue->due);
+    if (queue->host > 0)
+        (void)printf(", %ju wait for their host", (uintmax_t)queue->host);
+    if (queue->budget > 0)
+        (void)printf(", %ju for their budget", (uintmax_t)queue->budget);
+    if (queue->back_off > 0)
+        (void)printf(", %ju back off", (uintmax_t)queue->back_off);
+    (void)printf(", %ju scheduled", (uintmax_t)queue->later);
+    if (queue->watched > 0)
+        (void)printf("; %ju mailboxes watched", (uintmax_t)queue->watched);
+    (void)puts("\n");
+}
+
 static int print_json_status(struct cli *cli, const struct operate_holder *holder,
-                             const struct source_account_list *accounts)
+                             const struct source_account_list *accounts,
+                             const struct source_queue *queue)
 {
     struct totals totals = add_up(accounts);
     char services[OPERATE_SERVICES_TEXT_BYTES];
 
     operate_write_services(holder->services, services);
     return cli_print_json(
-        cli, json_pack("{s:s, s:{s:b, s:i, s:s}, s:{s:I, s:I, s:I}, s:o}", "data_dir",
+        cli, json_pack("{s:s, s:{s:b, s:i, s:s}, s:{s:I, s:I, s:I}, s:o, s:o}", "data_dir",
                        cli->conf->holdfast.data_dir, "holdfastd", "running", holder->is_running,
                        "pid", holder->pid, "services", services, "archived", "messages",
                        (json_int_t)totals.messages, "octets", (json_int_t)totals.octets, "pending",
-                       (json_int_t)totals.pending, "accounts", cli_json_accounts(cli, accounts)));
+                       (json_int_t)totals.pending, "queue", json_queue(queue), "accounts",
+                       cli_json_accounts(cli, accounts)));
 }
 
 int cmd_status(struct cli *cli, int argc, char **argv)
 {
     struct source_account_list accounts;
     struct operate_holder holder;
+    struct source_queue queue;
     struct totals totals;
     char size[CLI_TEXT_BYTES], services[OPERATE_SERVICES_TEXT_BYTES];
     bool is_json = false;
@@ -121,10 +151,12 @@ int cmd_status(struct cli *cli, int argc, char **argv)
     if (!cli_settle(cli, OPERATE_SERVICE_DATABASE) ||
         !operate_find_holder(cli->conf->holdfast.data_dir, &holder, &cli->err) ||
         !cli_open(cli, OPERATE_SERVICE_DATABASE) ||
-        !source_list_accounts(cli->session.db, true, cli->arena, &accounts, &cli->err))
+        !source_list_accounts(cli->session.db, true, cli->arena, &accounts, &cli->err) ||
+        !source_load_queue(cli->session.db, (int32_t)cli->conf->ingest.host_connections, &queue,
+                           &cli->err))
         return cli_fail(cli);
     if (is_json)
-        return print_json_status(cli, &holder, &accounts);
+        return print_json_status(cli, &holder, &accounts, &queue);
 
     totals = add_up(&accounts);
     operate_write_services(holder.services, services);
@@ -134,8 +166,9 @@ int cmd_status(struct cli *cli, int argc, char **argv)
         (void)puts("holdfastd:  does not run");
     (void)printf("data:       %s\narchived:   %ju messages, ", cli->conf->holdfast.data_dir,
                  (uintmax_t)totals.messages);
-    (void)printf("%s; %ju pending\n\n", cli_write_size(totals.octets, size),
+    (void)printf("%s; %ju pending\n", cli_write_size(totals.octets, size),
                  (uintmax_t)totals.pending);
+    print_queue(&queue);
     if (accounts.count == 0)
         (void)puts("No accounts yet: holdfast account add --help");
     else

@@ -115,6 +115,33 @@ UPDATE job j
  WHERE j.account_id = $1 AND j.kind IN ('sync', 'watch') AND a.account_id = $1
    AND NOT a.is_paused AND a.removed_at IS NULL;
 
+-- name: source_queue
+-- args: host_connections integer
+WITH closed AS (
+    SELECT h.host FROM source_host h WHERE h.sleeps_until > now()
+     UNION
+    SELECT j.host
+      FROM job j CROSS JOIN LATERAL account_limits(j.account_id, $1) l
+     WHERE j.lease_owner IS NOT NULL AND j.due_at > now()
+     GROUP BY j.host HAVING sum(j.connections) >= min(l.host_connections)
+), stated AS (
+    SELECT j.connections, j.due_at,
+           CASE WHEN j.kind = 'watch' THEN 'watch'
+                WHEN j.lease_owner IS NOT NULL AND j.due_at > now() THEN 'running'
+                WHEN j.due_at <= now() AND j.host IN (SELECT host FROM closed) THEN 'host'
+                WHEN j.due_at <= now() THEN 'due'
+                WHEN j.rest IN ('budget', 'throttled') THEN 'budget'
+                WHEN j.attempts > 0 THEN 'back-off'
+                ELSE 'later' END AS state
+      FROM job j WHERE j.is_active
+)
+SELECT count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'due'),
+       count(*) FILTER (WHERE state = 'host'), count(*) FILTER (WHERE state = 'budget'),
+       count(*) FILTER (WHERE state = 'back-off'), count(*) FILTER (WHERE state = 'later'),
+       coalesce(sum(connections) FILTER (WHERE state = 'watch' AND due_at > now()), 0)::bigint,
+       min(due_at) FILTER (WHERE state IN ('due', 'host'))
+  FROM stated;
+
 -- NULL leaves as it is; -1: as the provider bears.
 -- name: source_limits_set
 -- args: account_id bigint, max_connections integer, daily_bytes bigint, watch text[]

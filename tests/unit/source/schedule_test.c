@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "db/test_server.h"
 #include "source/lease.h"
+#include "source/queue.h"
 #include "test.h"
 
 #include <pthread.h>
@@ -422,5 +423,38 @@ TEST(a_job_that_ends_its_workers_waits_like_one_that_fails)
     CHECK(number(b,
                  "SELECT extract(epoch FROM due_at - now())::bigint FROM job WHERE account_id = $1",
                  DB_ARGS(DB_I64(deadly))) > 200);
+    end(b);
+}
+
+TEST(the_queue_says_what_waits_for_what)
+{
+    struct bench bench, *b = &bench;
+    struct source_lease lease;
+    struct source_queue queue;
+
+    if (!begin(b))
+        return;
+    execute(b, "INSERT INTO source_host (host, connections) VALUES ('full.example', 1)", DB_NO_ARGS);
+    (void)add(b, "full.example", 100);
+    CHECK(claim(b, &lease) != 0);
+    (void)add(b, "full.example", 90);
+    (void)add(b, "free.example", 10);
+    (void)add(b, "free.example", -100);
+    (void)add(b, "failed.example", -100);
+    (void)add(b, "spent.example", -100);
+    execute(b,
+            "UPDATE job j SET host = a.host, attempts = (a.host = 'failed.example')::int, "
+            "rest = CASE WHEN a.host = 'spent.example' THEN 'budget' END "
+            "FROM account a WHERE a.account_id = j.account_id AND j.is_active",
+            DB_NO_ARGS);
+    MUST(source_load_queue(b->owner, CAP, &queue, &b->err));
+    CHECK_EQ_U64(queue.running, 1);
+    CHECK_EQ_U64(queue.due, 1);
+    CHECK_EQ_U64(queue.host, 1);
+    CHECK_EQ_U64(queue.budget, 1);
+    CHECK_EQ_U64(queue.back_off, 1);
+    CHECK_EQ_U64(queue.later, 1);
+    CHECK_EQ_U64(queue.watched, 0);
+    CHECK(queue.oldest_due_usec > 0);
     end(b);
 }
