@@ -26,6 +26,15 @@ enum {
     RENDERED_MAX = 1 << 20, /* of one part, and folded */
     FIELD_MAX = 4 * MIME_HEADER_KEPT_MAX, /* one field, decoded */
     KEPT_BYTES = 256 << 10,               /* of each buffer, from one message to the next */
+    CHARSETS_KEPT =
+        8, /* decoders: the C library loads a file for most, and drops it with the last */
+    CHARSET_NAME_MAX = 64, /* of those that are found again; no charset has a longer one */
+};
+
+/* A decoder for the texts that follow, until another takes its place. */
+struct kept_charset {
+    struct mime_charset_decoder *decoder; /* NULL: none */
+    struct buf name;                      /* as the message wrote it */
 };
 
 /* The part whose octets are being read, if it is text. */
@@ -49,8 +58,8 @@ struct text_extractor {
     uint32_t notes;
     bool is_used;
     struct reading reading;
-    struct mime_charset_decoder *charset; /* the last one used, and its name */
-    struct buf charset_name;
+    struct kept_charset charsets[CHARSETS_KEPT];
+    size_t next_charset; /* to be replaced */
     struct text_html *html;
     struct buf octets, decoded, folded, shown; /* of one slice */
     struct buf rendered;                       /* of one part, folded */
@@ -208,18 +217,26 @@ static bool is_text(const struct mime_part *part)
            mime_part_is(part, BYTES("message"), BYTES("")) || part->is_multipart || part->is_opaque;
 }
 
-/* The decoder of that charset: mostly it is that of the text before. */
+/* The decoder of that charset: mostly one that was used before. */
 static struct mime_charset_decoder *use_charset(struct text_extractor *x, struct bytes name)
 {
-    if (x->charset != NULL && bytes_equal_nocase(name, buf_bytes(&x->charset_name))) {
-        mime_reset_charset(x->charset);
-        return x->charset;
+    struct kept_charset *kept;
+
+    for (size_t i = 0; i < CHARSETS_KEPT; i++) {
+        kept = &x->charsets[i];
+        if (kept->decoder != NULL && !kept->name.has_failed &&
+            bytes_equal_nocase(name, buf_bytes(&kept->name))) {
+            mime_reset_charset(kept->decoder);
+            return kept->decoder;
+        }
     }
-    mime_close_charset(&x->charset);
-    x->charset = mime_open_charset(name);
-    buf_reset(&x->charset_name, KEPT_BYTES);
-    buf_append(&x->charset_name, name);
-    return x->charset;
+    kept = &x->charsets[x->next_charset];
+    x->next_charset = (x->next_charset + 1) % CHARSETS_KEPT;
+    mime_close_charset(&kept->decoder);
+    kept->decoder = mime_open_charset(name);
+    buf_reset(&kept->name, CHARSET_NAME_MAX);
+    buf_append(&kept->name, name);
+    return kept->decoder;
 }
 
 static void begin_text(struct text_extractor *x, const struct mime_part *part)
@@ -390,7 +407,8 @@ struct text_extractor *text_create_extractor(void)
                 &(struct mime_listener){
                     .context = x, .header = hear_header, .body = hear_body, .end = hear_end });
     x->html = text_create_html(RENDERED_MAX);
-    x->charset_name = buf_create(MIME_HEADER_KEPT_MAX);
+    for (size_t i = 0; i < CHARSETS_KEPT; i++)
+        x->charsets[i].name = buf_create(CHARSET_NAME_MAX);
     x->octets = buf_create(2 * SLICE_BYTES);
     x->decoded = buf_create(FIELD_MAX);
     x->shown = buf_create(FIELD_MAX);
@@ -409,9 +427,11 @@ void text_free_extractor(struct text_extractor **extractor)
         return;
     mime_free_parser(&x->parser);
     text_free_matcher(&x->pgp);
-    mime_close_charset(&x->charset);
+    for (size_t i = 0; i < CHARSETS_KEPT; i++) {
+        mime_close_charset(&x->charsets[i].decoder);
+        buf_free(&x->charsets[i].name);
+    }
     text_free_html(&x->html);
-    buf_free(&x->charset_name);
     buf_free(&x->octets);
     buf_free(&x->decoded);
     buf_free(&x->shown);

@@ -145,6 +145,43 @@ TEST(a_charset_begins_anew_with_each_text)
           TEXT_NOTE_CHARSET_ERRORS);
 }
 
+#define LONG_NAME "x-a-name-that-is-longer-than-that-of-any-charset-which-anybody-ever-registered"
+
+/* From more charsets than are kept, three times over, and one whose name is too long to be kept. */
+TEST(a_charset_is_decoded_alike_however_many_came_before)
+{
+    static const struct {
+        const char *name, *text;
+    } charsets[] = {
+        { "iso-8859-1", "e\xcc\x81" },  { "iso-8859-2", "e\xcc\x81" },
+        { "koi8-r", "и" },              { "windows-1251", "и\xcc\x86" },
+        { "iso-8859-5", "щ" },          { "iso-8859-7", "ι" },
+        { "windows-1253", "ι" },        { "iso-8859-15", "e\xcc\x81" },
+        { "iso-8859-16", "e\xcc\x81" }, { "windows-1250", "e\xcc\x81" },
+        { LONG_NAME, "e\xcc\x81" }, /* unknown: read as windows-1252 */
+    };
+    CLEANUP(buf_free) struct buf message = buf_create(1 << 16);
+    CLEANUP(buf_free) struct buf want = buf_create(1 << 16);
+
+    buf_text(&message, "Content-Type: multipart/mixed; boundary=b\r\n\r\n");
+    buf_text(&want, "1content-type: multipart/mixed; boundary=b|");
+    for (size_t round = 0; round < 3; round++)
+        for (size_t i = 0; i < ARRAY_LEN(charsets); i++) {
+            buf_text(&message, "--b\r\nContent-Type: text/plain; charset=");
+            buf_text(&message, charsets[i].name);
+            buf_text(&message, "\r\n\r\n\xe9\r\n");
+            buf_text(&want, "2content-type: text/plain; charset=");
+            buf_text(&want, charsets[i].name);
+            buf_text(&want, "|3");
+            buf_text(&want, charsets[i].text);
+            buf_byte(&want, '|');
+        }
+    buf_text(&message, "--b--");
+    buf_byte(&message, 0);
+    buf_byte(&want, 0);
+    check((const char *)message.ptr, (const char *)want.ptr, TEXT_NOTE_CHARSET_UNKNOWN);
+}
+
 TEST(what_could_not_be_searched_is_noted)
 {
     check("Content-Type: text/plain; charset=x-none\r\n\r\nA\xe9",
