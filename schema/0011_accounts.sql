@@ -1,8 +1,14 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- 0011_accounts: what the last test of an account saw at its source.
+-- 0011_accounts: whom an account trusts and as whom it logs in; what its last test saw at the source.
 
 SET LOCAL search_path = holdfast, pg_temp;
+
+ALTER TABLE account
+    ADD COLUMN tls_pins     text[]  NOT NULL DEFAULT '{}' CHECK (cardinality(tls_pins) <= 8),
+    ADD COLUMN tls_pin_only boolean NOT NULL DEFAULT false, -- instead of CA, name and dates
+    ADD COLUMN login_as     text    NOT NULL DEFAULT '',    -- whose password it is, if not the login's
+    ADD CHECK (NOT tls_pin_only OR cardinality(tls_pins) > 0);
 
 -- The mailboxes of one test, in its order; rows of the highest fence are those of the last one. What a
 -- longer list left behind them is of no meaning.

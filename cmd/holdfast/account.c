@@ -84,17 +84,20 @@ static json_t *json_account(struct cli *cli, const struct source_account *a)
     bool has_failed = a->run.outcome != ERR_NONE;
 
     return json_pack(
-        "{s:o, s:I, s:o, s:s, s:b, s:o, s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, "
+        "{s:o, s:I, s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:b, s:o, s:i, s:I, s:I, s:I, s:I, s:o, "
+        "s:o, s:o, s:o, "
         "s:o, "
         "s:o}",
         "name", cli_json_text(a->settings.name), "id", (json_int_t)a->account_id, "url",
         cli_json_text(url_of(cli, a)), "state", state_of(a), "has_password", a->has_secret,
         "include", json_list(a->settings.include, a->settings.include_count), "exclude",
         json_list(a->settings.exclude, a->settings.exclude_count), "namespaces",
-        json_namespaces(a->settings.namespaces), "every_seconds", (int)a->settings.every_seconds,
-        "mailboxes", (json_int_t)a->mailboxes, "messages", (json_int_t)a->messages, "octets",
-        (json_int_t)a->octets, "pending", (json_int_t)a->pending, "created_at",
-        cli_json_time(a->created_usec), "removed_at", cli_json_time(a->removed_usec),
+        json_namespaces(a->settings.namespaces), "tls_pins",
+        json_list(a->settings.tls_pins, a->settings.tls_pin_count), "tls_pin_only",
+        a->settings.is_pin_only, "login_as", cli_json_text(a->settings.login_as), "every_seconds",
+        (int)a->settings.every_seconds, "mailboxes", (json_int_t)a->mailboxes, "messages",
+        (json_int_t)a->messages, "octets", (json_int_t)a->octets, "pending", (json_int_t)a->pending,
+        "created_at", cli_json_time(a->created_usec), "removed_at", cli_json_time(a->removed_usec),
         "enumerated_at", cli_json_time(a->enumerated_usec), "last_run_at",
         cli_json_time(a->run.finished_usec), "outcome",
         has_failed ? json_string(err_code_name(a->run.outcome)) : json_null(), "outcome_text",
@@ -258,6 +261,16 @@ static void print_facts(struct cli *cli, const struct source_account *a)
                  cli_write_span(a->settings.every_seconds, text));
     (void)printf("certificates:   %s\n",
                  a->settings.tls_ca.len > 0 ? "those given with --tls-ca" : "the system's");
+    for (size_t i = 0; i < a->settings.tls_pin_count; i++) {
+        (void)fputs("pinned key:     ", stdout);
+        cli_print_text(a->settings.tls_pins[i]);
+        (void)puts(a->settings.is_pin_only ? " (instead of the certificate's chain)" : "");
+    }
+    if (a->settings.login_as.len > 0) {
+        (void)fputs("logs in as:     ", stdout);
+        cli_print_text(a->settings.login_as);
+        (void)fputc('\n', stdout);
+    }
     for (size_t i = 0; i < a->settings.include_count; i++) {
         (void)fputs("include:        ", stdout);
         cli_print_text(a->settings.include[i]);
@@ -373,8 +386,7 @@ int cmd_account_consent(struct cli *cli, int argc, char **argv)
     if (!begin_with_account(cli, argc, argv, OPERATE_SERVICE_DATABASE, &run, &status))
         return status;
     if (!login_load_master(cli, &master) ||
-        !source_open_secret(cli->session.db, run.account_id, master, cli->arena, &facts,
-                            &cli->err))
+        !source_open_secret(cli->session.db, run.account_id, master, cli->arena, &facts, &cli->err))
         return cli_fail(cli);
     if (facts.kind != SOURCE_SECRET_OAUTH) {
         (void)err_fail(&cli->err, ERR_DENIED, "the account has no grant of its own to consent to");

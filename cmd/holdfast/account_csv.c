@@ -30,6 +30,8 @@ static const char *const names[ACCOUNT_COLUMNS] = {
     [ACCOUNT_PASSWORD] = "password",
     [ACCOUNT_CREDENTIAL] = "credential",
     [ACCOUNT_TLS_CA] = "tls_ca",
+    [ACCOUNT_TLS_PIN] = "tls_pin",
+    [ACCOUNT_LOGIN_AS] = "login_as",
     [ACCOUNT_INCLUDE] = "include",
     [ACCOUNT_EXCLUDE] = "exclude",
     [ACCOUNT_NAMESPACE] = "namespace",
@@ -104,18 +106,18 @@ static size_t column_of(struct bytes name)
 static bool take_header(struct reading *r, const struct csv_row *row, struct err *err)
 {
     const uint32_t needed = BIT(ACCOUNT_NAME) | BIT(ACCOUNT_URL);
-    const uint32_t repeatable = BIT(ACCOUNT_INCLUDE) | BIT(ACCOUNT_EXCLUDE);
+    const uint32_t repeatable = BIT(ACCOUNT_INCLUDE) | BIT(ACCOUNT_EXCLUDE) | BIT(ACCOUNT_TLS_PIN);
 
     for (size_t i = 0; i < row->count; i++) {
         size_t column = column_of(row->fields[i]);
 
         if (column == ACCOUNT_COLUMNS)
-            return err_fail(err, ERR_SYNTAX,
-                            "no column is called '%.*s': there are name, url, password_file, "
-                            "password_command, credential, tls_ca, include, exclude, namespace and "
-                            "every",
-                            (int)bytes_slice(row->fields[i], 0, 40).len,
-                            (const char *)row->fields[i].ptr);
+            return err_fail(
+                err, ERR_SYNTAX,
+                "no column is called '%.*s': there are name, url, password_file, "
+                "password_command, credential, tls_ca, tls_pin, login_as, include, exclude, "
+                "namespace and every",
+                (int)bytes_slice(row->fields[i], 0, 40).len, (const char *)row->fields[i].ptr);
         if ((r->columns & ~repeatable & BIT(column)) != 0)
             return err_fail(err, ERR_SYNTAX, "two columns are called %s", names[column]);
         r->columns |= BIT(column);

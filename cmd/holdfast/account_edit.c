@@ -20,6 +20,11 @@ enum {
     NAME,
     TLS_CA,
     SYSTEM_CA,
+    TLS_PIN,
+    TLS_PIN_ONLY,
+    NO_TLS_PIN,
+    LOGIN_AS,
+    NO_LOGIN_AS,
     INCLUDE,
     EXCLUDE,
     NO_INCLUDE,
@@ -35,6 +40,9 @@ enum {
 #define SHARED_OPTIONS                                                                             \
     LOGIN_OPTIONS, LIMIT_OPTIONS, { "url", required_argument, NULL, URL },                                        \
         { "tls-ca", required_argument, NULL, TLS_CA },                                             \
+        { "tls-pin", required_argument, NULL, TLS_PIN },                                           \
+        { "tls-pin-only", no_argument, NULL, TLS_PIN_ONLY },                                       \
+        { "login-as", required_argument, NULL, LOGIN_AS },                                         \
         { "include", required_argument, NULL, INCLUDE },                                           \
         { "exclude", required_argument, NULL, EXCLUDE },                                           \
         { "namespace", required_argument, NULL, NAMESPACE },                                       \
@@ -47,7 +55,7 @@ struct request {
     uint32_t edit; /* SOURCE_EDIT_*: what was given */
     struct source_account_settings settings;
     struct net_url url; /* settings point into it */
-    struct cli_list include, exclude;
+    struct cli_list include, exclude, pins;
     struct buf ca;
     const char *ca_file;
     struct login_options login;
@@ -114,6 +122,18 @@ static bool take_kind(struct cli *cli, struct request *r, const char *text)
     return err_fail(&cli->err, ERR_SYNTAX, "--kind: imap, journal or import expected");
 }
 
+static bool take_pin(struct cli *cli, struct request *r, const char *text)
+{
+    struct net_pin pin;
+
+    r->edit |= SOURCE_EDIT_TLS_PINS;
+    if (text == NULL) /* --no-tls-pin */
+        return true;
+    return (net_read_pin(bytes_of_text(text), &pin, &cli->err) &&
+            cli_add_item(cli, &r->pins, text)) ||
+           err_wrap(&cli->err, "--tls-pin");
+}
+
 /* One option into the request; false: cli->err is set. */
 static bool take_option(struct cli *cli, struct request *r, int option, const char *value)
 {
@@ -130,6 +150,18 @@ static bool take_option(struct cli *cli, struct request *r, int option, const ch
     case SYSTEM_CA:
         r->ca_file = value;
         r->edit |= SOURCE_EDIT_TLS_CA;
+        return true;
+    case TLS_PIN:
+    case NO_TLS_PIN:
+        return take_pin(cli, r, value);
+    case TLS_PIN_ONLY:
+        r->settings.is_pin_only = true;
+        r->edit |= SOURCE_EDIT_TLS_PINS;
+        return true;
+    case LOGIN_AS:
+    case NO_LOGIN_AS:
+        r->settings.login_as = value != NULL ? bytes_of_text(value) : BYTES("");
+        r->edit |= SOURCE_EDIT_LOGIN_AS;
         return true;
     case INCLUDE:
     case NO_INCLUDE:
@@ -200,6 +232,8 @@ static bool read_request(struct cli *cli, int argc, char **argv, const struct op
     r->settings.include_count = r->include.count;
     r->settings.exclude = r->exclude.items;
     r->settings.exclude_count = r->exclude.count;
+    r->settings.tls_pins = r->pins.items;
+    r->settings.tls_pin_count = r->pins.count;
     return true;
 }
 
@@ -267,8 +301,9 @@ static int add_import_account(struct cli *cli, const struct request *r)
     int64_t account_id;
 
     if (r->edit != 0 || login_is_given(&r->login))
-        return cli_usage(cli, "an account of kind import has no source: --url and what belongs to it "
-                              "make no sense");
+        return cli_usage(cli,
+                         "an account of kind import has no source: --url and what belongs to it "
+                         "make no sense");
     if (!cli_open_database(cli) ||
         !source_add_import_account(cli->session.db, name, &account_id, &cli->err) ||
         !cli_audit(cli, AUDIT_ACCOUNT_ADD, account_id, NULL))
@@ -336,6 +371,8 @@ int cmd_account_edit(struct cli *cli, int argc, char **argv)
         SHARED_OPTIONS,
         { "name", required_argument, NULL, NAME },
         { "system-ca", no_argument, NULL, SYSTEM_CA },
+        { "no-tls-pin", no_argument, NULL, NO_TLS_PIN },
+        { "no-login-as", no_argument, NULL, NO_LOGIN_AS },
         { "no-include", no_argument, NULL, NO_INCLUDE },
         { "no-exclude", no_argument, NULL, NO_EXCLUDE },
         { "no-namespace", no_argument, NULL, NO_NAMESPACE },

@@ -11,6 +11,7 @@
 #include "holdfast/account_csv.h"
 #include "holdfast/login_options.h"
 #include "ingest/rule.h"
+#include "net/tls.h"
 #include "net/url.h"
 #include "source/account.h"
 
@@ -81,6 +82,8 @@ static void write_differences(struct buf *out, const struct source_put_result *r
     } columns[] = {
         { SOURCE_EDIT_URL, "url" },
         { SOURCE_EDIT_TLS_CA, "tls_ca" },
+        { SOURCE_EDIT_TLS_PINS, "tls_pin" },
+        { SOURCE_EDIT_LOGIN_AS, "login_as" },
         { SOURCE_EDIT_INCLUDE, "include" },
         { SOURCE_EDIT_EXCLUDE, "exclude" },
         { SOURCE_EDIT_NAMESPACES, "namespace" },
@@ -125,7 +128,7 @@ static void tell_difference(struct import *import, const struct account_row *row
 struct wanted {
     struct source_account_settings settings;
     struct net_url url;
-    struct cli_list include, exclude;
+    struct cli_list include, exclude, pins;
     uint32_t given; /* SOURCE_EDIT_* */
 };
 
@@ -134,7 +137,14 @@ static bool has_column(const struct account_row *row, enum account_column column
     return (row->columns >> column & 1) != 0;
 }
 
-/* One of the columns: false, with cli->err. */
+/* A cell, noted as the one that is being read. */
+static struct bytes look_at(const struct account_row *row, enum account_column column,
+                            enum account_column *at)
+{
+    *at = column;
+    return row->cells[column];
+}
+
 static bool take_url(struct cli *cli, struct bytes text, struct wanted *w)
 {
     if (!net_read_url(text, &w->url, &cli->err))
@@ -143,26 +153,48 @@ static bool take_url(struct cli *cli, struct bytes text, struct wanted *w)
     return true;
 }
 
-/* One pattern a line. */
+/* The next line of a cell that is not empty. False: there is none. */
+static bool next_line(struct bytes *text, struct bytes *line)
+{
+    while (text->len > 0) {
+        ssize_t end = bytes_find_byte(*text, '\n');
+
+        *line = end >= 0 ? bytes_slice(*text, 0, (size_t)end) : *text;
+        *text = bytes_slice(*text, line->len + 1, SIZE_MAX);
+        if (line->len > 0 && line->ptr[line->len - 1] == '\r')
+            line->len--;
+        if (line->len > 0)
+            return true;
+    }
+    return false;
+}
+
+static bool add_line(struct cli *cli, struct cli_list *list, struct bytes line)
+{
+    if (list->count == CLI_LIST_MAX)
+        return err_fail(&cli->err, ERR_LIMIT, "more than %d values", CLI_LIST_MAX);
+    list->items[list->count++] = line;
+    return true;
+}
+
 static bool take_patterns(struct cli *cli, struct bytes text, struct cli_list *list)
 {
-    while (text.len > 0) {
-        struct bytes line = text;
-        ssize_t end = bytes_find_byte(text, '\n');
+    struct bytes line;
 
-        if (end >= 0)
-            line = bytes_slice(text, 0, (size_t)end);
-        text = bytes_slice(text, line.len + 1, SIZE_MAX);
-        if (line.len > 0 && line.ptr[line.len - 1] == '\r')
-            line.len--;
-        if (line.len == 0)
-            continue;
-        if (!ingest_check_pattern(line, &cli->err))
+    while (next_line(&text, &line))
+        if (!ingest_check_pattern(line, &cli->err) || !add_line(cli, list, line))
             return false;
-        if (list->count == CLI_LIST_MAX)
-            return err_fail(&cli->err, ERR_LIMIT, "more than %d patterns", CLI_LIST_MAX);
-        list->items[list->count++] = line;
-    }
+    return true;
+}
+
+static bool take_pins(struct cli *cli, struct bytes text, struct cli_list *list)
+{
+    struct bytes line;
+    struct net_pin pin;
+
+    while (next_line(&text, &line))
+        if (!net_read_pin(line, &pin, &cli->err) || !add_line(cli, list, line))
+            return false;
     return true;
 }
 
@@ -197,18 +229,24 @@ static bool read_wanted(struct import *import, const struct account_row *row, st
 
     w->settings.name = row->cells[ACCOUNT_NAME];
     w->settings.tls_ca = row->cells[ACCOUNT_TLS_CA];
+    w->settings.login_as = row->cells[ACCOUNT_LOGIN_AS];
     w->settings.every_seconds = SOURCE_EVERY_SECONDS;
     w->given = SOURCE_EDIT_URL | (has_column(row, ACCOUNT_TLS_CA) ? SOURCE_EDIT_TLS_CA : 0) |
+               (has_column(row, ACCOUNT_TLS_PIN) ? SOURCE_EDIT_TLS_PINS : 0) |
+               (has_column(row, ACCOUNT_LOGIN_AS) ? SOURCE_EDIT_LOGIN_AS : 0) |
                (has_column(row, ACCOUNT_INCLUDE) ? SOURCE_EDIT_INCLUDE : 0) |
                (has_column(row, ACCOUNT_EXCLUDE) ? SOURCE_EDIT_EXCLUDE : 0) |
                (has_column(row, ACCOUNT_NAMESPACE) ? SOURCE_EDIT_NAMESPACES : 0) |
                (has_column(row, ACCOUNT_EVERY) ? SOURCE_EDIT_EVERY : 0);
-    if (!take_url(cli, row->cells[ *column = ACCOUNT_URL], w) ||
-        !take_patterns(cli, row->cells[ *column = ACCOUNT_INCLUDE], &w->include) ||
-        !take_patterns(cli, row->cells[ *column = ACCOUNT_EXCLUDE], &w->exclude) ||
-        !take_namespaces(cli, row->cells[ *column = ACCOUNT_NAMESPACE], &w->settings.namespaces) ||
-        !take_every(import, row->cells[ *column = ACCOUNT_EVERY], &w->settings.every_seconds))
+    if (!take_url(cli, look_at(row, ACCOUNT_URL, column), w) ||
+        !take_patterns(cli, look_at(row, ACCOUNT_INCLUDE, column), &w->include) ||
+        !take_patterns(cli, look_at(row, ACCOUNT_EXCLUDE, column), &w->exclude) ||
+        !take_pins(cli, look_at(row, ACCOUNT_TLS_PIN, column), &w->pins) ||
+        !take_namespaces(cli, look_at(row, ACCOUNT_NAMESPACE, column), &w->settings.namespaces) ||
+        !take_every(import, look_at(row, ACCOUNT_EVERY, column), &w->settings.every_seconds))
         return false;
+    w->settings.tls_pins = w->pins.items;
+    w->settings.tls_pin_count = w->pins.count;
     w->settings.include = w->include.items;
     w->settings.include_count = w->include.count;
     w->settings.exclude = w->exclude.items;

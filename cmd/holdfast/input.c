@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 enum {
-    OPTIONS_MAX = 24
+    OPTIONS_MAX = 40
 };
 
 int cli_next_option(struct cli *cli, int argc, char **argv, const struct option *known,

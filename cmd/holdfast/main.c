@@ -26,7 +26,11 @@
     GRANT_OPTIONS                                                                                  \
     "  --credential NAME      log in with this credential (see holdfast credential add)\n"         \
     "  --client-certificate F, --client-key F   log in by TLS (EXTERNAL) with these PEM files\n"   \
+    "  --login-as NAME        the password is NAME's, who may log in for USER (a master user)\n"   \
     "  --tls-ca F             trust the certificates in F (PEM) instead of the system's\n"         \
+    "  --tls-pin sha256/B     besides, one key of the certificates must have this SHA-256 (of its\n" \
+    "                         SubjectPublicKeyInfo, in base64); may be repeated\n"                 \
+    "  --tls-pin-only         trust that key of the server and nothing else: no CA, name or date\n" \
     "  --include P            archive only mailboxes that match P; may be repeated. P is a path (\"*\"\n" \
     "                         any, \"%\" within a level, INBOX in any case) or a use (\\Sent, \\Junk)\n" \
     "  --exclude P            leave these out, even if included; may be repeated\n"                \
@@ -59,7 +63,7 @@ static const struct cli_command commands[] = {
       "  --update               change accounts that are there and differ from the list\n"
       "  --allow-plain          a column `password` may hold passwords, if the file is for you alone (0600)\n"
       "The first line names the columns: name, url; password_file, password_command or credential; tls_ca,\n"
-      "include, exclude (may stand more than once, or hold a pattern a line), namespace, every. What is empty\n"
+      "tls_pin, login_as, include, exclude (may stand more than once, or hold a pattern a line), namespace, every. What is empty\n"
       "is as without the option of `account add`. All accounts are added or, if a line is wrong, none; none is\n"
       "tested. The same list may be imported again.\n", cmd_account_import },
     { "account", "list", "[--all] [--json]", "all accounts",
@@ -71,6 +75,7 @@ static const struct cli_command commands[] = {
       "  --url URL              where it is\n"
       ACCOUNT_OPTIONS
       "  --system-ca            trust the system's certificates again\n"
+      "  --no-tls-pin, --no-login-as  forget pinned keys; the password is USER's own\n"
       "  --no-include, --no-exclude   forget the patterns\n"
       "  --no-namespace         the account's own mailboxes only\n", cmd_account_edit },
     { "account", "consent", "NAME", "ask a human anew for consent to read this mail (--oauth device)",

@@ -126,6 +126,23 @@ static bool make_ca_file(struct bytes pem, int *fd, char path[64], struct err *e
     return true;
 }
 
+/* What the operator pinned was read by the CLI already. */
+static bool pin_keys(const struct login *login, struct net_tls *tls, struct err *err)
+{
+    const struct source_account_settings *account = login->account;
+    struct net_pin pins[NET_PINS_MAX];
+
+    if (account->tls_pin_count == 0)
+        return true;
+    if (account->tls_pin_count > NET_PINS_MAX)
+        return err_fail(err, ERR_LIMIT, "%zu pinned keys", account->tls_pin_count);
+    for (size_t i = 0; i < account->tls_pin_count; i++)
+        if (!net_read_pin(account->tls_pins[i], &pins[i], err))
+            return false;
+    net_pin_tls_client(tls, pins, account->tls_pin_count, account->is_pin_only);
+    return true;
+}
+
 static bool start_tls(const struct login *login, struct net_stream *stream, struct err *err)
 {
     CLEANUP(fd_close) int ca_fd = -1;
@@ -136,6 +153,7 @@ static bool start_tls(const struct login *login, struct net_stream *stream, stru
     if (ca.len > 0 && !make_ca_file(ca, &ca_fd, ca_path, err))
         return false;
     return net_create_tls_client(ca.len > 0 ? ca_path : NULL, &tls, err) &&
+           pin_keys(login, tls, err) &&
            (login->identity->proof != SOURCE_BY_CERTIFICATE ||
             net_identify_tls_client(tls, secret_bytes(login->identity->secret), err)) &&
            net_start_tls_client(stream, tls, login->host, err);
@@ -250,17 +268,19 @@ static bool authenticate(struct login *login, struct err *err)
     struct ingest_reply reply = { .condition = IMAP_BAD };
     struct ingest_subject subject = {
         .login = login->account->login,
+        .login_as = login->account->login_as,
         .identity = login->identity,
         .host = login->account->host,
         .port = login->account->port,
     };
     bool is_password = login->identity->proof == SOURCE_BY_PASSWORD;
-    bool may_log_in =
-        is_password && (ingest_capabilities(login->client) & INGEST_LOGINDISABLED) == 0;
+    bool may_log_in = /* LOGIN has no room for a second name */
+        is_password && login->account->login_as.len == 0 &&
+        (ingest_capabilities(login->client) & INGEST_LOGINDISABLED) == 0;
     uint32_t tried = 0;
 
     for (int tries = 0; tries < MECHANISMS_TRIED && reply.condition != IMAP_OK; tries++) {
-        uint32_t mechanism = ingest_choose_mechanism(login->client, login->identity->proof, tried);
+        uint32_t mechanism = ingest_choose_mechanism(login->client, &subject, tried);
 
         if (mechanism == 0)
             break;

@@ -49,15 +49,17 @@ static const struct mechanism *mechanism_of(uint32_t bit)
     UNREACHABLE();
 }
 
-uint32_t ingest_choose_mechanism(const struct ingest_client *client, enum source_proof proof,
-                                 uint32_t tried)
+uint32_t ingest_choose_mechanism(const struct ingest_client *client,
+                                 const struct ingest_subject *subject, uint32_t tried)
 {
-    uint32_t left = ingest_capabilities(client) & ~tried;
+    const uint32_t one_name = INGEST_AUTH_CRAM_MD5 | INGEST_AUTH_LOGIN;
+    uint32_t left =
+        ingest_capabilities(client) & ~tried & ~(subject->login_as.len > 0 ? one_name : 0);
     bool is_bindable = net_is_encrypted(ingest_stream(client)) &&
                        !ingest_rules(client)->is_binding_refused;
 
     for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++)
-        if ((left & mechanisms[i].bit) != 0 && mechanisms[i].proof == proof &&
+        if ((left & mechanisms[i].bit) != 0 && mechanisms[i].proof == subject->identity->proof &&
             (is_bindable || !mechanisms[i].is_bound))
             return mechanisms[i].bit;
     return 0;
@@ -117,7 +119,11 @@ static bool set_subject(struct exchange *exchange, const struct ingest_subject *
 {
     if (subject->identity->proof == SOURCE_BY_CERTIFICATE)
         return set_property(exchange, GSASL_AUTHZID, subject->login, err);
-    return set_property(exchange, GSASL_AUTHID, subject->login, err) &&
+    if (subject->login_as.len > 0 && subject->identity->proof == SOURCE_BY_PASSWORD &&
+        !set_property(exchange, GSASL_AUTHZID, subject->login, err))
+        return false;
+    return set_property(exchange, GSASL_AUTHID,
+                        subject->login_as.len > 0 ? subject->login_as : subject->login, err) &&
            set_property(exchange, GSASL_PASSWORD, secret_bytes(subject->identity->secret), err);
 }
 

@@ -19,6 +19,7 @@ enum {
 /* Who logs in, and by what. Borrowed. */
 struct ingest_subject {
     struct bytes login;
+    struct bytes login_as; /* authentication identity of a password, if not login's: RFC 4422 §3.4.1 */
     const struct source_identity *identity;
     struct bytes host; /* as the account names it: OAUTHBEARER tells the server */
     uint16_t port;
@@ -27,10 +28,11 @@ struct ingest_subject {
 /*
  * The next mechanism to try, best first, among what the server offers, `tried` (INGEST_AUTH_*) leaves, and
  * is for this kind of proof. A password: SCRAM bound to the TLS channel, SCRAM, PLAIN, then those that
- * older servers have. A token: OAUTHBEARER, XOAUTH2. A certificate: EXTERNAL. 0: none.
+ * older servers have. A token: OAUTHBEARER, XOAUTH2. A certificate: EXTERNAL. With login_as only those
+ * that carry two names: SCRAM, PLAIN. 0: none.
  */
-uint32_t ingest_choose_mechanism(const struct ingest_client *client, enum source_proof proof,
-                                 uint32_t tried);
+uint32_t ingest_choose_mechanism(const struct ingest_client *client,
+                                 const struct ingest_subject *subject, uint32_t tried);
 
 /*
  * *reply: the tagged answer, whatever it is; refusal: what the server said before it of a token, or "".

@@ -98,6 +98,15 @@ static bool check_host(const struct source_account_settings *account, struct err
     return true;
 }
 
+static bool check_pins(const struct source_account_settings *account, struct err *err)
+{
+    if (account->tls_pin_count > SOURCE_PINS_MAX)
+        return err_fail(err, ERR_SYNTAX, "%zu pinned keys, at most %d accepted",
+                        account->tls_pin_count, SOURCE_PINS_MAX);
+    return !account->is_pin_only || account->tls_pin_count > 0 ||
+           err_fail(err, ERR_SYNTAX, "pins alone are to be trusted, and none is given");
+}
+
 /* edit: which members count. */
 bool source_check_settings(const struct source_account_settings *account, uint32_t edit,
                            struct err *err)
@@ -111,6 +120,12 @@ bool source_check_settings(const struct source_account_settings *account, uint32
          has_control(account->login)))
         return err_fail(err, ERR_SYNTAX, "login: 1 to %d octets without controls expected",
                         LOGIN_BYTES);
+    if ((edit & SOURCE_EDIT_LOGIN_AS) != 0 &&
+        (account->login_as.len > LOGIN_BYTES || has_control(account->login_as)))
+        return err_fail(err, ERR_SYNTAX, "login in whose name: at most %d octets without controls",
+                        LOGIN_BYTES);
+    if ((edit & SOURCE_EDIT_TLS_PINS) != 0 && !check_pins(account, err))
+        return false;
     if ((edit & SOURCE_EDIT_TLS_CA) != 0 && account->tls_ca.len > CA_BYTES)
         return err_fail(err, ERR_SYNTAX, "CA file over %d octets", CA_BYTES);
     if ((edit & SOURCE_EDIT_INCLUDE) != 0 &&
@@ -139,17 +154,18 @@ static bool insert_account(struct db *db, const struct source_account_settings *
     CLEANUP(db_result_free) struct db_result *row = NULL;
     struct bytes names[SOURCE_NAMESPACES];
 
-    if (!db_run_one(db, DB_SOURCE_ACCOUNT_INSERT,
-                    DB_ARGS(DB_TEXT(account->host), DB_I32(account->port), DB_TEXT(account->login),
-                            DB_TEXT(tls_name(account->tls)),
-                            db_null_unless(account->tls_ca.len > 0, DB_TEXT(account->tls_ca)),
-                            DB_TEXTS(account->include, account->include_count),
-                            DB_TEXTS(account->exclude, account->exclude_count),
-                            DB_I32(account->every_seconds),
-                            namespaces_value(account->namespaces, names),
-                            DB_BOOL(account->is_added_paused),
-                            DB_TEXT(source_kind_name(account->kind))),
-                    &row, err))
+    if (!db_run_one(
+            db, DB_SOURCE_ACCOUNT_INSERT,
+            DB_ARGS(DB_TEXT(account->host), DB_I32(account->port), DB_TEXT(account->login),
+                    DB_TEXT(tls_name(account->tls)),
+                    db_null_unless(account->tls_ca.len > 0, DB_TEXT(account->tls_ca)),
+                    DB_TEXTS(account->include, account->include_count),
+                    DB_TEXTS(account->exclude, account->exclude_count),
+                    DB_I32(account->every_seconds), namespaces_value(account->namespaces, names),
+                    DB_BOOL(account->is_added_paused), DB_TEXT(source_kind_name(account->kind)),
+                    DB_TEXTS(account->tls_pins, account->tls_pin_count),
+                    DB_BOOL(account->is_pin_only), DB_TEXT(account->login_as)),
+            &row, err))
         return false;
     *account_id = db_i64(row, 0, 0);
     return true;
@@ -236,20 +252,25 @@ static bool update_account(struct db *db, int64_t account_id, uint32_t edit,
 
     if (!db_run_count(
             db, DB_SOURCE_ACCOUNT_UPDATE,
-            DB_ARGS(DB_I64(account_id),
-                    db_null_unless((edit & SOURCE_EDIT_HOST) != 0, DB_TEXT(account->host)),
-                    db_null_unless((edit & SOURCE_EDIT_HOST) != 0, DB_I32(account->port)),
-                    db_null_unless((edit & SOURCE_EDIT_LOGIN) != 0, DB_TEXT(account->login)),
-                    db_null_unless((edit & SOURCE_EDIT_TLS) != 0, DB_TEXT(tls_name(account->tls))),
-                    DB_BOOL((edit & SOURCE_EDIT_TLS_CA) != 0),
-                    db_null_unless(account->tls_ca.len > 0, DB_TEXT(account->tls_ca)),
-                    db_null_unless((edit & SOURCE_EDIT_INCLUDE) != 0,
-                                   DB_TEXTS(account->include, account->include_count)),
-                    db_null_unless((edit & SOURCE_EDIT_EXCLUDE) != 0,
-                                   DB_TEXTS(account->exclude, account->exclude_count)),
-                    db_null_unless((edit & SOURCE_EDIT_EVERY) != 0, DB_I32(account->every_seconds)),
-                    db_null_unless((edit & SOURCE_EDIT_NAMESPACES) != 0,
-                                   namespaces_value(account->namespaces, names))),
+            DB_ARGS(
+                DB_I64(account_id),
+                db_null_unless((edit & SOURCE_EDIT_HOST) != 0, DB_TEXT(account->host)),
+                db_null_unless((edit & SOURCE_EDIT_HOST) != 0, DB_I32(account->port)),
+                db_null_unless((edit & SOURCE_EDIT_LOGIN) != 0, DB_TEXT(account->login)),
+                db_null_unless((edit & SOURCE_EDIT_TLS) != 0, DB_TEXT(tls_name(account->tls))),
+                DB_BOOL((edit & SOURCE_EDIT_TLS_CA) != 0),
+                db_null_unless(account->tls_ca.len > 0, DB_TEXT(account->tls_ca)),
+                db_null_unless((edit & SOURCE_EDIT_INCLUDE) != 0,
+                               DB_TEXTS(account->include, account->include_count)),
+                db_null_unless((edit & SOURCE_EDIT_EXCLUDE) != 0,
+                               DB_TEXTS(account->exclude, account->exclude_count)),
+                db_null_unless((edit & SOURCE_EDIT_EVERY) != 0, DB_I32(account->every_seconds)),
+                db_null_unless((edit & SOURCE_EDIT_NAMESPACES) != 0,
+                               namespaces_value(account->namespaces, names)),
+                db_null_unless((edit & SOURCE_EDIT_TLS_PINS) != 0,
+                               DB_TEXTS(account->tls_pins, account->tls_pin_count)),
+                db_null_unless((edit & SOURCE_EDIT_TLS_PINS) != 0, DB_BOOL(account->is_pin_only)),
+                db_null_unless((edit & SOURCE_EDIT_LOGIN_AS) != 0, DB_TEXT(account->login_as))),
             &affected, err))
         return false;
     if (affected == 0)

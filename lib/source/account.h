@@ -34,7 +34,8 @@ struct bytes source_kind_name(enum source_kind kind);
 
 enum {
     SOURCE_ACCOUNTS_MAX = 100000, /* rows of one list: the arena's ceiling counts before it */
-    SOURCE_EVERY_SECONDS = 300,   /* when the operator does not say */
+    SOURCE_PINS_MAX = 8,
+    SOURCE_EVERY_SECONDS = 300, /* when the operator does not say */
 };
 
 /* Archived besides the account's own mailboxes (RFC 2342); bits. */
@@ -55,9 +56,14 @@ struct source_account_settings {
     size_t include_count;
     const struct bytes *exclude; /* stronger than include */
     size_t exclude_count;
-    int32_t every_seconds; /* > 0 */
-    uint32_t namespaces;   /* SOURCE_NAMESPACE_* */
-    bool is_added_paused;  /* read by source_add_account alone: its job is not due yet */
+    int32_t every_seconds;        /* > 0 */
+    uint32_t namespaces;          /* SOURCE_NAMESPACE_* */
+    const struct bytes *tls_pins; /* "sha256/BASE64", of keys (net/tls.h); none: any key */
+    size_t tls_pin_count;         /* at most SOURCE_PINS_MAX */
+    bool is_pin_only;             /* the pins stand instead of CA, host name and dates */
+    struct bytes
+        login_as;         /* whose password it is, who may log in for `login`; empty: login's own */
+    bool is_added_paused; /* read by source_add_account alone: its job is not due yet */
 };
 
 /*
@@ -66,8 +72,9 @@ struct source_account_settings {
  * ERR_DENIED: the name is taken. ERR_SYNTAX: the name or a text is not acceptable, the text says why.
  */
 MUST_USE bool source_add_account(struct db *db, const struct source_account_settings *account,
-                                 const struct crypto_key *master, const struct source_secret *secret,
-                                 int64_t *account_id, struct err *err);
+                                 const struct crypto_key *master,
+                                 const struct source_secret *secret, int64_t *account_id,
+                                 struct err *err);
 
 /* Adds an account of kind SOURCE_KIND_IMPORT: a name alone. Errors as above. */
 MUST_USE bool source_add_import_account(struct db *db, struct bytes name, int64_t *account_id,
@@ -86,6 +93,8 @@ enum { /* what source_edit_account changes */
     SOURCE_EDIT_EXCLUDE = 64,
     SOURCE_EDIT_EVERY = 128,
     SOURCE_EDIT_NAMESPACES = 1 << 20,
+    SOURCE_EDIT_TLS_PINS = 1 << 21, /* and is_pin_only */
+    SOURCE_EDIT_LOGIN_AS = 1 << 22,
     SOURCE_EDIT_URL = SOURCE_EDIT_HOST | SOURCE_EDIT_LOGIN | SOURCE_EDIT_TLS,
 };
 
@@ -93,8 +102,8 @@ enum { /* what source_edit_account changes */
  * needed). The account becomes due again, its back-off forgotten. ERR_ABSENT, ERR_DENIED, ERR_SYNTAX. */
 MUST_USE bool source_edit_account(struct db *db, int64_t account_id, uint32_t edit,
                                   const struct source_account_settings *account,
-                                  const struct crypto_key *master, const struct source_secret *secret,
-                                  struct err *err);
+                                  const struct crypto_key *master,
+                                  const struct source_secret *secret, struct err *err);
 
 /* One of many accounts as a list wants them (`holdfast account import`). */
 enum source_put {
@@ -216,7 +225,7 @@ struct source_listed {
     struct bytes special_use; /* "\\Sent"; more than one: with blanks between; empty: none */
     bool is_noselect;
     enum source_left_out left_out;
-    struct bytes rule;        /* of SOURCE_LEFT_OUT_BY_PATTERN: the --exclude; empty: no --include */
+    struct bytes rule; /* of SOURCE_LEFT_OUT_BY_PATTERN: the --exclude; empty: no --include */
     int64_t messages, octets; /* -1: not known */
 };
 

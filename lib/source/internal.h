@@ -23,8 +23,8 @@ enum {
 MUST_USE bool source_read_run(const struct db_result *rows, size_t row, size_t col,
                               struct arena *arena, struct source_run *out, struct err *err);
 
-/* Host, port, login, tls, tls_ca, include, exclude, every_seconds, namespaces: the 9 columns from `col`
- * on. */
+/* Host, port, login, tls, tls_ca, include, exclude, every_seconds, namespaces, tls_pins,
+ * tls_pin_only, login_as: the 12 columns from `col` on. */
 MUST_USE bool source_read_settings(const struct db_result *rows, size_t row, size_t col,
                                    struct arena *arena, struct source_account_settings *out,
                                    struct err *err);

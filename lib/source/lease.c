@@ -187,15 +187,15 @@ bool source_load_work(struct db *db, const struct source_lease *lease, struct ar
         return false;
     if (db_rows(row) == 0)
         return err_fail(err, ERR_DENIED, "job %jd: lease lost", (intmax_t)lease->job_id);
-    work.is_paused = db_bool(row, 0, 10);
-    work.is_removed = db_bool(row, 0, 11);
-    work.attempts = db_i32(row, 0, 12);
-    work.started_usec = source_time(row, 0, 13);
-    if (!source_read_progress(db_bytes(row, 0, 14), &work.progress, err))
+    work.is_paused = db_bool(row, 0, 13);
+    work.is_removed = db_bool(row, 0, 14);
+    work.attempts = db_i32(row, 0, 15);
+    work.started_usec = source_time(row, 0, 16);
+    if (!source_read_progress(db_bytes(row, 0, 17), &work.progress, err))
         return err_wrap(err, "job %jd", (intmax_t)lease->job_id);
-    work.daily_bytes = db_is_null(row, 0, 15) ? -1 : db_i64(row, 0, 15);
-    work.today_bytes = (uint64_t)db_i64(row, 0, 16);
-    work.is_journal = db_bool(row, 0, 17);
+    work.daily_bytes = db_is_null(row, 0, 18) ? -1 : db_i64(row, 0, 18);
+    work.today_bytes = (uint64_t)db_i64(row, 0, 19);
+    work.is_journal = db_bool(row, 0, 20);
     if (!source_copy_column(row, 0, 0, arena, &work.account.name, err) ||
         !source_read_settings(row, 0, 1, arena, &work.account, err))
         return false;

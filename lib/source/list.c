@@ -69,33 +69,36 @@ bool source_read_settings(const struct db_result *rows, size_t row, size_t col, 
     out->port = (uint16_t)db_i32(rows, row, col + 1);
     out->tls = tls_of(db_bytes(rows, row, col + 3));
     out->every_seconds = db_i32(rows, row, col + 7);
+    out->is_pin_only = db_bool(rows, row, col + 10);
     if (!read_namespaces(rows, row, col + 8, arena, &out->namespaces, err))
         return false;
     return source_copy_column(rows, row, col, arena, &out->host, err) &&
            source_copy_column(rows, row, col + 2, arena, &out->login, err) &&
            source_copy_column(rows, row, col + 4, arena, &out->tls_ca, err) &&
            read_patterns(rows, row, col + 5, arena, &out->include, &out->include_count, err) &&
-           read_patterns(rows, row, col + 6, arena, &out->exclude, &out->exclude_count, err);
+           read_patterns(rows, row, col + 6, arena, &out->exclude, &out->exclude_count, err) &&
+           read_patterns(rows, row, col + 9, arena, &out->tls_pins, &out->tls_pin_count, err) &&
+           source_copy_column(rows, row, col + 11, arena, &out->login_as, err);
 }
 
 static bool read_account(const struct db_result *rows, size_t row, struct arena *arena,
                          struct source_account *out, struct err *err)
 {
     out->account_id = db_i64(rows, row, 0);
-    out->is_paused = db_bool(rows, row, 12);
-    out->has_secret = db_bool(rows, row, 13);
-    out->created_usec = source_time(rows, row, 14);
-    out->removed_usec = source_time(rows, row, 15);
-    out->mailboxes = (uint64_t)db_i64(rows, row, 16);
-    out->messages = (uint64_t)db_i64(rows, row, 17);
-    out->octets = (uint64_t)db_i64(rows, row, 18);
-    out->pending = (uint64_t)db_i64(rows, row, 19);
-    out->enumerated_usec = source_time(rows, row, 20);
-    out->longest_gap_usec = db_i64(rows, row, 21);
+    out->is_paused = db_bool(rows, row, 15);
+    out->has_secret = db_bool(rows, row, 16);
+    out->created_usec = source_time(rows, row, 17);
+    out->removed_usec = source_time(rows, row, 18);
+    out->mailboxes = (uint64_t)db_i64(rows, row, 19);
+    out->messages = (uint64_t)db_i64(rows, row, 20);
+    out->octets = (uint64_t)db_i64(rows, row, 21);
+    out->pending = (uint64_t)db_i64(rows, row, 22);
+    out->enumerated_usec = source_time(rows, row, 23);
+    out->longest_gap_usec = db_i64(rows, row, 24);
     return source_copy_column(rows, row, 1, arena, &out->settings.name, err) &&
            source_copy_column(rows, row, 2, arena, &out->kind, err) &&
            source_read_settings(rows, row, 3, arena, &out->settings, err) &&
-           source_read_run(rows, row, 22, arena, &out->run, err);
+           source_read_run(rows, row, 25, arena, &out->run, err);
 }
 
 static bool list_accounts(struct db *db, int64_t account_id, bool with_removed, struct arena *arena,

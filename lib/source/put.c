@@ -52,6 +52,11 @@ static uint32_t compare(const struct source_account_settings *a,
         differs |= SOURCE_EDIT_EVERY;
     if (a->namespaces != b->namespaces)
         differs |= SOURCE_EDIT_NAMESPACES;
+    if (!are_equal(a->tls_pins, a->tls_pin_count, b->tls_pins, b->tls_pin_count) ||
+        a->is_pin_only != b->is_pin_only)
+        differs |= SOURCE_EDIT_TLS_PINS;
+    if (!bytes_equal(a->login_as, b->login_as))
+        differs |= SOURCE_EDIT_LOGIN_AS;
     return differs;
 }
 

@@ -28,7 +28,9 @@ static const struct store_line_format formats[STORE_LINE_TYPES] = {
         { "include", STORE_TEXTS, false, 0, 0 }, { "exclude", STORE_TEXTS, false, 0, 0 },
         { "every_seconds", STORE_NUMBER, false, 1, INT32_MAX },
         { "is_paused", STORE_BOOL, false, 0, 0 }, { "created_at", STORE_TIME, false, 0, 0 },
-        { "removed_at", STORE_TIME, true, 0, 0 }, { "namespaces", STORE_TEXTS, true, 0, 0 } } },
+        { "removed_at", STORE_TIME, true, 0, 0 }, { "namespaces", STORE_TEXTS, true, 0, 0 },
+        { "tls_pins", STORE_TEXTS, true, 0, 0 }, { "tls_pin_only", STORE_BOOL, true, 0, 0 },
+        { "login_as", STORE_TEXT, true, 0, 0 } } },
     [STORE_LINE_MAILBOX] = { "mailbox", {
         { "mailbox", STORE_NUMBER, false, ID }, { "path", STORE_TEXT, false, 0, 0 },
         { "source_name", STORE_HEX, false, 0, 0 }, { "delimiter", STORE_TEXT, true, 0, 0 },

@@ -18,7 +18,7 @@
 
 enum {
     STORE_LINE_BYTES = 16 << 20, /* certificates of an account, 1 MiB, escaped at the worst */
-    STORE_FIELDS_MAX = 16,
+    STORE_FIELDS_MAX = 20,
 };
 
 enum store_line_type {

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accounts as the operator adds and tests them: what would be archived is shown before anything is."""
 import json
+import socket
+import ssl
+import subprocess
+import threading
 
 import pytest
 
-from harness import mail
+from harness import certificates, mail
 from harness.dovecot import Dovecot
 
 USES = """
@@ -18,13 +22,19 @@ namespace inbox {
     auto = create
   }
 }
-auth_master_user_separator = *
+passdb {
+  driver = passwd-file
+  master = yes
+  args = scheme=plain %s
+}
 """
 
 
 @pytest.fixture(scope="module")
 def dovecot(module_place):
-    with_uses = Dovecot(module_place, extra=USES).start()
+    masters = module_place / "masters"
+    masters.write_text("keeper:{PLAIN}pw-keeper\n")
+    with_uses = Dovecot(module_place, extra=USES % masters).start()
     for name, count in (("INBOX", 3), ("Spam", 2), ("Büro", 1)):
         for message in mail.generate(count, seed=len(name)):
             with_uses.deliver("alice", message, mailbox=name)
@@ -86,3 +96,77 @@ def test_an_account_that_fails_its_test_is_not_added(holdfast, dovecot):
     assert not value["added"] and "refused" in value["outcome_text"]
     holdfast.run(*arguments, "--no-test")
     assert "wrong" in holdfast.run("account", "list").stdout
+
+
+def pin_of(certificate):
+    """sha256/… of its key, by openssl's own tools."""
+    return "sha256/" + subprocess.run(
+        f"openssl x509 -in '{certificate}' -pubkey -noout | openssl pkey -pubin -outform DER | "
+        "openssl dgst -sha256 -binary | base64", shell=True, check=True, capture_output=True,
+        text=True).stdout.strip()
+
+
+def add(holdfast, dovecot, name, *options, password="pw-alice"):
+    return holdfast.run("account", "add", name, "--url", dovecot.url("alice"), "--every", "1d",
+                        "--password-file", holdfast.secret_file(name, password), *options,
+                        check=False)
+
+
+def test_a_pinned_key_is_asked_for_besides_the_chain_or_instead_of_it(holdfast, dovecot):
+    right, wrong = pin_of(dovecot.cert), "sha256/" + 43 * "A" + "="
+    assert add(holdfast, dovecot, "pinned", "--tls-ca", dovecot.ca, "--tls-pin", wrong, "--tls-pin",
+               right).returncode == 0
+    value = holdfast.json("account", "show", "pinned")
+    assert value["tls_pins"] == [wrong, right] and not value["tls_pin_only"]
+    done = add(holdfast, dovecot, "other-key", "--tls-ca", dovecot.ca, "--tls-pin", wrong)
+    assert done.returncode == 1 and right in done.stdout
+    done = add(holdfast, dovecot, "no-chain", "--tls-pin", right)
+    assert done.returncode == 1 and "not trusted" in done.stdout
+    assert add(holdfast, dovecot, "pin-only", "--tls-pin", right, "--tls-pin-only").returncode == 0
+    assert "instead of" in holdfast.run("account", "show", "pin-only").stdout
+    assert add(holdfast, dovecot, "half", "--tls-pin-only", "--no-test").returncode != 0
+    assert add(holdfast, dovecot, "no-pin", "--tls-pin", "sha256/x").returncode == 2
+    holdfast.run("account", "edit", "pinned", "--no-tls-pin")
+    assert holdfast.json("account", "show", "pinned")["tls_pins"] == []
+
+
+def test_one_master_user_logs_in_for_others(holdfast, dovecot):
+    done = add(holdfast, dovecot, "mastered", "--tls-ca", dovecot.ca, "--login-as", "keeper",
+               password="pw-keeper")
+    assert done.returncode == 0 and "3 messages" not in done.stderr, done.stdout + done.stderr
+    assert "logs in as:     keeper" in holdfast.run("account", "show", "mastered").stdout
+    holdfast.run("sync", "mastered")
+    assert holdfast.json("account", "show", "mastered")["messages"] == 6
+    holdfast.run("account", "edit", "mastered", "--no-login-as")
+    assert holdfast.run("account", "test", "mastered", check=False).returncode == 1
+
+
+def serve_starttls(listener, context, said):
+    """Says other capabilities before TLS than behind it; notes what it was asked."""
+    connection, _ = listener.accept()
+    connection.sendall(b"* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=X-LIE] hi\r\n")
+    said.append(connection.recv(1000))
+    connection.sendall(said[-1].split()[0] + b" OK go\r\n")
+    with context.wrap_socket(connection, server_side=True) as secured:
+        for answer in (b"* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\n", b"",
+                       b"* CAPABILITY IMAP4rev1\r\n"):
+            said.append(secured.recv(1000))
+            secured.sendall(answer + said[-1].split()[0] + b" OK done\r\n")
+        said.append(secured.recv(1000))
+
+
+def test_capabilities_are_asked_again_behind_starttls_and_behind_the_login(holdfast, module_place):
+    ca = certificates.make_authority(module_place / "starttls")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificates.make_server_certificate(module_place / "starttls",
+                                                                  ("localhost",)))
+    listener, said = socket.create_server(("127.0.0.1", 0)), []
+    served = threading.Thread(target=serve_starttls, args=(listener, context, said), daemon=True)
+    served.start()
+    holdfast.run("account", "add", "starttls", "--tls-ca", ca, "--password-file",
+                 holdfast.secret_file("starttls", "pw"), "--url",
+                 f"imap://alice@localhost:{listener.getsockname()[1]}/", check=False)
+    served.join(timeout=30)
+    listener.close()
+    commands = [line.split(b" ", 1)[1].split(b" ")[0].strip() for line in said[:4]]
+    assert commands == [b"STARTTLS", b"CAPABILITY", b"AUTHENTICATE", b"CAPABILITY"], said

@@ -34,20 +34,24 @@ SELECT $1, $2, f.ordinal, f.raw_start, f.raw_bytes, f.stored_bytes, f.sha256, $3
 
 -- newer: 1 when the line is later than what may be there already.
 -- name: rebuild_line_account
--- args: newer bigint, accounts bigint[], names text[], kinds text[], hosts text[], ports bigint[], logins text[], tls text[], tls_cas text[], includes text[], excludes text[], every_seconds bigint[], is_paused boolean[], created_at timestamptz[], removed_at timestamptz[], namespaces text[]
+-- args: newer bigint, accounts bigint[], names text[], kinds text[], hosts text[], ports bigint[], logins text[], tls text[], tls_cas text[], includes text[], excludes text[], every_seconds bigint[], is_paused boolean[], created_at timestamptz[], removed_at timestamptz[], namespaces text[], tls_pins text[], tls_pin_only boolean[], login_as text[]
 WITH l AS MATERIALIZED (
-    SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+    SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
            AS l (account_id, name, kind, host, port, login, tls, tls_ca, include, exclude,
-                 every_seconds, is_paused, created_at, removed_at, namespaces)
+                 every_seconds, is_paused, created_at, removed_at, namespaces,
+                 tls_pins, tls_pin_only, login_as)
 ), a AS (
     INSERT INTO account AS a (account_id, kind, host, port, login, tls, tls_ca, include, exclude,
-                              every_seconds, is_paused, created_at, removed_at, namespaces)
+                              every_seconds, is_paused, created_at, removed_at, namespaces,
+                 tls_pins, tls_pin_only, login_as)
     OVERRIDING SYSTEM VALUE
     SELECT l.account_id, l.kind, l.host, l.port, l.login, l.tls, l.tls_ca,
            ARRAY(SELECT jsonb_array_elements_text(l.include::jsonb)),
            ARRAY(SELECT jsonb_array_elements_text(l.exclude::jsonb)),
            l.every_seconds, l.is_paused, l.created_at, l.removed_at,
-           ARRAY(SELECT jsonb_array_elements_text(coalesce(l.namespaces, '[]')::jsonb))
+           ARRAY(SELECT jsonb_array_elements_text(coalesce(l.namespaces, '[]')::jsonb)),
+           ARRAY(SELECT jsonb_array_elements_text(coalesce(l.tls_pins, '[]')::jsonb)),
+           coalesce(l.tls_pin_only, false), coalesce(l.login_as, '')
       FROM l
         ON CONFLICT (account_id) DO UPDATE
        SET kind = EXCLUDED.kind, host = EXCLUDED.host, port = EXCLUDED.port,
@@ -55,7 +59,8 @@ WITH l AS MATERIALIZED (
            include = EXCLUDED.include, exclude = EXCLUDED.exclude,
            every_seconds = EXCLUDED.every_seconds, is_paused = EXCLUDED.is_paused,
            created_at = EXCLUDED.created_at, removed_at = EXCLUDED.removed_at,
-           namespaces = EXCLUDED.namespaces
+           namespaces = EXCLUDED.namespaces, tls_pins = EXCLUDED.tls_pins,
+           tls_pin_only = EXCLUDED.tls_pin_only, login_as = EXCLUDED.login_as
      WHERE $1 = 1
 )
 INSERT INTO account_name AS n (account_id, name)

@@ -3,10 +3,10 @@
 -- Accounts as the operator manages them, and runs as he asks for them (source/account.h, run.h).
 
 -- name: source_account_insert
--- args: host text, port integer, login text, tls text, tls_ca text, include text[], exclude text[], every_seconds integer, namespaces text[], is_paused boolean, kind text
+-- args: host text, port integer, login text, tls text, tls_ca text, include text[], exclude text[], every_seconds integer, namespaces text[], is_paused boolean, kind text, tls_pins text[], tls_pin_only boolean, login_as text
 INSERT INTO account (host, port, login, tls, tls_ca, include, exclude, every_seconds, namespaces, is_paused,
-                     kind)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                     kind, tls_pins, tls_pin_only, login_as)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 RETURNING account_id;
 
 -- name: source_name_insert
@@ -51,12 +51,14 @@ SELECT a.account_id, 'sync', lower(a.host) FROM account a WHERE a.account_id = $
 
 -- NULL leaves a column as it is; tls_ca, which may be NULL itself, has a flag.
 -- name: source_account_update
--- args: account_id bigint, host text, port integer, login text, tls text, set_tls_ca boolean, tls_ca text, include text[], exclude text[], every_seconds integer, namespaces text[]
+-- args: account_id bigint, host text, port integer, login text, tls text, set_tls_ca boolean, tls_ca text, include text[], exclude text[], every_seconds integer, namespaces text[], tls_pins text[], tls_pin_only boolean, login_as text
 UPDATE account
    SET host = coalesce($2, host), port = coalesce($3, port), login = coalesce($4, login),
        tls = coalesce($5, tls), tls_ca = CASE WHEN $6 THEN $7 ELSE tls_ca END,
        include = coalesce($8, include), exclude = coalesce($9, exclude),
-       every_seconds = coalesce($10, every_seconds), namespaces = coalesce($11, namespaces)
+       every_seconds = coalesce($10, every_seconds), namespaces = coalesce($11, namespaces),
+       tls_pins = coalesce($12, tls_pins), tls_pin_only = coalesce($13, tls_pin_only),
+       login_as = coalesce($14, login_as)
  WHERE account_id = $1 AND removed_at IS NULL;
 
 -- name: source_name_update
@@ -66,7 +68,7 @@ UPDATE account_name SET name = $2 WHERE account_id = $1;
 -- name: source_account_settings
 -- args: name text
 SELECT a.account_id, a.removed_at IS NOT NULL, a.host, a.port, a.login, a.tls, a.tls_ca, a.include,
-       a.exclude, a.every_seconds, a.namespaces
+       a.exclude, a.every_seconds, a.namespaces, a.tls_pins, a.tls_pin_only, a.login_as
   FROM account_name n
   JOIN account a USING (account_id)
  WHERE n.name = $1;
@@ -189,7 +191,7 @@ SELECT job_id, is_active, lease_owner IS NOT NULL AND due_at > now(),
 -- name: source_account_list
 -- args: account_id bigint, with_removed boolean
 SELECT a.account_id, n.name, a.kind, a.host, a.port, a.login, a.tls, a.tls_ca, a.include, a.exclude,
-       a.every_seconds, a.namespaces, a.is_paused,
+       a.every_seconds, a.namespaces, a.tls_pins, a.tls_pin_only, a.login_as, a.is_paused,
        EXISTS (SELECT FROM account_secret s WHERE s.account_id = a.account_id),
        a.created_at, a.removed_at,
        m.mailboxes, m.messages, m.octets, p.pending, e.enumerated_at, e.longest_gap_usec,

@@ -64,8 +64,9 @@ SELECT finish_job($1, $2,
 -- name: source_work
 -- args: job_id bigint, fence bigint
 SELECT n.name, a.host, a.port, a.login, a.tls, a.tls_ca, a.include, a.exclude, a.every_seconds,
-       a.namespaces, a.is_paused, a.removed_at IS NOT NULL, j.attempts, j.started_at,
-       j.progress::text, a.daily_bytes, coalesce(i.bytes, 0), a.kind = 'journal'
+       a.namespaces, a.tls_pins, a.tls_pin_only, a.login_as, a.is_paused, a.removed_at IS NOT NULL,
+       j.attempts, j.started_at, j.progress::text, a.daily_bytes, coalesce(i.bytes, 0),
+       a.kind = 'journal'
   FROM job j
   JOIN account a ON a.account_id = j.account_id
   JOIN account_name n ON n.account_id = j.account_id

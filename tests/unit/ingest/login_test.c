@@ -75,6 +75,25 @@ TEST(sasl_plain_is_sent_at_once_when_the_server_takes_it_so)
     CHECK_STR(peer.said, "h1 AUTHENTICATE PLAIN AGFsaWNlAHB3\r\n");
 }
 
+TEST(a_login_for_another_carries_both_names_and_never_goes_by_a_way_that_has_one)
+{
+    struct source_account_settings account = plain_account;
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    account.login_as = BYTES("master");
+    CHECK(log_in(&peer, &account, BYTES("pw"),
+                 BYTES("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=CRAM-MD5 AUTH=PLAIN] hi\r\n"
+                       "h1 OK [CAPABILITY X] in\r\n"),
+                 &err));
+    CHECK_STR(peer.said, "h1 AUTHENTICATE PLAIN YWxpY2UAbWFzdGVyAHB3\r\n");
+    memset(&peer, 0, sizeof peer);
+    CHECK(!log_in(&peer, &account, BYTES("pw"),
+                  BYTES("* OK [CAPABILITY IMAP4rev1 AUTH=CRAM-MD5 AUTH=LOGIN] hi\r\n"), &err));
+    CHECK_EQ_U64(err.code, ERR_DENIED);
+    CHECK_STR(peer.said, "");
+}
+
 TEST(sasl_plain_waits_for_the_plus_otherwise)
 {
     struct peer peer = { 0 };
