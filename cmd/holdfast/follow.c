@@ -105,13 +105,13 @@ static void print_end(struct follow *f, size_t index, const struct source_run *r
     if (!source_read_progress(run->progress, &progress, &unreadable))
         progress = (struct source_progress){ 0 }; /* of a newer program: the outcome still stands */
     if (f->runs[index].outcome != NULL &&
-        !arena_try_copy(f->cli->arena, run->outcome_text, OUTCOME_MAX_BYTES,
-                        f->runs[index].outcome, &unreadable))
+        !arena_try_copy(f->cli->arena, run->outcome_text, OUTCOME_MAX_BYTES, f->runs[index].outcome,
+                        &unreadable))
         err_clear(&unreadable);
     clear_line(f);
     if (f->is_quiet)
         ;
-    else if (run->outcome != ERR_NONE || f->kind == SOURCE_JOB_TEST ||
+    else if (run->outcome != ERR_NONE || progress.truncated > 0 || f->kind == SOURCE_JOB_TEST ||
              f->kind == SOURCE_JOB_IMPORT)
         cli_print_outcome(f->runs[index].name, run->outcome_text);
     else
@@ -142,9 +142,9 @@ static void print_progress(struct follow *f, struct bytes name, const struct sou
     if (!run->is_running)
         (void)snprintf(line + len, sizeof line - (size_t)len, "waiting for a worker");
     else if (f->kind == SOURCE_JOB_IMPORT)
-        (void)snprintf(line + len, sizeof line - (size_t)len,
-                       "%ju files, %ju of %ju messages, %s", (uintmax_t)p.files,
-                       (uintmax_t)p.fetched, (uintmax_t)p.messages, cli_write_size(p.bytes, size));
+        (void)snprintf(line + len, sizeof line - (size_t)len, "%ju files, %ju of %ju messages, %s",
+                       (uintmax_t)p.files, (uintmax_t)p.fetched, (uintmax_t)p.messages,
+                       cli_write_size(p.bytes, size));
     else if (p.mailboxes == 0)
         (void)snprintf(line + len, sizeof line - (size_t)len, "connecting");
     else
@@ -210,9 +210,10 @@ static bool wait_a_little(struct follow *f, int signal_fd, bool *is_interrupted)
                         "the services ended meanwhile: see holdfast.log in the data directory");
     if (polls[2].revents != 0 && (!look(f) || f->left > 0))
         return f->cli->err.code == ERR_NONE &&
-               err_fail(&f->cli->err, ERR_RETRY,
-                        "the worker ended in the middle of the import (see holdfast.log in the data "
-                        "directory); the same command goes on where it was");
+               err_fail(
+                   &f->cli->err, ERR_RETRY,
+                   "the worker ended in the middle of the import (see holdfast.log in the data "
+                   "directory); the same command goes on where it was");
     return true;
 }
 

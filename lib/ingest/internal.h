@@ -94,6 +94,7 @@ struct ingest_run {
     enum vault_doubt doubt; /* of what the sink gets now */
     uint32_t *placeholders; /* UIDs of the page that only came as such */
     size_t placeholder_count, placeholder_cap;
+    struct ingest_rules rules; /* of the source, once its mailboxes are listed */
     struct ingest_identities identities;
     bool is_in_large;        /* the vault holds a transaction open: no other statement may run */
     bool has_archive_failed; /* the failure that is under way is the archive's, not the source's */

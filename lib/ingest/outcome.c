@@ -135,8 +135,30 @@ void ingest_write_budget(char text[INGEST_OUTCOME_BYTES], struct bytes name,
 
     buf_text(&line, "the day's budget of ");
     add_number(&line, daily_bytes / 1000000);
-    buf_text(&line, " MB is spent (holdfast account edit --daily-bytes); goes on tomorrow (UTC); so far ");
+    buf_text(&line,
+             " MB is spent (holdfast account edit --daily-bytes); goes on tomorrow (UTC); so far ");
     add_gains(&line, progress);
+    finish(&line, text);
+}
+
+void ingest_warn_of_view(char text[INGEST_OUTCOME_BYTES], const char *provider, struct bytes path,
+                         uint64_t messages, uint64_t more)
+{
+    struct buf line = buf_create(INGEST_OUTCOME_BYTES * 4);
+
+    buf_text(&line, text);
+    buf_text(&line, "; possibly truncated: ");
+    buf_append(&line, bytes_slice(path, 0, 100));
+    buf_text(&line, " shows exactly ");
+    add_count(&line, messages, "message", "messages");
+    buf_text(&line, ", the most that ");
+    buf_text(&line, provider);
+    buf_text(&line, " may show of one");
+    if (more > 0) {
+        buf_text(&line, " (");
+        add_number(&line, more);
+        buf_text(&line, more == 1 ? " other mailbox too)" : " other mailboxes too)");
+    }
     finish(&line, text);
 }
 

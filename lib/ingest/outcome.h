@@ -26,6 +26,11 @@ void ingest_write_complete(char text[INGEST_OUTCOME_BYTES], struct bytes name,
 void ingest_write_incomplete(char text[INGEST_OUTCOME_BYTES], struct bytes name,
                              const struct source_progress *progress, const char *first);
 
+/* Adds to what was written: a mailbox shows as many messages as its server shows at most, and `more`
+ * others likewise. */
+void ingest_warn_of_view(char text[INGEST_OUTCOME_BYTES], const char *provider, struct bytes path,
+                         uint64_t messages, uint64_t more);
+
 /* Two messages came under one id of the source (ingest/README 16). */
 void ingest_write_distrust(char text[INGEST_OUTCOME_BYTES], struct bytes name);
 

@@ -92,6 +92,8 @@ static bool connect_source(struct ingest_run *run, struct err *err)
         return false;
     if (!ingest_compress(run->client, run->settings->compress, err))
         return false;
+    if (run->has_listing)
+        ingest_set_rules(run->client, &run->rules);
     run->state = run->has_listing ? INGEST_READY : INGEST_ONLINE;
     return true;
 }
@@ -274,6 +276,7 @@ static bool list_mailboxes(struct ingest_run *run, struct err *err)
         return false;
     if (run->listing.count == 0)
         return err_fail(err, ERR_RETRY, "the source lists no mailbox at all");
+    run->rules = *ingest_rules(run->client); /* with what its ID told */
     if (!save_listing(run, &known, err) ||
         !ingest_archive(run, source_load_mailboxes(run->db, run->lease, run->arena, &known, err)) ||
         !choose_targets(run, &known, err) || !ingest_report(run, true, err))
@@ -386,17 +389,32 @@ static bool recover(struct ingest_run *run, struct err *err)
 
 /* ---- outcome ---- */
 
-static bool count_pending(struct ingest_run *run, struct err *err)
+static void count_pending(struct ingest_run *run, const struct source_mailbox_list *known)
 {
-    struct source_mailbox_list known;
-
-    if (!ingest_archive(run, source_load_mailboxes(run->db, run->lease, run->arena, &known, err)))
-        return false;
     run->progress.pending = 0;
-    for (size_t i = 0; i < known.count; i++)
-        if (!known.rows[i].is_gone)
-            run->progress.pending += known.rows[i].pending;
-    return true;
+    for (size_t i = 0; i < known->count; i++)
+        if (!known->rows[i].is_gone)
+            run->progress.pending += known->rows[i].pending;
+}
+
+/* Also of mailboxes in which nothing is new: what the server hides stays hidden. */
+static void warn_of_views(struct ingest_run *run, const struct source_mailbox_list *known,
+                          char text[INGEST_OUTCOME_BYTES])
+{
+    const struct source_mailbox *first = NULL;
+
+    run->progress.truncated = 0;
+    for (size_t i = 0; i < known->count; i++) {
+        const struct source_mailbox *row = &known->rows[i];
+
+        if (row->is_gone || !ingest_is_view_full(&run->rules, row->epoch.exists))
+            continue;
+        if (run->progress.truncated++ == 0)
+            first = row;
+    }
+    if (first != NULL)
+        ingest_warn_of_view(text, run->rules.provider, first->path, first->epoch.exists,
+                            run->progress.truncated - 1);
 }
 
 static bool finish(struct ingest_run *run, enum err_code code, const char *text,
@@ -418,11 +436,14 @@ static bool finish(struct ingest_run *run, enum err_code code, const char *text,
 static bool finish_whole(struct ingest_run *run, struct err *err)
 {
     char text[INGEST_OUTCOME_BYTES];
+    struct source_mailbox_list known;
     enum err_code code = ERR_NONE;
 
     run->rest = SOURCE_REST_NONE; /* whatever it is, it came too late to matter */
-    if (!count_pending(run, err) || !ingest_check_identities(run, err))
+    if (!ingest_archive(run, source_load_mailboxes(run->db, run->lease, run->arena, &known, err)) ||
+        !ingest_check_identities(run, err))
         return false;
+    count_pending(run, &known);
     if (run->identities.has_failed) {
         code = ERR_RETRY;
         ingest_write_distrust(text, run->work.account.name);
@@ -432,6 +453,7 @@ static bool finish_whole(struct ingest_run *run, struct err *err)
     } else {
         ingest_write_complete(text, run->work.account.name, &run->progress);
     }
+    warn_of_views(run, &known, text);
     return finish(run, code, text,
                   ingest_next_seconds(run->work.account.every_seconds, (uint64_t)clock_now_usec()),
                   err);

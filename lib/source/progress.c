@@ -21,6 +21,7 @@ static const struct {
     { "files_failed", offsetof(struct source_progress, files_failed) },
     { "files_left_out", offsetof(struct source_progress, files_left_out) },
     { "odd_responses", offsetof(struct source_progress, odd_responses) },
+    { "truncated", offsetof(struct source_progress, truncated) },
 };
 
 static uint64_t *counter_at(struct source_progress *progress, size_t i)

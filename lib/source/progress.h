@@ -28,6 +28,7 @@ struct source_progress {
     uint64_t files_failed;  /* could not be read, or not to the end */
     uint64_t files_left_out; /* hold no mail, or are no files */
     uint64_t odd_responses; /* responses that were ignored as unusable or not asked for */
+    uint64_t truncated;     /* mailboxes that show as many messages as their server ever does */
 };
 
 /* Appends the object. */

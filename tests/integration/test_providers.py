@@ -218,6 +218,15 @@ def test_too_many_connections_are_told_with_what_to_do(account):
     assert "other programs" in account.add(gmail).sync(3)
 
 
+def test_a_mailbox_as_full_as_gmail_shows_at_most_may_be_truncated(account):
+    gmail = Gmail(shows_all=False)
+    for n in range(1000):
+        gmail.put(b"Subject: %d\r\n\r\n.\r\n" % n, "INBOX")
+    account.add(gmail).sync()
+    said = account.sync()  # nothing new: told all the same
+    assert "possibly truncated: INBOX shows exactly 1,000 messages" in said
+
+
 # ---- Exchange --------------------------------------------------------------------------------------
 
 def test_exchange_reconciles_to_equality_with_wrong_sizes_and_odd_mailboxes(account):

@@ -49,6 +49,16 @@ TEST(a_test_says_what_would_be_archived)
                     "\\Junk");
 }
 
+TEST(a_mailbox_as_full_as_its_server_shows_is_told)
+{
+    char text[INGEST_OUTCOME_BYTES] = "account alice: complete: 1 mailbox, nothing new";
+
+    ingest_warn_of_view(text, "Yahoo", BYTES("INBOX"), 10000, 1);
+    CHECK_STR(text, "account alice: complete: 1 mailbox, nothing new; possibly truncated: INBOX shows "
+                    "exactly 10,000 messages, the most that Yahoo may show of one (1 other mailbox "
+                    "too)");
+}
+
 TEST(a_failure_is_one_line_that_names_the_account)
 {
     char text[INGEST_OUTCOME_BYTES];
