@@ -119,13 +119,11 @@ static bool end_message(struct ingest_run *run, const struct imap_fetch_response
     return true;
 }
 
-/* What waits for its commit is kept when that fails, so it is tried once more: a serialization failure,
- * say. */
-static bool settle(struct ingest_run *run, struct err *err)
+bool ingest_settle(struct ingest_run *run, struct err *err)
 {
     bool is_settled = vault_settle_batch(run->writer, err);
 
-    if (!is_settled && err->code == ERR_RETRY) {
+    if (!is_settled && err->code == ERR_RETRY) { /* a serialization failure, say: what waits is kept */
         err_clear(err);
         is_settled = vault_settle_batch(run->writer, err);
     }
@@ -146,7 +144,7 @@ static bool pass_on(struct ingest_run *run, struct err *err)
 {
     struct vault_counts counts;
 
-    if (!settle(run, err))
+    if (!ingest_settle(run, err))
         return false;
     counts = vault_take_counts(run->writer);
     note_committed(run, &counts);
@@ -188,7 +186,7 @@ bool ingest_prolong_lease(void *context, struct err *err)
 
     if (run->is_in_large)
         return true; /* the vault's transaction holds the job's row: nobody can claim it */
-    return (run->writer == NULL || settle(run, err)) && ingest_report(run, true, err);
+    return (run->writer == NULL || ingest_settle(run, err)) && ingest_report(run, true, err);
 }
 
 bool ingest_report(struct ingest_run *run, bool is_urgent, struct err *err)

@@ -42,14 +42,7 @@ bool ingest_beat_import(struct import *import, struct err *err)
 
 bool ingest_settle_import(struct import *import, struct err *err)
 {
-    struct ingest_run *run = &import->run;
-    bool is_settled = vault_settle_batch(run->writer, err);
-
-    if (!is_settled && err->code == ERR_RETRY) { /* what waits is kept */
-        err_clear(err);
-        is_settled = vault_settle_batch(run->writer, err);
-    }
-    return ingest_archive(run, is_settled);
+    return ingest_settle(&import->run, err);
 }
 
 bool ingest_commit_import(struct import *import, struct err *err)

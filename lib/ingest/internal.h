@@ -119,6 +119,10 @@ static inline bool ingest_archive(struct ingest_run *run, bool is_done)
 /* archive.c: the vault as the sink of a fetch; commits; progress. */
 struct ingest_sink ingest_make_sink(struct ingest_run *run);
 MUST_USE bool ingest_commit(struct ingest_run *run, struct err *err);
+
+/* The batch that is with the vault's thread is committed, and the connection is ours. What fails is tried
+ * once more. */
+MUST_USE bool ingest_settle(struct ingest_run *run, struct err *err);
 MUST_USE bool ingest_report(struct ingest_run *run, bool is_urgent, struct err *err);
 
 /* identity.c. Begin: how far ids are used in this mailbox; nothing may be waiting for its commit. Check:
