@@ -5,8 +5,10 @@ import mailbox
 import os
 import random
 import signal
+import pathlib
 import socket
 import subprocess
+import tarfile
 import time
 
 import pytest
@@ -311,3 +313,56 @@ def test_an_import_beside_a_source_goes_below_a_mailbox_of_its_own(holdfast, new
     found = facts(holdfast, "bob")
     assert found["Imported/a"]["messages"] == 5 and found["Imported/a"]["unlisted_at"] is None
     assert found["INBOX"]["messages"] == 2
+
+
+# ---- much of it --------------------------------------------------------------------------------
+
+
+def worker_peak(pid):
+    """VmHWM in kB of the worker that a command has started; 0: it has none."""
+    peaks = [0]
+    for child in children(pid):
+        try:
+            status = pathlib.Path(f"/proc/{child}/status").read_text()
+        except OSError:
+            continue  # it has just ended
+        if status.startswith("Name:\tholdfast-ingest") and "VmHWM" in status:
+            peaks.append(int(status.split("VmHWM:")[1].split()[0]))
+    return max(peaks)
+
+
+@pytest.mark.slow
+def test_a_message_of_a_gibibyte_takes_no_more_memory_than_a_small_one(holdfast, account, tmp_path):
+    line = os.urandom(38).hex().encode() + b"\n"
+    with (tmp_path / "big").open("wb") as file:
+        file.write(b"From a Mon Oct  1 08:00:00 2001\nSubject: big\n\n")
+        for _ in range(1024):
+            file.write(line * (1024 * 1024 // len(line)))
+        file.write(b"\nFrom a Mon Oct  1 08:00:00 2001\nSubject: small\n\nx\n\n")
+    process = subprocess.Popen([str(holdfast.bin / "holdfast"), "-c", str(holdfast.conf), "import", account,
+                                str(tmp_path / "big")], stdout=subprocess.DEVNULL)
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, worker_peak(process.pid))
+        time.sleep(0.05)
+    (tmp_path / "big").unlink()
+    assert process.returncode == 0 and 0 < peak < 64 * 1024
+    assert len(archived(holdfast, account)) == 2
+
+
+@pytest.mark.slow
+def test_real_mail_comes_in_octet_for_octet(holdfast, account, tmp_path):
+    corpus = mail.CORPUS / "volume-spamassassin.tar.zst"
+    if not corpus.exists():
+        pytest.skip("no corpus of real mail here")
+    unpacked = subprocess.Popen(["zstd", "-dc", "--long=27", str(corpus)], stdout=subprocess.PIPE)
+    octets = []
+    with tarfile.open(fileobj=unpacked.stdout, mode="r|") as tar:
+        for member in tar:
+            if member.isfile() and len(octets) < 500:
+                octets.append(tar.extractfile(member).read())
+    unpacked.wait()
+    octets = [message for message in octets if message]
+    write_files(tmp_path / "t" / "real", octets)
+    run(holdfast, account, tmp_path / "t")
+    assert archived(holdfast, account) == sorted(hashes("real", octets))
