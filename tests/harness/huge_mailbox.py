@@ -50,7 +50,8 @@ class HugeMailbox(Mailbox):
 
 
 class HugeSource(Source):
-    """Gives the octets of `giving` messages on each connection, then asks to be left alone."""
+    """Gives the octets of at least `giving` messages, in whole sets, then asks to be left alone until the
+    test raises it. given: how many it was so far."""
 
     def __init__(self, count, giving):
         super().__init__()
