@@ -92,7 +92,7 @@ static const struct cli_command commands[] = {
     { "credential", "consent", "NAME", "ask a human anew for consent (--oauth device)", "",
       cmd_credential_consent },
     { "credential", "list", "[--json]", "all credentials", "", cmd_credential_list },
-    { "credential", "show", "NAME [--json]", "one credential, without its secrets", "",
+    { "credential", "show", "NAME [--json]", "one credential, as far as it may be shown", "",
       cmd_credential_show },
     { "credential", "remove", "NAME", "forget it; refused while an account uses it", "",
       cmd_credential_remove },

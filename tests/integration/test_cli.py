@@ -108,7 +108,7 @@ def test_usage_errors_exit_2_and_name_what_is_wrong(installed, arguments, word):
 
 def test_every_command_explains_itself(installed):
     listed = installed.run("help").stdout.splitlines()
-    names = [line[2:18].split() for line in listed if line.startswith("  ")]
+    names = [line[2:20].split() for line in listed if line.startswith("  ")]
     assert len(names) >= 18
     for words in names:
         assert installed.run(*words, "--help").stdout.startswith(f"usage: holdfast {' '.join(words)}")
