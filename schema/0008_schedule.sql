@@ -21,15 +21,24 @@ CREATE TABLE source_provider (
     account_connections int NOT NULL CHECK (account_connections > 0)
 );
 
--- Google and Microsoft count by account.
+-- Google and Microsoft count by account; Yahoo refuses who comes twice at once; of Zoho nothing is known but
+-- time-outs under load.
 INSERT INTO source_provider (suffix, host_connections, account_connections) VALUES
     ('gmail.com',         1000, 3),
     ('googlemail.com',    1000, 3),
     ('office365.com',     1000, 2),
+    ('office365.us',      1000, 2),
     ('outlook.com',       1000, 2),
+    ('outlook.cn',        1000, 2),
     ('yahoo.com',         NULL, 1),
+    ('yahoo.co.jp',       NULL, 1),
+    ('yahoodns.net',      NULL, 1),
     ('aol.com',           NULL, 1),
-    ('zoho.com',          NULL, 1);
+    ('att.net',           NULL, 1),
+    ('zoho.com',          NULL, 1),
+    ('zoho.eu',           NULL, 1),
+    ('zoho.in',           NULL, 1),
+    ('zohomail.com',      NULL, 1);
 
 -- A source host that has been claimed at. connections: the operator's word, before the provider's.
 -- sleeps_until: it asked to be left alone, by all.

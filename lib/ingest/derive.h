@@ -24,7 +24,7 @@ struct ingest_deriver *ingest_create_deriver(void);
 void ingest_free_deriver(struct ingest_deriver **deriver);
 
 /* Are the messages that follow an account's journal reports? Then the columns also say what the report
- * tells of the message in it (README 21). At first they are not. */
+ * tells of the message in it (README 24). At first they are not. */
 void ingest_derive_journal(struct ingest_deriver *deriver, bool is_journal);
 
 /* For vault_open_writer; the deriver must live longer than the writer. */

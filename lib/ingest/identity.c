@@ -3,7 +3,7 @@
  * Messages that are archived already under the source's id for them (X-GM-MSGID, EMAILID): they are placed
  * without a second download.
  *
- * A wrong id must never lose mail (ingest/README 16): ids are trusted within one account at one host only,
+ * A wrong id must never lose mail (ingest/README 17): ids are trusted within one account at one host only,
  * the size must agree too, and some known messages are downloaded all the same. When their octets are
  * others, the vault ends the trust, and what was placed by ids is read again in a new epoch.
  */

@@ -4,7 +4,7 @@
  *
  * Takes its order and open files from a socket (import_feed.h), claims the job, archives what it finds, and
  * gives the job back with its outcome. What an import is interrupted in, it goes on with when it is asked for
- * again; what is known is not archived twice (source/import.h, README 15). Memory and stopping as of
+ * again; what is known is not archived twice (source/import.h, README 18). Memory and stopping as of
  * ingest_run_job. One thread.
  */
 #pragma once

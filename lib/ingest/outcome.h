@@ -31,7 +31,7 @@ void ingest_write_incomplete(char text[INGEST_OUTCOME_BYTES], struct bytes name,
 void ingest_warn_of_view(char text[INGEST_OUTCOME_BYTES], const char *provider, struct bytes path,
                          uint64_t messages, uint64_t more);
 
-/* Two messages came under one id of the source (ingest/README 16). */
+/* Two messages came under one id of the source (ingest/README 17). */
 void ingest_write_distrust(char text[INGEST_OUTCOME_BYTES], struct bytes name);
 
 /* The day's budget is spent: "account alice: the day's 2,000 MB are fetched, …". */

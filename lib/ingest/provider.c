@@ -16,7 +16,6 @@ enum {
 
 static const struct ingest_rules general = {
     .provider = "this server",
-    .connections = 3,
     .fetch_depth = INGEST_FETCH_DEPTH,
 };
 
@@ -36,7 +35,7 @@ static const struct provider providers[] = {
      * may limit mailboxes to these sizes. */
     { .capability = INGEST_GMAIL, .id_name = BYTES_INIT("GImap"), .greeting = BYTES_INIT("Gimap "),
       .hosts = { BYTES_INIT("gmail.com"), BYTES_INIT("googlemail.com") },
-      .rules = { .provider = "Gmail", .connections = 3, .daily_bytes = 2000 * MB,
+      .rules = { .provider = "Gmail", .daily_bytes = 2000 * MB,
                  .bodies = IMAP_MAILBOX_ALL | IMAP_MAILBOX_TRASH | IMAP_MAILBOX_JUNK,
                  .view_limits = { 1000, 2000, 5000, 10000 } } },
 
@@ -44,24 +43,13 @@ static const struct provider providers[] = {
     { .id_name = BYTES_INIT("Microsoft.Exchange"), .greeting = BYTES_INIT("Microsoft Exchange"),
       .hosts = { BYTES_INIT("office365.com"), BYTES_INIT("outlook.com"), BYTES_INIT("office365.us"),
                  BYTES_INIT("outlook.cn") },
-      .rules = { .provider = "Exchange", .connections = 2, .fetch_depth = 1 } },
+      .rules = { .provider = "Exchange", .fetch_depth = 1 } },
 
     /* Shows 10,000 messages of a mailbox; "[LIMIT] Rate limit hit" to whoever comes twice at once. */
     { .greeting = BYTES_INIT("imapgate"),
       .hosts = { BYTES_INIT("yahoo.com"), BYTES_INIT("yahoo.co.jp"), BYTES_INIT("yahoodns.net"),
                  BYTES_INIT("aol.com"), BYTES_INIT("att.net") },
-      .rules = { .provider = "Yahoo", .connections = 1, .fetch_depth = 1,
-                 .view_limits = { 10000 } } },
-
-    /* Nothing solid is known but time-outs under load. */
-    { .id_name = BYTES_INIT("Zoho"),
-      .hosts = { BYTES_INIT("zoho.com"), BYTES_INIT("zoho.eu"), BYTES_INIT("zoho.in"),
-                 BYTES_INIT("zohomail.com") },
-      .rules = { .provider = "Zoho", .connections = 1 } },
-
-    /* MAXPERIP is 4 by default, for all accounts behind one address. */
-    { .id_name = BYTES_INIT("Courier"), .greeting = BYTES_INIT("Courier-IMAP"),
-      .rules = { .provider = "Courier", .connections = 2 } },
+      .rules = { .provider = "Yahoo", .fetch_depth = 1, .view_limits = { 10000 } } },
 
     /* A failed login costs 3 s, so the one that must fail is not tried. */
     { .greeting = BYTES_INIT("Cyrus IMAP 3."),
@@ -93,14 +81,6 @@ static bool is_provider(const struct provider *provider, const struct ingest_pee
     return false;
 }
 
-static void fill_in(struct ingest_rules *rules)
-{
-    if (rules->connections == 0)
-        rules->connections = general.connections;
-    if (rules->fetch_depth == 0)
-        rules->fetch_depth = general.fetch_depth;
-}
-
 struct ingest_rules ingest_rules_for(const struct ingest_peer *peer)
 {
     struct ingest_rules rules = general;
@@ -110,7 +90,8 @@ struct ingest_rules ingest_rules_for(const struct ingest_peer *peer)
             rules = providers[i].rules;
             break;
         }
-    fill_in(&rules);
+    if (rules.fetch_depth == 0)
+        rules.fetch_depth = general.fetch_depth;
     if ((peer->capabilities & INGEST_GMAIL) != 0)
         rules.identity = INGEST_IDENTITY_GMAIL;
     else if ((peer->capabilities & INGEST_OBJECTID) != 0)

@@ -3,8 +3,8 @@
  * ingest/provider.h - what a kind of server needs from its clients, as one struct of rules.
  *
  * Recognised by what the server says of itself (capabilities, ID answer, greeting) and by its host name,
- * never by the names of its mailboxes. Before there is a connection the host name alone decides, which
- * is enough for the limits that the scheduler keeps. Whoever is not recognised gets the general rules.
+ * never by the names of its mailboxes. Whoever is not recognised gets the general rules. How many
+ * connections a host bears stands in the table source_provider, where claims are decided.
  * To add a provider: a row in provider.c, with the reason, and one in README.md's table.
  *
  * Pure; any thread may call it.
@@ -17,7 +17,7 @@ enum {
     INGEST_VIEW_LIMITS = 4,
 };
 
-/* By which id of the source a message is known again without its octets (ingest/README 16). */
+/* By which id of the source a message is known again without its octets (ingest/README 17). */
 enum ingest_identity {
     INGEST_IDENTITY_NONE,
     INGEST_IDENTITY_GMAIL,    /* X-GM-MSGID; X-GM-THRID and X-GM-LABELS come with it (X-GM-EXT-1) */
@@ -27,8 +27,6 @@ enum ingest_identity {
 struct ingest_rules {
     const char *provider; /* for the operator */
 
-    /* What the scheduler keeps. */
-    int connections;      /* at once, to one account */
     uint64_t daily_bytes; /* octets to fetch from one account in 24 hours; 0: no limit is known */
 
     /* Offers SCRAM bound to the channel and refuses the binding that TLS 1.3 has (tls-exporter, RFC 9266). */

@@ -238,9 +238,9 @@ TEST(an_id_tells_which_rules_hold)
     struct listed l;
 
     CHECK(list(
-        &l, BYTES("* ID (\"name\" \"Zoho Mail\")\r\nh1 OK\r\n* LIST () \"/\" INBOX\r\nh2 OK\r\n"),
+        &l, BYTES("* ID (\"name\" \"GImap\")\r\nh1 OK\r\n* LIST () \"/\" INBOX\r\nh2 OK\r\n"),
         "IMAP4rev1 ID", &everything));
-    CHECK_STR(ingest_rules(l.client)->provider, "Zoho");
+    CHECK_STR(ingest_rules(l.client)->provider, "Gmail");
     drop(&l);
 }
 
