@@ -39,17 +39,6 @@ def test_adding_an_account_tests_it_and_says_what_it_has(source, new_holdfast):
     assert "login ok" in holdfast.run("account", "test", "alice").stdout
 
 
-def test_an_account_that_fails_its_test_is_kept_and_can_be_corrected(source, new_holdfast):
-    holdfast = new_holdfast()
-    done = holdfast.run("account", "add", "alice", "--url", source.url("alice"), "--tls-ca",
-                        source.ca, "--password-file", holdfast.secret_file("w", "wrong"),
-                        check=False)
-    assert done.returncode == 1 and "kept" in done.stderr
-    holdfast.run("account", "edit", "alice", "--password-file",
-                 holdfast.secret_file("r", "pw-alice"))
-    assert "login ok" in holdfast.run("account", "test", "alice").stdout
-
-
 def test_interrupting_sync_ends_the_services_it_started(source, new_holdfast):
     for message in mail.generate(2000, seed=2, size=4000):
         source.deliver("bruno", message)
