@@ -57,6 +57,20 @@ INSERT INTO flag_event (account_id, mailbox_id, modseq, uid, flags)
     SELECT account_id, mailbox_id, 6, uid, 1 FROM placement;
 INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, placement_uid)
     SELECT account_id, mailbox_id, 1, uid, 'stored', uid FROM placement;
+INSERT INTO mailbox_left_out SELECT account_id, 'Junk', 'pattern' FROM account;
+INSERT INTO identity_scope SELECT account_id, 1, 'EMAILID', 'h', 'u' FROM account;
+INSERT INTO message_identity SELECT account_id, 1, 'M' || message_id, message_id FROM message;
+INSERT INTO source_host (host) VALUES ('h');
+INSERT INTO account_intake SELECT account_id, now()::date, 1 FROM account;
+INSERT INTO account_listing (account_id, ordinal, fence, path, special_use, is_noselect)
+    SELECT account_id, 1, 1, 'INBOX', '', false FROM account;
+INSERT INTO import_file (account_id, name, path, size_bytes, modified_ns, state)
+    SELECT account_id, 'm', 'm', 1, 1, 'read' FROM account;
+INSERT INTO import_span (account_id, mailbox_id, epoch, uid, file_id, file_offset, file_bytes, size_bytes)
+    SELECT account_id, mailbox_id, 1, 1, file_id, 0, 1, 1
+      FROM mailbox JOIN (SELECT account_id, file_id FROM import_file) f USING (account_id);
+INSERT INTO credential (name, sealed, key_id) VALUES ('c', 'x', 1);
+INSERT INTO oauth_token (cache_key) VALUES (sha256('k'));
 INSERT INTO auditor (name) VALUES ('all'), ('one'), ('viewer'), ('expired'), ('disabled'), ('none');
 UPDATE auditor SET expires_at = now() - interval '1 second' WHERE name = 'expired';
 UPDATE auditor SET disabled_at = now() WHERE name = 'disabled';
