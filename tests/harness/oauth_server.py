@@ -39,7 +39,7 @@ def why_absent():
     if shutil.which("node") is None:
         return "node is not installed: ops/install-deps.sh full"
     if not (MODULES / "oidc-provider").is_dir():
-        return "node modules are not installed: ops/install-deps.sh full"
+        return "node modules are not installed: ops/install-deps.sh test"
     return None
 
 
