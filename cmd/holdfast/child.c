@@ -124,6 +124,7 @@ bool cli_fork_child(struct cli *cli, cli_errand_fn *run, void *context, struct c
 
 static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP };
 
+static bool is_guarded;
 static volatile sig_atomic_t token_holder; /* pid of the child with the token; 0: none */
 static volatile sig_atomic_t ended_by;     /* the signal that came meanwhile; 0: none */
 
@@ -144,6 +145,7 @@ static void guard_token(const struct cli_child *child)
     struct sigaction old;
 
     token_holder = child->pid;
+    is_guarded = true;
     (void)signal(SIGPIPE, SIG_IGN); /* of its pipe, when it has ended */
     for (size_t i = 0; i < ARRAY_LEN(ending_signals); i++)
         if (sigaction(ending_signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
@@ -155,6 +157,9 @@ static void unguard_token(void)
 {
     struct sigaction old;
 
+    if (!is_guarded)
+        return;
+    is_guarded = false;
     (void)signal(SIGPIPE, SIG_DFL);
     for (size_t i = 0; i < ARRAY_LEN(ending_signals); i++)
         if (sigaction(ending_signals[i], NULL, &old) == 0 && old.sa_handler == end_holder)

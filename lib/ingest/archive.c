@@ -11,6 +11,22 @@ enum {
     KEYWORDS_ARENA_BYTES = 2 << 20 /* LIMIT_KEYWORDS_PER_MAILBOX of LIMIT_KEYWORD_BYTES */
 };
 
+bool ingest_open_writer(struct ingest_run *run, struct err *err)
+{
+    struct vault_lease lease = {
+        .account_id = run->lease->account_id,
+        .job_id = run->lease->job_id,
+        .fence = run->lease->fence,
+        .lease_ms = SOURCE_LEASE_SECONDS * 1000,
+    };
+    struct vault_deriver deriver;
+
+    run->deriver = ingest_create_deriver();
+    ingest_derive_journal(run->deriver, run->work.is_journal);
+    deriver = ingest_use_deriver(run->deriver);
+    return ingest_archive(run, vault_open_writer(run->db, &lease, &deriver, &run->writer, err));
+}
+
 /* A message that the vault refuses is that message's failure; all else is the archive's. */
 static bool judge(struct ingest_run *run, bool is_done, const struct err *err)
 {

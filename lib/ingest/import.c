@@ -303,24 +303,6 @@ static bool finish_failed(struct import *import, const struct err *failure, stru
     return false;
 }
 
-static bool open_writer(struct import *import, struct err *err)
-{
-    struct ingest_run *run = &import->run;
-    struct vault_lease lease = {
-        .account_id = run->lease->account_id,
-        .job_id = run->lease->job_id,
-        .fence = run->lease->fence,
-        .lease_ms = SOURCE_LEASE_SECONDS * 1000,
-    };
-    struct vault_deriver deriver;
-
-    run->deriver = ingest_create_deriver();
-    ingest_derive_journal(run->deriver, run->work.is_journal);
-    deriver = ingest_use_deriver(run->deriver);
-    return ingest_archive(run, vault_open_writer(run->db, &lease, &deriver, &run->writer, err)) &&
-           ingest_archive(run, source_has_problems(run->db, run->lease, &import->has_problems, err));
-}
-
 static bool run_import(struct import *import, struct err *err)
 {
     struct ingest_run *run = &import->run;
@@ -329,7 +311,10 @@ static bool run_import(struct import *import, struct err *err)
         return false;
     if (run->work.is_removed)
         return err_fail(err, ERR_DENIED, "removed: nothing is imported");
-    return open_writer(import, err) && take_all(import, err) && ingest_commit_import(import, err);
+    return ingest_open_writer(run, err) &&
+           ingest_archive(run,
+                          source_has_problems(run->db, run->lease, &import->has_problems, err)) &&
+           take_all(import, err) && ingest_commit_import(import, err);
 }
 
 /* The job may still be a worker's that was killed: its lease ends soon. */
@@ -370,15 +355,9 @@ static bool take_order(struct import *import, int64_t *job_id, struct err *err)
 
 static void clean_up(struct import *import)
 {
-    struct ingest_run *run = &import->run;
-
     for (size_t i = 0; i < import->file_count; i++)
         fd_close(&import->files[i].fd);
-    vault_close_writer(&run->writer);
-    ingest_free_deriver(&run->deriver);
-    arena_free(&run->arena);
-    arena_free(&run->window_arena);
-    arena_free(&run->page_arena);
+    ingest_clean_up(&import->run);
     buf_free(&import->prefix);
     buf_free(&import->folder);
     free(import->chunk);

@@ -116,7 +116,11 @@ static inline bool ingest_archive(struct ingest_run *run, bool is_done)
     return is_done;
 }
 
+/* run.c: for CLEANUP; of an import, too. What was never opened is passed over. */
+void ingest_clean_up(struct ingest_run *run);
+
 /* archive.c: the vault as the sink of a fetch; commits; progress. */
+MUST_USE bool ingest_open_writer(struct ingest_run *run, struct err *err);
 struct ingest_sink ingest_make_sink(struct ingest_run *run);
 MUST_USE bool ingest_commit(struct ingest_run *run, struct err *err);
 

@@ -518,22 +518,10 @@ static void tell_archive_failure(struct ingest_run *run, const struct err *failu
 
 static bool run_sync(struct ingest_run *run, struct err *err)
 {
-    struct vault_lease lease = {
-        .account_id = run->lease->account_id,
-        .job_id = run->lease->job_id,
-        .fence = run->lease->fence,
-        .lease_ms = SOURCE_LEASE_SECONDS * 1000,
-    };
-
-    struct vault_deriver deriver;
-
     ingest_start_pace(run);
     if (run->rest != SOURCE_REST_NONE)
         return finish_resting(run, err);
-    run->deriver = ingest_create_deriver();
-    ingest_derive_journal(run->deriver, run->work.is_journal);
-    deriver = ingest_use_deriver(run->deriver);
-    if (!ingest_archive(run, vault_open_writer(run->db, &lease, &deriver, &run->writer, err)))
+    if (!ingest_open_writer(run, err))
         return false;
     while (run->state != INGEST_DONE)
         if (!step(run, err) && !recover(run, err))
@@ -605,7 +593,7 @@ static bool run_job(struct ingest_run *run, struct err *err)
     return run->lease->kind == SOURCE_JOB_TEST ? run_test(run, err) : run_sync(run, err);
 }
 
-static void clean_up(struct ingest_run *run)
+void ingest_clean_up(struct ingest_run *run)
 {
     ingest_close_client(&run->client);
     vault_close_writer(&run->writer);
@@ -620,7 +608,7 @@ static void clean_up(struct ingest_run *run)
 bool ingest_run_job(struct db *db, const struct source_lease *lease,
                     const struct ingest_settings *settings, struct err *err)
 {
-    CLEANUP(clean_up)
+    CLEANUP(ingest_clean_up)
     struct ingest_run run = {
         .db = db,
         .settings = settings,
