@@ -153,7 +153,7 @@ CREATE TABLE source_epoch (
 
 -- Distinct octets of an account. Never updated.
 CREATE TABLE message (
-    account_id        bigint      NOT NULL REFERENCES account (account_id),
+    account_id        bigint      NOT NULL,
     message_id        bigint GENERATED ALWAYS AS IDENTITY,
     sha256            bytea       NOT NULL CHECK (octet_length(sha256) = 32),
     size_bytes        bigint      NOT NULL CHECK (size_bytes >= 0),
@@ -220,8 +220,7 @@ CREATE TABLE locator (
     message_id bigint NOT NULL,
     run_id     bigint NOT NULL,
     raw_offset bigint NOT NULL CHECK (raw_offset >= 0),
-    PRIMARY KEY (account_id, message_id),
-    FOREIGN KEY (account_id, message_id) REFERENCES message (account_id, message_id)
+    PRIMARY KEY (account_id, message_id)
 );
 
 -- Derived from the octets, replaceable. A missing row, or an older parser_version: not yet parsed.
@@ -245,8 +244,7 @@ CREATE TABLE message_index (
     notes           jsonb  NOT NULL DEFAULT '[]',
     has_attachment  boolean NOT NULL DEFAULT false,       -- lib/mime/part.h says what one is
     text_notes      int    NOT NULL DEFAULT 0,            -- what of it cannot be searched: TEXT_NOTE_* bits
-    PRIMARY KEY (account_id, message_id),
-    FOREIGN KEY (account_id, message_id) REFERENCES message (account_id, message_id)
+    PRIMARY KEY (account_id, message_id)
 );
 CREATE INDEX message_index_unsearched ON message_index (account_id, message_id)
     WHERE text_notes <> 0;
@@ -268,7 +266,6 @@ CREATE TABLE placement (
     archived_at     timestamptz NOT NULL DEFAULT now(),
     gone_at         timestamptz,                          -- vanished at the source; kept here
     PRIMARY KEY (account_id, mailbox_id, uid),
-    FOREIGN KEY (account_id, mailbox_id) REFERENCES mailbox (account_id, mailbox_id),
     FOREIGN KEY (account_id, message_id) REFERENCES message (account_id, message_id)
 );
 CREATE INDEX placement_message ON placement (account_id, message_id);
@@ -307,8 +304,6 @@ CREATE TABLE source_uid (
     first_seen_at timestamptz NOT NULL DEFAULT now(),
     gone_at       timestamptz,                            -- no longer at the source
     PRIMARY KEY (account_id, mailbox_id, epoch, uid),
-    FOREIGN KEY (account_id, mailbox_id, epoch)
-        REFERENCES source_epoch (account_id, mailbox_id, epoch),
     FOREIGN KEY (account_id, mailbox_id, placement_uid)
         REFERENCES placement (account_id, mailbox_id, uid),
     CHECK ((state = 'stored') = (placement_uid IS NOT NULL))

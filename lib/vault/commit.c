@@ -41,6 +41,7 @@ struct commit {
 enum {
     LOOK_RENEWED,
     LOOK_MAILBOX,
+    LOOK_EPOCH,
     LOOK_KEYWORDS,
     LOOK_ADDED,
     LOOK_FOUND,
@@ -155,6 +156,8 @@ static bool queue_look(struct commit *commit, struct err *err)
     }
     return vault_queue_renew(commit->writer, err) &&
            db_queue(db, DB_VAULT_MAILBOX_LOCK, DB_ARGS(account, mailbox), err) &&
+           db_queue(db, DB_VAULT_EPOCH_FIND,
+                    DB_ARGS(account, mailbox, DB_I32(commit->batch->epoch)), err) &&
            db_queue(db, DB_VAULT_KEYWORD_NUMBERS, DB_ARGS(account, mailbox), err) &&
            db_queue(db, DB_VAULT_MESSAGE_ADD,
                     DB_ARGS(account, hashes, DB_I64S(commit->sizes, commit->hash_count)), err) &&
@@ -182,6 +185,9 @@ static bool look(struct commit *commit, struct db_result **results, struct err *
     if (db_rows(results[LOOK_MAILBOX]) == 0)
         return err_fail(err, ERR_ABSENT, "no mailbox %jd in account %jd",
                         (intmax_t)commit->batch->mailbox_id, (intmax_t)writer->lease.account_id);
+    if (db_rows(results[LOOK_EPOCH]) == 0)
+        return err_fail(err, ERR_ABSENT, "no source epoch %d in mailbox %jd", commit->batch->epoch,
+                        (intmax_t)commit->batch->mailbox_id);
     return true;
 }
 

@@ -35,8 +35,28 @@ def bodies(client):
     return sorted(part[1] for part in answer if isinstance(part, tuple))
 
 
+REFERENCES = (  # schema/README 6: what no foreign key says
+    ("message", "account", ("account_id",)),
+    ("message", "locator", ("account_id", "message_id")),
+    ("locator", "message", ("account_id", "message_id")),
+    ("message_index", "message", ("account_id", "message_id")),
+    ("placement", "mailbox", ("account_id", "mailbox_id")),
+    ("source_uid", "source_epoch", ("account_id", "mailbox_id", "epoch")),
+)
+
+
+def check_references(holdfast):
+    """No row is without those that it stands for."""
+    for table, other, key in REFERENCES:
+        same = " AND ".join(f"t.{name} = o.{name}" for name in key)
+        orphans = holdfast.sql(f"SELECT count(*) FROM {table} t "
+                               f"WHERE NOT EXISTS (SELECT FROM {other} o WHERE {same})")
+        assert orphans == [(0,)], f"{table} without {other}"
+
+
 def check(dovecot, holdfast, mailboxes, messages):
     """messages: how many there are at the source, all different, over these mailboxes of alice."""
+    check_references(holdfast)
     placements, distinct = holdfast.sql("SELECT count(*), count(DISTINCT message_id) "
                                         "FROM placement")[0]
     assert (placements, distinct) == (messages, messages)

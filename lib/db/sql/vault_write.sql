@@ -14,6 +14,11 @@ SELECT renew_job($1, $2, $3::float8 * interval '1 millisecond', NULL);
 SELECT uidnext, highestmodseq FROM mailbox WHERE account_id = $1 AND mailbox_id = $2
    FOR NO KEY UPDATE;
 
+-- What a foreign key of source_uid would ask for each of its rows.
+-- name: vault_epoch_find
+-- args: account_id bigint, mailbox_id bigint, epoch integer
+SELECT epoch FROM source_epoch WHERE account_id = $1 AND mailbox_id = $2 AND epoch = $3;
+
 -- Tells the waiting sessions (vault/watch.h) once it is committed: a hint, which may be lost.
 -- name: vault_mailbox_grow
 -- args: account_id bigint, mailbox_id bigint, uidnext bigint, modseq bigint, messages bigint, unseen bigint, deleted bigint, octets bigint

@@ -519,6 +519,23 @@ TEST(message_that_vanished_stays_with_its_last_flags_and_may_come_back)
     fixture_close(&f);
 }
 
+TEST(nothing_is_stored_in_a_mailbox_or_an_epoch_that_is_not_there)
+{
+    struct fixture f;
+    struct vault_counts counts;
+
+    if (!fixture_open(&f))
+        return;
+    for (int32_t wrong = 0; wrong < 2; wrong++) {
+        MUST(vault_begin_batch(f.writer, f.mailbox_id + (wrong == 0 ? 1000 : 0), 1 + wrong, ERR));
+        fixture_put(&f, 1, fixture_mail(&f, 1000, 1));
+        CHECK(!vault_commit_batch(f.writer, &counts, ERR));
+        CHECK_EQ_U64(fixture_err.code, ERR_ABSENT);
+    }
+    CHECK_EQ_I64(fixture_number(&f, COUNT_OF("message")), 0);
+    fixture_close(&f);
+}
+
 /* ---- a new source epoch -------------------------------------------------------------------- */
 
 TEST(after_a_uidvalidity_change_known_copies_keep_their_placements)
