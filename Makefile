@@ -62,7 +62,7 @@ FLAGS_release  := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector
 FLAGS_asan     := -DHOLDFAST_SANITIZED -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
                   -fno-sanitize-recover=all
 FLAGS_tsan     := -DHOLDFAST_SANITIZED -O1 -g -fno-omit-frame-pointer -fsanitize=thread
-FLAGS_coverage := -O0 -g --coverage
+FLAGS_coverage := -DHOLDFAST_COVERAGE -O0 -g --coverage
 FLAGS_fuzz     := -DHOLDFAST_SANITIZED -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
                   -fno-sanitize-recover=all
 
@@ -73,7 +73,7 @@ $(error VARIANT=$(VARIANT): use debug, release, asan, tsan, coverage or fuzz)
 endif
 
 # A library that is not installed is left out here; the compiler then names the missing header.
-PACKAGES := openssl libpq libzstd libgsasl jansson libarchive libutf8proc libxml-2.0 libcurl zlib
+PACKAGES := openssl libpq libzstd libgsasl jansson libarchive libutf8proc libxml-2.0 libcurl zlib libseccomp
 ask_pkg_config = $(shell for p in $2; do pkg-config --exists $$p && pkg-config $1 $$p; done)
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(patsubst -I%,-isystem%,$(call ask_pkg_config,--cflags,$(PACKAGES))))$(PKG_CFLAGS)
 PKG_LIBS = $(eval PKG_LIBS := $(call ask_pkg_config,--libs,$(PACKAGES)))$(PKG_LIBS)
@@ -240,10 +240,12 @@ run: ## install what is missing, build, and run the demonstration
 
 check: lint test-unit test-replay ## lint, unit tests, fuzz corpus; for between two edits
 
-# Lint proves its point on the release archives, which the tests that measure memory need anyway.
+# Lint proves its point on the release archives, which the tests that measure memory need anyway. The sandbox is whole on
+# release builds only.
 test: ## install what is missing; lint, units, corpus, integration under ASan and UBSan, two runs of faults
 	@ops/install-deps.sh test
 	@$(MAKE) --no-print-directory VARIANT=release lint bin
+	@$(MAKE) --no-print-directory VARIANT=release M=process test-unit
 	@$(MAKE) --no-print-directory VARIANT=asan test-unit
 	@$(MAKE) --no-print-directory VARIANT=asan test-replay
 	@$(MAKE) --no-print-directory VARIANT=asan test-integration

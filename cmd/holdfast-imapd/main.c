@@ -12,6 +12,7 @@
 #include "net/tls.h"
 #include "operate/install.h"
 #include "process/process.h"
+#include "process/sandbox.h"
 #include "serve/server.h"
 #include "vault/watch.h"
 
@@ -97,7 +98,9 @@ static bool wire_up(struct imapd *imapd, struct err *err)
         .auth = &imapd->gate,
     };
 
-    if (!load_certificate(imapd, err) || !check_database(imapd, err) ||
+    if (!load_certificate(imapd, err) ||
+        !process_enter_sandbox(&imapd->process, SANDBOX_LISTENS, err) ||
+        !check_database(imapd, err) ||
         !db_pool_create(&target, readers, &imapd->readers, err) ||
         !db_pool_create(&target, CHECK_CONNECTIONS, &imapd->primary, err) ||
         !auth_init_client(imapd->process.runtime.dir, &imapd->gate, err) ||

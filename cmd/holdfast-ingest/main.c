@@ -15,6 +15,7 @@
 #include "ingest/import.h"
 #include "ingest/run.h"
 #include "process/process.h"
+#include "process/sandbox.h"
 #include "source/import.h"
 #include "source/lease.h"
 
@@ -133,9 +134,10 @@ int main(int argc, char **argv)
         return err_exit_status(err.code);
     }
     process_write_owner(&process, owner);
-    if (!process_connect(&process, CONNECT_MS, &db, &err) ||
+    if (!process_enter_sandbox(&process, SANDBOX_CONNECTS, &err) ||
+        !process_connect(&process, CONNECT_MS, &db, &err) ||
         !db_listen(db, SOURCE_JOB_CHANNEL, &err) || !release_dead(&process, db, owner, &err)) {
-        log_error(&process.log, "no database", F_ERR(&err));
+        log_error(&process.log, "cannot start", F_ERR(&err));
         process_end(&process);
         return err_exit_status(err.code);
     }

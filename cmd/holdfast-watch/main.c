@@ -10,6 +10,7 @@
 #include "gate/client.h"
 #include "ingest/watch.h"
 #include "process/process.h"
+#include "process/sandbox.h"
 
 #include <stdio.h>
 
@@ -78,9 +79,10 @@ int main(int argc, char **argv)
         return err_exit_status(err.code);
     }
     process_write_owner(&process, owner);
-    if (!process_connect(&process, CONNECT_MS, &db, &err) ||
+    if (!process_enter_sandbox(&process, SANDBOX_CONNECTS, &err) ||
+        !process_connect(&process, CONNECT_MS, &db, &err) ||
         !release(db, bytes_of_text(owner), &err)) {
-        log_error(&process.log, "no database", F_ERR(&err));
+        log_error(&process.log, "cannot start", F_ERR(&err));
         return err_exit_status(err.code);
     }
     process_ready();

@@ -5,6 +5,7 @@
 #include "auth/session.h"
 #include "base/fd.h"
 #include "db/cluster.h"
+#include "process/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,6 +83,8 @@ static int run_errand(struct cli *cli, cli_errand_fn *run, void *context,
     CLEANUP(wipe_order) struct order order;
     CLEANUP(secret_free) struct secret *token = NULL;
     CLEANUP(secret_free) struct secret *password = NULL;
+    struct sandbox sandbox = { .rights = sandbox_rights_of_libpq(cli->conf) };
+    bool has_landlock; /* the processes of holdfastd say when there is none */
     struct operate_session place = { .conf = cli->conf };
     struct cli_errand errand = { .context = context,
                                  .orders = ends->orders,
@@ -97,7 +100,8 @@ static int run_errand(struct cli *cli, cli_errand_fn *run, void *context,
     place.runtime = order.runtime;
     errand.token = token;
     errand.target = operate_session_target(&place, db_role_name(order.role), password);
-    if (!run(cli, &errand))
+    sandbox.readable = cli_packs_dir(cli);
+    if (!sandbox_enter(&sandbox, &has_landlock, &cli->err) || !run(cli, &errand))
         return cli_fail(cli);
     return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

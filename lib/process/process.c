@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/fd.h"
+#include "process/sandbox.h"
 
 enum {
     STATEMENT_TIMEOUT_MS = 60000, /* no statement of ours needs longer; a hung server is noticed */
@@ -130,6 +131,18 @@ void process_end(struct process *process)
     conf_free(&process->conf);
     secret_free(&process->db_password);
     fd_close(&process->stop_fd);
+}
+
+bool process_enter_sandbox(const struct process *process, unsigned rights, struct err *err)
+{
+    struct sandbox sandbox = { .rights = rights | sandbox_rights_of_libpq(process->conf) };
+    bool has_landlock;
+
+    if (!sandbox_enter(&sandbox, &has_landlock, err))
+        return false;
+    if (!has_landlock)
+        log_warn(&process->log, "no Landlock in this kernel: file access is limited by the Unix user only");
+    return true;
 }
 
 struct db_target process_db_target(const struct process *process)

@@ -46,6 +46,13 @@ MUST_USE bool process_start(int argc, char **argv, const char *name, const char 
                             struct process *out, struct err *err);
 void process_end(struct process *process);
 
+/*
+ * Gives up for good what a process that parses mail does not need (process/sandbox.h); rights: of enum
+ * sandbox_right, to which come those that libpq needs for a database with a URL. Between process_start and
+ * the first thread or connection. A kernel without Landlock is logged.
+ */
+MUST_USE bool process_enter_sandbox(const struct process *process, unsigned rights, struct err *err);
+
 /* The number (a descriptor, mostly) that a variable names, or -1. The variable is removed: it is not for
  * children. */
 int process_take_number(const char *variable);

@@ -2,6 +2,7 @@
 """The endpoint as clients see it: they read it, cannot change it, and cannot disturb each other."""
 import imaplib
 import itertools
+import os
 import pathlib
 import re
 import socket
@@ -349,6 +350,17 @@ def test_clients_that_do_not_read_do_not_hold_up_the_others(installed):
     for wire in stuck:
         wire.close()
     other.close()
+
+
+def test_who_parses_mail_has_given_up_its_rights(installed):
+    """What is left to them: tests/unit/process/sandbox_test.c. Builds with a sanitizer keep system calls."""
+    for name in ("ingest", "imapd", "watch"):
+        for pid in installed.pids(name):
+            status = pathlib.Path(f"/proc/{pid}/status").read_text()
+            assert re.search(r"^NoNewPrivs:\s+1$", status, re.M), name
+            if os.environ.get("HOLDFAST_VARIANT", "release") == "release":
+                assert re.search(r"^Seccomp:\s+2$", status, re.M), name
+    assert installed.pids("imapd") and installed.pids("ingest")
 
 
 def test_many_idle_sessions_cost_no_thread_and_little_memory(installed):
