@@ -73,7 +73,8 @@ $(error VARIANT=$(VARIANT): use debug, release, asan, tsan, coverage or fuzz)
 endif
 
 # A library that is not installed is left out here; the compiler then names the missing header.
-PACKAGES := openssl libpq libzstd libgsasl jansson libarchive libutf8proc libxml-2.0 libcurl zlib libseccomp
+PACKAGES := openssl libpq libzstd libgsasl jansson libarchive libutf8proc libxml-2.0 libcurl zlib \
+            libseccomp libmicrohttpd
 ask_pkg_config = $(shell for p in $2; do pkg-config --exists $$p && pkg-config $1 $$p; done)
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(patsubst -I%,-isystem%,$(call ask_pkg_config,--cflags,$(PACKAGES))))$(PKG_CFLAGS)
 PKG_LIBS = $(eval PKG_LIBS := $(call ask_pkg_config,--libs,$(PACKAGES)))$(PKG_LIBS)

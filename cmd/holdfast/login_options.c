@@ -68,7 +68,7 @@ bool login_check(struct cli *cli, struct login_options *login, int *status)
     else if (login->oauth_kind != NULL && !oauth_find_kind(login->oauth_kind, &login->kind))
         *status = cli_usage(cli,
                             "'%s': --oauth is one of client-credentials, service-account, "
-                            "refresh-token and device",
+                            "refresh-token, device and authorization-code",
                             login->oauth_kind);
     else
         return true;

@@ -61,15 +61,16 @@ MUST_USE bool login_finish(struct cli *cli, struct login_options *login);
 /* The master key, from its file. */
 MUST_USE bool login_load_master(struct cli *cli, struct crypto_key **out);
 
-/* ---- OAuth (oauth.c) ---- */
+/* ---- OAuth (oauth.c; consent.c) ---- */
 
 /* The operator's file: references resolved, checked; the grant as it is sealed. */
 MUST_USE bool login_read_grant(struct cli *cli, enum oauth_kind kind, const char *path,
                                struct secret **out);
 
 /*
- * RFC 8628: shows an address and a code, and waits until somebody has entered it there. In place of
- * *grant comes the one with its refresh token. Other kinds of grant are left alone.
+ * Of a grant that asks a human: shows an address to open, with a code to enter there or without, and waits
+ * until somebody has consented. In place of *grant comes the one with its refresh token. Other kinds of
+ * grant are left alone.
  */
 MUST_USE bool login_get_consent(struct cli *cli, struct secret **grant);
 

@@ -12,8 +12,9 @@
 #include <sys/prctl.h>
 
 #define GRANT_OPTIONS                                                                              \
-    "  --oauth KIND           get tokens by client-credentials, service-account, refresh-token or\n"  \
-    "                         device (asks a human for consent, now)\n"                            \
+    "  --oauth KIND           get tokens by client-credentials, service-account, refresh-token, or by\n" \
+    "                         the consent of a human, now: device (a code to enter in a browser), or\n" \
+    "                         authorization-code (a browser that comes back)\n"                   \
     "  --oauth-config F       how: a JSON object with token_url, client_id, scope, ...; a value may\n" \
     "                         stand in a file (client_secret_file) or come from a command\n"      \
     "                         (client_secret_command); \"provider\": \"microsoft\" (with \"tenant\")\n" \
@@ -78,8 +79,8 @@ static const struct cli_command commands[] = {
       "  --no-tls-pin, --no-login-as  forget pinned keys; the password is USER's own\n"
       "  --no-include, --no-exclude   forget the patterns\n"
       "  --no-namespace         the account's own mailboxes only\n", cmd_account_edit },
-    { "account", "consent", "NAME", "ask a human anew for consent to read this mail (--oauth device)",
-      "Shows an address and a code, and waits until it was entered there.\n", cmd_account_consent },
+    { "account", "consent", "NAME", "ask a human anew for consent to read this mail (--oauth device, authorization-code)",
+      "Shows an address to open, and waits until somebody has consented there.\n", cmd_account_consent },
     { "account", "pause", "NAME", "stop looking for mail until resumed", "", cmd_account_pause },
     { "account", "resume", "NAME", "go on after pause", "", cmd_account_resume },
     { "account", "remove", "NAME", "stop for good and forget the password; mail stays", "",
@@ -89,7 +90,7 @@ static const struct cli_command commands[] = {
       cmd_credential_add },
     { "credential", "edit", "NAME --oauth KIND --oauth-config F", "replace it, for all accounts that use it",
       GRANT_OPTIONS, cmd_credential_edit },
-    { "credential", "consent", "NAME", "ask a human anew for consent (--oauth device)", "",
+    { "credential", "consent", "NAME", "ask a human anew for consent (--oauth device, authorization-code)", "",
       cmd_credential_consent },
     { "credential", "list", "[--json]", "all credentials", "", cmd_credential_list },
     { "credential", "show", "NAME [--json]", "one credential, as far as it may be shown", "",

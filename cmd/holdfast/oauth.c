@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The operator's side of OAuth: grants from files, consent, what is shown of a grant.
+ * The operator's side of OAuth: grants from files, and what is shown of a grant.
  *
  * A grant's file is a JSON object of texts (oauth/grant.h). Beside its members it may hold
  *     NAME_file, NAME_command   the value is the content of a file, or what a shell command prints
@@ -10,19 +10,15 @@
 #include "auth/bearer.h"
 #include "base/fd.h"
 #include "holdfast/login_options.h"
-#include "oauth/token.h"
+#include "oauth/grant.h"
 #include "source/account.h"
 
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 enum {
     CONFIG_MAX_BYTES = 64 << 10,
-    EXCHANGE_MS = 30000,
-    SLOW_DOWN_SECONDS = 5, /* RFC 8628 §3.5 */
 };
 
 static void free_json(json_t **json)
@@ -147,15 +143,18 @@ static bool take_google_key(struct cli *cli, json_t *json)
 /* "%s": the tenant. Any member may be given in the file instead: other clouds have other hosts. */
 static const struct provider {
     const char *name;
-    const char *token_url, *device_url;
+    const char *token_url, *device_url, *authorization_url, *redirect_url;
     const char *app_scope, *user_scope;
 } providers[] = {
     { "microsoft", "https://login.microsoftonline.com/%s/oauth2/v2.0/token",
       "https://login.microsoftonline.com/%s/oauth2/v2.0/devicecode",
+      "https://login.microsoftonline.com/%s/oauth2/v2.0/authorize", "http://localhost",
       "https://outlook.office365.com/.default",
       "https://outlook.office365.com/IMAP.AccessAsUser.All offline_access" },
     { "google", "https://oauth2.googleapis.com/token", "https://oauth2.googleapis.com/device/code",
-      "https://mail.google.com/", "https://mail.google.com/" },
+      /* without these two it gives a refresh token only the first time that a user consents */
+      "https://accounts.google.com/o/oauth2/v2/auth?access_type=offline&prompt=consent",
+      "http://127.0.0.1", "https://mail.google.com/", "https://mail.google.com/" },
 };
 
 static void set_default(json_t *json, const char *name, const char *before, const char *tenant,
@@ -182,7 +181,7 @@ static bool take_provider(struct cli *cli, json_t *json, enum oauth_kind kind)
 {
     const char *name = json_string_value(json_object_get(json, "provider"));
     const char *tenant = json_string_value(json_object_get(json, "tenant"));
-    bool is_human = kind == OAUTH_DEVICE || kind == OAUTH_REFRESH_TOKEN;
+    bool is_human = oauth_asks_human(kind) || kind == OAUTH_REFRESH_TOKEN;
     const struct provider *provider = NULL;
 
     if (name == NULL)
@@ -197,6 +196,10 @@ static bool take_provider(struct cli *cli, json_t *json, enum oauth_kind kind)
     set_default_url(json, "token_url", provider->token_url, tenant);
     if (kind == OAUTH_DEVICE)
         set_default_url(json, "device_url", provider->device_url, tenant);
+    if (kind == OAUTH_AUTHORIZATION_CODE) {
+        set_default_url(json, "authorization_url", provider->authorization_url, tenant);
+        set_default(json, "redirect_url", provider->redirect_url, "", "");
+    }
     set_default(json, "scope", is_human ? provider->user_scope : provider->app_scope, "", "");
     (void)json_object_del(json, "provider");
     (void)json_object_del(json, "tenant");
@@ -238,80 +241,7 @@ bool login_read_grant(struct cli *cli, enum oauth_kind kind, const char *path, s
            err_wrap(&cli->err, "--oauth-config");
 }
 
-/* ---- consent --------------------------------------------------------------------------------------- */
-
-static void show_device(const struct oauth_device *device)
-{
-    (void)fprintf(stderr, "To let Holdfast read this mail, open\n\n    ");
-    (void)fprintf(stderr, "%s\n\nand enter the code\n\n    %s\n\n", device->verification_uri,
-                  device->user_code);
-    (void)fprintf(stderr, "Waiting until that is done, %jd minutes at most ...\n",
-                  (intmax_t)(device->expires_in_seconds + 59) / 60);
-}
-
-/* A request that fails in passing is made again, more slowly (RFC 8628 §3.5). */
-static bool await_consent(struct cli *cli, const struct oauth_grant *grant,
-                          const struct oauth_device *device, struct oauth_tokens *out)
-{
-    struct deadline end = deadline_after_ms(device->expires_in_seconds * 1000);
-    int64_t interval_seconds = device->interval_seconds;
-
-    while (!deadline_has_passed(end)) {
-        (void)poll(NULL, 0, (int)(interval_seconds * 1000));
-        switch (oauth_poll_device(grant, device, deadline_after_ms(EXCHANGE_MS), out, &cli->err)) {
-        case OAUTH_DONE:
-            return true;
-        case OAUTH_PENDING:
-            break;
-        case OAUTH_SLOW_DOWN:
-            interval_seconds += SLOW_DOWN_SECONDS;
-            break;
-        case OAUTH_FAILED:
-            if (cli->err.code != ERR_RETRY)
-                return false;
-            err_clear(&cli->err);
-            interval_seconds += SLOW_DOWN_SECONDS;
-            break;
-        }
-    }
-    return err_fail(&cli->err, ERR_DENIED, "nobody consented in time");
-}
-
-static bool ask_consent(struct cli *cli, const struct oauth_grant *grant, struct secret **renewed)
-{
-    CLEANUP(oauth_free_device) struct oauth_device device = { 0 };
-    CLEANUP(oauth_free_tokens) struct oauth_tokens tokens = { 0 };
-
-    (void)signal(SIGPIPE, SIG_IGN); /* of an endpoint that hangs up: an error like others */
-    if (!oauth_begin_device(grant, deadline_after_ms(EXCHANGE_MS), &device, &cli->err))
-        return false;
-    show_device(&device);
-    if (!await_consent(cli, grant, &device, &tokens))
-        return false;
-    if (tokens.refresh == NULL)
-        return err_fail(
-            &cli->err, ERR_DENIED,
-            "the endpoint gave no refresh token: \"scope\" needs offline_access, or what "
-            "this provider calls it");
-    (void)fprintf(stderr, "Consent was given.\n");
-    return oauth_renew_grant(grant, tokens.refresh, renewed, &cli->err);
-}
-
-bool login_get_consent(struct cli *cli, struct secret **grant)
-{
-    CLEANUP(oauth_free_grant) struct oauth_grant *read = NULL;
-    struct secret *renewed;
-
-    if (!oauth_start(&cli->err) || !oauth_read_grant(secret_bytes(*grant), &read, &cli->err))
-        return false;
-    if (oauth_grant_kind(read) != OAUTH_DEVICE)
-        return true;
-    if (!ask_consent(cli, read, &renewed))
-        return err_wrap(&cli->err, "consent");
-    secret_free(grant);
-    *grant = renewed;
-    return true;
-}
+/* ---- after a consent ------------------------------------------------------------------------------- */
 
 bool login_forget_token(struct cli *cli, int64_t account_id, const struct secret *grant)
 {
@@ -352,7 +282,7 @@ json_t *login_json_grant(struct cli *cli, const struct secret *grant, struct byt
             field != OAUTH_CA)
             (void)json_object_set_new(json, oauth_field_name(field), json_string(value));
     }
-    if (oauth_grant_kind(read) == OAUTH_DEVICE)
+    if (oauth_asks_human(oauth_grant_kind(read)))
         (void)json_object_set_new(
             json, "has_consent",
             json_boolean(oauth_get_field(read, OAUTH_REFRESH_TOKEN_TEXT) != NULL));

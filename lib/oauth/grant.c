@@ -17,7 +17,8 @@ enum kinds {
     SERVICE = 1 << OAUTH_SERVICE_ACCOUNT,
     REFRESH = 1 << OAUTH_REFRESH_TOKEN,
     DEVICE = 1 << OAUTH_DEVICE,
-    HUMAN = REFRESH | DEVICE, /* somebody consented once */
+    CODE = 1 << OAUTH_AUTHORIZATION_CODE,
+    HUMAN = REFRESH | DEVICE | CODE, /* somebody consented once */
     ALL = CLIENT | SERVICE | HUMAN,
 };
 
@@ -39,6 +40,8 @@ static const struct field {
 } fields[OAUTH_FIELD_COUNT] = {
     [OAUTH_TOKEN_URL]          = { "token_url",         ALL,     ALL,             false, URL },
     [OAUTH_DEVICE_URL]         = { "device_url",        DEVICE,  DEVICE,          false, URL },
+    [OAUTH_AUTHORIZATION_URL]  = { "authorization_url", CODE,    CODE,            false, URL },
+    [OAUTH_REDIRECT_URL]       = { "redirect_url",      NONE,    CODE,            false, URL },
     [OAUTH_CLIENT_ID]          = { "client_id",         CLIENT | HUMAN, ALL,      false, TEXT },
     [OAUTH_CLIENT_SECRET]      = { "client_secret",     NONE,    ALL,             true,  TEXT },
     [OAUTH_CERTIFICATE]        = { "certificate",       NONE,    CLIENT | HUMAN,  false, PEM_CERTIFICATES },
@@ -59,6 +62,7 @@ static const char *const kind_names[] = {
     [OAUTH_SERVICE_ACCOUNT] = "service-account",
     [OAUTH_REFRESH_TOKEN] = "refresh-token",
     [OAUTH_DEVICE] = "device",
+    [OAUTH_AUTHORIZATION_CODE] = "authorization-code",
 };
 
 struct oauth_grant {
@@ -79,6 +83,11 @@ bool oauth_find_kind(const char *name, enum oauth_kind *out)
             return true;
         }
     return false;
+}
+
+bool oauth_asks_human(enum oauth_kind kind)
+{
+    return kind == OAUTH_DEVICE || kind == OAUTH_AUTHORIZATION_CODE;
 }
 
 enum oauth_kind oauth_grant_kind(const struct oauth_grant *grant)
@@ -213,8 +222,8 @@ static bool check_grant(struct oauth_grant *grant, struct err *err)
 
     if (kind == NULL || !oauth_find_kind(kind, &grant->kind))
         return err_fail(err, ERR_SYNTAX,
-                        "\"grant\": one of client-credentials, service-account, refresh-token and "
-                        "device expected");
+                        "\"grant\": one of client-credentials, service-account, refresh-token, "
+                        "device and authorization-code expected");
     if (!check_names(grant->json, err))
         return false;
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)

@@ -17,12 +17,15 @@ enum oauth_kind {
     OAUTH_SERVICE_ACCOUNT,    /* "service-account", RFC 7523 §2.1: we sign for each mailbox */
     OAUTH_REFRESH_TOKEN,      /* "refresh-token", RFC 6749 §6 */
     OAUTH_DEVICE,             /* "device", RFC 8628: a refresh token once a human has consented */
+    OAUTH_AUTHORIZATION_CODE, /* "authorization-code", RFC 6749 §4.1: the same, by a browser */
 };
 
 /* To add one: here and its row in grant.c. */
 enum oauth_field {
     OAUTH_TOKEN_URL,
     OAUTH_DEVICE_URL,
+    OAUTH_AUTHORIZATION_URL,
+    OAUTH_REDIRECT_URL,
     OAUTH_CLIENT_ID,
     OAUTH_CLIENT_SECRET,
     OAUTH_CERTIFICATE,
@@ -61,6 +64,7 @@ MUST_USE bool oauth_renew_grant(const struct oauth_grant *grant, const struct se
 
 enum oauth_kind oauth_grant_kind(const struct oauth_grant *grant);
 const char *oauth_kind_name(enum oauth_kind kind);
+bool oauth_asks_human(enum oauth_kind kind); /* its refresh token comes of a consent that we ask for */
 MUST_USE bool oauth_find_kind(const char *name, enum oauth_kind *out);
 
 /* Borrowed; NULL when the grant has none. Secret ones never reach a log. */

@@ -40,7 +40,7 @@ static void free_url(CURLU **url)
 }
 
 /* Names other than this one can lead anywhere. */
-static bool is_loopback(const char *host)
+bool oauth_is_local_host(const char *host)
 {
     struct in_addr address;
 
@@ -61,7 +61,7 @@ static bool read_url(const char *text, bool *is_local, struct err *err)
     bool is_https = has_parts && strcmp(scheme, "https") == 0;
     bool is_http = has_parts && strcmp(scheme, "http") == 0;
 
-    *is_local = has_parts && is_loopback(host);
+    *is_local = has_parts && oauth_is_local_host(host);
     curl_free(scheme);
     curl_free(host);
     curl_free(user);
@@ -75,7 +75,8 @@ bool oauth_check_url(const char *url, struct err *err)
 {
     bool is_local;
 
-    return read_url(url, &is_local, err);
+    return read_url(url, &is_local, err) &&
+           (strchr(url, '#') == NULL || err_fail(err, ERR_SYNTAX, "no \"#\" in a URL"));
 }
 
 static void add_encoded(struct buf *form, struct bytes octets)

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "oauth/response.h"
 
+#include "oauth/internal.h"
+
 #include <jansson.h>
 #include <stdio.h>
-
-enum {
-    CODE_SHOWN_BYTES = 60,
-    DESCRIPTION_SHOWN_BYTES = 160,
-};
 
 void oauth_free_tokens(struct oauth_tokens *tokens)
 {
@@ -41,18 +38,22 @@ static json_t *read_object(struct bytes body)
     return json;
 }
 
-/* Printable ASCII, cut; empty when there is none. */
+void oauth_copy_printable(struct bytes text, char *out, size_t size)
+{
+    size_t len = text.len < size ? text.len : size - 1;
+
+    for (size_t i = 0; i < len; i++)
+        out[i] = text.ptr[i] >= 0x20 && text.ptr[i] < 0x7f ? (char)text.ptr[i] : '?';
+    out[len] = '\0';
+}
+
+/* Empty when there is none. */
 static void copy_text(const json_t *json, const char *name, char *out, size_t size)
 {
     const json_t *member = json_object_get(json, name);
     const char *text = json_string_value(member);
-    size_t len = text == NULL ? 0 : json_string_length(member);
 
-    if (len >= size)
-        len = size - 1;
-    for (size_t i = 0; i < len; i++)
-        out[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
-    out[len] = '\0';
+    oauth_copy_printable(bytes_of(text, text == NULL ? 0 : json_string_length(member)), out, size);
 }
 
 /* RFC 6750 §2.1 and RFC 6749 appendix A: VSCHAR without the blank. */
@@ -119,27 +120,34 @@ static bool is_passing_status(unsigned status)
     return status == 408 || status == 425 || status == 429 || status >= 500;
 }
 
-static void refuse(unsigned status, const json_t *json, struct err *err)
+void oauth_explain_refusal(const char *where, bool may_pass, const char *code,
+                           const char *description, struct err *err)
 {
-    char code[CODE_SHOWN_BYTES], description[DESCRIPTION_SHOWN_BYTES];
     const char *advice = "the grant's settings do not fit this endpoint";
-    enum err_code meaning = is_passing_status(status) ? ERR_RETRY : ERR_DENIED;
+    enum err_code meaning = may_pass ? ERR_RETRY : ERR_DENIED;
 
-    copy_text(json, "error", code, sizeof code);
-    copy_text(json, "error_description", description, sizeof description);
     for (size_t i = 0; i < ARRAY_LEN(refusals); i++)
         if (strcmp(code, refusals[i].code) == 0) {
-            meaning = is_passing_status(status) ? ERR_RETRY : refusals[i].meaning;
+            meaning = may_pass ? ERR_RETRY : refusals[i].meaning;
             advice = refusals[i].advice;
         }
-    err_set(err, meaning, "HTTP %u%s%s%s%s%s%s", status, code[0] == '\0' ? "" : ", ", code,
-            description[0] == '\0' ? "" : " (", description, description[0] == '\0' ? "" : ")",
+    err_set(err, meaning, "%s%s%s%s%s%s%s", where, code[0] == '\0' ? "" : ", ", code, description[0] == '\0' ? "" : " (", description, description[0] == '\0' ? "" : ")",
             meaning == ERR_RETRY ? ": it is tried again later" : "");
     if (meaning == ERR_DENIED) {
         size_t used = strlen(err->text);
 
         (void)snprintf(err->text + used, sizeof err->text - used, ": %s", advice);
     }
+}
+
+static void refuse(unsigned status, const json_t *json, struct err *err)
+{
+    char where[16], code[OAUTH_ERROR_SHOWN_BYTES], description[OAUTH_DESCRIPTION_SHOWN_BYTES];
+
+    (void)snprintf(where, sizeof where, "HTTP %u", status);
+    copy_text(json, "error", code, sizeof code);
+    copy_text(json, "error_description", description, sizeof description);
+    oauth_explain_refusal(where, is_passing_status(status), code, description, err);
 }
 
 static bool is_success(unsigned status)
@@ -183,7 +191,7 @@ enum oauth_progress oauth_read_token_response(unsigned status, struct bytes body
                                               struct oauth_tokens *out, struct err *err)
 {
     CLEANUP(free_json) json_t *json = read_object(body);
-    char code[CODE_SHOWN_BYTES];
+    char code[OAUTH_ERROR_SHOWN_BYTES];
 
     if (json == NULL) {
         refuse_page(status, err);

@@ -67,6 +67,7 @@ static bool add_grant(struct buf *form, const struct oauth_grant *grant, struct 
         return add_service_account(form, grant, mailbox, err);
     case OAUTH_REFRESH_TOKEN:
     case OAUTH_DEVICE:
+    case OAUTH_AUTHORIZATION_CODE:
         if (refresh_token == NULL)
             return err_fail(err, ERR_DENIED, "nobody has consented yet");
         oauth_add_parameter(form, "grant_type", "refresh_token");
@@ -76,7 +77,7 @@ static bool add_grant(struct buf *form, const struct oauth_grant *grant, struct 
     UNREACHABLE();
 }
 
-static void add_scope(struct buf *form, const struct oauth_grant *grant)
+void oauth_add_scope(struct buf *form, const struct oauth_grant *grant)
 {
     oauth_add_parameter(form, "scope", oauth_get_field(grant, OAUTH_SCOPE));
     oauth_add_parameter(form, "resource", oauth_get_field(grant, OAUTH_RESOURCE));
@@ -99,20 +100,13 @@ static void name_url(const struct oauth_grant *grant, enum oauth_field url, stru
     err_set_context(err, "%.120s", oauth_get_field(grant, url));
 }
 
-bool oauth_fetch_tokens(const struct oauth_grant *grant, struct bytes mailbox,
-                        struct deadline deadline, struct oauth_tokens *out, struct err *err)
+static bool ask_tokens(const struct oauth_grant *grant, const struct buf *form,
+                       struct deadline deadline, struct oauth_tokens *out, struct err *err)
 {
-    CLEANUP(oauth_wipe_buf) struct buf form = buf_create(FORM_MAX_BYTES);
     CLEANUP(oauth_free_reply) struct oauth_reply reply = { 0 };
     enum oauth_progress progress;
 
-    if (buf_reserve(&form, FORM_MAX_BYTES) == NULL)
-        return err_fail(err, ERR_SYSTEM, "no memory for a request");
-    if (!add_grant(&form, grant, mailbox, err) || !add_client(&form, grant, err))
-        return false;
-    if (oauth_grant_kind(grant) != OAUTH_SERVICE_ACCOUNT) /* there it stands in the assertion */
-        add_scope(&form, grant);
-    if (!post(grant, OAUTH_TOKEN_URL, &form, deadline, &reply, err)) {
+    if (!post(grant, OAUTH_TOKEN_URL, form, deadline, &reply, err)) {
         name_url(grant, OAUTH_TOKEN_URL, err);
         return false;
     }
@@ -125,6 +119,35 @@ bool oauth_fetch_tokens(const struct oauth_grant *grant, struct bytes mailbox,
     return false;
 }
 
+bool oauth_fetch_tokens(const struct oauth_grant *grant, struct bytes mailbox,
+                        struct deadline deadline, struct oauth_tokens *out, struct err *err)
+{
+    CLEANUP(oauth_wipe_buf) struct buf form = buf_create(FORM_MAX_BYTES);
+
+    if (buf_reserve(&form, FORM_MAX_BYTES) == NULL)
+        return err_fail(err, ERR_SYSTEM, "no memory for a request");
+    if (!add_grant(&form, grant, mailbox, err) || !add_client(&form, grant, err))
+        return false;
+    if (oauth_grant_kind(grant) != OAUTH_SERVICE_ACCOUNT) /* there it stands in the assertion */
+        oauth_add_scope(&form, grant);
+    return ask_tokens(grant, &form, deadline, out, err);
+}
+
+bool oauth_redeem_code(const struct oauth_grant *grant, const struct secret *code,
+                       const struct secret *verifier, const char *redirect_url,
+                       struct deadline deadline, struct oauth_tokens *out, struct err *err)
+{
+    CLEANUP(oauth_wipe_buf) struct buf form = buf_create(FORM_MAX_BYTES);
+
+    if (buf_reserve(&form, FORM_MAX_BYTES) == NULL)
+        return err_fail(err, ERR_SYSTEM, "no memory for a request");
+    oauth_add_parameter(&form, "grant_type", "authorization_code");
+    oauth_add_octets(&form, "code", secret_bytes(code));
+    oauth_add_octets(&form, "code_verifier", secret_bytes(verifier));
+    oauth_add_parameter(&form, "redirect_uri", redirect_url);
+    return add_client(&form, grant, err) && ask_tokens(grant, &form, deadline, out, err);
+}
+
 bool oauth_begin_device(const struct oauth_grant *grant, struct deadline deadline,
                         struct oauth_device *out, struct err *err)
 {
@@ -135,7 +158,7 @@ bool oauth_begin_device(const struct oauth_grant *grant, struct deadline deadlin
         return err_fail(err, ERR_SYSTEM, "no memory for a request");
     if (!add_client(&form, grant, err))
         return false;
-    add_scope(&form, grant);
+    oauth_add_scope(&form, grant);
     if (!post(grant, OAUTH_DEVICE_URL, &form, deadline, &reply, err) ||
         !oauth_read_device_response(reply.status, buf_bytes(&reply.body), out, err)) {
         name_url(grant, OAUTH_DEVICE_URL, err);

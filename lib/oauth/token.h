@@ -12,13 +12,20 @@
 #include "oauth/response.h"
 
 /*
- * mailbox: the login whose mail is wanted. ERR_DENIED also for a device grant to which nobody has
- * consented yet. When out->refresh is set, the grant's own refresh token may be worth nothing from now
+ * mailbox: the login whose mail is wanted. ERR_DENIED also for a grant to which nobody has consented
+ * yet. When out->refresh is set, the grant's own refresh token may be worth nothing from now
  * on: keep the new one (oauth_renew_grant) before using the access token.
  */
 MUST_USE bool oauth_fetch_tokens(const struct oauth_grant *grant, struct bytes mailbox,
                                  struct deadline deadline, struct oauth_tokens *out,
                                  struct err *err);
+
+/* RFC 6749 §4.1.3, RFC 7636 §4.5: the code that a browser brought (authorize.h), once. redirect_url: as it
+ * was sent there. */
+MUST_USE bool oauth_redeem_code(const struct oauth_grant *grant, const struct secret *code,
+                                const struct secret *verifier, const char *redirect_url,
+                                struct deadline deadline, struct oauth_tokens *out,
+                                struct err *err);
 
 /* RFC 8628 §3.1: asks for a code that a human enters. The grant is of OAUTH_DEVICE. */
 MUST_USE bool oauth_begin_device(const struct oauth_grant *grant, struct deadline deadline,

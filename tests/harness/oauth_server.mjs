@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Two OAuth servers on loopback for the tests: oauth2-mock-server (JWT access tokens) and oidc-provider
-// (opaque ones, checked by introspection; RFC 7523, device flow, refresh with rotation).
+// (opaque ones, checked by introspection; RFC 7523, device flow, authorization code with PKCE, refresh with
+// rotation).
 //
 //     node oauth_server.mjs SETTINGS.json
 //
@@ -31,6 +32,8 @@ const state = {
   requests: [], // of both token endpoints: {grant_type, client_id, assertion?}
   refresh_tokens: [], // issued by oidc-provider, as those below
   access_tokens: [],
+  user: 'alice', // who sits at the browser, and what he answers:
+  declines: false,
 };
 
 const seen = (body) => state.requests.push(Object.fromEntries(
@@ -77,6 +80,9 @@ const provider = new Provider(OIDC, {
     { ...base, client_id: 'app', client_secret: 'app-test-only',
       token_endpoint_auth_method: 'client_secret_post',
       grant_types: ['client_credentials', 'refresh_token', JWT_BEARER, DEVICE_CODE] },
+    { client_id: 'native', application_type: 'native', token_endpoint_auth_method: 'none',
+      redirect_uris: ['http://127.0.0.1'], response_types: ['code'],
+      grant_types: ['authorization_code', 'refresh_token'] },
     { ...base, client_id: 'certified', token_endpoint_auth_method: 'private_key_jwt',
       jwks: { keys: [{ ...clientKey, use: 'sig', alg: 'RS256' }] }, grant_types: ['client_credentials'] },
     { ...base, client_id: 'dovecot', client_secret: 'dovecot-test-only', grant_types: [] },
@@ -89,6 +95,7 @@ const provider = new Provider(OIDC, {
     deviceFlow: { enabled: true },
     devInteractions: { enabled: false },
   },
+  interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
   rotateRefreshToken: true,
   enabledJWA: { clientAuthSigningAlgValues: ['RS256'] },
   extraTokenClaims: async (ctx, token) => ({ email: token.accountId ?? ctx?.oidc?.body?.login_hint ?? 'alice' }),
@@ -113,20 +120,37 @@ provider.registerGrantType(JWT_BEARER, async (ctx) => {
   ctx.body = { access_token: await token.save(), token_type: 'Bearer', expires_in: state.lifetime };
 }, ['assertion']);
 
+// The page at which a human logs in and consents: it does so by itself.
+async function interact(ctx) {
+  const { prompt, params } = await provider.interactionDetails(ctx.req, ctx.res);
+  let result = { login: { accountId: state.user } };
+  if (state.declines) {
+    result = { error: 'access_denied', error_description: 'declined' };
+  } else if (prompt.name === 'consent') {
+    const grant = new provider.Grant({ accountId: state.user, clientId: params.client_id });
+    grant.addOIDCScope(params.scope);
+    result = { consent: { grantId: await grant.save() } };
+  }
+  ctx.respond = false;
+  await provider.interactionFinished(ctx.req, ctx.res, result, { mergeWithLastSubmission: !state.declines });
+}
+
 provider.use(async (ctx, next) => {
+  if (ctx.path.startsWith('/interaction/')) return interact(ctx);
   if (ctx.path === '/token') await delay();
   if (ctx.path === '/token' && state.fail) {
     seen({ grant_type: 'failed' });
     ctx.status = state.fail.status;
     ctx.body = state.fail.body;
-    return;
+    return undefined;
   }
   await next();
   if (ctx.path === '/device/auth' && ctx.body?.device_code) ctx.body.interval = 1;
-  if (ctx.path !== '/token') return;
+  if (ctx.path !== '/token') return undefined;
   seen(ctx.oidc?.body);
   if (ctx.body?.refresh_token) state.refresh_tokens.push(ctx.body.refresh_token);
   if (ctx.body?.access_token) state.access_tokens.push(ctx.body.access_token);
+  return undefined;
 });
 provider.on('server_error', (ctx, error) => console.error('server_error', error.stack));
 provider.listen(settings.oidc_port, '127.0.0.1');
@@ -168,7 +192,7 @@ const commands = {
   set: async (body) => Object.assign(state, body),
   state: async () => state,
   forget: async () => Object.assign(state, { fail: null, lifetime: 3600, delay_ms: 0, waiting: 0,
-    requests: [] }),
+    requests: [], declines: false }),
   consent,
   revoke,
 };

@@ -55,6 +55,29 @@ def make_key(folder, name, subject=None):
     return folder / f"{name}.key"
 
 
+class _StaysHere(urllib.request.HTTPRedirectHandler):
+    """Follows redirections but to `elsewhere`, as a browser that cannot reach it."""
+    def __init__(self, elsewhere):
+        self.elsewhere = elsewhere
+
+    def redirect_request(self, request, answer, code, text, headers, url):
+        if self.elsewhere is not None and url.startswith(self.elsewhere):
+            return None
+        return super().redirect_request(request, answer, code, text, headers, url)
+
+
+def browse(url, elsewhere=None):
+    """What a browser shows that opens `url`: or, sent to `elsewhere`, the address at which it ends."""
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(), _StaysHere(elsewhere))
+    try:
+        with browser.open(url, timeout=20) as page:
+            return page.read().decode()
+    except urllib.error.HTTPError as error:
+        if elsewhere is None or error.code not in (302, 303):
+            raise
+        return error.headers["Location"]
+
+
 class OAuthServer:
     def __init__(self, folder):
         self.dir = pathlib.Path(folder) / "oauth"

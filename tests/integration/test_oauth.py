@@ -6,19 +6,21 @@ import os
 import re
 import signal
 import subprocess
+import urllib.error
+import urllib.request
 
 import pytest
 
 from harness import certificates, mail
 from harness.dovecot import Dovecot
 from harness.holdfast import Holdfast
-from harness.oauth_server import OAuthServer, why_absent
+from harness.oauth_server import OAuthServer, browse, why_absent
 from harness.place import wait_for
 from harness.token_proxy import TokenProxy
 
 pytestmark = pytest.mark.skipif(why_absent() is not None, reason=str(why_absent()))
 
-USERS = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
+USERS = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan")
 MESSAGES = 3
 MAKE_OLDER = ("UPDATE oauth_token SET obtained_at = obtained_at - interval '1 minute', "
               "expires_at = expires_at - interval '1 minute'")  # one that is brand new is not replaced
@@ -227,6 +229,62 @@ def test_a_device_consents_and_its_refresh_token_rotates_through_a_killed_gate(h
     status, words = consent(holdfast, oauth, "account", "consent", "frank")
     assert status == 0, words
     sync(holdfast, "frank")
+
+
+def ask_browser(holdfast, *arguments):
+    """A command that waits for a browser, the address to open, and where the browser shall come back to."""
+    process = subprocess.Popen([str(holdfast.bin / "holdfast"), "-c", str(holdfast.conf), *arguments],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    shown = ""
+    while "press return" not in shown:
+        line = process.stderr.readline()
+        assert line, shown + process.stdout.read()
+        shown += line
+    url = re.search(r"^ +(http\S+)$", shown, re.M)[1]
+    return process, url, re.search(r"begins with (http\S+)\.$", shown, re.M)[1]
+
+
+def test_a_human_consents_in_a_browser_on_this_machine_or_pastes_where_another_ended(holdfast, dovecot, oauth):
+    config = {"token_url": f"{oauth.oidc}/token", "authorization_url": f"{oauth.oidc}/auth?prompt=consent",
+              "client_id": "native", "scope": "openid offline_access"}
+    path = config_file(holdfast, "ivan", config)
+    arguments = ("account", "add", "ivan", "--url", dovecot.url("ivan"), "--tls-ca", str(dovecot.ca),
+                 "--oauth", "authorization-code", "--oauth-config", str(path))
+    oauth.control("set", user="ivan", declines=True)
+    process, url, _ = ask_browser(holdfast, *arguments)
+    assert "Consent was not given" in browse(url)
+    assert "access_denied (declined): somebody declined" in process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert not holdfast.sql("SELECT 1 FROM account_name WHERE name = 'ivan'")
+
+    oauth.control("set", declines=False)
+    process, url, back = ask_browser(holdfast, *arguments)
+    assert "code_challenge_method=S256" in url and f"{oauth.oidc}/auth?prompt=consent&" in url
+    stranger = urllib.request.Request(f"{back}/?code=x&state=y")
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(stranger, timeout=20)
+    assert "can be closed" in browse(url)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, output + errors
+    assert "3 new messages" in sync(holdfast, "ivan")
+    assert holdfast.json("account", "show", "ivan")["oauth"]["has_consent"] is True
+    assert {request["grant_type"] for request in oauth.requests()} == {"authorization_code", "refresh_token"}
+    holdfast.sql(EXPIRE)
+    sync(holdfast, "ivan")
+
+    process, url, back = ask_browser(holdfast, "account", "consent", "ivan")
+    ended = browse(url, elsewhere=back)
+    assert ended.startswith(back)
+    process.stdin.write(f"what\n{ended.replace('state=', 'state=x')}\n")
+    process.stdin.flush()
+    assert "expected. Paste the address" in process.stderr.readline()
+    assert "another request" in process.stderr.readline()
+    output, errors = process.communicate(f"  {ended}\n", timeout=60)
+    assert process.returncode == 0 and "consent is kept" in output, output + errors
+    holdfast.sql(EXPIRE)
+    sync(holdfast, "ivan")
+    secret = re.search(r"code=([^&]+)", ended)[1]
+    assert secret not in holdfast.log() + output + errors + holdfast.run("account", "show", "ivan").stdout
 
 
 def test_a_token_that_looks_good_and_is_refused_is_replaced_exactly_once(holdfast, dovecot, oauth):

@@ -32,6 +32,26 @@ TEST(each_kind_of_grant_is_read_and_gives_its_members)
     CHECK(oauth_get_field(device, OAUTH_REFRESH_TOKEN_TEXT) == NULL);
 }
 
+TEST(a_consent_in_a_browser_needs_the_address_to_open)
+{
+    CLEANUP(oauth_free_grant)
+    struct oauth_grant *code = must_read_grant(json_pack(
+        "{s:s, s:s, s:s, s:s, s:s}", "grant", "authorization-code", "token_url", "https://l/t",
+        "authorization_url", "https://l/a?x=y", "redirect_url", "http://localhost", "client_id", "c"));
+
+    CHECK_EQ_U64(oauth_grant_kind(code), OAUTH_AUTHORIZATION_CODE);
+    CHECK(oauth_asks_human(OAUTH_AUTHORIZATION_CODE) && oauth_asks_human(OAUTH_DEVICE));
+    CHECK(!oauth_asks_human(OAUTH_REFRESH_TOKEN) && !oauth_asks_human(OAUTH_SERVICE_ACCOUNT));
+    check_refused(json_pack("{s:s, s:s, s:s}", "grant", "authorization-code", "token_url",
+                            "https://l/t", "client_id", "c"),
+                  "\"authorization_url\" is missing");
+    check_refused(json_pack("{s:s, s:s, s:s, s:s}", "grant", "authorization-code", "token_url",
+                            "https://l/t", "client_id", "c", "authorization_url", "https://l/a#b"),
+                  "\"#\"");
+    check_refused(with(client_credentials(), "redirect_url", "http://localhost"),
+                  "\"redirect_url\" does not");
+}
+
 TEST(what_is_missing_unknown_or_of_another_kind_is_named)
 {
     check_refused(without(client_credentials(), "grant"), "\"grant\"");
