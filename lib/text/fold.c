@@ -10,6 +10,9 @@ enum {
     HAN_FIRST = 0x4e00, /* characters that fold to themselves, and are many */
     HAN_LAST = 0x9fff,
     BLOCK_BYTES = 2048, /* folded at a time */
+    LANE_BYTES = 16,    /* of ASCII, together: compilers make vectors of it */
+    MEMO_SLOTS = 64,    /* a power of two: the letters of one script beyond ASCII */
+    MEMO_OCTETS = 6,    /* of what a letter folds to; longer ones are rare */
 };
 
 /* ---- characters ---------------------------------------------------------------------------- */
@@ -95,22 +98,18 @@ bool text_read_character(struct bytes in, uint32_t *character, size_t *len)
 
 /* ---- runs ---------------------------------------------------------------------------------- */
 
-#define EACH(octet) (0x0101010101010101u * (octet))
-
-/* Eight octets with A to Z made small; false when one is no ASCII from TEXT_FIRST_KEPT on. */
-static bool lower_eight(const uint8_t *in, uint8_t *out)
+/* A to Z made small. False when one is no ASCII from TEXT_FIRST_KEPT on; out then holds nothing of use. */
+static bool fold_lane(const uint8_t *restrict in, uint8_t *restrict out)
 {
-    uint64_t word;
-    uint64_t is_upper;
+    uint8_t is_other = 0;
 
-    memcpy(&word, in, sizeof word);
-    if ((word & EACH(0x80)) != 0 ||
-        (((word | EACH(0x80)) - EACH(TEXT_FIRST_KEPT)) & EACH(0x80)) != EACH(0x80))
-        return false;
-    is_upper = ((word + EACH(0x80 - 'A')) ^ (word + EACH(0x80 - 'Z' - 1))) & EACH(0x80);
-    word |= is_upper >> 2;
-    memcpy(out, &word, sizeof word);
-    return true;
+    for (size_t i = 0; i < LANE_BYTES; i++) {
+        uint8_t c = in[i];
+
+        is_other |= (uint8_t)(c < TEXT_FIRST_KEPT) | (uint8_t)(c >= 0x80);
+        out[i] = (uint8_t)(c + ((uint8_t)(c - 'A') <= 'Z' - 'A' ? 'a' - 'A' : 0));
+    }
+    return is_other == 0;
 }
 
 /* Folds ASCII from the front of *in, until something else comes or out is full. Returns how much. */
@@ -119,8 +118,8 @@ static size_t fold_ascii(struct bytes *in, uint8_t *out, size_t room)
     size_t end = in->len < room ? in->len : room;
     size_t len = 0;
 
-    while (len + 8 <= end && lower_eight(in->ptr + len, out + len))
-        len += 8;
+    while (len + LANE_BYTES <= end && in->ptr[len] < 0x80 && fold_lane(in->ptr + len, out + len))
+        len += LANE_BYTES;
     while (len < end && in->ptr[len] < 0x80 && in->ptr[len] >= TEXT_FIRST_KEPT) {
         out[len] = ascii_lower(in->ptr[len]);
         len++;
@@ -129,12 +128,43 @@ static size_t fold_ascii(struct bytes *in, uint8_t *out, size_t room)
     return len;
 }
 
+/* What characters beyond ASCII folded to: a text has few of them, again and again. */
+struct memo {
+    bool is_ready; /* most texts need none, and pay for none */
+    struct memo_slot {
+        uint32_t character; /* 0: none */
+        uint8_t len;
+        uint8_t octets[MEMO_OCTETS];
+    } slots[MEMO_SLOTS];
+};
+
+/* As text_fold_character. */
+static size_t fold_remembered(struct memo *memo, uint32_t character, uint8_t *out)
+{
+    struct memo_slot *slot = &memo->slots[character % MEMO_SLOTS];
+    size_t len;
+
+    if (!memo->is_ready)
+        *memo = (struct memo){ .is_ready = true };
+    if (slot->character == character) {
+        memcpy(out, slot->octets, MEMO_OCTETS);
+        return slot->len;
+    }
+    len = text_fold_character(character, out);
+    if (len > MEMO_OCTETS)
+        return len;
+    slot->character = character;
+    slot->len = (uint8_t)len;
+    memcpy(slot->octets, out, len);
+    return len;
+}
+
 /*
  * Takes one character that is not plain ASCII, or an octet that belongs to none, from the front of
  * *in. False: what is there is the beginning of one. out: room for TEXT_FOLDED_CHARACTER_MAX.
  */
-static bool fold_one(struct text_folder *folder, struct bytes *in, bool is_end, uint8_t *out,
-                     size_t *out_len)
+static bool fold_one(struct text_folder *folder, struct memo *memo, struct bytes *in, bool is_end,
+                     uint8_t *out, size_t *out_len)
 {
     uint32_t character = in->ptr[0];
     size_t len = 1;
@@ -145,7 +175,7 @@ static bool fold_one(struct text_folder *folder, struct bytes *in, bool is_end, 
     if (result == READ_CUT && !is_end)
         return false;
     if (result == READ_WHOLE && character != REPLACEMENT) {
-        *out_len = text_fold_character(character, out);
+        *out_len = fold_remembered(memo, character, out);
         folder->is_behind_replacement = false;
     } else {
         *out_len = folder->is_behind_replacement ? 0 : text_encode(REPLACEMENT, out);
@@ -159,8 +189,10 @@ static bool fold_one(struct text_folder *folder, struct bytes *in, bool is_end, 
 static void fold_run(struct text_folder *folder, struct bytes *in, bool is_end, struct buf *out)
 {
     uint8_t block[BLOCK_BYTES + TEXT_FOLDED_CHARACTER_MAX];
+    struct memo memo;
     size_t used = 0;
 
+    memo.is_ready = false;
     while (in->len > 0) {
         size_t len = fold_ascii(in, block + used, BLOCK_BYTES - used);
 
@@ -168,7 +200,7 @@ static void fold_run(struct text_folder *folder, struct bytes *in, bool is_end, 
             folder->is_behind_replacement = false;
         used += len;
         if (used < BLOCK_BYTES && in->len > 0) {
-            if (!fold_one(folder, in, is_end, block + used, &len))
+            if (!fold_one(folder, &memo, in, is_end, block + used, &len))
                 break;
             used += len;
         }

@@ -18,6 +18,7 @@ enum {
     /* libxml2 gets the source in blocks of this size: it reads some broken declarations differently
      * when they come in pieces, and the same document shall always give the same text. */
     BLOCK_BYTES = 16 << 10,
+    LANE_BYTES = 16, /* of text, looked at together: compilers make vectors of it */
     /* A charset in <meta> is ignored: the source was decoded before. */
     PARSE_OPTIONS = HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
                     HTML_PARSE_NONET | HTML_PARSE_NOIMPLIED | HTML_PARSE_IGNORE_ENC,
@@ -103,7 +104,7 @@ static void put_character(struct text_html *html, uint32_t character, struct byt
 static bool is_among(struct bytes name, const struct bytes *names, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (bytes_equal(name, names[i]))
+        if (name.len == names[i].len && memcmp(name.ptr, names[i].ptr, name.len) == 0)
             return true;
     return false;
 }
@@ -165,16 +166,39 @@ static void hear_end(void *context, const xmlChar *octets)
         html->has_stopped = true; /* the end of the root, in a document */
 }
 
-/* Of the word of ASCII at the front; single blanks within it are as they will be shown. */
-static size_t word_length(struct bytes text)
+static uint8_t is_word_octet(uint8_t c)
+{
+    return (uint8_t)(c - '!') <= '~' - '!';
+}
+
+/* Are they all shown as they are: of words, or single blanks between words? The octets on either side
+ * are looked at too. */
+static bool is_lane_of_words(const uint8_t *octets)
+{
+    uint8_t is_other = 0;
+
+    for (size_t i = 0; i < LANE_BYTES; i++) {
+        uint8_t is_between = (octets[i] == ' ') & is_word_octet(octets[i - 1]) &
+                             is_word_octet(octets[i + 1]);
+
+        is_other |= (is_word_octet(octets[i]) | is_between) ^ 1;
+    }
+    return is_other == 0;
+}
+
+/* Of the words of ASCII at the front; single blanks between them are as they will be shown. */
+static size_t words_length(struct bytes text)
 {
     size_t len = 0;
 
     while (len < text.len && text.ptr[len] < 0x80 &&
            (!is_blank(text.ptr[len]) ||
             (text.ptr[len] == ' ' && len > 0 && text.ptr[len - 1] != ' ' && len + 1 < text.len &&
-             text.ptr[len + 1] < 0x80 && !is_blank(text.ptr[len + 1]))))
+             text.ptr[len + 1] < 0x80 && !is_blank(text.ptr[len + 1])))) {
         len++;
+        while (len + LANE_BYTES < text.len && is_lane_of_words(text.ptr + len))
+            len += LANE_BYTES;
+    }
     return len;
 }
 
@@ -187,7 +211,7 @@ static void hear_text(void *context, const xmlChar *octets, int len)
         return;
     while (rest.len > 0 && !html->has_stopped) {
         uint32_t character = 0;
-        size_t run = word_length(rest);
+        size_t run = words_length(rest);
 
         if (run > 0) {
             put(html, bytes_slice(rest, 0, run));
