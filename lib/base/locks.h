@@ -12,6 +12,9 @@
  *   40    auth_desk.lock               the gate: how many refusals await their audit row
  *   50    auth_verifier.lock           the gate: turns at the KDF, hashes of last good passwords
  *   60    hall.lock                    the gate: visitors at each door (cmd/holdfast-gate)
+ *   62    ingest_crew.turn             one run's writer and its database connection, for a message or a statement
+ *   64    ingest_crew.lock             the connections that help a run
+ *   66    ingest_share.lock            which of them fetches which UIDs
  *   70    vault_carrier.lock           whose turn it is: the thread that fills batches or the one that commits them
  */
 #pragma once
@@ -23,5 +26,8 @@ enum lock_rank {
     LOCK_AUTH_DESK = 40,
     LOCK_AUTH_VERIFIER = 50,
     LOCK_GATE_HALL = 60,
+    LOCK_INGEST_TURN = 62,
+    LOCK_INGEST_CREW = 64,
+    LOCK_INGEST_SHARE = 66,
     LOCK_VAULT_CARRIER = 70,
 };

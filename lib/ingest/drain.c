@@ -398,9 +398,12 @@ static bool fetch_by(struct drain *drain, const uint32_t *uids, size_t count, en
 {
     struct ingest_run *run = drain->run;
     struct ingest_sink sink = ingest_make_sink(run);
-    bool is_done =
-        ingest_fetch(run->client, uids, count, form, &sink, run->window_arena, result, err);
+    struct ingest_share share;
+    bool is_done;
 
+    ingest_open_share(uids, count, run->window_arena, &share);
+    is_done = ingest_fetch(run->client, &share, form, &sink, run->window_arena, result, err);
+    ingest_close_share(&share);
     run->progress.size_notes += result->size_notes;
     return is_done ? ingest_commit(run, err) : save_rest(drain, result, err);
 }

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 enum {
-    SPANS_MAX = 64, /* halving 3,200 UIDs takes 12 steps; INGEST_FETCH_DEPTH sets at once */
+    RESTS_MAX = 64, /* halving 3,200 UIDs takes 12 steps; INGEST_FETCH_DEPTH sets at once */
     QUICK_MS = 1000, /* a set that is done in less is followed by one of twice the size */
     FAILURE_TEXT_BYTES = 300,
     REFUSALS_MAX = 3, /* single messages in a row: then it is the mailbox that cannot be read */
@@ -21,17 +21,17 @@ static const char *const form_items[INGEST_FORMS] = {
     [INGEST_BY_RFC822] = " RFC822)",
 };
 
-/* UIDs first … first+count-1 of the list, to be asked for in sets of at most `limit` and fetch->set_uids. */
-struct span {
-    size_t first, count;
+/* What a refused set left, to be asked for in sets of at most `limit`. */
+struct rest {
+    struct ingest_span span;
     size_t limit;
 };
 
 struct flight {
-    struct ingest_tag tag; /* 0: free */
-    struct span span;      /* the UIDs that were asked for, by index */
-    size_t waiting;        /* how many of them have not come */
-    struct deadline quick; /* to be done by then is to be quick */
+    struct ingest_tag tag;   /* 0: free */
+    struct ingest_span span; /* where the UIDs lie that were asked for */
+    size_t waiting;          /* how many of them have not come */
+    struct deadline quick;   /* to be done by then is to be quick */
 };
 
 /*
@@ -46,14 +46,14 @@ enum body_state {
 
 struct fetch {
     struct ingest_client *client;
-    const uint32_t *uids;
-    size_t count;
+    struct ingest_share *share;
+    uint8_t who; /* takes from it; only INGEST_FIRST says that a message cannot be had */
     enum ingest_form form;
     const struct ingest_sink *sink;
-    struct arena *arena;
+    struct arena *arena; /* of failures; NULL for a helper */
     struct ingest_fetch_result *result;
-    struct span spans[SPANS_MAX]; /* a stack: the last one is next */
-    size_t span_count;
+    struct rest rests[RESTS_MAX]; /* a stack: the last one is next, before more of the share */
+    size_t rest_count;
     size_t set_uids; /* in one command */
     struct flight flights[INGEST_FETCH_DEPTH];
     enum body_state body;
@@ -64,9 +64,25 @@ struct fetch {
 
 /* ---- what became of a UID ---- */
 
-static void settle(struct fetch *fetch, size_t index, enum ingest_fetched state)
+/* By index, or SIZE_MAX. */
+static size_t find_awaited(const struct fetch *fetch, uint32_t uid)
 {
-    fetch->result->states[index] = state;
+    size_t index = ingest_find_uid(fetch->share->uids, fetch->share->count, uid);
+
+    return index != SIZE_MAX && ingest_awaits(fetch->share, fetch->who, index) ? index : SIZE_MAX;
+}
+
+static size_t find_first_awaited(const struct fetch *fetch)
+{
+    for (size_t i = 0; i < fetch->share->count; i++)
+        if (ingest_awaits(fetch->share, fetch->who, i))
+            return i;
+    return SIZE_MAX;
+}
+
+/* It is no more waited for. */
+static void count_off(struct fetch *fetch, size_t index)
+{
     for (size_t i = 0; i < INGEST_FETCH_DEPTH; i++) {
         struct flight *flight = &fetch->flights[i];
 
@@ -76,15 +92,38 @@ static void settle(struct fetch *fetch, size_t index, enum ingest_fetched state)
     }
 }
 
+static void settle(struct fetch *fetch, size_t index, enum ingest_fetched state)
+{
+    ingest_settle_uid(fetch->share, index, state);
+    count_off(fetch, index);
+}
+
+static bool is_helper(const struct fetch *fetch)
+{
+    return fetch->who != INGEST_FIRST;
+}
+
+static void leave_to_first(struct fetch *fetch, size_t index)
+{
+    ingest_leave_uid(fetch->share, index);
+    count_off(fetch, index);
+}
+
+/* It cannot be had; a helper only leaves it. */
 static bool add_failure(struct fetch *fetch, size_t index, const char *text, bool is_ours,
                         struct err *err)
 {
-    struct ingest_failure *failure = &fetch->result->failures[fetch->result->failure_count];
+    struct ingest_failure *failure;
 
+    if (is_helper(fetch)) {
+        leave_to_first(fetch, index);
+        return true;
+    }
+    failure = &fetch->result->failures[fetch->result->failure_count];
     if (!arena_try_copy(fetch->arena, bytes_of_text(text), FAILURE_TEXT_BYTES * 2, &failure->text,
                         err))
         return false;
-    failure->uid = fetch->uids[index];
+    failure->uid = fetch->share->uids[index];
     failure->is_ours = is_ours;
     fetch->result->failure_count++;
     settle(fetch, index, INGEST_FAILED);
@@ -98,12 +137,10 @@ static bool is_message_error(const struct err *err)
 
 /* ---- sending ---- */
 
-static void push_span(struct fetch *fetch, struct span span)
+static void push_rest(struct fetch *fetch, struct rest rest)
 {
-    if (span.count > 0) {
-        assert(fetch->span_count < SPANS_MAX);
-        fetch->spans[fetch->span_count++] = span;
-    }
+    assert(fetch->rest_count < RESTS_MAX);
+    fetch->rests[fetch->rest_count++] = rest;
 }
 
 static struct flight *find_free(struct fetch *fetch)
@@ -116,38 +153,43 @@ static struct flight *find_free(struct fetch *fetch)
     return NULL;
 }
 
-/* Those of the span that are still waited for, at its front; they are one run after a refusal too,
- * for what is done is skipped. */
-static size_t gather(const struct fetch *fetch, struct span *span, uint32_t *uids, size_t max)
+/* The next set of what was refused before; of it, what is done by now is passed over. */
+static bool take_rest(struct fetch *fetch, struct buf *set, struct ingest_span *span, size_t *taken)
 {
-    size_t gathered = 0;
+    uint32_t uids[INGEST_SET_UIDS_MAX];
 
-    while (span->count > 0 && gathered < max) {
-        if (fetch->result->states[span->first] == INGEST_WAITING)
-            uids[gathered++] = fetch->uids[span->first];
-        span->first++;
-        span->count--;
+    while (fetch->rest_count > 0) {
+        struct rest rest = fetch->rests[--fetch->rest_count];
+        size_t limit = rest.limit < fetch->set_uids ? rest.limit : fetch->set_uids;
+        size_t end = rest.span.first + rest.span.count;
+        size_t at = rest.span.first;
+        size_t gathered = 0;
+
+        for (; at < end && gathered < limit; at++)
+            if (ingest_awaits(fetch->share, fetch->who, at))
+                uids[gathered++] = fetch->share->uids[at];
+        if (gathered == 0)
+            continue;
+        *taken = ingest_write_set(set, uids, gathered, limit);
+        at = ingest_find_uid(fetch->share->uids, fetch->share->count, uids[*taken - 1]) + 1;
+        if (at < end)
+            push_rest(fetch, (struct rest){ { at, end - at }, rest.limit });
+        *span = (struct ingest_span){ rest.span.first, at - rest.span.first };
+        return true;
     }
-    return gathered;
+    return false;
 }
 
-static bool send_fetch(struct fetch *fetch, struct flight *flight, struct err *err)
+/* *is_sent false: there is nothing to be asked for. */
+static bool send_fetch(struct fetch *fetch, struct flight *flight, bool *is_sent, struct err *err)
 {
     CLEANUP(buf_free) struct buf set = buf_create(INGEST_SET_BYTES + 64);
-    struct span span = fetch->spans[--fetch->span_count];
-    struct span rest = span;
-    uint32_t uids[INGEST_SET_UIDS_MAX];
-    size_t limit = span.limit < fetch->set_uids ? span.limit : fetch->set_uids;
-    size_t gathered = gather(fetch, &rest, uids, limit);
-    size_t taken = ingest_write_set(&set, uids, gathered, limit);
 
-    if (taken == 0)
-        return true; /* all of it was had meanwhile */
-    rest.first = ingest_find_uid(fetch->uids, fetch->count, uids[taken - 1]) + 1;
-    rest.count = span.first + span.count - rest.first;
-    push_span(fetch, rest);
-    flight->span = (struct span){ span.first, rest.first - span.first, span.limit };
-    flight->waiting = taken;
+    *is_sent = take_rest(fetch, &set, &flight->span, &flight->waiting) ||
+               ingest_take_set(fetch->share, fetch->who, fetch->set_uids, &set, &flight->span,
+                               &flight->waiting);
+    if (!*is_sent)
+        return true;
     flight->quick = deadline_after_ms(QUICK_MS);
     ingest_begin_command(fetch->client, "UID FETCH ");
     ingest_add_bytes(fetch->client, buf_bytes(&set));
@@ -175,16 +217,18 @@ static bool may_send(struct fetch *fetch)
 {
     const struct ingest_sink *sink = fetch->sink;
 
-    return fetch->span_count > 0 && fetch->ended.code == ERR_NONE && is_time_to_send(fetch) &&
+    return fetch->ended.code == ERR_NONE && is_time_to_send(fetch) &&
+           (fetch->rest_count > 0 || ingest_has_more(fetch->share, fetch->who)) &&
            (sink->may_go_on == NULL || sink->may_go_on(sink->context, &fetch->ended));
 }
 
 static bool keep_sending(struct fetch *fetch, struct err *err)
 {
     struct flight *flight;
+    bool is_sent = true;
 
-    while (may_send(fetch) && (flight = find_free(fetch)) != NULL)
-        if (!send_fetch(fetch, flight, err))
+    while (is_sent && may_send(fetch) && (flight = find_free(fetch)) != NULL)
+        if (!send_fetch(fetch, flight, &is_sent, err))
             return false;
     return true;
 }
@@ -224,14 +268,11 @@ static bool begin_message(struct fetch *fetch, uint64_t announced_bytes, struct 
 
 static bool is_wanted(const struct fetch *fetch, const struct imap_fetch_response *message)
 {
-    size_t index;
-
     if (message->section.len > 0)
         return false; /* a piece, of which nobody spoke */
     if ((message->has & IMAP_HAS_UID) == 0)
         return true; /* it may follow the octets */
-    index = ingest_find_uid(fetch->uids, fetch->count, message->uid.n);
-    return index != SIZE_MAX && fetch->result->states[index] == INGEST_WAITING;
+    return find_awaited(fetch, message->uid.n) != SIZE_MAX;
 }
 
 static bool stream_octets(struct fetch *fetch, struct err *err)
@@ -254,22 +295,19 @@ static bool stream_octets(struct fetch *fetch, struct err *err)
  * the first of those that are waited for. One that the archive refused is not suspected of anything. */
 static void note_broken(struct fetch *fetch, const struct imap_fetch_response *message)
 {
-    bool has_uid = (message->has & IMAP_HAS_UID) != 0;
+    size_t index = (message->has & IMAP_HAS_UID) != 0 ? find_awaited(fetch, message->uid.n)
+                                                      : find_first_awaited(fetch);
     struct err ignored = { 0 };
 
-    if (has_uid && fetch->refusal[0] != '\0' &&
-        add_failure(fetch, ingest_find_uid(fetch->uids, fetch->count, message->uid.n),
-                    fetch->refusal, true, &ignored))
+    if (index == SIZE_MAX)
         return;
-    if (has_uid) {
-        fetch->result->broken_uid = message->uid.n;
+    if (fetch->refusal[0] != '\0' && (message->has & IMAP_HAS_UID) != 0 &&
+        add_failure(fetch, index, fetch->refusal, true, &ignored))
         return;
-    }
-    for (size_t i = 0; i < fetch->count; i++)
-        if (fetch->result->states[i] == INGEST_WAITING) {
-            fetch->result->broken_uid = fetch->uids[i];
-            return;
-        }
+    if (is_helper(fetch))
+        leave_to_first(fetch, index);
+    else
+        fetch->result->broken_uid = fetch->share->uids[index];
 }
 
 static bool may_drop(const struct fetch *fetch, uint64_t announced_bytes, struct err *err)
@@ -357,16 +395,15 @@ static bool end_message(struct fetch *fetch, const struct imap_fetch_response *m
 static bool take_message(struct fetch *fetch, const struct imap_fetch_response *message,
                          struct err *err)
 {
-    size_t index = (message->has & IMAP_HAS_UID) == 0
-                       ? SIZE_MAX
-                       : ingest_find_uid(fetch->uids, fetch->count, message->uid.n);
+    size_t index =
+        (message->has & IMAP_HAS_UID) == 0 ? SIZE_MAX : find_awaited(fetch, message->uid.n);
     const char *nothing;
 
     if ((message->has & IMAP_HAS_BODY) == 0 || message->section.len > 0) {
         abort_body(fetch);
         return true; /* a change of flags that somebody else made */
     }
-    if (index == SIZE_MAX || fetch->result->states[index] != INGEST_WAITING) {
+    if (index == SIZE_MAX) {
         if (fetch->body != BODY_DROPPING)
             ingest_count_odd(fetch->client);
         abort_body(fetch);
@@ -386,15 +423,15 @@ static bool take_message(struct fetch *fetch, const struct imap_fetch_response *
 
 /* ---- ends of commands ---- */
 
-static bool refuse_set(struct fetch *fetch, struct span span, const struct ingest_reply *reply,
-                       struct err *err)
+static bool refuse_set(struct fetch *fetch, struct ingest_span span,
+                       const struct ingest_reply *reply, struct err *err)
 {
     size_t waiting = 0;
     size_t last = 0;
     char text[FAILURE_TEXT_BYTES];
 
     for (size_t i = span.first; i < span.first + span.count; i++)
-        if (fetch->result->states[i] == INGEST_WAITING) {
+        if (ingest_awaits(fetch->share, fetch->who, i)) {
             waiting++;
             last = i;
         }
@@ -412,33 +449,47 @@ static bool refuse_set(struct fetch *fetch, struct span span, const struct inges
             (void)err_fail(&fetch->ended, ERR_ABSENT, "%s", text);
         return add_failure(fetch, last, text, false, err);
     }
-    span.limit = (waiting + 1) / 2;
-    push_span(fetch, span);
+    push_rest(fetch, (struct rest){ span, (waiting + 1) / 2 });
     return true;
+}
+
+/* OK, and nothing came for them. */
+static void settle_missing(struct fetch *fetch, struct ingest_span span)
+{
+    for (size_t i = span.first; i < span.first + span.count; i++)
+        if (ingest_awaits(fetch->share, fetch->who, i))
+            ingest_settle_uid(fetch->share, i, INGEST_MISSING);
+}
+
+static void leave_rest(struct fetch *fetch, struct ingest_span span)
+{
+    for (size_t i = span.first; i < span.first + span.count; i++)
+        if (ingest_awaits(fetch->share, fetch->who, i))
+            ingest_leave_uid(fetch->share, i);
 }
 
 static bool end_flight(struct fetch *fetch, struct flight *flight,
                        const struct imap_status_response *status, struct err *err)
 {
-    struct span span = flight->span;
+    struct ingest_span span = flight->span;
     struct ingest_reply reply;
+    bool is_ok = status->condition == IMAP_OK;
 
     flight->tag.number = 0;
-    if (status->condition == IMAP_OK) {
-        for (size_t i = span.first; i < span.first + span.count; i++)
-            if (fetch->result->states[i] == INGEST_WAITING)
-                fetch->result->states[i] = INGEST_MISSING;
-        if (!deadline_has_passed(flight->quick) && fetch->set_uids < INGEST_SET_UIDS_MAX)
-            fetch->set_uids *= 2;
-        return true;
-    }
-    fetch->set_uids = INGEST_SET_UIDS;
+    if (is_ok && !deadline_has_passed(flight->quick) && fetch->set_uids < INGEST_SET_UIDS_MAX)
+        fetch->set_uids *= 2;
+    if (!is_ok)
+        fetch->set_uids = INGEST_SET_UIDS;
     ingest_take_reply(status, &reply);
-    if (ingest_speaks_of_load(&reply)) {
+    if (!is_ok && ingest_speaks_of_load(&reply)) {
         fetch->result->was_refused = true;
         return err_fail(err, ERR_RETRY, "UID FETCH is refused for now: %s", reply.text);
     }
-    return refuse_set(fetch, span, &reply, err);
+    if (is_helper(fetch))
+        leave_rest(fetch, span);
+    else if (is_ok)
+        settle_missing(fetch, span);
+    return is_ok || refuse_set(fetch, span, &reply, err);
 }
 
 static bool take_response(struct fetch *fetch, const struct ingest_event *event, struct err *err)
@@ -475,14 +526,14 @@ static bool run(struct fetch *fetch, struct err *err)
     }
 }
 
-bool ingest_fetch(struct ingest_client *client, const uint32_t *uids, size_t count,
-                  enum ingest_form form, const struct ingest_sink *sink, struct arena *arena,
+bool ingest_fetch(struct ingest_client *client, struct ingest_share *share, enum ingest_form form,
+                  const struct ingest_sink *sink, struct arena *arena,
                   struct ingest_fetch_result *result, struct err *err)
 {
     struct fetch fetch = {
         .client = client,
-        .uids = uids,
-        .count = count,
+        .share = share,
+        .who = INGEST_FIRST,
         .form = form,
         .sink = sink,
         .arena = arena,
@@ -492,11 +543,30 @@ bool ingest_fetch(struct ingest_client *client, const uint32_t *uids, size_t cou
     bool is_done;
 
     *result = (struct ingest_fetch_result){
-        .states = arena_new_array(arena, enum ingest_fetched, count),
-        .failures = arena_new_array(arena, struct ingest_failure, count),
+        .states = share->states,
+        .failures = arena_new_array(arena, struct ingest_failure, share->count),
     };
-    push_span(&fetch, (struct span){ 0, count, INGEST_SET_UIDS_MAX });
     is_done = run(&fetch, err);
     abort_body(&fetch);
+    return is_done;
+}
+
+bool ingest_help_fetch(struct ingest_client *client, struct ingest_share *share, uint8_t who,
+                       const struct ingest_sink *sink, uint64_t *size_notes, struct err *err)
+{
+    struct ingest_fetch_result result = { .states = share->states };
+    struct fetch fetch = {
+        .client = client,
+        .share = share,
+        .who = who,
+        .form = INGEST_BY_PEEK,
+        .sink = sink,
+        .result = &result,
+        .set_uids = INGEST_SET_UIDS,
+    };
+    bool is_done = run(&fetch, err);
+
+    abort_body(&fetch);
+    *size_notes += result.size_notes;
     return is_done;
 }

@@ -16,6 +16,7 @@
 #pragma once
 
 #include "ingest/client.h"
+#include "ingest/share.h"
 
 enum {
     INGEST_FETCH_DEPTH = 2,   /* commands in flight */
@@ -35,13 +36,6 @@ struct ingest_sink {
     /* Asked before each set; false, with the reason: what was asked for is still taken, then the fetch
      * fails with it. NULL: always. */
     bool (*may_go_on)(void *context, struct err *why);
-};
-
-enum ingest_fetched {
-    INGEST_WAITING = 0, /* nothing is known of it */
-    INGEST_FETCHED,     /* the sink has it */
-    INGEST_FAILED,      /* refused, NIL, empty: see failures */
-    INGEST_MISSING,     /* OK, and nothing came for it */
 };
 
 /* The failure of a message that has no octets, though its size is not 0. */
@@ -72,10 +66,19 @@ enum ingest_form {
 };
 
 /*
- * uids: ascending, distinct, at most INGEST_FETCH_PAGE. *result is set in any case and lives in the
- * arena; on failure its states tell what the sink has got before.
+ * All of the share that no helper fetches, as the first connection. At most INGEST_FETCH_PAGE UIDs. *result
+ * is set in any case and lives in the arena; on failure its states tell what the sink has got before.
  */
-MUST_USE bool ingest_fetch(struct ingest_client *client, const uint32_t *uids, size_t count,
+MUST_USE bool ingest_fetch(struct ingest_client *client, struct ingest_share *share,
                            enum ingest_form form, const struct ingest_sink *sink,
                            struct arena *arena, struct ingest_fetch_result *result,
                            struct err *err);
+
+/*
+ * By peeking, as the helper of this number, which has joined the share: until nothing is open. What cannot be had
+ * is left to the first connection, whatever the reason, and a failure is this connection's alone; the caller
+ * leaves the share. size_notes: added to.
+ */
+MUST_USE bool ingest_help_fetch(struct ingest_client *client, struct ingest_share *share,
+                                uint8_t who, const struct ingest_sink *sink, uint64_t *size_notes,
+                                struct err *err);

@@ -13,6 +13,7 @@ struct bench {
     bool is_begun;        /* begin is followed by end or abort, as the vault insists */
     uint64_t refuse_over; /* octets; 0: nothing is refused */
     size_t stop_at;       /* octets of `kept` after which nothing more is asked for; 0: never */
+    struct ingest_share share;
     struct ingest_fetch_result result;
     struct err err;
 };
@@ -70,6 +71,7 @@ static bool may_go_on(void *context, struct err *why)
 static void drop(struct bench *b)
 {
     ingest_close_client(&b->client);
+    ingest_close_share(&b->share);
     peer_close(&b->peer);
     arena_free(&b->arena);
     buf_free(&b->kept);
@@ -84,7 +86,8 @@ static bool fetch(struct bench *b, struct bytes script, const uint32_t *uids, si
     b->kept = buf_create(1 << 20);
     b->arriving = buf_create(1 << 20);
     b->client = peer_connect(&b->peer, script, true, "IMAP4rev1");
-    return ingest_fetch(b->client, uids, count, INGEST_BY_PEEK, &sink, b->arena, &b->result, &b->err);
+    ingest_open_share(uids, count, b->arena, &b->share);
+    return ingest_fetch(b->client, &b->share, INGEST_BY_PEEK, &sink, b->arena, &b->result, &b->err);
 }
 
 static const uint32_t two[] = { 4, 7 };
@@ -379,5 +382,87 @@ TEST(a_fetch_that_may_not_go_on_takes_what_it_asked_for_and_asks_for_nothing_mor
     CHECK_EQ_U64(b.result.states[199], INGEST_FETCHED);
     CHECK_EQ_U64(b.result.states[200], INGEST_WAITING);
     CHECK(!b.result.was_refused);
+    drop(&b);
+}
+
+/* As the helper of number 2, beside a first connection that has taken nothing yet. */
+static bool help(struct bench *b, struct bytes script, const uint32_t *uids, size_t count)
+{
+    struct ingest_sink sink = { b, begin, octets, end, give_up, may_go_on };
+
+    b->arena = arena_create(1 << 20);
+    b->kept = buf_create(1 << 20);
+    b->arriving = buf_create(1 << 20);
+    b->client = peer_connect(&b->peer, script, true, "IMAP4rev1");
+    ingest_open_share(uids, count, b->arena, &b->share);
+    ingest_join_share(&b->share);
+    return ingest_help_fetch(b->client, &b->share, 2, &sink, &b->result.size_notes, &b->err);
+}
+
+TEST(what_a_helper_cannot_have_is_left_to_the_first_connection_whatever_the_reason)
+{
+    static const uint32_t five[] = { 1, 2, 3, 4, 5 };
+    struct bench b = { .refuse_over = 10 };
+
+    CHECK(help(&b,
+               BYTES("* 1 FETCH (UID 1 BODY[] {2}\r\nab RFC822.SIZE 3)\r\n"
+                     "* 2 FETCH (UID 2 BODY[] NIL)\r\n"
+                     "* 3 FETCH (UID 3 BODY[] {11}\r\nabcdefghijk)\r\n"
+                     "* 4 FETCH (UID 4 RFC822.SIZE 4 BODY[] \"\")\r\nh1 OK done\r\n"),
+               five, 5));
+    CHECK_BYTES(buf_bytes(&b.kept), BYTES("1:ab;"));
+    CHECK_EQ_U64(b.share.states[0], INGEST_FETCHED);
+    for (size_t i = 1; i < 5; i++)
+        CHECK_EQ_U64(b.share.states[i], INGEST_WAITING);
+    CHECK_EQ_U64(b.share.left_count, 4);
+    CHECK_EQ_U64(b.result.size_notes, 1);
+    drop(&b);
+}
+
+TEST(a_set_that_is_refused_to_a_helper_is_left_to_the_first_connection)
+{
+    struct bench b = { 0 };
+
+    CHECK(help(&b, BYTES("h1 NO cannot read that\r\n"), two, 2));
+    CHECK_STR(peer_heard(&b.peer), "h1 UID FETCH 4,7" ITEMS);
+    CHECK_EQ_U64(b.share.left_count, 2);
+    drop(&b);
+}
+
+TEST(of_what_a_lost_helper_held_only_the_message_that_was_arriving_is_left_to_the_first)
+{
+    struct bench b = { 0 };
+
+    CHECK(!help(&b, BYTES("* 1 FETCH (UID 4 BODY[] {9}\r\nabc"), two, 2));
+    CHECK(b.err.code == ERR_RETRY);
+    ingest_leave_share(&b.share, 2);
+    CHECK_EQ_U64(b.share.left_count, 1);
+    CHECK_EQ_U64(b.share.open_count, 1);
+    drop(&b);
+}
+
+TEST(a_message_that_another_connection_asked_for_is_not_taken)
+{
+    struct bench b = { 0 };
+    struct ingest_sink sink = { &b, begin, octets, end, give_up, may_go_on };
+    CLEANUP(buf_free) struct buf set = buf_create(2000);
+    struct ingest_span span;
+    size_t taken;
+
+    b.arena = arena_create(1 << 20);
+    b.kept = buf_create(1 << 20);
+    b.arriving = buf_create(1 << 20);
+    ingest_open_share(two, 2, b.arena, &b.share);
+    ingest_join_share(&b.share);
+    CHECK(ingest_take_set(&b.share, 2, 1, &set, &span, &taken));
+    b.client = peer_connect(&b.peer,
+                            BYTES("* 1 FETCH (UID 4 BODY[] {1}\r\na)\r\n"
+                                  "* 2 FETCH (UID 7 BODY[] {1}\r\nb)\r\nh1 OK done\r\n"),
+                            true, "IMAP4rev1");
+    CHECK(ingest_fetch(b.client, &b.share, INGEST_BY_PEEK, &sink, b.arena, &b.result, &b.err));
+    CHECK_STR(peer_heard(&b.peer), "h1 UID FETCH 7" ITEMS);
+    CHECK_BYTES(buf_bytes(&b.kept), BYTES("7:b;"));
+    CHECK_EQ_U64(b.share.states[0], INGEST_WAITING);
+    CHECK_EQ_U64(ingest_odd_responses(b.client), 1);
     drop(&b);
 }
