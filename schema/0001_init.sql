@@ -310,6 +310,8 @@ CREATE TABLE source_uid (
 );
 CREATE INDEX source_uid_pending ON source_uid (account_id, mailbox_id, epoch, next_try_at)
     WHERE state = 'pending';
+-- What was given up since the last pack.
+CREATE INDEX source_uid_given_up ON source_uid (account_id, gone_at) WHERE state = 'gone';
 -- After a UIDVALIDITY change: which placements were found again.
 CREATE INDEX source_uid_placement ON source_uid (account_id, mailbox_id, epoch, placement_uid)
     WHERE epoch > 1;

@@ -189,12 +189,13 @@ DECLARE
     top   bigint;
 BEGIN
     UPDATE account a SET is_paused = true
-     WHERE a.removed_at IS NULL AND a.kind = 'imap'
+     WHERE a.removed_at IS NULL AND a.kind <> 'import'
        AND NOT EXISTS (SELECT FROM account_secret s
                         WHERE s.account_id = a.account_id AND s.key_id = master_key);
     INSERT INTO job (account_id, kind, is_active)
-    SELECT a.account_id, 'sync', NOT a.is_paused FROM account a
-     WHERE a.kind = 'imap' AND a.removed_at IS NULL
+    SELECT a.account_id, k.kind, NOT a.is_paused
+      FROM account a CROSS JOIN (VALUES ('sync'), ('watch')) AS k (kind)
+     WHERE a.kind <> 'import' AND a.removed_at IS NULL AND (k.kind = 'sync' OR a.watch <> '{}')
         ON CONFLICT DO NOTHING;
     INSERT INTO seal_request (account_id) SELECT s.account_id FROM seal_account s
         ON CONFLICT DO NOTHING;

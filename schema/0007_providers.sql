@@ -59,6 +59,9 @@ CREATE TABLE message_identity (
     FOREIGN KEY (account_id, scope) REFERENCES identity_scope (account_id, scope)
 );
 
+-- By what is unique over accounts (README 5).
+CREATE INDEX message_identity_message ON message_identity (message_id);
+
 -- NULL: the octets of every UID of this epoch were seen. When the trust in the scope ends, the mailbox is
 -- read again in a new epoch.
 ALTER TABLE source_epoch ADD COLUMN identity_scope int;

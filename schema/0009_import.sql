@@ -30,8 +30,9 @@ CREATE TABLE import_file (
 );
 -- Names differ, so that it does not rival the primary key (README 5).
 CREATE INDEX import_file_name ON import_file (name, mailbox_id);
+CREATE INDEX import_file_uid ON import_file (mailbox_id, epoch, uid) WHERE mailbox_id IS NOT NULL;
 CREATE INDEX import_file_problem ON import_file (account_id, noted_at)
-    WHERE state IN ('failed', 'left_out');
+    WHERE state IN ('failed', 'left_out', 'settled');
 
 -- Where a message lies in an mbox: its octets in the file, still quoted, and what they come to.
 CREATE TABLE import_span (

@@ -16,5 +16,8 @@ ALTER TABLE source_uid
         REFERENCES placement (account_id, mailbox_id, uid);
 CREATE INDEX source_uid_substitute ON source_uid (substitute_uid, account_id, mailbox_id, epoch)
     WHERE substitute_uid IS NOT NULL;
+-- They are few, and every pack tells of them.
+CREATE INDEX source_uid_doubted ON source_uid (account_id, mailbox_id, epoch)
+    WHERE doubt IS NOT NULL OR substitute_uid IS NOT NULL;
 
 GRANT UPDATE (doubt, substitute_uid) ON source_uid TO holdfast_ingest;

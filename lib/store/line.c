@@ -30,7 +30,12 @@ static const struct store_line_format formats[STORE_LINE_TYPES] = {
         { "is_paused", STORE_BOOL, false, 0, 0 }, { "created_at", STORE_TIME, false, 0, 0 },
         { "removed_at", STORE_TIME, true, 0, 0 }, { "namespaces", STORE_TEXTS, true, 0, 0 },
         { "tls_pins", STORE_TEXTS, true, 0, 0 }, { "tls_pin_only", STORE_BOOL, true, 0, 0 },
-        { "login_as", STORE_TEXT, true, 0, 0 } } },
+        { "login_as", STORE_TEXT, true, 0, 0 }, { "max_connections", STORE_NUMBER, true, 1, INT32_MAX },
+        { "daily_bytes", STORE_NUMBER, true, COUNT }, { "watch", STORE_TEXTS, true, 0, 0 } } },
+    [STORE_LINE_SCOPE] = { "scope", {
+        { "scope", STORE_NUMBER, false, 1, INT32_MAX }, { "kind", STORE_TEXT, false, 0, 0 },
+        { "host", STORE_TEXT, false, 0, 0 }, { "login", STORE_TEXT, false, 0, 0 },
+        { "placed", STORE_NUMBER, false, COUNT }, { "distrusted_at", STORE_TIME, true, 0, 0 } } },
     [STORE_LINE_MAILBOX] = { "mailbox", {
         { "mailbox", STORE_NUMBER, false, ID }, { "path", STORE_TEXT, false, 0, 0 },
         { "source_name", STORE_HEX, false, 0, 0 }, { "delimiter", STORE_TEXT, true, 0, 0 },
@@ -44,7 +49,8 @@ static const struct store_line_format formats[STORE_LINE_TYPES] = {
         { "uidvalidity", STORE_NUMBER, true, COUNT }, { "uidnext", STORE_NUMBER, false, COUNT },
         { "highestmodseq", STORE_NUMBER, false, COUNT }, { "messages", STORE_NUMBER, false, COUNT },
         { "opened_at", STORE_TIME, false, 0, 0 }, { "closed_at", STORE_TIME, true, 0, 0 },
-        { "enumerated_at", STORE_TIME, true, 0, 0 }, { "longest_gap", STORE_SECONDS, false, 0, 0 } } },
+        { "enumerated_at", STORE_TIME, true, 0, 0 }, { "longest_gap", STORE_SECONDS, false, 0, 0 },
+        { "listed_at", STORE_TIME, true, 0, 0 }, { "identity_scope", STORE_NUMBER, true, 1, INT32_MAX } } },
     [STORE_LINE_MESSAGE] = { "message", {
         { "sha256", STORE_HASH, false, 0, 0 }, { "size", STORE_NUMBER, false, COUNT },
         { "offset", STORE_NUMBER, false, COUNT }, { "archived_at", STORE_TIME, false, 0, 0 } } },
@@ -64,6 +70,24 @@ static const struct store_line_format formats[STORE_LINE_TYPES] = {
     [STORE_LINE_SOURCE] = { "source", {
         { "mailbox", STORE_NUMBER, false, ID }, { "epoch", STORE_NUMBER, false, 1, INT32_MAX },
         { "uid", STORE_NUMBER, false, UID }, { "placement", STORE_NUMBER, false, UID } } },
+    [STORE_LINE_UID] = { "uid", {
+        { "mailbox", STORE_NUMBER, false, ID }, { "epoch", STORE_NUMBER, false, 1, INT32_MAX },
+        { "uid", STORE_NUMBER, false, UID }, { "state", STORE_TEXT, false, 0, 0 },
+        { "doubt", STORE_TEXT, true, 0, 0 }, { "placement", STORE_NUMBER, true, UID },
+        { "substitute", STORE_NUMBER, true, UID }, { "attempts", STORE_NUMBER, false, 0, INT32_MAX },
+        { "error", STORE_TEXT, true, 0, 0 }, { "next_try_at", STORE_TIME, true, 0, 0 },
+        { "first_seen_at", STORE_TIME, false, 0, 0 }, { "gone_at", STORE_TIME, true, 0, 0 } } },
+    [STORE_LINE_IDENTITY] = { "identity", {
+        { "scope", STORE_NUMBER, false, 1, INT32_MAX }, { "identity", STORE_TEXT, false, 0, 0 },
+        { "sha256", STORE_HASH, false, 0, 0 }, { "thread", STORE_TEXT, true, 0, 0 },
+        { "labels", STORE_TEXTS, true, 0, 0 } } },
+    [STORE_LINE_FILE] = { "file", {
+        { "mailbox", STORE_NUMBER, true, ID }, { "epoch", STORE_NUMBER, true, 1, INT32_MAX },
+        { "uid", STORE_NUMBER, true, UID }, { "name", STORE_HEX, false, 0, 0 },
+        { "path", STORE_HEX, false, 0, 0 }, { "size", STORE_NUMBER, false, COUNT },
+        { "modified_ns", STORE_NUMBER, false, INT64_MIN, INT64_MAX },
+        { "state", STORE_TEXT, false, 0, 0 }, { "note", STORE_TEXT, true, 0, 0 },
+        { "noted_at", STORE_TIME, false, 0, 0 } } },
     [STORE_LINE_INSTALLATION] = { "installation", {
         { "version", STORE_NUMBER, false, 1, 1 }, { "account", STORE_NUMBER, true, 0, 0 },
         { "previous", STORE_HASH, true, 0, 0 }, { "number", STORE_NUMBER, false, ID },

@@ -18,7 +18,7 @@
 
 enum {
     STORE_LINE_BYTES = 16 << 20, /* certificates of an account, 1 MiB, escaped at the worst */
-    STORE_FIELDS_MAX = 20,
+    STORE_FIELDS_MAX = 24,
 };
 
 enum store_line_type {
@@ -26,12 +26,16 @@ enum store_line_type {
     /* of an account's pack */
     STORE_LINE_CATALOGUE,
     STORE_LINE_ACCOUNT,
+    STORE_LINE_SCOPE,
     STORE_LINE_MAILBOX,
     STORE_LINE_EPOCH,
     STORE_LINE_MESSAGE,
     STORE_LINE_PLACEMENT,
     STORE_LINE_EVENT,
     STORE_LINE_SOURCE,
+    STORE_LINE_UID,
+    STORE_LINE_IDENTITY,
+    STORE_LINE_FILE,
     /* of an installation pack, and accounts */
     STORE_LINE_INSTALLATION,
     STORE_LINE_SECRET,

@@ -15,12 +15,16 @@ static const struct {
     enum db_statement statement;
 } rows[STORE_LINE_TYPES] = {
     [STORE_LINE_ACCOUNT]   = { true, true,  DB_REBUILD_LINE_ACCOUNT },
+    [STORE_LINE_SCOPE]     = { true, false, DB_REBUILD_LINE_SCOPE },
     [STORE_LINE_MAILBOX]   = { true, false, DB_REBUILD_LINE_MAILBOX },
     [STORE_LINE_EPOCH]     = { true, false, DB_REBUILD_LINE_EPOCH },
     [STORE_LINE_MESSAGE]   = { true, false, DB_REBUILD_LINE_MESSAGE },
     [STORE_LINE_PLACEMENT] = { true, false, DB_REBUILD_LINE_PLACEMENT },
     [STORE_LINE_EVENT]     = { true, false, DB_REBUILD_LINE_EVENT },
     [STORE_LINE_SOURCE]    = { true, false, DB_REBUILD_LINE_SOURCE },
+    [STORE_LINE_UID]       = { true, false, DB_REBUILD_LINE_UID },
+    [STORE_LINE_IDENTITY]  = { true, false, DB_REBUILD_LINE_IDENTITY },
+    [STORE_LINE_FILE]      = { true, false, DB_REBUILD_LINE_FILE },
     [STORE_LINE_SECRET]    = { true, true,  DB_REBUILD_LINE_SECRET },
     [STORE_LINE_KEY]       = { true, true,  DB_REBUILD_LINE_KEY },
     [STORE_LINE_AUDITOR]   = { true, true,  DB_REBUILD_LINE_AUDITOR },
@@ -147,7 +151,8 @@ static bool run_statement(struct vault_lines *lines, const struct db_value *valu
 {
     CLEANUP(db_result_free) struct db_result *result = NULL;
     struct db_args args = { values, count };
-    bool is_select = lines->type == STORE_LINE_MAILBOX || lines->type == STORE_LINE_EVENT;
+    bool is_select = lines->type == STORE_LINE_MAILBOX || lines->type == STORE_LINE_EVENT ||
+                     lines->type == STORE_LINE_SOURCE;
 
     if (!db_run(lines->db, rows[lines->type].statement, args, &result, err))
         return false;

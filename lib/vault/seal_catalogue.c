@@ -73,6 +73,21 @@ static bool has_news_of_mailboxes(const struct vault_sealing *sealing)
     return false;
 }
 
+/* Octets, placements and changes; or UIDs given up, and files, that have no placement. */
+static bool find_news(const struct vault_sealing *sealing, bool *has_news, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+
+    *has_news = sealing->runs.len > 0 || has_news_of_mailboxes(sealing);
+    if (*has_news)
+        return true;
+    if (!db_run_one(sealing->db, DB_VAULT_SEAL_HAS_NOTES, DB_ARGS(DB_I64(sealing->order->account_id)),
+                    &row, err))
+        return false;
+    *has_news = db_bool(row, 0, 0);
+    return true;
+}
+
 /* Arrays as the statements take them. */
 struct arguments {
     size_t runs;
@@ -141,22 +156,28 @@ static bool put_lines(struct vault_sealing *sealing, struct store_catalogue *cat
     struct db *db = sealing->db;
     struct db_value account = DB_I64(sealing->order->account_id);
     struct db_value mailboxes = DB_I64S(a->mailbox_ids, a->cuts);
+    struct db_value uids_to = DB_I64S(a->uids_to, a->cuts);
 
 #define LINES(statement, ...) \
     db_stream(db, statement, DB_ARGS(__VA_ARGS__), vault_put_line, catalogue, err)
+#define SOURCES                                                                                    \
+    account, mailboxes, DB_I32S(a->epochs_from, a->cuts), DB_I64S(a->source_uids_from, a->cuts),   \
+        DB_I32S(a->epochs_to, a->cuts), DB_I64S(a->source_uids_to, a->cuts),                       \
+        DB_I64S(a->uids_from, a->cuts), uids_to
     return LINES(DB_VAULT_SEAL_LINE_HEAD, account, vault_previous_value(sealing)) &&
            LINES(DB_VAULT_SEAL_LINE_ACCOUNT, account) &&
+           LINES(DB_VAULT_SEAL_LINE_SCOPE, account) &&
            LINES(DB_VAULT_SEAL_LINE_MAILBOX, account) && LINES(DB_VAULT_SEAL_LINE_EPOCH, account) &&
            LINES(DB_VAULT_SEAL_LINE_MESSAGE, account, DB_I64S(a->run_ids, a->runs),
                  DB_I64S(a->bases, a->runs)) &&
            LINES(DB_VAULT_SEAL_LINE_PLACEMENT, account, mailboxes, DB_I64S(a->uids_from, a->cuts),
-                 DB_I64S(a->uids_to, a->cuts)) &&
+                 uids_to) &&
            LINES(DB_VAULT_SEAL_LINE_EVENT, account, mailboxes, DB_I64S(a->modseqs_from, a->cuts),
                  DB_I64S(a->modseqs_to, a->cuts)) &&
-           LINES(DB_VAULT_SEAL_LINE_SOURCE, account, mailboxes, DB_I32S(a->epochs_from, a->cuts),
-                 DB_I64S(a->source_uids_from, a->cuts), DB_I32S(a->epochs_to, a->cuts),
-                 DB_I64S(a->source_uids_to, a->cuts), DB_I64S(a->uids_from, a->cuts),
-                 DB_I64S(a->uids_to, a->cuts));
+           LINES(DB_VAULT_SEAL_LINE_SOURCE, SOURCES) &&
+           LINES(DB_VAULT_SEAL_LINE_UID, account, mailboxes, uids_to) &&
+           LINES(DB_VAULT_SEAL_LINE_IDENTITY, SOURCES) && LINES(DB_VAULT_SEAL_LINE_FILE, SOURCES);
+#undef SOURCES
 #undef LINES
 }
 
@@ -236,9 +257,9 @@ bool vault_seal_catalogue(struct vault_sealing *sealing, bool *has_news, struct 
         !db_stream(sealing->db, DB_VAULT_SEAL_CUTS,
                    DB_ARGS(DB_I64(sealing->order->account_id),
                            DB_I64S(arguments.run_ids, arguments.runs)),
-                   take_cut, &sealing->cuts, err))
+                   take_cut, &sealing->cuts, err) ||
+        !find_news(sealing, has_news, err))
         return false;
-    *has_news = arguments.runs > 0 || has_news_of_mailboxes(sealing);
     if (!*has_news)
         return true;
     spread_cuts(sealing, arena, &arguments);

@@ -171,6 +171,9 @@ def test_another_reader_makes_every_placement_again_from_the_catalogues(archive)
                 source = (line["mailbox"], line["epoch"], line["uid"], line["placement"])
                 assert source not in sources
                 sources.add(source)
+            elif line["type"] in ("uid", "file", "identity", "scope"):
+                used = [line.get("placement"), line.get("substitute")]
+                assert all((line["mailbox"], uid) in placements for uid in used if uid is not None)
             elif line["type"] == "event":
                 state = placements[line["mailbox"], line["uid"]]
                 events[line["mailbox"], line["modseq"], line["uid"]] = line
@@ -178,6 +181,8 @@ def test_another_reader_makes_every_placement_again_from_the_catalogues(archive)
                     state.update(modseq=line["modseq"], flags=line["flags"],
                                  keywords=line["keywords"],
                                  gone_at=(state["gone_at"] or line["at"]) if line["is_gone"] else None)
+            else:
+                assert line["type"] in ("catalogue", "account")
     for sha256, content in octets.items():
         assert hashlib.sha256(content).hexdigest() == sha256
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The database is lost and made again from packs: what clients see afterwards, what new mail gets, what
 damaged packs cost, and what a rebuild that dies leaves behind."""
+import mailbox
 import re
 import shutil
 import signal
@@ -65,7 +66,7 @@ def rows(holdfast, *statements):
 KEPT = (
     "SELECT account_id, name FROM account_name",
     "SELECT account_id, kind, host, port, login, tls, tls_ca, include, exclude, every_seconds, is_paused,"
-    " created_at, removed_at, namespaces FROM account",
+    " created_at, removed_at, namespaces, max_connections, daily_bytes, watch FROM account",
     "SELECT account_id, kind, encode(sealed, 'hex'), key_id, credential_id FROM account_secret",
     "SELECT credential_id, name, encode(sealed, 'hex'), key_id, created_at FROM credential",
     "SELECT account_id, mailbox_id, encode(source_name, 'hex'), delimiter, path, uidvalidity, messages, unseen, deleted,"
@@ -73,6 +74,8 @@ KEPT = (
     "SELECT account_id, mailbox_id, epoch, uidvalidity, uidnext, messages, opened_at, closed_at"
     " FROM source_epoch",
     "SELECT account_id, mailbox_id, epoch, uid, placement_uid FROM source_uid WHERE state = 'stored'",
+    "SELECT account_id, mailbox_id, epoch, uid, encode(path, 'hex'), size_bytes, modified_ns, state, note"
+    " FROM import_file",
     "SELECT account_id, encode(sha256, 'hex'), size_bytes, first_archived_at FROM message",
     "SELECT p.account_id, p.mailbox_id, p.uid, encode(m.sha256, 'hex'), p.internal_at, p.internal_zone,"
     " p.internal_day, p.flags, p.modseq, p.appeared_modseq, p.archived_at, p.gone_at,"
@@ -89,6 +92,22 @@ KEPT = (
     "SELECT auditor_id, verifier FROM auditor_verifier",
     "SELECT grant_id, auditor_id, account_id, created_at, revoked_at FROM access_grant",
 )
+
+
+def write_files(folder):
+    """What an import of every kind takes: message files, a Maildir, an mbox; and what it leaves out."""
+    (folder / "letters").mkdir(parents=True)
+    octets = list(mail.generate(5, seed=17, size=2000))
+    for i, message in enumerate(octets[:2]):
+        (folder / "letters" / f"{i}.eml").write_bytes(message)
+    (folder / "letters" / "empty.eml").write_bytes(b"")
+    maildir = mailbox.Maildir(folder / "maildir", create=True)
+    maildir.add(octets[2])
+    maildir.close()
+    with (folder / "old.mbox").open("wb") as file:
+        for message in octets[3:]:
+            file.write(b"From a@example.org Mon Oct  1 08:00:00 2001\n" + message + b"\n")
+    return folder
 
 
 class Archive:
@@ -109,6 +128,10 @@ class Archive:
         self.dovecot.deliver("alice", messages[0], "Old")
         holdfast.add_account(self.dovecot, "alice", "--every", "1d", "--namespace", "shared")
         holdfast.add_account(self.dovecot, "bob", "--every", "1d")
+        holdfast.run("account", "edit", "bob", "--max-connections", "2", "--daily-bytes", "5G")
+        self.files = write_files(place / "files")
+        holdfast.run("account", "add", "files", "--kind", "import")
+        holdfast.run("import", "files", self.files)
         holdfast.add_auditor()
         holdfast.run("sync")
         holdfast.run("seal")
@@ -169,7 +192,7 @@ def stored(dovecot):
 
 def test_a_rebuild_that_is_killed_goes_on_and_gives_the_same(archive):
     holdfast = archive.holdfast
-    assert len(archive.packs) == 4
+    assert len(archive.packs) == 5
     archive.lose_database()
     process = subprocess.Popen([str(holdfast.bin / "holdfast"), "-c", str(holdfast.conf), "rebuild"],
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -210,6 +233,15 @@ def test_verify_and_show_hold_afterwards(archive):
     (name, was), = [(n, m) for n, m in archive.seen.items() if n.endswith("alice/Old")]
     octets = archive.holdfast.run("show", "alice/Old;UID=1", "--raw", text=False).stdout
     assert octets in was["messages"][b"1"][1]["BODY[]"]
+
+
+def test_files_that_were_imported_are_known_afterwards(archive):
+    holdfast = archive.holdfast
+    count = "SELECT count(*) FROM placement JOIN account_name USING (account_id) WHERE name = 'files'"
+    before = holdfast.sql(count)
+    told = holdfast.run("import", "files", archive.files).stdout
+    assert holdfast.sql(count) == before == [(5,)], told
+    assert holdfast.sql("SELECT count(*) FROM import_file WHERE state <> 'left_out'") == [(4,)]
 
 
 def test_new_mail_gets_uids_that_no_client_has_seen_and_nothing_is_fetched_twice(archive):
@@ -300,6 +332,7 @@ def test_bad_packs_are_named_and_the_others_are_read_once_more(archive):
     folders = sorted({p.parent for p in archive.packs})
     alice = sorted((p for p in archive.packs if p.parent == folders[0]), key=lambda p: p.stat().st_mtime)
     bob = [p for p in archive.packs if p.parent == folders[1]]
+    assert len(folders) == 3
     largest = max(alice, key=lambda p: p.stat().st_size)
     assert largest != alice[1]
     alice[1].unlink()

@@ -34,16 +34,18 @@ SELECT $1, $2, f.ordinal, f.raw_start, f.raw_bytes, f.stored_bytes, f.sha256, $3
 
 -- newer: 1 when the line is later than what may be there already.
 -- name: rebuild_line_account
--- args: newer bigint, accounts bigint[], names text[], kinds text[], hosts text[], ports bigint[], logins text[], tls text[], tls_cas text[], includes text[], excludes text[], every_seconds bigint[], is_paused boolean[], created_at timestamptz[], removed_at timestamptz[], namespaces text[], tls_pins text[], tls_pin_only boolean[], login_as text[]
+-- args: newer bigint, accounts bigint[], names text[], kinds text[], hosts text[], ports bigint[], logins text[], tls text[], tls_cas text[], includes text[], excludes text[], every_seconds bigint[], is_paused boolean[], created_at timestamptz[], removed_at timestamptz[], namespaces text[], tls_pins text[], tls_pin_only boolean[], login_as text[], max_connections bigint[], daily_bytes bigint[], watches text[]
 WITH l AS MATERIALIZED (
-    SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+    SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+                         $19, $20, $21, $22)
            AS l (account_id, name, kind, host, port, login, tls, tls_ca, include, exclude,
-                 every_seconds, is_paused, created_at, removed_at, namespaces,
-                 tls_pins, tls_pin_only, login_as)
+                 every_seconds, is_paused, created_at, removed_at, namespaces, tls_pins,
+                 tls_pin_only, login_as, max_connections, daily_bytes, watch)
 ), a AS (
     INSERT INTO account AS a (account_id, kind, host, port, login, tls, tls_ca, include, exclude,
                               every_seconds, is_paused, created_at, removed_at, namespaces,
-                 tls_pins, tls_pin_only, login_as)
+                              tls_pins, tls_pin_only, login_as, max_connections, daily_bytes,
+                              watch)
     OVERRIDING SYSTEM VALUE
     SELECT l.account_id, l.kind, l.host, l.port, l.login, l.tls, l.tls_ca,
            ARRAY(SELECT jsonb_array_elements_text(l.include::jsonb)),
@@ -51,7 +53,8 @@ WITH l AS MATERIALIZED (
            l.every_seconds, l.is_paused, l.created_at, l.removed_at,
            ARRAY(SELECT jsonb_array_elements_text(coalesce(l.namespaces, '[]')::jsonb)),
            ARRAY(SELECT jsonb_array_elements_text(coalesce(l.tls_pins, '[]')::jsonb)),
-           coalesce(l.tls_pin_only, false), coalesce(l.login_as, '')
+           coalesce(l.tls_pin_only, false), coalesce(l.login_as, ''), l.max_connections,
+           l.daily_bytes, ARRAY(SELECT jsonb_array_elements_text(coalesce(l.watch, '[]')::jsonb))
       FROM l
         ON CONFLICT (account_id) DO UPDATE
        SET kind = EXCLUDED.kind, host = EXCLUDED.host, port = EXCLUDED.port,
@@ -60,7 +63,9 @@ WITH l AS MATERIALIZED (
            every_seconds = EXCLUDED.every_seconds, is_paused = EXCLUDED.is_paused,
            created_at = EXCLUDED.created_at, removed_at = EXCLUDED.removed_at,
            namespaces = EXCLUDED.namespaces, tls_pins = EXCLUDED.tls_pins,
-           tls_pin_only = EXCLUDED.tls_pin_only, login_as = EXCLUDED.login_as
+           tls_pin_only = EXCLUDED.tls_pin_only, login_as = EXCLUDED.login_as,
+           max_connections = EXCLUDED.max_connections, daily_bytes = EXCLUDED.daily_bytes,
+           watch = EXCLUDED.watch
      WHERE $1 = 1
 )
 INSERT INTO account_name AS n (account_id, name)
@@ -72,6 +77,15 @@ SELECT l.account_id,
             ELSE l.name END
   FROM l
     ON CONFLICT (account_id) DO UPDATE SET name = EXCLUDED.name WHERE $1 = 1;
+
+-- What ended the trust in a scope ends it for good.
+-- name: rebuild_line_scope
+-- args: account_id bigint, scopes bigint[], kinds text[], hosts text[], logins text[], placed bigint[], distrusted_at timestamptz[]
+INSERT INTO identity_scope AS s (account_id, scope, kind, host, login, placed, distrusted_at)
+SELECT $1, l.* FROM unnest($2, $3, $4, $5, $6, $7)
+                 AS l (scope, kind, host, login, placed, distrusted_at)
+    ON CONFLICT (account_id, scope) DO UPDATE
+   SET placed = EXCLUDED.placed, distrusted_at = coalesce(s.distrusted_at, EXCLUDED.distrusted_at);
 
 -- name: rebuild_line_mailbox
 -- args: account_id bigint, mailboxes bigint[], paths text[], source_names bytea[], delimiters text[], uidvalidities bigint[], uidnexts bigint[], highestmodseqs bigint[], is_noselect boolean[], special_uses text[], retention_classes text[], created_at timestamptz[], gone_at timestamptz[], disposed text[]
@@ -105,19 +119,22 @@ WITH l AS MATERIALIZED (
 SELECT count(*) FROM b;
 
 -- name: rebuild_line_epoch
--- args: account_id bigint, mailboxes bigint[], epochs bigint[], uidvalidities bigint[], uidnexts bigint[], highestmodseqs bigint[], messages bigint[], opened_at timestamptz[], closed_at timestamptz[], enumerated_at timestamptz[], longest_gaps bigint[]
+-- args: account_id bigint, mailboxes bigint[], epochs bigint[], uidvalidities bigint[], uidnexts bigint[], highestmodseqs bigint[], messages bigint[], opened_at timestamptz[], closed_at timestamptz[], enumerated_at timestamptz[], longest_gaps bigint[], listed_at timestamptz[], identity_scopes bigint[]
 INSERT INTO source_epoch AS e (account_id, mailbox_id, epoch, uidvalidity, uidnext, highestmodseq,
-                               messages, opened_at, closed_at, enumerated_at, longest_gap)
+                               messages, opened_at, closed_at, enumerated_at, longest_gap, listed_at,
+                               identity_scope)
 SELECT $1, l.mailbox_id, l.epoch, l.uidvalidity, l.uidnext, l.highestmodseq, l.messages,
-       l.opened_at, l.closed_at, l.enumerated_at, l.longest_gap * interval '1 microsecond'
-  FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+       l.opened_at, l.closed_at, l.enumerated_at, l.longest_gap * interval '1 microsecond',
+       l.listed_at, l.identity_scope
+  FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
        AS l (mailbox_id, epoch, uidvalidity, uidnext, highestmodseq, messages, opened_at, closed_at,
-             enumerated_at, longest_gap)
+             enumerated_at, longest_gap, listed_at, identity_scope)
     ON CONFLICT (account_id, mailbox_id, epoch) DO UPDATE
    SET uidvalidity = EXCLUDED.uidvalidity, uidnext = EXCLUDED.uidnext,
        highestmodseq = EXCLUDED.highestmodseq, messages = EXCLUDED.messages,
        opened_at = EXCLUDED.opened_at, closed_at = EXCLUDED.closed_at,
-       enumerated_at = EXCLUDED.enumerated_at, longest_gap = EXCLUDED.longest_gap;
+       enumerated_at = EXCLUDED.enumerated_at, longest_gap = EXCLUDED.longest_gap,
+       listed_at = EXCLUDED.listed_at, identity_scope = EXCLUDED.identity_scope;
 
 -- The run of a pack is its tar stream. Octets that an earlier pack has too stay where they are, unless
 -- that one is damaged.
@@ -220,18 +237,98 @@ WITH e AS MATERIALIZED (
 )
 SELECT count(*) FROM e;
 
+-- What an earlier pack told as pending or gone is stored now.
 -- name: rebuild_line_source
 -- args: account_id bigint, mailboxes bigint[], epochs bigint[], uids bigint[], placements bigint[]
-INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, placement_uid, first_seen_at)
-SELECT $1, l.mailbox_id, l.epoch, l.uid, 'stored', l.placement, p.archived_at
-  FROM unnest($2, $3, $4, $5) AS l (mailbox_id, epoch, uid, placement)
- CROSS JOIN LATERAL (SELECT p.archived_at FROM placement p
-                      WHERE p.account_id = $1 AND p.mailbox_id = l.mailbox_id
-                        AND p.uid = l.placement OFFSET 0) p
+WITH l AS MATERIALIZED (
+    SELECT l.*, p.archived_at
+      FROM unnest($2, $3, $4, $5) AS l (mailbox_id, epoch, uid, placement)
+     CROSS JOIN LATERAL (SELECT p.archived_at FROM placement p
+                          WHERE p.account_id = $1 AND p.mailbox_id = l.mailbox_id
+                            AND p.uid = l.placement OFFSET 0) p
+     CROSS JOIN LATERAL (SELECT FROM source_epoch e
+                          WHERE e.account_id = $1 AND e.mailbox_id = l.mailbox_id
+                            AND e.epoch = l.epoch OFFSET 0) e
+), stored AS (
+    INSERT INTO source_uid AS s (account_id, mailbox_id, epoch, uid, state, placement_uid,
+                                 first_seen_at)
+    SELECT $1, l.mailbox_id, l.epoch, l.uid, 'stored', l.placement, l.archived_at FROM l
+        ON CONFLICT (account_id, mailbox_id, epoch, uid) DO UPDATE
+       SET state = 'stored', placement_uid = EXCLUDED.placement_uid, error = NULL,
+           next_try_at = NULL, gone_at = NULL, doubt = NULL
+     WHERE s.state <> 'stored'
+)
+SELECT count(*) FROM l;
+
+-- Whose placement, or substitute, is in a pack that is not here is as if it had never been seen.
+-- name: rebuild_line_uid
+-- args: account_id bigint, mailboxes bigint[], epochs bigint[], uids bigint[], states text[], doubts text[], placements bigint[], substitutes bigint[], attempts bigint[], errors text[], next_try_at timestamptz[], first_seen_at timestamptz[], gone_at timestamptz[]
+INSERT INTO source_uid AS s (account_id, mailbox_id, epoch, uid, state, doubt, placement_uid,
+                             substitute_uid, attempts, error, next_try_at, first_seen_at, gone_at)
+SELECT $1, l.*
+  FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+       AS l (mailbox_id, epoch, uid, state, doubt, placement, substitute, attempts, error,
+             next_try_at, first_seen_at, gone_at)
  CROSS JOIN LATERAL (SELECT FROM source_epoch e
                       WHERE e.account_id = $1 AND e.mailbox_id = l.mailbox_id
                         AND e.epoch = l.epoch OFFSET 0) e
+ WHERE NOT EXISTS (SELECT FROM unnest(ARRAY[l.placement, l.substitute]) AS w (uid)
+                    WHERE w.uid IS NOT NULL
+                      AND NOT EXISTS (SELECT FROM placement p
+                                       WHERE p.account_id = $1 AND p.mailbox_id = l.mailbox_id
+                                         AND p.uid = w.uid))
+    ON CONFLICT (account_id, mailbox_id, epoch, uid) DO UPDATE
+   SET state = EXCLUDED.state, doubt = EXCLUDED.doubt, placement_uid = EXCLUDED.placement_uid,
+       substitute_uid = EXCLUDED.substitute_uid, attempts = EXCLUDED.attempts,
+       error = EXCLUDED.error, next_try_at = EXCLUDED.next_try_at, gone_at = EXCLUDED.gone_at
+ WHERE s.state <> 'stored' OR EXCLUDED.state = 'stored';
+
+-- name: rebuild_line_identity
+-- args: account_id bigint, scopes bigint[], identities text[], hashes bytea[], threads text[], labels text[]
+INSERT INTO message_identity (account_id, scope, identity, message_id, thread, labels)
+SELECT $1, l.scope, l.identity, m.message_id, l.thread,
+       CASE WHEN l.labels IS NOT NULL
+            THEN ARRAY(SELECT jsonb_array_elements_text(l.labels::jsonb)) END
+  FROM unnest($2, $3, $4, $5, $6) AS l (scope, identity, sha256, thread, labels)
+ CROSS JOIN LATERAL (SELECT m.message_id FROM message m
+                      WHERE m.account_id = $1 AND m.sha256 = l.sha256 OFFSET 0) m
+ CROSS JOIN LATERAL (SELECT FROM identity_scope i
+                      WHERE i.account_id = $1 AND i.scope = l.scope OFFSET 0) i
     ON CONFLICT DO NOTHING;
+
+-- A file is that of its source UID, a version of an mbox that of its epoch; a problem that of its path.
+-- name: rebuild_line_file
+-- args: account_id bigint, mailboxes bigint[], epochs bigint[], uids bigint[], names bytea[], paths bytea[], sizes bigint[], modified bigint[], states text[], notes text[], noted_at timestamptz[]
+WITH l AS MATERIALIZED (
+    SELECT l.*,
+           CASE WHEN l.mailbox_id IS NULL THEN
+                     (SELECT f.file_id FROM import_file f
+                       WHERE f.name = l.name AND f.mailbox_id IS NULL AND f.account_id = $1
+                         AND f.path = l.path LIMIT 1)
+                WHEN l.uid IS NULL THEN
+                     (SELECT f.file_id FROM import_file f
+                       WHERE f.mailbox_id = l.mailbox_id AND f.epoch = l.epoch AND f.uid IS NULL
+                         AND f.account_id = $1 LIMIT 1)
+                ELSE (SELECT f.file_id FROM import_file f
+                       WHERE f.mailbox_id = l.mailbox_id AND f.epoch = l.epoch AND f.uid = l.uid
+                         AND f.account_id = $1 LIMIT 1) END AS file_id
+      FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11) WITH ORDINALITY
+           AS l (mailbox_id, epoch, uid, name, path, size_bytes, modified_ns, state, note, noted_at,
+                 place)
+     WHERE l.mailbox_id IS NULL
+        OR EXISTS (SELECT FROM source_epoch e
+                    WHERE e.account_id = $1 AND e.mailbox_id = l.mailbox_id AND e.epoch = l.epoch)
+), changed AS (
+    UPDATE import_file f
+       SET size_bytes = l.size_bytes, modified_ns = l.modified_ns, state = l.state, note = l.note,
+           noted_at = l.noted_at
+      FROM l WHERE f.account_id = $1 AND f.file_id = l.file_id
+)
+INSERT INTO import_file (account_id, mailbox_id, epoch, uid, name, path, size_bytes, modified_ns,
+                         state, note, noted_at)
+SELECT $1, l.mailbox_id, l.epoch, l.uid, l.name, l.path, l.size_bytes, l.modified_ns, l.state,
+       l.note, l.noted_at
+  FROM l WHERE l.file_id IS NULL ORDER BY l.place;
 
 ---------------------------------------------------------------------------------------------------
 -- Lines of an installation
@@ -370,7 +467,7 @@ SELECT rebuild_end($1);
 -- name: rebuild_without_secret
 -- args: master_key bigint
 SELECT n.name FROM account a JOIN account_name n USING (account_id)
- WHERE a.removed_at IS NULL AND a.kind = 'imap'
+ WHERE a.removed_at IS NULL AND a.kind <> 'import'
    AND NOT EXISTS (SELECT FROM account_secret s
                     WHERE s.account_id = a.account_id AND s.key_id = $1)
  ORDER BY n.name COLLATE "C";

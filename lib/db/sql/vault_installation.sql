@@ -36,7 +36,8 @@ SELECT row_to_json(t)::text
 SELECT row_to_json(t)::text
   FROM (SELECT 'account' AS type, a.account_id AS account, n.name, a.kind, a.host, a.port, a.login,
                a.tls, a.tls_ca, a.include, a.exclude, a.every_seconds, a.is_paused, a.created_at,
-               a.removed_at, a.namespaces, a.tls_pins, a.tls_pin_only, a.login_as
+               a.removed_at, a.namespaces, a.tls_pins, a.tls_pin_only, a.login_as,
+               a.max_connections, a.daily_bytes, a.watch
           FROM account a LEFT JOIN account_name n ON n.account_id = a.account_id
          ORDER BY a.account_id) t;
 

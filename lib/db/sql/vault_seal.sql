@@ -129,9 +129,16 @@ SELECT row_to_json(t)::text
 SELECT row_to_json(t)::text
   FROM (SELECT 'account' AS type, a.account_id AS account, n.name, a.kind, a.host, a.port, a.login,
                a.tls, a.tls_ca, a.include, a.exclude, a.every_seconds, a.is_paused, a.created_at,
-               a.removed_at, a.namespaces, a.tls_pins, a.tls_pin_only, a.login_as
+               a.removed_at, a.namespaces, a.tls_pins, a.tls_pin_only, a.login_as,
+               a.max_connections, a.daily_bytes, a.watch
           FROM account a LEFT JOIN account_name n ON n.account_id = a.account_id
          WHERE a.account_id = $1) t;
+
+-- name: vault_seal_line_scope
+-- args: account_id bigint
+SELECT row_to_json(t)::text
+  FROM (SELECT 'scope' AS type, i.scope, i.kind, i.host, i.login, i.placed, i.distrusted_at
+          FROM identity_scope i WHERE i.account_id = $1 ORDER BY i.scope) t;
 
 -- name: vault_seal_line_mailbox
 -- args: account_id bigint
@@ -150,7 +157,7 @@ SELECT row_to_json(t)::text
 SELECT row_to_json(t)::text
   FROM (SELECT 'epoch' AS type, e.mailbox_id AS mailbox, e.epoch, e.uidvalidity, e.uidnext,
                e.highestmodseq, e.messages, e.opened_at, e.closed_at, e.enumerated_at,
-               extract(epoch FROM e.longest_gap) AS longest_gap
+               extract(epoch FROM e.longest_gap) AS longest_gap, e.listed_at, e.identity_scope
           FROM source_epoch e WHERE e.account_id = $1 ORDER BY e.mailbox_id, e.epoch) t;
 
 -- bases: where the raw stream of each run begins in the tar stream of the pack.
@@ -217,26 +224,105 @@ SELECT row_to_json(t)::text
                   AND f.modseq > c.modseq_from AND f.modseq <= c.modseq_to
                 ORDER BY f.modseq, f.uid OFFSET 0) f) t;
 
--- Source UIDs of the placements that are told now, and of told ones those that were found since (a new
--- epoch). One pass over a mailbox that has either: no join, whose plan would need statistics.
 -- name: vault_seal_line_source
 -- args: account_id bigint, mailbox_ids bigint[], epochs_from integer[], uids_from bigint[], epochs_to integer[], uids_to bigint[], placements_from bigint[], placements_to bigint[]
 SELECT row_to_json(t)::text
   FROM (SELECT 'source' AS type, s.mailbox_id AS mailbox, s.epoch, s.uid,
                s.placement_uid AS placement
-          FROM unnest($2, $3, $4, $5, $6, $7, $8)
-               AS c (mailbox_id, epoch_from, uid_from, epoch_to, uid_to, placement_from,
-                     placement_to)
+          FROM seal_sources($1, $2, $3, $4, $5, $6, $7, $8) s) t;
+
+-- UIDs of sources (not of imports, whose files are asked again) that are not simply stored: all that were tried
+-- in vain, all in doubt, and those given up since the last pack. What they refer to must be told already.
+-- name: vault_seal_line_uid
+-- args: account_id bigint, mailbox_ids bigint[], placements_to bigint[]
+SELECT row_to_json(t)::text
+  FROM (SELECT 'uid' AS type, u.mailbox_id AS mailbox, u.epoch, u.uid, u.state, u.doubt,
+               u.placement_uid AS placement, u.substitute_uid AS substitute, u.attempts, u.error,
+               u.next_try_at, u.first_seen_at, u.gone_at
+          FROM (SELECT s.* FROM source_uid s
+                 WHERE s.account_id = $1 AND s.state = 'pending' AND s.attempts > 0
+                UNION
+                SELECT s.* FROM source_uid s
+                 WHERE s.account_id = $1 AND (s.doubt IS NOT NULL OR s.substitute_uid IS NOT NULL)
+                UNION
+                SELECT s.* FROM source_uid s
+                 WHERE s.account_id = $1 AND s.state = 'gone'
+                   AND s.gone_at > coalesce((SELECT a.sealed_at - interval '1 hour'
+                                               FROM seal_account a WHERE a.account_id = $1),
+                                            '-infinity')) u
+          JOIN mailbox b ON b.account_id = $1 AND b.mailbox_id = u.mailbox_id
+                        AND octet_length(b.source_name) > 0
+          JOIN unnest($2, $3) AS c (mailbox_id, placement_to) ON c.mailbox_id = u.mailbox_id
+         WHERE greatest(u.placement_uid, u.substitute_uid, 0) <= c.placement_to
+         ORDER BY u.mailbox_id, u.epoch, u.uid) t;
+
+-- Ids of the messages that these source UIDs stand for.
+-- name: vault_seal_line_identity
+-- args: account_id bigint, mailbox_ids bigint[], epochs_from integer[], uids_from bigint[], epochs_to integer[], uids_to bigint[], placements_from bigint[], placements_to bigint[]
+SELECT row_to_json(t)::text
+  FROM (SELECT DISTINCT ON (i.scope, i.identity)
+               'identity' AS type, i.scope, i.identity, encode(m.sha256, 'hex') AS sha256, i.thread,
+               i.labels
+          FROM seal_sources($1, $2, $3, $4, $5, $6, $7, $8) s
          CROSS JOIN LATERAL (
-               SELECT s.* FROM source_uid s
-                WHERE s.account_id = $1 AND s.mailbox_id = c.mailbox_id
-                  AND s.placement_uid <= c.placement_to
-                  AND (s.placement_uid > c.placement_from
-                       OR ((s.epoch, s.uid) > (c.epoch_from, c.uid_from)
-                           AND (s.epoch, s.uid) <= (c.epoch_to, c.uid_to)))
-                ORDER BY s.epoch, s.uid OFFSET 0) s
-         WHERE c.placement_to > c.placement_from
-            OR (c.epoch_to, c.uid_to) > (c.epoch_from, c.uid_from)) t;
+               SELECT p.message_id FROM placement p
+                WHERE p.account_id = $1 AND p.mailbox_id = s.mailbox_id AND p.uid = s.placement_uid
+               OFFSET 0) p
+         CROSS JOIN LATERAL (
+               SELECT i.* FROM message_identity i
+                WHERE i.message_id = p.message_id AND i.account_id = $1 OFFSET 0) i
+         CROSS JOIN LATERAL (
+               SELECT m.sha256 FROM message m
+                WHERE m.account_id = $1 AND m.message_id = p.message_id OFFSET 0) m
+         WHERE EXISTS (SELECT FROM identity_scope o WHERE o.account_id = $1)
+         ORDER BY i.scope, i.identity) t;
+
+-- Files that were imported: those that are one of these source UIDs; versions of mboxes, of which every message is
+-- told (an interrupted one is read again, and its octets are known); problems since the last pack.
+-- name: vault_seal_line_file
+-- args: account_id bigint, mailbox_ids bigint[], epochs_from integer[], uids_from bigint[], epochs_to integer[], uids_to bigint[], placements_from bigint[], placements_to bigint[]
+SELECT row_to_json(t)::text
+  FROM (SELECT 'file' AS type, f.mailbox_id AS mailbox, f.epoch, f.uid, encode(f.name, 'hex') AS name,
+               encode(f.path, 'hex') AS path, f.size_bytes AS size, f.modified_ns, f.state, f.note,
+               f.noted_at
+          FROM (SELECT f.*
+                  FROM seal_sources($1, $2, $3, $4, $5, $6, $7, $8) s
+                 CROSS JOIN LATERAL (
+                       SELECT f.* FROM import_file f
+                        WHERE f.mailbox_id = s.mailbox_id AND f.epoch = s.epoch AND f.uid = s.uid
+                          AND f.account_id = $1 OFFSET 0) f
+                UNION ALL
+                SELECT f.*
+                  FROM unnest($2, $8) AS c (mailbox_id, placement_to)
+                  JOIN mailbox b ON b.account_id = $1 AND b.mailbox_id = c.mailbox_id
+                                AND b.uidnext - 1 = c.placement_to
+                  JOIN import_file f ON f.mailbox_id = c.mailbox_id AND f.account_id = $1
+                                    AND f.uid IS NULL AND f.state = 'read'
+                 WHERE NOT EXISTS (SELECT FROM source_uid u
+                                    WHERE u.account_id = $1 AND u.mailbox_id = f.mailbox_id
+                                      AND u.epoch = f.epoch AND u.state = 'pending')
+                   AND NOT EXISTS (SELECT FROM source_uid u
+                                    WHERE u.account_id = $1 AND u.mailbox_id = f.mailbox_id
+                                      AND u.epoch = f.epoch AND u.state = 'gone')
+                UNION ALL
+                SELECT f.* FROM import_file f
+                 WHERE f.account_id = $1 AND f.state IN ('failed', 'left_out', 'settled')
+                   AND f.noted_at > coalesce((SELECT a.sealed_at - interval '1 hour'
+                                                FROM seal_account a WHERE a.account_id = $1),
+                                             '-infinity')) f
+         WHERE EXISTS (SELECT FROM import_file o WHERE o.account_id = $1)
+         ORDER BY f.file_id) t;
+
+-- Is there something to tell of UIDs and files that have no placement?
+-- name: vault_seal_has_notes
+-- args: account_id bigint
+SELECT EXISTS (SELECT FROM source_uid s
+                WHERE s.account_id = $1 AND s.state = 'gone' AND s.gone_at > a.sealed_at)
+       OR EXISTS (SELECT FROM import_file f
+                   WHERE f.account_id = $1 AND f.state IN ('failed', 'left_out', 'settled')
+                     AND f.noted_at > a.sealed_at)
+  FROM (SELECT coalesce(max(s.sealed_at), '-infinity') AS sealed_at FROM seal_account s
+         WHERE s.account_id = $1) a;
 
 -- name: vault_seal_commit
 -- args: account_id bigint, sha256 bytea, previous bytea, stored_bytes bigint, raw_bytes bigint, run_ids bigint[], ordinals integer[], raw_starts bigint[], raw_sizes integer[], stored_sizes integer[], hashes bytea[], offsets bigint[], moved_runs bigint[], target_runs bigint[], shifts bigint[], mailbox_ids bigint[], uids bigint[], modseqs bigint[], epochs integer[], source_uids bigint[]
