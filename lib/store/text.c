@@ -17,6 +17,10 @@ enum {
     ENTRY_SHA256 = 0,
     ENTRY_OCTETS = 32,
     ENTRY_NOTES = 36,
+    /* In the writer's room: records are put where they lie when the block is full of them. Header and
+     * entries come in front of them when their number is known. */
+    RECORDS_AT = STORE_TEXT_HEADER_BYTES + STORE_TEXT_RECORDS_MAX * STORE_TEXT_ENTRY_BYTES,
+    ROOM_BYTES = RECORDS_AT + STORE_TEXT_RECORD_MAX,
 };
 
 struct store_text_writer {
@@ -24,8 +28,7 @@ struct store_text_writer {
     size_t count;
     size_t octets; /* of the records */
     struct store_text_record entries[STORE_TEXT_RECORDS_MAX]; /* octets: only their length */
-    uint8_t *records; /* one behind the other; room for LIMIT_FRAME_RAW_BYTES */
-    uint8_t *raw;     /* of the block; likewise */
+    uint8_t *room; /* ROOM_BYTES: from RECORDS_AT on the records, one behind the other */
 };
 
 struct store_text_reader {
@@ -33,9 +36,9 @@ struct store_text_reader {
     uint8_t *raw;
 };
 
-static uint8_t *need_frame(void)
+static uint8_t *need_room(size_t size)
 {
-    uint8_t *room = malloc(LIMIT_FRAME_RAW_BYTES);
+    uint8_t *room = malloc(size);
 
     assert(room != NULL);
     return room;
@@ -47,8 +50,7 @@ struct store_text_writer *store_create_text_writer(void)
 
     assert(writer != NULL);
     writer->encoder = store_create_fast_encoder();
-    writer->records = need_frame();
-    writer->raw = need_frame();
+    writer->room = need_room(ROOM_BYTES);
     return writer;
 }
 
@@ -57,8 +59,7 @@ void store_free_text_writer(struct store_text_writer **writer)
     if (*writer == NULL)
         return;
     store_free_encoder(&(*writer)->encoder);
-    free((*writer)->records);
-    free((*writer)->raw);
+    free((*writer)->room);
     free(*writer);
     *writer = NULL;
 }
@@ -87,7 +88,7 @@ void store_add_text(struct store_text_writer *writer, const struct store_text_re
            store_has_text_room(writer, record->octets.len));
     writer->entries[writer->count++] = *record;
     if (record->octets.len > 0)
-        memcpy(writer->records + writer->octets, record->octets.ptr, record->octets.len);
+        memcpy(writer->room + RECORDS_AT + writer->octets, record->octets.ptr, record->octets.len);
     writer->octets += record->octets.len;
 }
 
@@ -107,7 +108,7 @@ bool store_end_text(struct store_text_writer *writer, int32_t parser_version, st
 {
     size_t start = STORE_TEXT_HEADER_BYTES + writer->count * STORE_TEXT_ENTRY_BYTES;
     size_t size = start + writer->octets;
-    uint8_t *raw = writer->raw;
+    uint8_t *raw = writer->room + RECORDS_AT - start;
 
     assert(writer->count > 0 && size <= LIMIT_FRAME_RAW_BYTES);
     put_le32(raw + HEADER_VERSION, STORE_TEXT_VERSION);
@@ -122,7 +123,6 @@ bool store_end_text(struct store_text_writer *writer, int32_t parser_version, st
         put_le32(at + ENTRY_OCTETS, (uint32_t)entry->octets.len);
         put_le32(at + ENTRY_NOTES, entry->notes);
     }
-    memcpy(raw + start, writer->records, writer->octets);
     store_clear_text(writer);
     return store_encode_frame(writer->encoder, bytes_of(raw, size), stored, facts, err) ||
            err_wrap(err, "text block");
@@ -136,7 +136,7 @@ struct store_text_reader *store_create_text_reader(void)
 
     assert(reader != NULL);
     reader->decoder = store_create_decoder();
-    reader->raw = need_frame();
+    reader->raw = need_room(LIMIT_FRAME_RAW_BYTES);
     return reader;
 }
 

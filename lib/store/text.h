@@ -33,7 +33,7 @@ struct store_text_record {
 
 struct store_text_writer;
 
-struct store_text_writer *store_create_text_writer(void); /* never NULL; about 3 MiB when in use */
+struct store_text_writer *store_create_text_writer(void); /* never NULL; about 2 MiB when in use */
 void store_free_text_writer(struct store_text_writer **writer);
 
 /* Forgets what was added. */
