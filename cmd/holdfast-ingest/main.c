@@ -91,6 +91,7 @@ static void work(struct process *process, struct db *db, const char *owner)
         .host_connections = (int32_t)process->conf->ingest.host_connections,
         .slice_ms = process->conf->ingest.slice_ms,
         .compress = process->conf->ingest.compress,
+        .recognises = process->conf->ingest.recognise,
         .log = &process->log,
     };
 

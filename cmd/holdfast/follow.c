@@ -62,7 +62,7 @@ static void print_sync(struct bytes name, const struct source_progress *p)
 
     cli_print_text(name);
     (void)fputs(": ", stdout);
-    if (p->fetched == 0 && p->flag_changes == 0 && p->gone == 0) {
+    if (p->fetched == 0 && p->flag_changes == 0 && p->gone == 0 && p->recognised == 0) {
         (void)fputs("complete, nothing new", stdout);
     } else {
         (void)printf("complete, %ju mailbox%s", (uintmax_t)p->mailboxes,
@@ -75,6 +75,11 @@ static void print_sync(struct bytes name, const struct source_progress *p)
                          plural(p->flag_changes));
         if (p->gone > 0)
             (void)printf(", %ju gone at source", (uintmax_t)p->gone);
+        if (p->recognised > 0)
+            (void)printf(", %ju known without a download", (uintmax_t)p->recognised);
+        if (p->refuted > 0)
+            (void)printf(", all downloaded of %ju mailbox%s where samples were not what they were taken for",
+                         (uintmax_t)p->refuted, p->refuted == 1 ? "" : "es");
     }
     if (p->skipped > 0)
         (void)printf(" (%ju mailbox%s left out by rule)", (uintmax_t)p->skipped,

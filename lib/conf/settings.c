@@ -44,6 +44,10 @@ const struct conf_setting conf_settings[] = {
     { "ingest", "compress", CONF_CHOICE, FIELD(ingest.compress), "auto", 0, 0, compressions,
       "Whether connections to sources are compressed (COMPRESS=DEFLATE) where it is offered: auto, to "
       "those from 5 ms away." },
+    { "ingest", "recognise", CONF_BOOL, FIELD(ingest.recognise), "on", 0, 0, NULL,
+      "Whether messages that are archived already are known without being downloaded again: by the "
+      "source's ids for them, and, in a mailbox that was renumbered, renamed or made anew, by header, size and "
+      "date; samples are downloaded and compared. off: every octet of every message comes." },
     { "ingest", "watch", CONF_BOOL, FIELD(ingest.watch), "on", 0, 0, NULL,
       "Whether this machine holds connections to mailboxes that are watched (account edit --watch), so that "
       "their mail comes at once." },

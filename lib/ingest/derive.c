@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "crypto/hash.h"
 #include "imap/structure.h"
 #include "ingest/journal.h"
 #include "mime/structure.h"
@@ -35,6 +36,7 @@ struct ingest_deriver {
     struct arena *arena; /* the summary of one message */
     struct buf structure, envelope, bodystructure, notes;
     struct buf folded; /* one column */
+    struct crypto_sha256 header_hash;
     bool is_journal;
     struct buf report;    /* the first text of the message, folded, when it is a journal's */
     bool has_report_text; /* it has ended */
@@ -311,6 +313,17 @@ static void derive_report(struct ingest_deriver *deriver, const struct mime_part
     derive_envelope(deriver, &journal, out);
 }
 
+/* By it the message is known again (recognise.c). */
+static void derive_header(struct ingest_deriver *deriver, struct vault_index *out)
+{
+    struct bytes header = mime_parser_header(text_parser(deriver->extractor));
+
+    if (header.len != out->header_bytes)
+        return; /* not all of it was kept */
+    deriver->header_hash = crypto_hash(header);
+    out->header_sha256 = crypto_sha256_bytes(&deriver->header_hash);
+}
+
 /* ---- the deriver of a writer --------------------------------------------------------------- */
 
 static void begin(void *context)
@@ -345,6 +358,7 @@ static void end(void *context, struct vault_index *out)
 
     *out = (struct vault_index){ .parser_version = MIME_PARSER_VERSION,
                                  .header_bytes = root->header_bytes };
+    derive_header(deriver, out);
     buf_byte(&deriver->notes, '[');
     add_parser_notes(deriver);
     mime_write_structure(&deriver->structure, root);

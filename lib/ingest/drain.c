@@ -33,7 +33,7 @@ static bool open_epoch(struct drain *drain, struct err *err)
                         source_open_epoch(run->db, run->lease, target->known.mailbox_id,
                                           drain->selected.uidvalidity, &target->known.epoch, err)))
         return false;
-    target->known.pending = target->known.pending_due = 0;
+    target->known.pending = target->known.pending_due = target->known.denied = 0;
     target->is_epoch_new = true;
     return true;
 }
@@ -393,19 +393,27 @@ static bool save_rest(struct drain *drain, const struct ingest_fetch_result *res
     return false;
 }
 
-static bool fetch_by(struct drain *drain, const uint32_t *uids, size_t count, enum ingest_form form,
-                     struct ingest_fetch_result *result, struct err *err)
+static bool fetch_into(struct drain *drain, const struct ingest_sink *sink, const uint32_t *uids,
+                       size_t count, enum ingest_form form, struct ingest_fetch_result *result,
+                       struct err *err)
 {
     struct ingest_run *run = drain->run;
-    struct ingest_sink sink = ingest_make_sink(run);
     struct ingest_share share;
     bool is_done;
 
     ingest_open_share(uids, count, run->window_arena, &share);
-    is_done = ingest_fetch(run->client, &share, form, &sink, run->window_arena, result, err);
+    is_done = ingest_fetch(run->client, &share, form, sink, run->window_arena, result, err);
     ingest_close_share(&share);
     run->progress.size_notes += result->size_notes;
     return is_done ? ingest_commit(run, err) : save_rest(drain, result, err);
+}
+
+static bool fetch_by(struct drain *drain, const uint32_t *uids, size_t count, enum ingest_form form,
+                     struct ingest_fetch_result *result, struct err *err)
+{
+    struct ingest_sink sink = ingest_make_sink(drain->run);
+
+    return fetch_into(drain, &sink, uids, count, form, result, err);
 }
 
 /* ---- messages that BODY.PEEK[] does not give ---- */
@@ -539,6 +547,40 @@ static uint32_t *list_denied(struct drain *drain, const struct ingest_fetch_resu
 
 /* ---- a page of messages ---- */
 
+/* May messages be taken for archived ones? Not what was taken so and is to come after all. */
+static bool may_recognise(const struct drain *drain)
+{
+    return drain->run->settings->recognises && drain->target->known.denied == 0;
+}
+
+/* What the epoch shows again is placed, once a sample of it was downloaded and compared. What of that did not
+ * come is asked for again with what is left. */
+static bool fetch_recognised(struct drain *drain, const uint32_t **uids, size_t *count,
+                             struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    struct ingest_target *target = drain->target;
+    CLEANUP(ingest_end_recognition) struct ingest_recognition recognition = { .count = 0 };
+    struct ingest_sink comparer = ingest_make_comparer(&recognition);
+    struct ingest_fetch_result result;
+
+    if (!target->known.epoch.recognises)
+        return true;
+    if (!ingest_recognise(run, &target->known.epoch, *uids, *count, &recognition, err))
+        return false;
+    return recognition.count == 0 ||
+           (fetch_into(drain, &comparer, recognition.sample, recognition.sample_count,
+                       INGEST_BY_PEEK, &result, err) &&
+            ingest_place_recognised(run, target, &recognition, uids, count, err));
+}
+
+static bool place_archived(struct drain *drain, const uint32_t **uids, size_t *count,
+                           struct err *err)
+{
+    return !may_recognise(drain) || (ingest_place_known(drain->run, uids, count, err) &&
+                                     fetch_recognised(drain, uids, count, err));
+}
+
 static bool fetch_page(struct drain *drain, const uint32_t *uids, size_t count, struct err *err)
 {
     struct ingest_run *run = drain->run;
@@ -552,7 +594,7 @@ static bool fetch_page(struct drain *drain, const uint32_t *uids, size_t count, 
     run->placeholders = arena_new_array(run->window_arena, uint32_t, count);
     run->placeholder_cap = count;
     run->placeholder_count = 0;
-    if (!ingest_place_known(run, &uids, &count, err) ||
+    if (!place_archived(drain, &uids, &count, err) ||
         !fetch_by(drain, uids, count, INGEST_BY_PEEK, &result, err) ||
         !find_emptied(drain, &result, &emptied, err) || !record_failures(drain, &result, err) ||
         !settle_missing(drain, uids, count, &result, &kept, &kept_count, err))
@@ -590,8 +632,11 @@ static bool fetch_pending(struct drain *drain, struct err *err)
         after = uids[count - 1];
         if (!fetch_page(drain, uids, count, err))
             return false;
-        if (count < INGEST_FETCH_PAGE)
+        if (target->is_refuted)
+            after = 0; /* pages before are pending again */
+        else if (count < INGEST_FETCH_PAGE)
             return true;
+        target->is_refuted = false;
     }
 }
 
@@ -654,12 +699,25 @@ static bool mark_superseded(struct drain *drain, struct err *err)
            mark_placements_gone(drain, uids, count, err);
 }
 
+/* What was due was tried just now; what was not, this run knows nothing of. */
+static bool is_whole(const struct ingest_target *target)
+{
+    return target->failed == 0 && target->known.pending == target->known.pending_due;
+}
+
+static bool note_whole(struct drain *drain, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    const struct source_mailbox *known = &drain->target->known;
+
+    return !known->epoch.recognises || !is_whole(drain->target) ||
+           ingest_archive(run, source_note_whole(run->db, run->lease, known->mailbox_id,
+                                                 known->epoch.number, err));
+}
+
 static bool may_have_orphans(const struct ingest_target *target)
 {
-    /* What was due was tried just now; what was not, this run knows nothing of. */
-    bool is_whole = target->failed == 0 && target->known.pending == target->known.pending_due;
-
-    return target->known.epoch.number > 1 && is_whole &&
+    return target->known.epoch.number > 1 && is_whole(target) &&
            (target->is_epoch_new || target->fetched > 0 || target->known.pending > 0);
 }
 
@@ -687,5 +745,5 @@ bool ingest_drain_mailbox(struct ingest_run *run, struct ingest_target *target, 
         return false;
     }
     return fetch_pending(&drain, err) && mark_superseded(&drain, err) &&
-           (!may_have_orphans(target) || mark_orphans(&drain, err));
+           (!may_have_orphans(target) || mark_orphans(&drain, err)) && note_whole(&drain, err);
 }

@@ -47,6 +47,7 @@ struct ingest_target {
     bool is_epoch_new;           /* opened by this run */
     bool is_sampled;             /* the epoch's messages are those we know */
     bool lists_all;              /* asking for changes came to nothing: every UID is listed */
+    bool is_refuted;             /* some of what was recognised is pending again: begin anew */
     uint64_t fetched;            /* in this run */
     uint64_t failed;             /* UIDs that this run had to leave pending */
 };
@@ -129,6 +130,65 @@ MUST_USE bool ingest_commit(struct ingest_run *run, struct err *err);
 MUST_USE bool ingest_settle(struct ingest_run *run, struct err *err);
 MUST_USE bool ingest_report(struct ingest_run *run, bool is_urgent, struct err *err);
 
+/* fact.c: what the source says of a message beside its octets. */
+struct ingest_fact {
+    bool is_told; /* false: it said nothing, or not all of this */
+    uint8_t flags;
+    int16_t internal_zone;
+    int64_t internal_usec;
+    uint64_t size_bytes; /* RFC822.SIZE */
+    struct bytes id;     /* empty: none */
+    const struct bytes *keywords;
+    size_t keyword_count;
+};
+
+/* UIDs ascending; *facts, in the window arena, has one for each. NULL: the server does not want to tell. */
+MUST_USE bool ingest_ask_facts(struct ingest_run *run, const uint32_t *uids, size_t count,
+                               enum ingest_identity identity, const struct ingest_fact **facts,
+                               struct err *err);
+
+/* Places a message whose octets are those of `known`. *is_placed false: it cannot be, its octets are wanted. */
+MUST_USE bool ingest_place_fact(struct ingest_run *run, uint32_t uid,
+                                const struct ingest_fact *fact, const struct vault_known *known,
+                                bool *is_placed, struct err *err);
+
+/*
+ * recognise.c: messages of a new epoch that are archived already (ingest/README 25).
+ *
+ *   ingest_recognise, then a fetch of the sample into ingest_make_comparer, then ingest_place_recognised
+ */
+struct ingest_recognised {
+    uint32_t uid;
+    const struct ingest_fact *fact;
+    struct vault_known known;
+};
+
+struct ingest_recognition {
+    struct ingest_run *run;
+    struct ingest_recognised *rows; /* ascending UIDs */
+    size_t count;
+    uint32_t *sample; /* UIDs of those that are to be compared before anything is placed */
+    size_t sample_count;
+    size_t equal, other; /* of the sample: what it was taken for, and not */
+    struct crypto_hasher *hasher;
+};
+
+/* Which of these UIDs (ascending) of the epoch that is filled are archived, by all that can be known without
+ * their octets. In the window arena; the page arena is used up. */
+MUST_USE bool ingest_recognise(struct ingest_run *run, const struct source_epoch *epoch,
+                               const uint32_t *uids, size_t count, struct ingest_recognition *out,
+                               struct err *err);
+void ingest_end_recognition(struct ingest_recognition *recognition); /* for CLEANUP */
+
+/* Where the sample goes. */
+struct ingest_sink ingest_make_comparer(struct ingest_recognition *recognition);
+
+/* When all of the sample came, and was what it was taken for, all are placed, and *uids, *count become those that
+ * are to be downloaded still. One that was other octets refutes the epoch (*is_refuted). */
+MUST_USE bool ingest_place_recognised(struct ingest_run *run, struct ingest_target *target,
+                                      const struct ingest_recognition *recognition,
+                                      const uint32_t **uids, size_t *count, struct err *err);
+
 /* identity.c. Begin: how far ids are used in this mailbox; nothing may be waiting for its commit. Check:
  * are they still trusted? */
 MUST_USE bool ingest_begin_identities(struct ingest_run *run, struct err *err);
@@ -138,6 +198,10 @@ MUST_USE bool ingest_check_identities(struct ingest_run *run, struct err *err);
  * arena). All stay when the server does not tell, or nothing is known yet. */
 MUST_USE bool ingest_place_known(struct ingest_run *run, const uint32_t **uids, size_t *count,
                                  struct err *err);
+
+/* What the source calls the message; empty: nothing. */
+MUST_USE bool ingest_copy_id(const struct imap_fetch_response *message, enum ingest_identity kind,
+                             struct arena *arena, struct bytes *out, struct err *err);
 
 /* What the source calls a message that arrives with its octets. */
 MUST_USE bool ingest_describe_identity(const struct ingest_run *run,

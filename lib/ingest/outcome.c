@@ -78,7 +78,8 @@ static void add_gains(struct buf *line, const struct source_progress *progress)
         add_number(line, progress->skipped);
         buf_text(line, " more are left out by rule)");
     }
-    if (progress->fetched == 0 && progress->flag_changes == 0 && progress->gone == 0) {
+    if (progress->fetched == 0 && progress->flag_changes == 0 && progress->gone == 0 &&
+        progress->recognised == 0) {
         buf_text(line, ", nothing new");
         return;
     }
@@ -92,6 +93,16 @@ static void add_gains(struct buf *line, const struct source_progress *progress)
         buf_text(line, ", ");
         add_number(line, progress->gone);
         buf_text(line, " gone at the source");
+    }
+    if (progress->recognised > 0) {
+        buf_text(line, ", ");
+        add_number(line, progress->recognised);
+        buf_text(line, " known without a download");
+    }
+    if (progress->refuted > 0) {
+        buf_text(line, ", all downloaded of ");
+        add_count(line, progress->refuted, "mailbox", "mailboxes");
+        buf_text(line, " where samples were not what they were taken for");
     }
 }
 

@@ -184,6 +184,7 @@ struct source_mailbox_facts {
     uint64_t exists;                         /* at the source, at the last enumeration */
     uint64_t stored, pending, gone, skipped; /* UIDs of this epoch */
     uint64_t stored_gone;                    /* of stored: no longer at the source */
+    uint64_t recognised; /* of stored and at the source: known without a download (ingest/README 25) */
     int64_t enumerated_usec, longest_gap_usec;
 };
 
@@ -265,3 +266,7 @@ MUST_USE bool source_list_failures(struct db *db, int64_t account_id, size_t max
 /* Makes every pending UID due now; affected: how many. Runs are requested with source_request_run. */
 MUST_USE bool source_retry_failures(struct db *db, int64_t account_id, uint64_t *affected,
                                     struct err *err);
+
+/* Makes what was recognised, instead of downloaded, pending again: the next run downloads it. */
+MUST_USE bool source_deny_recognised(struct db *db, int64_t account_id, uint64_t *affected,
+                                     struct err *err);

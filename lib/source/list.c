@@ -155,6 +155,7 @@ static bool read_facts(const struct db_result *rows, size_t row, struct arena *a
     out->stored_gone = (uint64_t)db_i64(rows, row, 13);
     out->enumerated_usec = source_time(rows, row, 14);
     out->longest_gap_usec = db_i64(rows, row, 15);
+    out->recognised = (uint64_t)db_i64(rows, row, 16);
     return source_copy_column(rows, row, 1, arena, &out->path, err);
 }
 
@@ -247,4 +248,9 @@ bool source_list_failures(struct db *db, int64_t account_id, size_t max, struct 
 bool source_retry_failures(struct db *db, int64_t account_id, uint64_t *affected, struct err *err)
 {
     return db_run_count(db, DB_SOURCE_FAILURE_RETRY, DB_ARGS(DB_I64(account_id)), affected, err);
+}
+
+bool source_deny_recognised(struct db *db, int64_t account_id, uint64_t *affected, struct err *err)
+{
+    return db_run_count(db, DB_SOURCE_DENY_RECOGNISED, DB_ARGS(DB_I64(account_id)), affected, err);
 }

@@ -22,9 +22,11 @@ static bool read_mailbox(const struct db_result *rows, size_t row, struct arena 
         .exists = (uint64_t)db_i64(rows, row, 9),
         .enumerated_usec = source_time(rows, row, 10),
         .is_doubtful = db_bool(rows, row, 14),
+        .recognises = db_bool(rows, row, 15),
     };
     out->pending = (uint64_t)db_i64(rows, row, 11);
     out->pending_due = (uint64_t)db_i64(rows, row, 12);
+    out->denied = (uint64_t)db_i64(rows, row, 16);
     out->epoch.listed_usec = source_time(rows, row, 13);
     return source_copy_column(rows, row, 1, arena, &out->wire_name, err) &&
            source_copy_column(rows, row, 2, arena, &out->path, err);
@@ -99,8 +101,27 @@ bool source_open_epoch(struct db *db, const struct source_lease *lease, int64_t 
         .number = db_i32(row, 0, 1),
         .uidvalidity = uidvalidity,
         .uidnext = 1,
+        .recognises = db_bool(row, 0, 2),
     };
     return true;
+}
+
+bool source_note_whole(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
+                       int32_t epoch, struct err *err)
+{
+    return source_run_leased(db, lease, DB_SOURCE_EPOCH_WHOLE,
+                             DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
+                                     DB_I64(mailbox_id), DB_I32(epoch)),
+                             NULL, err);
+}
+
+bool source_refute_epoch(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
+                         int32_t epoch, struct err *err)
+{
+    return source_run_leased(db, lease, DB_SOURCE_EPOCH_REFUTE,
+                             DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
+                                     DB_I64(mailbox_id), DB_I32(epoch)),
+                             NULL, err);
 }
 
 bool source_finish_enumeration(struct db *db, const struct source_lease *lease, int64_t mailbox_id,

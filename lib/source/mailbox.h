@@ -33,6 +33,7 @@ struct source_epoch {
     int64_t enumerated_usec; /* 0: never to the end */
     int64_t listed_usec;     /* when that showed every UID, not only what had changed; 0: never */
     bool is_doubtful;        /* filled by ids of the source that are not trusted any more */
+    bool recognises;         /* may show what is archived already, and is not whole yet */
 };
 
 struct source_mailbox {
@@ -43,6 +44,7 @@ struct source_mailbox {
     struct source_epoch epoch; /* the open one */
     uint64_t pending;          /* UIDs of it that are not archived */
     uint64_t pending_due;      /* of those: whose next try is due */
+    uint64_t denied;           /* of those: that were recognised, and are to come after all */
 };
 
 struct source_mailbox_list {
@@ -81,6 +83,15 @@ MUST_USE bool source_save_listing(struct db *db, const struct source_lease *leas
  * the closed one can be asked for no more: they become 'gone', with that as their error. */
 MUST_USE bool source_open_epoch(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
                                 uint32_t uidvalidity, struct source_epoch *out, struct err *err);
+
+/* Every UID of it is archived: from now on it recognises nothing. */
+MUST_USE bool source_note_whole(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
+                                int32_t epoch, struct err *err);
+
+/* Octets that came were not those that they had been taken for: what of the epoch was recognised by its
+ * header is pending again, and nothing more is recognised in it. */
+MUST_USE bool source_refute_epoch(struct db *db, const struct source_lease *lease,
+                                  int64_t mailbox_id, int32_t epoch, struct err *err);
 
 struct source_enumeration {
     uint64_t uidnext; /* over every UID that was enumerated */

@@ -12,6 +12,8 @@ static const struct {
     { "messages", offsetof(struct source_progress, messages) },
     { "fetched", offsetof(struct source_progress, fetched) },
     { "bytes", offsetof(struct source_progress, bytes) },
+    { "recognised", offsetof(struct source_progress, recognised) },
+    { "refuted", offsetof(struct source_progress, refuted) },
     { "flag_changes", offsetof(struct source_progress, flag_changes) },
     { "gone", offsetof(struct source_progress, gone) },
     { "pending", offsetof(struct source_progress, pending) },

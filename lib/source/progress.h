@@ -19,6 +19,8 @@ struct source_progress {
     uint64_t messages;      /* UIDs that must be fetched, as far as is known */
     uint64_t fetched;       /* messages archived in this run */
     uint64_t bytes;         /* their octets */
+    uint64_t recognised;    /* UIDs that are archived without a download */
+    uint64_t refuted;       /* mailboxes in which a sample of them was other octets: all of it came */
     uint64_t flag_changes;  /* placements whose flags or keywords changed */
     uint64_t gone;          /* messages that vanished at the source */
     uint64_t pending;       /* UIDs left unfetched by this run */

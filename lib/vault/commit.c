@@ -473,6 +473,29 @@ static bool queue_source_uids(struct commit *commit, struct db_value account,
                     err);
 }
 
+/* Those whose octets did not come. */
+static bool queue_recognised(struct commit *commit, struct db_value account,
+                             struct db_value mailbox, struct err *err)
+{
+    size_t count = commit->batch->count, used = 0;
+    int64_t *uids = arena_new_array(commit->arena, int64_t, count);
+    struct bytes *ways = arena_new_array(commit->arena, struct bytes, count);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct vault_entry *entry = commit->outcomes[i].entry;
+
+        if (commit->outcomes[i].is_repeated || entry->by == VAULT_BY_OCTETS)
+            continue;
+        uids[used] = entry->source_uid;
+        ways[used++] = vault_recognition_name(entry->by);
+    }
+    return used == 0 ||
+           db_queue(commit->writer->db, DB_VAULT_SOURCE_UID_RECOGNISED,
+                    DB_ARGS(account, mailbox, DB_I32(commit->batch->epoch), DB_I64S(uids, used),
+                            DB_TEXTS(ways, used)),
+                    err);
+}
+
 static bool queue_identities(struct commit *commit, struct err *err)
 {
     const struct vault_batch *batch = commit->batch;
@@ -493,7 +516,8 @@ static bool write_all(struct commit *commit, struct err *err)
            vault_queue_new_keywords(writer, commit->batch->mailbox_id, commit->keywords_known,
                                     err) &&
            queue_placements(commit, account, mailbox, err) &&
-           queue_source_uids(commit, account, mailbox, err) && queue_identities(commit, err) &&
+           queue_source_uids(commit, account, mailbox, err) &&
+           queue_recognised(commit, account, mailbox, err) && queue_identities(commit, err) &&
            db_commit(&writer->tx, err) &&
            db_pipeline_send(writer->db, err);
 }

@@ -20,7 +20,7 @@ static void for_each_value(struct vault_index *index,
     struct bytes *values[] = { &index->message_id, &index->subject,  &index->from,
                                &index->to,         &index->cc,       &index->bcc,
                                &index->structure,  &index->envelope, &index->bodystructure,
-                               &index->notes };
+                               &index->notes,      &index->header_sha256 };
 
     for (size_t i = 0; i < ARRAY_LEN(values); i++)
         visit(values[i], context);
@@ -75,7 +75,7 @@ struct columns {
     bool *has_no_date, *has_attachment;
     int32_t *firsts, *counts, *text_notes;
     struct bytes *message_ids, *references, *subjects, *froms, *tos, *ccs, *bccs;
-    struct bytes *structures, *envelopes, *bodystructures, *notes;
+    struct bytes *structures, *envelopes, *bodystructures, *notes, *header_hashes;
 };
 
 static struct columns make_columns(struct arena *arena, const struct vault_derived *derived)
@@ -102,6 +102,7 @@ static struct columns make_columns(struct arena *arena, const struct vault_deriv
         .envelopes = arena_new_array(arena, struct bytes, n),
         .bodystructures = arena_new_array(arena, struct bytes, n),
         .notes = arena_new_array(arena, struct bytes, n),
+        .header_hashes = arena_new_array(arena, struct bytes, n),
     };
 }
 
@@ -130,6 +131,7 @@ static void fill_columns(const struct vault_derived *derived, struct columns *co
         columns->envelopes[i] = row->envelope;
         columns->bodystructures[i] = row->bodystructure;
         columns->notes[i] = row->notes;
+        columns->header_hashes[i] = row->header_sha256;
         columns->text_notes[i] = (int32_t)row->text_notes;
         columns->has_attachment[i] = row->has_attachment;
     }
@@ -157,7 +159,8 @@ bool vault_queue_derived(struct vault_writer *writer, struct err *err)
                          DB_TEXTS(c.froms, n), DB_TEXTS(c.tos, n), DB_TEXTS(c.ccs, n),
                          DB_TEXTS(c.bccs, n), DB_BYTEAS(c.structures, n), DB_BYTEAS(c.envelopes, n),
                          DB_BYTEAS(c.bodystructures, n), DB_TEXTS(c.notes, n),
-                         DB_I32S(c.text_notes, n), DB_BOOLS(c.has_attachment, n)),
+                         DB_I32S(c.text_notes, n), DB_BOOLS(c.has_attachment, n),
+                         DB_BYTEAS(c.header_hashes, n)),
                  err);
     vault_clear_derived(derived);
     return is_ok;

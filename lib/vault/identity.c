@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vault/identity.c - messages that are known by what their source calls them.
+ * vault/identity.c - messages that are known without their octets: by what their source calls them, or by
+ * their header.
  */
 #include "vault/internal.h"
 
@@ -18,19 +19,26 @@ void vault_use_identities(struct vault_writer *writer, int32_t scope)
     writer->identity_scope = scope;
 }
 
+static bool read_hash(struct bytes octets, struct crypto_sha256 *out, struct err *err)
+{
+    if (octets.len != sizeof out->octets)
+        return err_fail(err, ERR_CORRUPT, "SHA-256 of %zu octets", octets.len);
+    memcpy(out->octets, octets.ptr, octets.len);
+    return true;
+}
+
 static bool read_known(const struct db_result *rows, size_t row, size_t count,
                        struct vault_known *known, struct err *err)
 {
     size_t position = (size_t)db_i64(rows, row, 0);
-    struct bytes sha256 = db_bytes(rows, row, 1);
     struct vault_known *out;
 
     assert(position >= 1 && position <= count);
     out = &known[position - 1];
-    if (sha256.len != sizeof out->sha256.octets)
-        return err_fail(err, ERR_CORRUPT, "SHA-256 of %zu octets", sha256.len);
-    memcpy(out->sha256.octets, sha256.ptr, sha256.len);
+    if (!read_hash(db_bytes(rows, row, 1), &out->sha256, err))
+        return false;
     out->size_bytes = (uint64_t)db_i64(rows, row, 2);
+    out->by = VAULT_BY_ID;
     out->is_known = true;
     return true;
 }
@@ -55,6 +63,36 @@ bool vault_find_known(struct vault_writer *writer, const struct bytes *identitie
     return true;
 }
 
+struct alike_walk {
+    vault_alike_fn *fn;
+    void *context;
+};
+
+/* db_row_fn */
+static bool give_alike(void *context, const struct db_result *row, struct err *err)
+{
+    const struct alike_walk *walk = context;
+    struct vault_alike alike = { .internal_usec = db_time_usec(row, 0, 0),
+                                 .size_bytes = (uint64_t)db_i64(row, 0, 1) };
+
+    return read_hash(db_bytes(row, 0, 2), &alike.sha256, err) &&
+           read_hash(db_bytes(row, 0, 3), &alike.header_sha256, err) &&
+           walk->fn(walk->context, &alike, err);
+}
+
+bool vault_walk_alike(struct vault_writer *writer, uint32_t uidvalidity, int64_t first_usec,
+                      int64_t last_usec, vault_alike_fn *fn, void *context, struct err *err)
+{
+    struct alike_walk walk = { fn, context };
+
+    assert(writer->state == VAULT_FILLING);
+    return vault_settle(writer, err) &&
+           db_stream(writer->db, DB_VAULT_ALIKE_WALK,
+                     DB_ARGS(DB_I64(writer->lease.account_id), DB_I64(writer->batch->mailbox_id),
+                             DB_I64(uidvalidity), DB_TIME(first_usec), DB_TIME(last_usec)),
+                     give_alike, &walk, err);
+}
+
 bool vault_place_known(struct vault_writer *writer, const struct vault_known *known,
                        const struct vault_arrival *arrival, struct err *err)
 {
@@ -68,6 +106,7 @@ bool vault_place_known(struct vault_writer *writer, const struct vault_known *kn
         return false;
     entry = &writer->batch->entries[writer->batch->count - 1];
     entry->is_known = true;
+    entry->by = known->by;
     entry->identity = (struct vault_identity){ { NULL, 0 }, { NULL, 0 }, { NULL, 0 } };
     return true;
 }
@@ -87,7 +126,7 @@ struct vault_identity_rows vault_make_identity_rows(struct arena *arena, size_t 
 void vault_add_identity(struct vault_identity_rows *rows, const struct vault_entry *entry,
                         int64_t message_id)
 {
-    if (entry->is_known)
+    if (entry->by == VAULT_BY_ID)
         rows->known++;
     if (entry->identity.id.len == 0 || entry->doubt != VAULT_ORIGINAL)
         return; /* an id stands for the original octets only */

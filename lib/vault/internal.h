@@ -61,7 +61,8 @@ struct vault_entry {
     const uint16_t *keywords; /* numbers in batch->keywords */
     size_t keyword_count;
     enum vault_doubt doubt;
-    bool is_known;                  /* placed by its identity: its octets are not here */
+    bool is_known;                  /* its octets are not here */
+    enum vault_recognition by;
     struct vault_identity identity; /* in batch->arena */
 };
 

@@ -38,6 +38,7 @@
 #include "base/err.h"
 #include "store/frame.h"
 #include "vault/flag.h"
+#include "vault/recognition.h"
 
 struct db;
 struct vault_writer;
@@ -56,6 +57,7 @@ struct vault_lease {
 struct vault_index {
     int32_t parser_version;
     uint64_t header_bytes;
+    struct bytes header_sha256; /* of the header's octets; NULL: they were too many to be kept */
     bool has_date;
     int64_t date_usec; /* outside the years 1 to 9999 it is not stored */
     int64_t
@@ -249,6 +251,7 @@ void vault_use_identities(struct vault_writer *writer, int32_t scope);
 
 struct vault_known {
     bool is_known;
+    enum vault_recognition by; /* recorded with the source UID */
     struct crypto_sha256 sha256;
     uint64_t size_bytes;
 };
@@ -257,6 +260,21 @@ struct vault_known {
  * waits is settled first. Failure: as of vault_commit_batch. */
 MUST_USE bool vault_find_known(struct vault_writer *writer, const struct bytes *identities,
                                size_t count, struct vault_known *known, struct err *err);
+
+/* An archived message that may be shown again in the batch's epoch. */
+struct vault_alike {
+    int64_t internal_usec;
+    uint64_t size_bytes;
+    struct crypto_sha256 header_sha256;
+    struct crypto_sha256 sha256;
+};
+
+/* Those of the mailbox, and of all mailboxes that ever had this UIDVALIDITY, that were received at first_usec
+ * to last_usec, as originals; in no order, a message for each of its placements. What waits is settled first. */
+typedef bool vault_alike_fn(void *context, const struct vault_alike *alike, struct err *err);
+MUST_USE bool vault_walk_alike(struct vault_writer *writer, uint32_t uidvalidity,
+                               int64_t first_usec, int64_t last_usec, vault_alike_fn *fn,
+                               void *context, struct err *err);
 
 /* A message without its octets, which are those of `known`. May send the batch, as vault_begin_message
  * does. Failures: as of vault_end_message. */

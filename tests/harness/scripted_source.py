@@ -55,6 +55,7 @@ class Mailbox:
         self.parts = {}                 # uid: {section: octets}, "1": …, "1.MIME": …
         self.flags = {}                 # uid: what stands between the parentheses
         self.dates = {}
+        self.given = []                 # UIDs whose whole octets were sent, as often as they were
         # faults
         self.with_uidnext = True
         self.uidnext_ahead = 0          # UIDNEXT is larger by this
@@ -103,7 +104,10 @@ class Mailbox:
         """What stands behind the item's name in a FETCH response, as octets; None: no such item."""
         octets = None
         if item in ("RFC822", "BODY[]") or item.startswith("BODY["):
-            octets = self.section(uid, "" if item == "RFC822" else item[5:-1])
+            section = "" if item == "RFC822" else item[5:-1]
+            octets = self.section(uid, section)
+            if not section:
+                self.given.append(uid)
             return b"NIL" if octets is None else b"{%d}\r\n%b" % (len(octets), octets)
         text = {"UID": str(uid), "FLAGS": f"({self.flags.get(uid, '')})",
                 "INTERNALDATE": self.dates.get(uid, DATE),

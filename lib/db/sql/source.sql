@@ -228,7 +228,7 @@ SELECT a.account_id, n.name, a.kind, a.host, a.port, a.login, a.tls, a.tls_ca, a
 SELECT b.mailbox_id, b.path, b.is_noselect, b.gone_at, b.messages, b.octets,
        coalesce(e.epoch, 0), coalesce(e.uidvalidity, 0), o.messages,
        u.stored, u.pending, u.gone, u.skipped, u.stored_gone, e.enumerated_at,
-       (coalesce(extract(epoch FROM e.longest_gap), 0) * 1000000)::bigint
+       (coalesce(extract(epoch FROM e.longest_gap), 0) * 1000000)::bigint, u.recognised
   FROM mailbox b
   LEFT JOIN source_epoch e
          ON e.account_id = b.account_id AND e.mailbox_id = b.mailbox_id AND e.closed_at IS NULL
@@ -241,7 +241,9 @@ SELECT b.mailbox_id, b.path, b.is_noselect, b.gone_at, b.messages, b.octets,
               count(*) FILTER (WHERE s.state = 'pending') AS pending,
               count(*) FILTER (WHERE s.state = 'gone') AS gone,
               count(*) FILTER (WHERE s.state = 'skipped') AS skipped,
-              count(*) FILTER (WHERE s.state = 'stored' AND s.gone_at IS NOT NULL) AS stored_gone
+              count(*) FILTER (WHERE s.state = 'stored' AND s.gone_at IS NOT NULL) AS stored_gone,
+              count(*) FILTER (WHERE s.recognised_by IN ('id', 'header') AND s.gone_at IS NULL)
+                  AS recognised
          FROM source_uid s
         WHERE s.account_id = b.account_id AND s.mailbox_id = b.mailbox_id
           AND (s.epoch = e.epoch OR octet_length(b.source_name) = 0)) u
@@ -287,3 +289,12 @@ SELECT f.account_id, 0, n.name, f.path, 0, 0, 1, coalesce(f.note, ''), f.noted_a
 -- args: account_id bigint
 UPDATE source_uid SET next_try_at = NULL
  WHERE state = 'pending' AND next_try_at > now() AND ($1 = 0 OR account_id = $1);
+
+-- What was recognised instead of downloaded, and is at the source still, is to come.
+-- name: source_deny_recognised
+-- args: account_id bigint
+UPDATE source_uid u SET state = 'pending', placement_uid = NULL, recognised_by = 'denied'
+  FROM source_epoch e
+ WHERE u.account_id = $1 AND u.recognised_by IN ('id', 'header') AND u.gone_at IS NULL
+   AND e.account_id = u.account_id AND e.mailbox_id = u.mailbox_id AND e.epoch = u.epoch
+   AND e.closed_at IS NULL;

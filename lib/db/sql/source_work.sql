@@ -79,13 +79,15 @@ SELECT n.name, a.host, a.port, a.login, a.tls, a.tls_ca, a.include, a.exclude, a
 SELECT b.mailbox_id, b.source_name, b.path, b.is_noselect, b.gone_at IS NOT NULL,
        coalesce(e.epoch, 0), coalesce(e.uidvalidity, 0), coalesce(e.uidnext, 1),
        coalesce(e.highestmodseq, 0), coalesce(e.messages, 0), e.enumerated_at,
-       coalesce(p.pending, 0), coalesce(p.due, 0), e.listed_at, i.distrusted_at IS NOT NULL
+       coalesce(p.pending, 0), coalesce(p.due, 0), e.listed_at, i.distrusted_at IS NOT NULL,
+       coalesce(e.recognises, false), coalesce(p.denied, 0)
   FROM mailbox b
   LEFT JOIN source_epoch e
          ON e.account_id = b.account_id AND e.mailbox_id = b.mailbox_id AND e.closed_at IS NULL
   LEFT JOIN identity_scope i ON i.account_id = e.account_id AND i.scope = e.identity_scope
   LEFT JOIN (SELECT u.mailbox_id, u.epoch, count(*) AS pending,
-                    count(*) FILTER (WHERE u.next_try_at IS NULL OR u.next_try_at <= now()) AS due
+                    count(*) FILTER (WHERE u.next_try_at IS NULL OR u.next_try_at <= now()) AS due,
+                    count(u.recognised_by) AS denied
                FROM source_uid u
               WHERE u.account_id = $1 AND u.state = 'pending'
               GROUP BY u.mailbox_id, u.epoch) p
@@ -168,7 +170,8 @@ SELECT number, name FROM mailbox_keyword WHERE account_id = $1 AND mailbox_id = 
 -- None of them waits for the disk: what a crash takes back is found again by the next enumeration, and
 -- a later commit of the vault, which waits, makes all before it durable too (WAL is in order).
 
--- UIDs that were pending in the epoch that ends can be asked for no more.
+-- UIDs that were pending in the epoch that ends can be asked for no more. The next one recognises what this
+-- mailbox had, or one that is gone by now and had the same UIDVALIDITY: it may have been renamed.
 -- name: source_epoch_open
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, uidvalidity bigint, error text
 WITH held AS MATERIALIZED (
@@ -178,16 +181,53 @@ WITH held AS MATERIALIZED (
     UPDATE source_epoch e SET closed_at = now() FROM held
      WHERE is_held AND e.account_id = $5 AND e.mailbox_id = $6 AND e.closed_at IS NULL
 ), abandoned AS (
-    UPDATE source_uid u SET state = 'gone', gone_at = now(), error = $8, next_try_at = NULL FROM held
+    UPDATE source_uid u SET state = 'gone', gone_at = now(), error = $8, next_try_at = NULL,
+                            recognised_by = NULL
+      FROM held
      WHERE is_held AND u.account_id = $5 AND u.mailbox_id = $6 AND u.state = 'pending'
 ), opened AS (
-    INSERT INTO source_epoch (account_id, mailbox_id, epoch, uidvalidity)
-    SELECT $5, $6, 1 + coalesce((SELECT max(e.epoch) FROM source_epoch e
-                                  WHERE e.account_id = $5 AND e.mailbox_id = $6), 0), $7
-      FROM held WHERE is_held
-    RETURNING epoch
+    INSERT INTO source_epoch (account_id, mailbox_id, epoch, uidvalidity, recognises)
+    SELECT $5, $6, 1 + coalesce(l.epoch, 0), $7,
+           l.epoch IS NOT NULL
+           OR EXISTS (SELECT FROM source_epoch e JOIN mailbox b USING (account_id, mailbox_id)
+                       WHERE e.account_id = $5 AND e.uidvalidity = $7 AND b.gone_at IS NOT NULL)
+      FROM held
+     CROSS JOIN LATERAL (SELECT max(e.epoch) AS epoch FROM source_epoch e
+                          WHERE e.account_id = $5 AND e.mailbox_id = $6) l
+     WHERE is_held
+    RETURNING epoch, recognises
 )
-SELECT is_held, coalesce((SELECT epoch FROM opened), 0) FROM held;
+SELECT is_held, coalesce((SELECT epoch FROM opened), 0),
+       coalesce((SELECT recognises FROM opened), false)
+  FROM held;
+
+-- The epoch is whole: what comes later is downloaded.
+-- name: source_epoch_whole
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer
+WITH held AS MATERIALIZED (
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
+           set_config('synchronous_commit', 'off', true)
+), done AS (
+    UPDATE source_epoch e SET recognises = false FROM held
+     WHERE is_held AND e.account_id = $5 AND e.mailbox_id = $6 AND e.epoch = $7 AND e.recognises
+)
+SELECT is_held FROM held;
+
+-- A sample was not what it was taken for: all that was taken so in this epoch is to come.
+-- name: source_epoch_refute
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer
+WITH held AS MATERIALIZED (
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held
+), done AS (
+    UPDATE source_epoch e SET recognises = false, refuted_at = now() FROM held
+     WHERE is_held AND e.account_id = $5 AND e.mailbox_id = $6 AND e.epoch = $7
+), denied AS (
+    UPDATE source_uid u SET state = 'pending', placement_uid = NULL, recognised_by = 'denied'
+      FROM held
+     WHERE is_held AND u.account_id = $5 AND u.mailbox_id = $6 AND u.epoch = $7
+       AND u.recognised_by = 'header' AND u.gone_at IS NULL
+)
+SELECT is_held FROM held;
 
 -- The gap before the first enumeration of an epoch is counted from the last one of the epoch before.
 -- name: source_epoch_enumerated
@@ -345,6 +385,7 @@ WITH held AS MATERIALIZED (
 ), done AS (
     UPDATE source_uid u
        SET gone_at = coalesce(u.gone_at, now()), next_try_at = NULL,
+           recognised_by = nullif(u.recognised_by, 'denied'),
            state = CASE u.state WHEN 'pending' THEN 'gone' ELSE u.state END
       FROM held
      WHERE is_held AND u.account_id = $5 AND u.mailbox_id = $6 AND u.epoch = $7

@@ -108,24 +108,24 @@ SELECT $1, l.message_id, $2, l.raw_offset FROM unnest($3, $4) AS l (message_id, 
 
 -- References of all rows stand behind one another; each row says where its own begin.
 -- name: vault_index_add
--- args: account_id bigint, parser_version integer, message_ids bigint[], header_bytes bigint[], dates timestamptz[], days date[], message_id_texts text[], reference_firsts integer[], reference_counts integer[], reference_texts text[], subjects text[], froms text[], tos text[], ccs text[], bccs text[], structures bytea[], envelopes bytea[], bodystructures bytea[], notes text[], text_notes integer[], attachments boolean[]
-INSERT INTO message_index (account_id, message_id, parser_version, header_bytes, date_at, date_day,
-                           message_id_text, reference_texts, subject_folded, from_folded, to_folded,
-                           cc_folded, bcc_folded, structure, envelope, bodystructure, notes,
-                           text_notes, has_attachment)
-SELECT $1, i.message_id, $2, i.header_bytes, i.date_at, i.date_day, i.message_id_text,
+-- args: account_id bigint, parser_version integer, message_ids bigint[], header_bytes bigint[], dates timestamptz[], days date[], message_id_texts text[], reference_firsts integer[], reference_counts integer[], reference_texts text[], subjects text[], froms text[], tos text[], ccs text[], bccs text[], structures bytea[], envelopes bytea[], bodystructures bytea[], notes text[], text_notes integer[], attachments boolean[], header_hashes bytea[]
+INSERT INTO message_index (account_id, message_id, parser_version, header_bytes, header_sha256, date_at,
+                           date_day, message_id_text, reference_texts, subject_folded, from_folded,
+                           to_folded, cc_folded, bcc_folded, structure, envelope, bodystructure,
+                           notes, text_notes, has_attachment)
+SELECT $1, i.message_id, $2, i.header_bytes, i.header_sha256, i.date_at, i.date_day, i.message_id_text,
        CASE WHEN i.count > 0 THEN ($10::text[])[i.first : i.first + i.count - 1] END,
        i.subject, i.from_text, i.to_text, i.cc, i.bcc, i.structure, i.envelope, i.bodystructure,
        i.notes::jsonb, i.text_notes, i.has_attachment
   FROM unnest($3, $4, $5, $6, $7, $8, $9, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
-              $21)
+              $21, $22)
        AS i (message_id, header_bytes, date_at, date_day, message_id_text, first, count, subject,
              from_text, to_text, cc, bcc, structure, envelope, bodystructure, notes, text_notes,
-             has_attachment)
+             has_attachment, header_sha256)
     ON CONFLICT (account_id, message_id) DO UPDATE
    SET parser_version = EXCLUDED.parser_version, header_bytes = EXCLUDED.header_bytes,
-       date_at = EXCLUDED.date_at, date_day = EXCLUDED.date_day,
-       message_id_text = EXCLUDED.message_id_text, reference_texts = EXCLUDED.reference_texts,
+       header_sha256 = EXCLUDED.header_sha256, date_at = EXCLUDED.date_at,
+       date_day = EXCLUDED.date_day, message_id_text = EXCLUDED.message_id_text, reference_texts = EXCLUDED.reference_texts,
        subject_folded = EXCLUDED.subject_folded, from_folded = EXCLUDED.from_folded,
        to_folded = EXCLUDED.to_folded, cc_folded = EXCLUDED.cc_folded,
        bcc_folded = EXCLUDED.bcc_folded, structure = EXCLUDED.structure,
@@ -170,6 +170,7 @@ SELECT $1, $2, $3, s.uid, CASE WHEN w.is_substitute THEN 'pending' ELSE 'stored'
  CROSS JOIN LATERAL (SELECT coalesce(s.doubt IN ('reassembled', 'placeholder'), false)) w (is_substitute)
     ON CONFLICT (account_id, mailbox_id, epoch, uid) DO UPDATE
    SET state = EXCLUDED.state, placement_uid = EXCLUDED.placement_uid, gone_at = NULL,
+       recognised_by = NULL,
        error = CASE EXCLUDED.state WHEN 'pending' THEN source_uid.error END,
        next_try_at = CASE EXCLUDED.state WHEN 'pending' THEN source_uid.next_try_at END,
        doubt = EXCLUDED.doubt,
@@ -215,6 +216,38 @@ WITH marked AS (
        AND e.identity_scope IS DISTINCT FROM $4
 )
 UPDATE identity_scope s SET placed = s.placed + $5 WHERE s.account_id = $1 AND s.scope = $4;
+
+-- These UIDs are stored without their octets, which were not seen this time.
+-- name: vault_source_uid_recognised
+-- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[], ways text[]
+UPDATE source_uid s SET recognised_by = r.way
+  FROM unnest($4, $5) AS r (uid, way)
+ WHERE s.account_id = $1 AND s.mailbox_id = $2 AND s.epoch = $3 AND s.uid = r.uid
+   AND s.state = 'stored';
+
+-- What a new source epoch may show again: messages of this mailbox, and of all that ever had this
+-- UIDVALIDITY, which a renamed one may keep. Only what its header names, and what is the original.
+-- name: vault_alike_walk
+-- args: account_id bigint, mailbox_id bigint, uidvalidity bigint, first_at timestamptz, last_at timestamptz
+SELECT p.internal_at, m.size_bytes, m.sha256, i.header_sha256
+  FROM (SELECT $2::bigint AS mailbox_id
+        UNION SELECT e.mailbox_id FROM source_epoch e
+               WHERE e.account_id = $1 AND e.uidvalidity = $3) b
+ CROSS JOIN LATERAL (
+       SELECT p.message_id, p.internal_at FROM placement p
+        WHERE p.account_id = $1 AND p.mailbox_id = b.mailbox_id
+          AND p.internal_at BETWEEN $4 AND $5
+          AND NOT EXISTS (SELECT FROM source_uid s
+                           WHERE s.substitute_uid = p.uid AND s.account_id = $1
+                             AND s.mailbox_id = b.mailbox_id)
+       OFFSET 0) p
+ CROSS JOIN LATERAL (
+       SELECT m.size_bytes, m.sha256 FROM message m
+        WHERE m.account_id = $1 AND m.message_id = p.message_id OFFSET 0) m
+ CROSS JOIN LATERAL (
+       SELECT i.header_sha256 FROM message_index i
+        WHERE i.account_id = $1 AND i.message_id = p.message_id
+          AND i.header_sha256 IS NOT NULL AND i.message_id_text IS NOT NULL OFFSET 0) i;
 
 -- name: vault_placement_states
 -- args: account_id bigint, mailbox_id bigint, uids bigint[]

@@ -61,6 +61,24 @@ TEST(columns_say_what_the_header_says)
     ingest_free_deriver(&made);
 }
 
+TEST(a_header_is_known_by_its_octets)
+{
+    struct bytes header = bytes_slice(bytes_of_text(plain), 0, sizeof plain - 1 - 7);
+    struct crypto_sha256 hash = crypto_hash(header);
+    size_t size = MIME_HEADER_KEPT_MAX + 100;
+    uint8_t *endless = malloc(size);
+
+    CHECK(endless != NULL);
+    memset(endless, 'x', size);
+    made = ingest_create_deriver();
+    for (size_t chunk = 1; chunk < 300; chunk += 40)
+        CHECK(bytes_equal(derive(bytes_of_text(plain), chunk).header_sha256,
+                          crypto_sha256_bytes(&hash)));
+    CHECK(derive(bytes_of(endless, size), 100000).header_sha256.ptr == NULL);
+    ingest_free_deriver(&made);
+    free(endless);
+}
+
 TEST(what_is_strange_is_a_note)
 {
     struct vault_index index;
