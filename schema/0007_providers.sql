@@ -66,6 +66,17 @@ CREATE INDEX message_identity_message ON message_identity (message_id);
 -- read again in a new epoch.
 ALTER TABLE source_epoch ADD COLUMN identity_scope int;
 
+-- Why the octets of a stored UID were taken for archived ones instead of being downloaded
+-- (ingest/README 17, 25): 'id': what the source calls it; 'header': its header, size and date. NULL: they
+-- came. 'denied': they were taken so, and are to come after all; only while the UID is pending.
+ALTER TABLE source_uid
+    ADD COLUMN recognised_by text CHECK (recognised_by IN ('id', 'header', 'denied'));
+CREATE INDEX source_uid_recognised ON source_uid (account_id, mailbox_id, epoch)
+    WHERE recognised_by IS NOT NULL;
+
+GRANT UPDATE (recognised_by) ON source_uid TO holdfast_ingest;
+GRANT SELECT (recognised_by) ON source_uid TO holdfast_reader;
+
 REVOKE ALL ON identity_scope, message_identity FROM PUBLIC;
 GRANT SELECT, INSERT ON identity_scope, message_identity TO holdfast_ingest;
 GRANT UPDATE (placed, distrusted_at) ON identity_scope TO holdfast_ingest;

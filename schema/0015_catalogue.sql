@@ -11,9 +11,9 @@ SET LOCAL search_path = holdfast, pg_temp;
 CREATE FUNCTION seal_sources(account bigint, mailboxes bigint[], epochs_from int[], uids_from bigint[],
                              epochs_to int[], uids_to bigint[], placements_from bigint[],
                              placements_to bigint[])
-RETURNS TABLE (mailbox_id bigint, epoch int, uid bigint, placement_uid bigint)
+RETURNS TABLE (mailbox_id bigint, epoch int, uid bigint, placement_uid bigint, recognised_by text)
 LANGUAGE sql STABLE SET search_path = holdfast, pg_temp AS $$
-    SELECT s.mailbox_id, s.epoch, s.uid, s.placement_uid
+    SELECT s.mailbox_id, s.epoch, s.uid, s.placement_uid, s.recognised_by
       FROM unnest(mailboxes, epochs_from, uids_from, epochs_to, uids_to, placements_from,
                   placements_to)
            AS c (mailbox_id, epoch_from, uid_from, epoch_to, uid_to, placement_from, placement_to)
@@ -36,7 +36,8 @@ CREATE POLICY keeper ON import_file FOR SELECT TO holdfast_keeper USING (true);
 
 GRANT SELECT, INSERT, UPDATE ON identity_scope, import_file TO holdfast_rebuild;
 GRANT SELECT, INSERT ON message_identity TO holdfast_rebuild;
-GRANT UPDATE (state, placement_uid, attempts, error, next_try_at, gone_at, doubt, substitute_uid)
+GRANT UPDATE (state, placement_uid, attempts, error, next_try_at, gone_at, doubt, substitute_uid,
+              recognised_by)
    ON source_uid TO holdfast_rebuild;
 
 DO $$

@@ -109,9 +109,10 @@ static const struct cli_command commands[] = {
       "`holdfast account add NAME --kind import` makes an account for imports. Exit 0 only if every file\n"
       "could be read.\n",
       cmd_import },
-    { NULL, "reconcile", "[NAME...] [--json]", "count every UID at the source against the archive; heal what can be",
+    { NULL, "reconcile", "[NAME...] [--octets] [--json]", "count every UID at the source against the archive; heal what can be",
       "Enumerates every mailbox anew, tries what is pending again, and says for each mailbox what the\n"
-      "source holds and what became of it. Exit 0 only if every UID is archived or left out by rule.\n",
+      "source holds and what became of it. Exit 0 only if every UID is archived or left out by rule.\n"
+      "  --octets               download also what was recognised without a download, and compare it\n",
       cmd_reconcile },
     { NULL, "failures", "[NAME...] [--retry] [--json]", "messages that are not archived yet, and why",
       "  --retry                try all of them again now\n", cmd_failures },

@@ -11,6 +11,7 @@
 enum {
     JSON = 256,
     RETRY,
+    OCTETS,
     FAILURES_MAX = 100000, /* rows of one listing */
 };
 
@@ -32,7 +33,7 @@ static bool is_counted(const struct source_mailbox_facts *m)
 }
 
 struct sums {
-    uint64_t mailboxes, exists, archived, pending, skipped;
+    uint64_t mailboxes, exists, archived, recognised, pending, skipped;
     uint64_t unexplained;
     uint64_t left_out; /* mailboxes that are not among them, by rule */
 };
@@ -42,6 +43,7 @@ static void add_up(struct sums *sums, const struct source_mailbox_facts *m)
     sums->mailboxes++;
     sums->exists += m->exists;
     sums->archived += m->stored - m->stored_gone;
+    sums->recognised += m->recognised;
     sums->pending += m->pending;
     sums->skipped += m->skipped;
     sums->unexplained += (uint64_t)llabs(unexplained(m));
@@ -71,6 +73,7 @@ static void add_row(struct cli_table *table, const struct cli_run *account,
     cli_add_cell(table, account->name);
     cli_add_number(table, m->exists);
     cli_add_number(table, m->stored - m->stored_gone);
+    cli_add_number(table, m->recognised);
     cli_add_number(table, m->pending);
     cli_add_number(table, m->skipped);
     (void)snprintf(text, sizeof text, "%jd", (intmax_t)unexplained(m));
@@ -84,9 +87,10 @@ static void add_row(struct cli_table *table, const struct cli_run *account,
 
 static json_t *json_row(const struct source_mailbox_facts *m)
 {
-    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:o}", "path",
+    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:o}", "path",
                      cli_json_text(m->path), "exists", (json_int_t)m->exists, "archived",
-                     (json_int_t)(m->stored - m->stored_gone), "pending", (json_int_t)m->pending,
+                     (json_int_t)(m->stored - m->stored_gone), "recognised",
+                     (json_int_t)m->recognised, "pending", (json_int_t)m->pending,
                      "skipped", (json_int_t)m->skipped, "unexplained", (json_int_t)unexplained(m),
                      "gone_at_source", (json_int_t)m->stored_gone, "gone_before_fetch",
                      (json_int_t)m->gone, "epoch", (int)m->epoch, "uidvalidity",
@@ -182,24 +186,41 @@ static void print_sums(const struct sums *sums)
                  "%ju pending, %ju unexplained\n",
                  (uintmax_t)sums->mailboxes, (uintmax_t)sums->exists, (uintmax_t)sums->archived,
                  (uintmax_t)sums->skipped, (uintmax_t)sums->pending, (uintmax_t)sums->unexplained);
+    if (sums->recognised > 0)
+        (void)printf("%ju of the archived were known without a download; holdfast reconcile --octets "
+                     "downloads them too\n",
+                     (uintmax_t)sums->recognised);
     if (sums->pending > 0)
         (void)puts("What is pending, and why: holdfast failures");
 }
 
-static int reconcile(struct cli *cli, const struct cli_run *runs, size_t count, bool is_json)
+/* What the run is to try, whenever it was due; with_octets: what was recognised too. */
+static bool make_due(struct cli *cli, const struct cli_run *runs, size_t count, bool with_octets)
 {
-    static const char *const header[] = { "ACCOUNT",     "AT SOURCE",   "ARCHIVED",   "PENDING",
-                                          "BY RULE",     "UNEXPLAINED", "GONE SINCE", "GONE BEFORE",
-                                          "LONGEST GAP", "LOOKED AT",   "MAILBOX" };
+    for (size_t i = 0; i < count; i++) {
+        uint64_t affected;
+
+        if (!source_retry_failures(cli->session.db, runs[i].account_id, &affected, &cli->err) ||
+            (with_octets && !source_deny_recognised(cli->session.db, runs[i].account_id, &affected,
+                                                    &cli->err)))
+            return false;
+    }
+    return true;
+}
+
+static int reconcile(struct cli *cli, const struct cli_run *runs, size_t count, bool with_octets,
+                     bool is_json)
+{
+    static const char *const header[] = { "ACCOUNT",    "AT SOURCE",   "ARCHIVED",    "RECOGNISED",
+                                          "PENDING",    "BY RULE",     "UNEXPLAINED", "GONE SINCE",
+                                          "GONE BEFORE", "LONGEST GAP", "LOOKED AT",   "MAILBOX" };
     static const char *const left_header[] = { "ACCOUNT", "LEFT OUT", "WHY" };
     CLEANUP(json_decrefp) json_t *accounts = json_array();
     struct report report = { .json = accounts };
-    uint64_t due;
     int status;
 
-    for (size_t i = 0; i < count; i++)
-        if (!source_retry_failures(cli->session.db, runs[i].account_id, &due, &cli->err))
-            return cli_fail(cli);
+    if (!make_due(cli, runs, count, with_octets))
+        return cli_fail(cli);
     status = cli_follow(cli, runs, count, SOURCE_JOB_RECONCILE, is_json);
     if (status == CLI_INTERRUPTED || cli->err.code != ERR_NONE)
         return status;
@@ -230,18 +251,27 @@ static int reconcile(struct cli *cli, const struct cli_run *runs, size_t count, 
 int cmd_reconcile(struct cli *cli, int argc, char **argv)
 {
     const unsigned needed = OPERATE_SERVICE_GATE | OPERATE_SERVICE_KEEPER | OPERATE_SERVICE_INGEST;
+    static const struct option known[] = {
+        { "json", no_argument, NULL, JSON },
+        { "octets", no_argument, NULL, OCTETS },
+        { NULL, 0, NULL, 0 },
+    };
     struct cli_run *runs;
     size_t count;
-    bool is_json = false;
-    int status;
+    bool is_json = false, with_octets = false;
+    int status, option;
 
-    if (!cli_take_flag(cli, argc, argv, "json", &is_json, &status))
-        return status;
+    while ((option = cli_next_option(cli, argc, argv, known, &status)) != -1) {
+        if (option == CLI_STOP)
+            return status;
+        is_json |= option == JSON;
+        with_octets |= option == OCTETS;
+    }
     cli_defer_interrupts();
     if (!cli_settle(cli, needed) || !cli_open(cli, needed) ||
         !cli_choose_accounts(cli, argc - optind, argv + optind, false, &runs, &count))
         return cli_fail(cli);
-    return reconcile(cli, runs, count, is_json);
+    return reconcile(cli, runs, count, with_octets, is_json);
 }
 
 /* ---- failures -------------------------------------------------------------------------------- */

@@ -54,6 +54,7 @@ bool export_end_folder(struct export_place *place, struct err *err);
 
 struct export_origin {
     uint32_t uidvalidity, uid, epoch; /* uid 0: not known */
+    uint32_t by;                      /* enum vault_recognition */
 };
 
 MUST_USE bool export_gather_origins(const struct export_order *order,

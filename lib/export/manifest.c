@@ -202,6 +202,11 @@ static void put_source_epoch(const struct export_row *row, struct buf *out)
     put_known(row->source_epoch, out);
 }
 
+static void put_recognised(const struct export_row *row, struct buf *out)
+{
+    buf_append(out, vault_recognition_name(row->recognised));
+}
+
 static void put_internaldate(const struct export_row *row, struct buf *out)
 {
     write_internaldate(row->placement->internal_usec, row->placement->internal_zone, out);
@@ -287,6 +292,7 @@ static const struct {
     { "source_uidvalidity", FORM_NUMBER, put_source_uidvalidity },
     { "source_uid",         FORM_NUMBER, put_source_uid },
     { "source_epoch",       FORM_NUMBER, put_source_epoch },
+    { "recognised",         FORM_TEXT,   put_recognised },
     { "internaldate",       FORM_TEXT,   put_internaldate },
     { "archived_at",        FORM_TEXT,   put_archived },
     { "gone_at",            FORM_TEXT,   put_gone },

@@ -25,6 +25,7 @@ struct export_row {
     uint32_t source_uidvalidity; /* 0: the source gave none */
     uint32_t source_uid;         /* 0: not known */
     uint32_t source_epoch;
+    enum vault_recognition recognised; /* how the octets are known to be those of that UID */
     struct bytes message_id; /* as in the header, unfolded */
 };
 

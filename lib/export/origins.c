@@ -60,7 +60,8 @@ static bool keep(void *context, int32_t epoch, uint32_t uidvalidity,
         }
         if (used == 0)
             first = sorted[i].placement_uid;
-        run[used++] = (struct export_origin){ uidvalidity, sorted[i].source_uid, (uint32_t)epoch };
+        run[used++] = (struct export_origin){ uidvalidity, sorted[i].source_uid, (uint32_t)epoch,
+                                              sorted[i].by };
     }
     return used == 0 || put_at(gathering->fd, first, run, used, err);
 }

@@ -216,7 +216,8 @@ static bool add_page(struct stay *stay, const struct vault_placement_page *page,
                                   .problem = "",
                                   .source_uidvalidity = origins[i].uidvalidity,
                                   .source_uid = origins[i].uid,
-                                  .source_epoch = origins[i].epoch };
+                                  .source_epoch = origins[i].epoch,
+                                  .recognised = origins[i].by };
 
         if (!add_message(stay, &row, err))
             return false;

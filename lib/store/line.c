@@ -69,7 +69,8 @@ static const struct store_line_format formats[STORE_LINE_TYPES] = {
         { "is_gone", STORE_BOOL, false, 0, 0 } } },
     [STORE_LINE_SOURCE] = { "source", {
         { "mailbox", STORE_NUMBER, false, ID }, { "epoch", STORE_NUMBER, false, 1, INT32_MAX },
-        { "uid", STORE_NUMBER, false, UID }, { "placement", STORE_NUMBER, false, UID } } },
+        { "uid", STORE_NUMBER, false, UID }, { "placement", STORE_NUMBER, false, UID },
+        { "recognised", STORE_TEXT, true, 0, 0 } } },
     [STORE_LINE_UID] = { "uid", {
         { "mailbox", STORE_NUMBER, false, ID }, { "epoch", STORE_NUMBER, false, 1, INT32_MAX },
         { "uid", STORE_NUMBER, false, UID }, { "state", STORE_TEXT, false, 0, 0 },

@@ -127,7 +127,8 @@ static bool walk_epoch(const struct walk *walk, int32_t epoch, uint32_t uidvalid
             after = db_i64(rows, i, 0);
             if (db_i64(rows, i, 1) > 0)
                 origins[count++] =
-                    (struct vault_origin){ (uint32_t)db_i64(rows, i, 1), (uint32_t)after };
+                    (struct vault_origin){ (uint32_t)db_i64(rows, i, 1), (uint32_t)after,
+                                           vault_recognition_of(db_bytes(rows, i, 2)) };
         }
         if (!walk->fn(walk->context, epoch, uidvalidity, origins, count, err))
             return false;

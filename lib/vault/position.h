@@ -10,6 +10,7 @@
 
 #include "db/db.h"
 #include "vault/read.h"
+#include "vault/recognition.h"
 
 struct vault_position {
     int64_t position_id;
@@ -52,6 +53,7 @@ MUST_USE bool vault_list_position(struct vault_reader *reader, int64_t position_
 struct vault_origin {
     uint32_t placement_uid;
     uint32_t source_uid;
+    enum vault_recognition by;
 };
 
 /*

@@ -77,9 +77,9 @@ class Account:
         """{uid: error} of what is pending."""
         return {row["uid"]: row["error"] for row in self._json("failures", self.name)}
 
-    def reconcile(self, status=0):
+    def reconcile(self, status=0, *options):
         """{path: row}; the run's exit status is asserted, and that no UID is unexplained."""
-        report = self._json("reconcile", self.name, statuses=(status,))
+        report = self._json("reconcile", self.name, *options, statuses=(status,))
         assert report["complete"] is (status == 0)
         (account,) = report["accounts"]
         rows = {row["path"]: row for row in account["mailboxes"]}

@@ -4,9 +4,15 @@ download, and nothing is lost when what looks the same is not.
 
 What is downloaded is counted at the source: `given` has the UIDs whose whole octets it sent.
 """
+import collections
+import csv
+import io
+import subprocess
+
 import pytest
 
-from harness.account import stored
+from harness.account import Account, stored
+from harness.pack_reader import Pack
 from harness.scripted_source import CUT, DATE, OK, Source
 
 SAMPLE = 10  # of up to 1,000 messages that are recognised (lib/ingest/README.md 25)
@@ -77,7 +83,24 @@ def test_a_new_uidvalidity_downloads_a_sample_only(filled):
     account.sync()
     assert source.inbox.given == [2000]
     row = account.reconcile()["INBOX"]
-    assert (row["epoch"], row["exists"], row["archived"]) == (2, COUNT + 1, COUNT + 1)
+    assert (row["epoch"], row["exists"], row["archived"], row["recognised"]) == (
+        2, COUNT + 1, COUNT + 1, COUNT - SAMPLE)
+
+
+def test_what_was_recognised_is_downloaded_when_the_operator_wants_it(filled):
+    account, source = filled
+    source.inbox.uidvalidity = 8
+    account.sync()
+    lied = next(uid for uid in source.inbox.messages if uid not in source.inbox.given)
+    source.inbox.messages[lied] = letter(lied, "Lies in")  # as if it had been so before
+    anew(source.inbox)
+    row = account.reconcile(0, "--octets")["INBOX"]
+    assert len(source.inbox.given) == COUNT - SAMPLE and row["recognised"] == 0
+    assert account.archived() == [*letters().values(), letter(lied, "Lies in")]
+    assert account.placements() == (COUNT + 1, 1, COUNT + 1)
+    anew(source.inbox)
+    account.reconcile(0, "--octets")
+    assert source.inbox.given == []
 
 
 def test_a_uidvalidity_that_returns_downloads_a_sample_only(filled):
@@ -221,3 +244,38 @@ def test_a_header_that_is_not_given_is_not_known(filled):
     anew(source.inbox)
     account.sync()
     assert 5 in source.inbox.given and len(source.inbox.given) == SAMPLE + 1
+
+
+@pytest.mark.slow
+def test_an_operator_may_want_every_octet(new_holdfast, request):
+    holdfast = new_holdfast(ingest="recognise = off\n").start()
+    account = Account(holdfast, "strict")
+    source = Source(letters())
+    request.addfinalizer(account.close)
+    account.add(source).sync()
+    anew(source.inbox).uidvalidity = 8
+    account.sync()
+    assert sorted(source.inbox.given) == sorted(source.inbox.messages)
+    assert account.placements() == (COUNT, 0, COUNT)
+
+
+def test_packs_and_exports_tell_what_was_recognised(account, place):
+    source = Source()
+    source.add("Before", letters(), uidvalidity=17)
+    account.add(source).sync()
+    source.mailboxes["After"] = source.mailboxes.pop("Before")
+    account.sync()
+    case = place / "case.tar.zst"
+    account.holdfast.run("export", "in:After", "--account", account.name, "-o", case)
+    manifest = subprocess.run(["tar", "--zstd", "-xOf", case, "--wildcards", "*manifest.csv"],
+                              capture_output=True, check=True).stdout.decode()
+    rows = list(csv.DictReader(io.StringIO(manifest)))
+    assert collections.Counter(row["recognised"] for row in rows) == {
+        "header": COUNT - SAMPLE, "": SAMPLE}
+    account.holdfast.run("seal", account.name)
+    packs = account.holdfast.sql(
+        "SELECT encode(sha256, 'hex') FROM pack WHERE account_id = %s", account.id)
+    lines = [line for (sha256,) in packs
+             for line in Pack(next((account.holdfast.data_dir / "packs").glob(f"*/{sha256}.tar.zst"))).catalogue()]
+    assert collections.Counter(line.get("recognised") for line in lines if line["type"] == "source") == {
+        "header": COUNT - SAMPLE, None: COUNT + SAMPLE}

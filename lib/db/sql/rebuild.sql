@@ -239,10 +239,10 @@ SELECT count(*) FROM e;
 
 -- What an earlier pack told as pending or gone is stored now.
 -- name: rebuild_line_source
--- args: account_id bigint, mailboxes bigint[], epochs bigint[], uids bigint[], placements bigint[]
+-- args: account_id bigint, mailboxes bigint[], epochs bigint[], uids bigint[], placements bigint[], recognised text[]
 WITH l AS MATERIALIZED (
     SELECT l.*, p.archived_at
-      FROM unnest($2, $3, $4, $5) AS l (mailbox_id, epoch, uid, placement)
+      FROM unnest($2, $3, $4, $5, $6) AS l (mailbox_id, epoch, uid, placement, recognised)
      CROSS JOIN LATERAL (SELECT p.archived_at FROM placement p
                           WHERE p.account_id = $1 AND p.mailbox_id = l.mailbox_id
                             AND p.uid = l.placement OFFSET 0) p
@@ -251,11 +251,14 @@ WITH l AS MATERIALIZED (
                             AND e.epoch = l.epoch OFFSET 0) e
 ), stored AS (
     INSERT INTO source_uid AS s (account_id, mailbox_id, epoch, uid, state, placement_uid,
-                                 first_seen_at)
-    SELECT $1, l.mailbox_id, l.epoch, l.uid, 'stored', l.placement, l.archived_at FROM l
+                                 first_seen_at, recognised_by)
+    SELECT $1, l.mailbox_id, l.epoch, l.uid, 'stored', l.placement, l.archived_at,
+           CASE WHEN l.recognised IN ('id', 'header') THEN l.recognised END
+      FROM l
         ON CONFLICT (account_id, mailbox_id, epoch, uid) DO UPDATE
        SET state = 'stored', placement_uid = EXCLUDED.placement_uid, error = NULL,
-           next_try_at = NULL, gone_at = NULL, doubt = NULL
+           next_try_at = NULL, gone_at = NULL, doubt = NULL,
+           recognised_by = EXCLUDED.recognised_by
      WHERE s.state <> 'stored'
 )
 SELECT count(*) FROM l;

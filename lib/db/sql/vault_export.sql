@@ -87,6 +87,6 @@ SELECT epoch, coalesce(uidvalidity, 0) FROM source_epoch
 
 -- name: vault_origin_page
 -- args: account_id bigint, mailbox_id bigint, epoch integer, after bigint, page bigint
-SELECT uid, coalesce(placement_uid, 0) FROM source_uid
+SELECT uid, coalesce(placement_uid, 0), coalesce(recognised_by, '') FROM source_uid
  WHERE account_id = $1 AND mailbox_id = $2 AND epoch = $3 AND uid > $4
  ORDER BY uid LIMIT $5;

@@ -226,9 +226,9 @@ SELECT row_to_json(t)::text
 
 -- name: vault_seal_line_source
 -- args: account_id bigint, mailbox_ids bigint[], epochs_from integer[], uids_from bigint[], epochs_to integer[], uids_to bigint[], placements_from bigint[], placements_to bigint[]
-SELECT row_to_json(t)::text
+SELECT json_strip_nulls(row_to_json(t))::text
   FROM (SELECT 'source' AS type, s.mailbox_id AS mailbox, s.epoch, s.uid,
-               s.placement_uid AS placement
+               s.placement_uid AS placement, s.recognised_by AS recognised
           FROM seal_sources($1, $2, $3, $4, $5, $6, $7, $8) s) t;
 
 -- UIDs of sources (not of imports, whose files are asked again) that are not simply stored: all that were tried

@@ -90,12 +90,13 @@ TEST(both_rows_have_all_columns)
                               .is_quoted = true,
                               .length = 11,
                               .quoted_lines = 1,
+                              .recognised = VAULT_BY_HEADER,
                               .message_id = BYTES("<\xff\\>") };
     struct buf out = buf_create(1 << 20);
 
     export_write_csv_row(&row, &out);
     CHECK(bytes_find(buf_bytes(&out), BYTES("mail/f,0,11,1,false,")) == 0);
-    CHECK(bytes_find(buf_bytes(&out), BYTES(",\"'=In,box\",3,5,9,,,,2001-10-01T05:30:00-02:30,")) >
+    CHECK(bytes_find(buf_bytes(&out), BYTES(",\"'=In,box\",3,5,9,,,,header,2001-10-01T05:30:00-02:30,")) >
           0);
     CHECK(bytes_find(buf_bytes(&out), BYTES(",\\Seen \\Draft,$Junk =x,<\\xff\\x5c>,")) > 0);
     buf_reset(&out, 0);
