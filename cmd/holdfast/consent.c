@@ -51,6 +51,7 @@ static bool await_device(struct cli *cli, const struct oauth_grant *grant,
             interval_seconds += SLOW_DOWN_SECONDS;
             break;
         case OAUTH_FAILED:
+        case OAUTH_INVALID:
             if (cli->err.code != ERR_RETRY)
                 return false;
             err_clear(&cli->err);

@@ -2,6 +2,7 @@
 #include "auth/bearer.h"
 
 #include "audit/append.h"
+#include "auth/exchange.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
 #include "oauth/token.h"
@@ -59,7 +60,9 @@ bool auth_forget_old_bearers(struct auth_bearers *bearers, struct deadline deadl
     CLEANUP(db_pool_return) struct db_loan loan = { 0 };
 
     return db_pool_borrow(bearers->quick, deadline, &loan, err) &&
-           db_run_ok(loan.db, DB_GATE_TOKEN_FORGET, DB_NO_ARGS, err);
+           db_run_ok(loan.db, DB_GATE_TOKEN_FORGET, DB_NO_ARGS, err) &&
+           db_run_ok(loan.db, DB_GATE_EXCHANGE_FORGET, DB_ARGS(DB_I32(AUTH_EXCHANGES_KEPT_DAYS)),
+                     err);
 }
 
 /* ---- one ask -------------------------------------------------------------------------------------- */
@@ -72,6 +75,7 @@ struct work {
     struct auth_bearers *bearers;
     const struct auth_bearer_ask *ask;
     struct oauth_grant *grant; /* renewed under its lock */
+    struct auth_exchange exchange; /* of its refresh token, if it has one */
     struct crypto_sha256 cache_key;
     char aad[TOKEN_AAD_BYTES];
     struct secret *token; /* what was cached and has not expired yet, not refused; or NULL */
@@ -181,9 +185,19 @@ static bool has_refresh_token(const struct oauth_grant *grant)
     return oauth_get_field(grant, OAUTH_REFRESH_TOKEN_TEXT) != NULL;
 }
 
+static bool is_shared(const struct work *work)
+{
+    return work->ask->credential_id != 0;
+}
+
+static int64_t grant_id(const struct work *work)
+{
+    return is_shared(work) ? work->ask->credential_id : work->ask->account_id;
+}
+
 static struct bytes grant_aad(const struct work *work, char text[SOURCE_AAD_BYTES])
 {
-    return work->ask->credential_id != 0 ? source_credential_aad(work->ask->credential_id, text)
+    return is_shared(work) ? source_credential_aad(work->ask->credential_id, text)
                                          : source_secret_aad(work->ask->account_id, text);
 }
 
@@ -193,14 +207,12 @@ static bool lock_grant(struct work *work, struct db *db, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
     CLEANUP(secret_free) struct secret *json = NULL;
-    bool is_shared = work->ask->credential_id != 0;
-    int64_t id = is_shared ? work->ask->credential_id : work->ask->account_id;
     char aad[SOURCE_AAD_BYTES];
 
     if (!has_refresh_token(work->grant))
         return true;
-    if (!db_run(db, is_shared ? DB_GATE_CREDENTIAL_LOCK : DB_GATE_GRANT_LOCK, DB_ARGS(DB_I64(id)),
-                &row, err))
+    if (!db_run(db, is_shared(work) ? DB_GATE_CREDENTIAL_LOCK : DB_GATE_GRANT_LOCK,
+                DB_ARGS(DB_I64(grant_id(work))), &row, err))
         return false;
     if (db_rows(row) == 0)
         return err_fail(err, ERR_RETRY, "the grant was changed meanwhile");
@@ -218,8 +230,6 @@ static bool save_grant(struct work *work, struct db *db, const struct secret *re
 {
     CLEANUP(buf_free) struct buf sealed = buf_create(AUTH_SEALED_SECRET_MAX_BYTES);
     CLEANUP(secret_free) struct secret *json = NULL;
-    bool is_shared = work->ask->credential_id != 0;
-    int64_t id = is_shared ? work->ask->credential_id : work->ask->account_id;
     char aad[SOURCE_AAD_BYTES];
     struct bytes octets;
 
@@ -227,8 +237,8 @@ static bool save_grant(struct work *work, struct db *db, const struct secret *re
            crypto_seal(work->bearers->master, grant_aad(work, aad), secret_bytes(json), &sealed,
                        err) &&
            buf_done(&sealed, &octets, err) &&
-           db_run_ok(db, is_shared ? DB_GATE_CREDENTIAL_SAVE : DB_GATE_GRANT_SAVE,
-                     DB_ARGS(DB_I64(id), DB_BYTEA(octets),
+           db_run_ok(db, is_shared(work) ? DB_GATE_CREDENTIAL_SAVE : DB_GATE_GRANT_SAVE,
+                     DB_ARGS(DB_I64(grant_id(work)), DB_BYTEA(octets),
                              DB_I64(crypto_get_key_id(work->bearers->master))),
                      err);
 }
@@ -269,6 +279,8 @@ static bool keep(struct work *work, struct db_tx *tx, const struct oauth_tokens 
                  int64_t obtained_usec, struct err *err)
 {
     return (tokens->refresh == NULL || save_grant(work, tx->db, tokens->refresh, err)) &&
+           (!has_refresh_token(work->grant) ||
+            auth_end_exchange(tx->db, &work->exchange, err)) &&
            save_token(work, tx->db, tokens, obtained_usec, err) &&
            append_fetched(work, tx->db, tokens->refresh != NULL, err) && db_commit(tx, err);
 }
@@ -300,15 +312,33 @@ static void note_refused(const struct work *work, struct db *db, const struct er
     (void)!audit_append_one(db, &event, &ignored); /* nothing was given away */
 }
 
+/* On another connection: what it says stands whatever becomes of the transaction that holds the locks, and
+ * of us. */
+static bool begin_exchange(struct work *work, struct deadline deadline, struct err *err)
+{
+    CLEANUP(db_pool_return) struct db_loan loan = { 0 };
+
+    return !has_refresh_token(work->grant) ||
+           (db_pool_borrow(work->bearers->quick, deadline, &loan, err) &&
+            auth_begin_exchange(loan.db, work->bearers->master, work->grant, is_shared(work),
+                                &work->exchange, err));
+}
+
 static bool exchange(struct work *work, struct db_loan *loan, struct db_tx *tx,
                      struct deadline deadline, struct err *err)
 {
     CLEANUP(oauth_free_tokens) struct oauth_tokens tokens = { 0 };
     struct deadline end = deadline_earlier(deadline, deadline_after_ms(AUTH_EXCHANGE_MS));
     int64_t obtained_usec = clock_now_usec();
+    struct oauth_failure failure;
 
-    if (!oauth_fetch_tokens(work->grant, work->ask->login, end, &tokens, err)) {
+    if (!begin_exchange(work, deadline, err))
+        return false;
+    if (!oauth_fetch_tokens(work->grant, work->ask->login, end, &tokens, &failure, err)) {
         db_rollback(tx);
+        if (has_refresh_token(work->grant))
+            auth_fail_exchange(loan->db, &work->exchange, work->grant, is_shared(work), &failure,
+                               err);
         if (err->code == ERR_DENIED)
             note_refused(work, loan->db, err);
         return false;

@@ -4,7 +4,7 @@
  *
  *     cached and good ------------------------------------------------------> given
  *     not so --lock the token's row--> fetched by somebody meanwhile ---------> given
- *                                  --> lock the grant, ask the endpoint
+ *                                  --> lock the grant, note that it is asked (exchange.h), ask the endpoint
  *                                        --> keep the rotated refresh token and the access token
  *                                            in one transaction --commit----> given
  *                                        --> refused: ERR_DENIED, or later: ERR_RETRY

@@ -184,16 +184,18 @@ static bool fail_curl(CURLcode code, const struct buf *body, struct err *err)
 }
 
 bool oauth_post(const char *url, const char *ca, struct bytes form, struct deadline deadline,
-                struct oauth_reply *out, struct err *err)
+                struct oauth_reply *out, bool *was_sent, struct err *err)
 {
     CLEANUP(free_curl) CURL *curl = curl_easy_init();
     CLEANUP(free_list)
     struct curl_slist *headers = curl_slist_append(NULL, "Accept: application/json");
     CLEANUP(oauth_free_reply)
     struct oauth_reply reply = { .body = buf_create(OAUTH_RESPONSE_MAX_BYTES) };
-    long status = 0;
+    long status = 0, sent_bytes = 0;
+    curl_off_t wait_seconds = 0;
     CURLcode code;
 
+    *was_sent = false;
     if (curl == NULL || headers == NULL ||
         buf_reserve(&reply.body, OAUTH_RESPONSE_MAX_BYTES) == NULL ||
         curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers) != CURLE_OK)
@@ -201,10 +203,14 @@ bool oauth_post(const char *url, const char *ca, struct bytes form, struct deadl
     if (!set_options(curl, url, ca, form, deadline, &reply.body, err))
         return false;
     code = curl_easy_perform(curl);
+    (void)curl_easy_getinfo(curl, CURLINFO_REQUEST_SIZE, &sent_bytes);
+    *was_sent = sent_bytes > 0;
     if (code != CURLE_OK)
         return fail_curl(code, &reply.body, err);
     (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &wait_seconds);
     reply.status = (unsigned)status;
+    reply.retry_after_seconds = wait_seconds > 0 ? wait_seconds : 0;
     *out = reply;
     reply.body = (struct buf){ 0 }; /* the caller's now */
     return true;

@@ -12,12 +12,14 @@
 
 struct oauth_reply {
     unsigned status;
+    int64_t retry_after_seconds; /* RFC 9110 §10.2.3; 0: it does not say */
     struct buf body; /* wiped by oauth_free_reply; at most OAUTH_RESPONSE_MAX_BYTES */
 };
 void oauth_free_reply(struct oauth_reply *reply); /* for CLEANUP */
 
 /*
  * ca: PEM, trusted instead of the system's certificates; NULL: those. form: x-www-form-urlencoded.
+ * was_sent is set in any case: octets of the request have left, so that it may have been acted on.
  *
  * Success     the server answered, whatever it answered.
  * ERR_RETRY   no connection, a broken one, the deadline.
@@ -25,7 +27,8 @@ void oauth_free_reply(struct oauth_reply *reply); /* for CLEANUP */
  * ERR_LIMIT   the answer is too long.
  */
 MUST_USE bool oauth_post(const char *url, const char *ca, struct bytes form,
-                         struct deadline deadline, struct oauth_reply *out, struct err *err);
+                         struct deadline deadline, struct oauth_reply *out, bool *was_sent,
+                         struct err *err);
 
 /* Appends "name=value", percent-encoded, with "&" in front if something stands there. value NULL: nothing. */
 void oauth_add_parameter(struct buf *form, const char *name, const char *value);

@@ -205,7 +205,8 @@ enum oauth_progress oauth_read_token_response(unsigned status, struct bytes body
     if (status == 400 && strcmp(code, "slow_down") == 0)
         return OAUTH_SLOW_DOWN;
     refuse(status, json, err);
-    return OAUTH_FAILED;
+    return err->code == ERR_DENIED && strcmp(code, "invalid_grant") == 0 ? OAUTH_INVALID
+                                                                         : OAUTH_FAILED;
 }
 
 bool oauth_read_device_response(unsigned status, struct bytes body, struct oauth_device *out,

@@ -33,6 +33,7 @@ enum oauth_progress {
     OAUTH_PENDING,   /* RFC 8628 §3.5: the human has not answered yet */
     OAUTH_SLOW_DOWN, /* nor that, and we ask too often: 5 s more between two requests, for good */
     OAUTH_FAILED,    /* *err is set */
+    OAUTH_INVALID,   /* that too, and it is the grant itself that is refused: invalid_grant */
 };
 
 /*

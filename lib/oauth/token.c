@@ -86,13 +86,15 @@ void oauth_add_scope(struct buf *form, const struct oauth_grant *grant)
 /* ---- exchanges ---------------------------------------------------------------------------------- */
 
 static bool post(const struct oauth_grant *grant, enum oauth_field url, const struct buf *form,
-                 struct deadline deadline, struct oauth_reply *out, struct err *err)
+                 struct deadline deadline, struct oauth_reply *out, bool *was_sent,
+                 struct err *err)
 {
     struct bytes octets;
 
+    *was_sent = false;
     return buf_done(form, &octets, err) &&
            oauth_post(oauth_get_field(grant, url), oauth_get_field(grant, OAUTH_CA), octets,
-                      deadline, out, err);
+                      deadline, out, was_sent, err);
 }
 
 static void name_url(const struct oauth_grant *grant, enum oauth_field url, struct err *err)
@@ -100,37 +102,48 @@ static void name_url(const struct oauth_grant *grant, enum oauth_field url, stru
     err_set_context(err, "%.120s", oauth_get_field(grant, url));
 }
 
+static bool is_refusal(unsigned status)
+{
+    return status >= 400 && status <= 499;
+}
+
 static bool ask_tokens(const struct oauth_grant *grant, const struct buf *form,
-                       struct deadline deadline, struct oauth_tokens *out, struct err *err)
+                       struct deadline deadline, struct oauth_tokens *out,
+                       struct oauth_failure *failure, struct err *err)
 {
     CLEANUP(oauth_free_reply) struct oauth_reply reply = { 0 };
     enum oauth_progress progress;
 
-    if (!post(grant, OAUTH_TOKEN_URL, form, deadline, &reply, err)) {
+    if (!post(grant, OAUTH_TOKEN_URL, form, deadline, &reply, &failure->may_have_rotated, err)) {
         name_url(grant, OAUTH_TOKEN_URL, err);
         return false;
     }
     progress = oauth_read_token_response(reply.status, buf_bytes(&reply.body), out, err);
     if (progress == OAUTH_DONE)
         return true;
-    if (progress != OAUTH_FAILED)
+    failure->may_have_rotated = !is_refusal(reply.status);
+    failure->is_invalid = progress == OAUTH_INVALID;
+    failure->retry_after_seconds = reply.retry_after_seconds;
+    if (progress == OAUTH_PENDING || progress == OAUTH_SLOW_DOWN)
         err_set(err, ERR_RETRY, "the endpoint speaks of a consent that was not asked for");
     name_url(grant, OAUTH_TOKEN_URL, err);
     return false;
 }
 
 bool oauth_fetch_tokens(const struct oauth_grant *grant, struct bytes mailbox,
-                        struct deadline deadline, struct oauth_tokens *out, struct err *err)
+                        struct deadline deadline, struct oauth_tokens *out,
+                        struct oauth_failure *failure, struct err *err)
 {
     CLEANUP(oauth_wipe_buf) struct buf form = buf_create(FORM_MAX_BYTES);
 
+    *failure = (struct oauth_failure){ 0 };
     if (buf_reserve(&form, FORM_MAX_BYTES) == NULL)
         return err_fail(err, ERR_SYSTEM, "no memory for a request");
     if (!add_grant(&form, grant, mailbox, err) || !add_client(&form, grant, err))
         return false;
     if (oauth_grant_kind(grant) != OAUTH_SERVICE_ACCOUNT) /* there it stands in the assertion */
         oauth_add_scope(&form, grant);
-    return ask_tokens(grant, &form, deadline, out, err);
+    return ask_tokens(grant, &form, deadline, out, failure, err);
 }
 
 bool oauth_redeem_code(const struct oauth_grant *grant, const struct secret *code,
@@ -138,6 +151,7 @@ bool oauth_redeem_code(const struct oauth_grant *grant, const struct secret *cod
                        struct deadline deadline, struct oauth_tokens *out, struct err *err)
 {
     CLEANUP(oauth_wipe_buf) struct buf form = buf_create(FORM_MAX_BYTES);
+    struct oauth_failure failure = { 0 }; /* the code is of no use then, whatever it was */
 
     if (buf_reserve(&form, FORM_MAX_BYTES) == NULL)
         return err_fail(err, ERR_SYSTEM, "no memory for a request");
@@ -145,7 +159,8 @@ bool oauth_redeem_code(const struct oauth_grant *grant, const struct secret *cod
     oauth_add_octets(&form, "code", secret_bytes(code));
     oauth_add_octets(&form, "code_verifier", secret_bytes(verifier));
     oauth_add_parameter(&form, "redirect_uri", redirect_url);
-    return add_client(&form, grant, err) && ask_tokens(grant, &form, deadline, out, err);
+    return add_client(&form, grant, err) &&
+           ask_tokens(grant, &form, deadline, out, &failure, err);
 }
 
 bool oauth_begin_device(const struct oauth_grant *grant, struct deadline deadline,
@@ -153,13 +168,14 @@ bool oauth_begin_device(const struct oauth_grant *grant, struct deadline deadlin
 {
     CLEANUP(oauth_wipe_buf) struct buf form = buf_create(FORM_MAX_BYTES);
     CLEANUP(oauth_free_reply) struct oauth_reply reply = { 0 };
+    bool was_sent;
 
     if (buf_reserve(&form, FORM_MAX_BYTES) == NULL)
         return err_fail(err, ERR_SYSTEM, "no memory for a request");
     if (!add_client(&form, grant, err))
         return false;
     oauth_add_scope(&form, grant);
-    if (!post(grant, OAUTH_DEVICE_URL, &form, deadline, &reply, err) ||
+    if (!post(grant, OAUTH_DEVICE_URL, &form, deadline, &reply, &was_sent, err) ||
         !oauth_read_device_response(reply.status, buf_bytes(&reply.body), out, err)) {
         name_url(grant, OAUTH_DEVICE_URL, err);
         return false;
@@ -174,6 +190,7 @@ enum oauth_progress oauth_poll_device(const struct oauth_grant *grant,
     CLEANUP(oauth_wipe_buf) struct buf form = buf_create(FORM_MAX_BYTES);
     CLEANUP(oauth_free_reply) struct oauth_reply reply = { 0 };
     enum oauth_progress progress = OAUTH_FAILED;
+    bool was_sent;
 
     if (buf_reserve(&form, FORM_MAX_BYTES) == NULL) {
         err_set(err, ERR_SYSTEM, "no memory for a request");
@@ -183,9 +200,9 @@ enum oauth_progress oauth_poll_device(const struct oauth_grant *grant,
     oauth_add_octets(&form, "device_code", secret_bytes(device->code));
     if (!add_client(&form, grant, err))
         return OAUTH_FAILED;
-    if (post(grant, OAUTH_TOKEN_URL, &form, deadline, &reply, err))
+    if (post(grant, OAUTH_TOKEN_URL, &form, deadline, &reply, &was_sent, err))
         progress = oauth_read_token_response(reply.status, buf_bytes(&reply.body), out, err);
-    if (progress == OAUTH_FAILED)
+    if (progress == OAUTH_FAILED || progress == OAUTH_INVALID)
         name_url(grant, OAUTH_TOKEN_URL, err);
     return progress;
 }

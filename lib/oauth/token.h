@@ -11,14 +11,22 @@
 #include "oauth/grant.h"
 #include "oauth/response.h"
 
+/* What is known of an exchange that failed. */
+struct oauth_failure {
+    bool may_have_rotated; /* tokens may have been given that did not reach us: the request left, and what
+                            * came back, if anything, is no refusal */
+    bool is_invalid;       /* the grant itself is refused: invalid_grant */
+    int64_t retry_after_seconds; /* the endpoint asks for this rest; 0: it does not */
+};
+
 /*
  * mailbox: the login whose mail is wanted. ERR_DENIED also for a grant to which nobody has consented
  * yet. When out->refresh is set, the grant's own refresh token may be worth nothing from now
- * on: keep the new one (oauth_renew_grant) before using the access token.
+ * on: keep the new one (oauth_renew_grant) before using the access token. *failure is set on failure.
  */
 MUST_USE bool oauth_fetch_tokens(const struct oauth_grant *grant, struct bytes mailbox,
                                  struct deadline deadline, struct oauth_tokens *out,
-                                 struct err *err);
+                                 struct oauth_failure *failure, struct err *err);
 
 /* RFC 6749 §4.1.3, RFC 7636 §4.5: the code that a browser brought (authorize.h), once. redirect_url: as it
  * was sent there. */

@@ -62,6 +62,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(tokens.expires_in_seconds >= 1 &&
                tokens.expires_in_seconds <= OAUTH_EXPIRES_MAX_SECONDS);
         return 0;
+    case OAUTH_INVALID:
+        assert(err.code == ERR_DENIED);
+        check_text(err.text);
+        break;
     case OAUTH_FAILED:
         assert(err.code == ERR_DENIED || err.code == ERR_RETRY);
         check_text(err.text);

@@ -105,13 +105,17 @@ class Holdfast:
 
     # ---- the database, as its owner ------------------------------------------------------------
 
-    def sql(self, query, *parameters):
-        """Rows of a query, by the owner's password file."""
+    def connect(self):
+        """A psycopg2 connection, by the owner's password file."""
         import psycopg2
         password = (self.data_dir / "keys" / "db-owner.password").read_text().strip()
-        with psycopg2.connect(host=str((self.data_dir / "run").resolve()), dbname="holdfast",
-                              user="holdfast_owner", password=password,
-                              options="-c search_path=holdfast") as connection:
+        return psycopg2.connect(host=str((self.data_dir / "run").resolve()), dbname="holdfast",
+                                user="holdfast_owner", password=password,
+                                options="-c search_path=holdfast")
+
+    def sql(self, query, *parameters):
+        """Rows of a query."""
+        with self.connect() as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(query, parameters or None)

@@ -173,6 +173,14 @@ async function consent({ user_code, user, declines }) {
   return { found: true };
 }
 
+// The grace that some issuers give: the refresh token before the latest one is good once more.
+async function grace() {
+  const token = await provider.RefreshToken.find(state.refresh_tokens.at(-2));
+  delete token.consumed;
+  await token.save(600);
+  return {};
+}
+
 // The opaque access tokens that were issued so far end now.
 async function revoke() {
   let revoked = 0;
@@ -194,6 +202,7 @@ const commands = {
   forget: async () => Object.assign(state, { fail: null, lifetime: 3600, delay_ms: 0, waiting: 0,
     requests: [], declines: false }),
   consent,
+  grace,
   revoke,
 };
 

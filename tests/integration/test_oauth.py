@@ -20,7 +20,7 @@ from harness.token_proxy import TokenProxy
 
 pytestmark = pytest.mark.skipif(why_absent() is not None, reason=str(why_absent()))
 
-USERS = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan")
+USERS = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy")
 MESSAGES = 3
 MAKE_OLDER = ("UPDATE oauth_token SET obtained_at = obtained_at - interval '1 minute', "
               "expires_at = expires_at - interval '1 minute'")  # one that is brand new is not replaced
@@ -285,6 +285,58 @@ def test_a_human_consents_in_a_browser_on_this_machine_or_pastes_where_another_e
     sync(holdfast, "ivan")
     secret = re.search(r"code=([^&]+)", ended)[1]
     assert secret not in holdfast.log() + output + errors + holdfast.run("account", "show", "ivan").stdout
+
+
+def kill_gate_before_its_commit(holdfast, oauth, name, has_grace=False):
+    """The endpoint has answered with another refresh token, and the gate dies as it writes it down. With grace the
+    endpoint takes the one before it, too."""
+    given = len(issued(oauth))
+    holdfast.sql(EXPIRE)
+    lock = holdfast.connect()
+    try:
+        lock.cursor().execute("LOCK TABLE account_secret IN SHARE MODE")  # may be read and locked, not written
+        process = subprocess.Popen([str(holdfast.bin / "holdfast"), "-c", str(holdfast.conf), "sync", name],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(lambda: holdfast.sql("SELECT 1 FROM pg_locks WHERE NOT granted AND "
+                                      "relation = 'account_secret'::regclass"), 60, "the gate to write")
+        assert len(issued(oauth)) == given + 1
+        if has_grace:
+            oauth.control("grace")
+        (gate,) = holdfast.pids("gate")
+        os.kill(gate, signal.SIGKILL)
+    finally:
+        lock.close()
+    process.wait(timeout=120)
+    wait_for(lambda: [pid for pid in holdfast.pids("gate") if pid != gate], 60, "holdfastd to start another gate")
+
+
+def test_a_gate_killed_between_the_answer_and_its_commit_is_found_out_and_mended(holdfast, dovecot, oauth):
+    config = {"token_url": f"{oauth.oidc}/token", "authorization_url": f"{oauth.oidc}/auth?prompt=consent",
+              "client_id": "native", "scope": "openid offline_access"}
+    oauth.control("set", user="judy")
+    process, url, _ = ask_browser(
+        holdfast, "account", "add", "judy", "--url", dovecot.url("judy"), "--tls-ca", str(dovecot.ca), "--every",
+        "1h", "--oauth", "authorization-code", "--oauth-config", str(config_file(holdfast, "judy", config)))
+    browse(url)
+    assert process.wait(timeout=60) == 0
+    sync(holdfast, "judy")
+
+    kill_gate_before_its_commit(holdfast, oauth, "judy", has_grace=True)
+    wait_for(lambda: holdfast.run("sync", "judy", check=False).returncode == 0, 60, "the old token to be tried")
+    assert holdfast.sql("SELECT number FROM oauth_exchange") == []
+
+    kill_gate_before_its_commit(holdfast, oauth, "judy")
+    ((number,),) = holdfast.sql("SELECT number FROM oauth_exchange")
+    wait_for(lambda: holdfast.run("sync", "judy", check=False).returncode == 1, 60, "the old token to be tried")
+    asked = len(oauth.requests())
+    told = sync(holdfast, "judy", status=1)
+    assert f"exchange {number} with the token endpoint, begun 20" in told
+    assert "is lost, and the one before it is refused. `holdfast account consent NAME` mends it" in told
+    assert len(oauth.requests()) == asked, "it is not sent again"
+    process, url, _ = ask_browser(holdfast, "account", "consent", "judy")
+    browse(url)
+    assert process.wait(timeout=60) == 0
+    assert "complete" in sync(holdfast, "judy")
 
 
 def test_a_token_that_looks_good_and_is_refused_is_replaced_exactly_once(holdfast, dovecot, oauth):

@@ -71,6 +71,7 @@ INSERT INTO import_span (account_id, mailbox_id, epoch, uid, file_id, file_offse
       FROM mailbox JOIN (SELECT account_id, file_id FROM import_file) f USING (account_id);
 INSERT INTO credential (name, sealed, key_id) VALUES ('c', 'x', 1);
 INSERT INTO oauth_token (cache_key) VALUES (sha256('k'));
+INSERT INTO oauth_exchange (token_key) VALUES (sha256('k'));
 INSERT INTO auditor (name) VALUES ('all'), ('one'), ('viewer'), ('expired'), ('disabled'), ('none');
 UPDATE auditor SET expires_at = now() - interval '1 second' WHERE name = 'expired';
 UPDATE auditor SET disabled_at = now() WHERE name = 'disabled';

@@ -127,6 +127,25 @@ DELETE FROM oauth_token
                       WHERE expires_at < clock_timestamp() - interval '1 hour'
                         FOR UPDATE SKIP LOCKED);
 
+-- Exchanges of refresh tokens (auth/exchange.h). Of one that did not end: as it was begun first.
+-- name: gate_exchange_begin
+-- args: token_key bytea
+INSERT INTO oauth_exchange AS e (token_key) VALUES ($1)
+    ON CONFLICT (token_key) DO UPDATE SET asked = e.asked + 1
+RETURNING number, begun_at, asked, refused_at;
+
+-- name: gate_exchange_refuse
+-- args: token_key bytea
+UPDATE oauth_exchange SET refused_at = clock_timestamp() WHERE token_key = $1;
+
+-- name: gate_exchange_end
+-- args: token_key bytea
+DELETE FROM oauth_exchange WHERE token_key = $1;
+
+-- name: gate_exchange_forget
+-- args: days integer
+DELETE FROM oauth_exchange WHERE begun_at < now() - $1 * interval '1 day';
+
 -- The grant that a refresh token belongs to, locked until its successor is kept.
 -- name: gate_grant_lock
 -- args: account_id bigint

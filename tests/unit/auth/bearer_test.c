@@ -41,7 +41,7 @@ static bool begin(struct bench *b, const struct endpoint_answer *answers, size_t
     b->office = open_office();
     if (b->office.owner == NULL)
         return false;
-    test_sql(b->office.owner, "TRUNCATE oauth_token, credential RESTART IDENTITY");
+    test_sql(b->office.owner, "TRUNCATE oauth_token, oauth_exchange, credential RESTART IDENTITY");
     CHECK(oauth_start(&b->err));
     endpoint_open(&b->endpoint, answers, count);
     b->grant = write_grant(json_pack("{s:s, s:s, s:s, s:s}", "grant", "refresh-token", "token_url",
@@ -167,6 +167,101 @@ TEST(a_refusal_of_the_endpoint_needs_a_human_and_is_audited)
     CHECK(strstr(b->err.text, "consent anew") != NULL);
     CHECK_EQ_U64(count_events(&b->office, "token_refused", &detail), 1);
     check_stored_refresh_token(b, "r0");
+    end(b);
+}
+
+/* Rows of exchanges whose end is not known. */
+static uint64_t count_open(struct bench *b)
+{
+    CLEANUP(db_result_free) struct db_result *rows = NULL;
+    struct err err = { 0 };
+
+    CHECK(db_run_assembled(b->office.owner, "SELECT count(*) FROM oauth_exchange", DB_NO_ARGS,
+                           &rows, &err));
+    return (uint64_t)db_i64(rows, 0, 0);
+}
+
+#define BROKEN_OFF                                                                                 \
+    {                                                                                              \
+        200, "", "{\"access_token\":"                                                              \
+    }
+#define INVALID_GRANT                                                                              \
+    {                                                                                              \
+        400, "", "{\"error\":\"invalid_grant\"}"                                                   \
+    }
+
+TEST(an_answer_that_was_lost_is_made_good_where_the_old_refresh_token_is_still_taken)
+{
+    static const struct endpoint_answer answers[] = { BROKEN_OFF, BROKEN_OFF, TOKENS("a1", "r1"),
+                                                      TOKENS("a2", "r2") };
+    struct bench bench, *b = &bench;
+
+    if (!begin(b, answers, ARRAY_LEN(answers)))
+        return;
+    for (int i = 0; i < 2; i++) {
+        CHECK(ask(b, NULL, &b->err) == NULL);
+        CHECK_EQ_U64(b->err.code, ERR_RETRY);
+        CHECK_EQ_U64(count_open(b), 1);
+    }
+    check_token(b, NULL, "a1");
+    CHECK(strstr(b->endpoint.request, "refresh_token=r0") != NULL);
+    CHECK_EQ_U64(count_open(b), 0);
+    test_sql(b->office.owner, "UPDATE oauth_token SET expires_at = now()");
+    check_token(b, NULL, "a2");
+    CHECK_EQ_U64(count_open(b), 0);
+    end(b);
+}
+
+TEST(a_rotated_refresh_token_that_was_lost_is_named_with_what_mends_it_and_not_sent_again)
+{
+    static const struct endpoint_answer answers[] = { BROKEN_OFF, INVALID_GRANT };
+    struct bench bench, *b = &bench;
+
+    if (!begin(b, answers, ARRAY_LEN(answers)))
+        return;
+    CHECK(ask(b, NULL, &b->err) == NULL);
+    for (int i = 0; i < 3; i++) {
+        CHECK(ask(b, NULL, &b->err) == NULL);
+        CHECK_EQ_U64(b->err.code, ERR_DENIED);
+        CHECK(strstr(b->err.text, "exchange 1 with the token endpoint, begun 20") != NULL);
+        CHECK(strstr(b->err.text, "refresh token that it may have given is lost") != NULL);
+        CHECK(strstr(b->err.text, "`holdfast account edit NAME --oauth refresh-token ") != NULL);
+        CHECK_EQ_U64(atomic_load(&b->endpoint.asked), 2);
+    }
+    test_sql(b->office.owner, "UPDATE oauth_exchange SET refused_at = now() - interval '25 hours'");
+    CHECK(ask(b, NULL, &b->err) == NULL);
+    CHECK_EQ_U64(atomic_load(&b->endpoint.asked), 3);
+    check_stored_refresh_token(b, "r0");
+    end(b);
+}
+
+TEST(a_refusal_without_a_lost_answer_blames_no_exchange)
+{
+    static const struct endpoint_answer answers[] = { INVALID_GRANT };
+    struct bench bench, *b = &bench;
+
+    if (!begin(b, answers, ARRAY_LEN(answers)))
+        return;
+    for (int i = 0; i < 2; i++) {
+        CHECK(ask(b, NULL, &b->err) == NULL);
+        CHECK_EQ_U64(b->err.code, ERR_DENIED);
+        CHECK(strstr(b->err.text, "exchange") == NULL);
+        CHECK_EQ_U64(count_open(b), 0);
+    }
+    end(b);
+}
+
+TEST(an_endpoint_that_was_never_reached_has_given_nothing)
+{
+    static const struct endpoint_answer answers[] = { INVALID_GRANT };
+    struct bench bench, *b = &bench;
+
+    if (!begin(b, answers, ARRAY_LEN(answers)))
+        return;
+    (void)shutdown(b->endpoint.listener, SHUT_RDWR);
+    CHECK(ask(b, NULL, &b->err) == NULL);
+    CHECK_EQ_U64(b->err.code, ERR_RETRY);
+    CHECK_EQ_U64(count_open(b), 0);
     end(b);
 }
 

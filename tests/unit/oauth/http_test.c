@@ -8,9 +8,11 @@
 static bool post(const struct endpoint *endpoint, int64_t ms, struct oauth_reply *reply,
                  struct err *err)
 {
+    bool was_sent;
+
     *reply = (struct oauth_reply){ 0 };
     *err = (struct err){ 0 };
-    return oauth_post(endpoint->url, NULL, BYTES("a=b"), deadline_after_ms(ms), reply, err);
+    return oauth_post(endpoint->url, NULL, BYTES("a=b"), deadline_after_ms(ms), reply, &was_sent, err);
 }
 
 TEST(a_form_is_percent_encoded_and_skips_what_is_not_given)
@@ -132,12 +134,13 @@ TEST(a_grant_without_consent_asks_nobody)
     static const struct endpoint_answer answers[] = { { 200, "", "{}" } };
     CLEANUP(oauth_free_grant) struct oauth_grant *grant = NULL;
     struct oauth_tokens tokens = { 0 };
+    struct oauth_failure failure;
     struct endpoint endpoint;
     struct err err = { 0 };
 
     endpoint_open(&endpoint, answers, 1);
     grant = device_grant(&endpoint);
-    CHECK(!oauth_fetch_tokens(grant, BYTES("anna"), deadline_after_ms(5000), &tokens, &err));
+    CHECK(!oauth_fetch_tokens(grant, BYTES("anna"), deadline_after_ms(5000), &tokens, &failure, &err));
     CHECK_EQ_U64(err.code, ERR_DENIED);
     CHECK_EQ_U64(atomic_load(&endpoint.asked), 0);
     endpoint_close(&endpoint);
@@ -151,6 +154,7 @@ TEST(each_grant_asks_in_its_own_form_and_the_error_names_the_endpoint)
     CLEANUP(oauth_free_grant) struct oauth_grant *service = NULL;
     CLEANUP(oauth_free_grant) struct oauth_grant *certified = NULL;
     struct oauth_tokens tokens = { 0 };
+    struct oauth_failure failure;
     struct endpoint endpoint;
     struct err err = { 0 };
 
@@ -162,17 +166,53 @@ TEST(each_grant_asks_in_its_own_form_and_the_error_names_the_endpoint)
         with(with(with(without(client_credentials(), "client_secret"), "private_key", TEST_RSA_KEY),
                   "certificate", TEST_RSA_CERTIFICATE),
              "token_url", endpoint.url));
-    CHECK(!oauth_fetch_tokens(client, BYTES("anna"), deadline_after_ms(5000), &tokens, &err));
+    CHECK(!oauth_fetch_tokens(client, BYTES("anna"), deadline_after_ms(5000), &tokens, &failure, &err));
     CHECK(strstr(endpoint.request, "grant_type=client_credentials&login_hint=anna&client_id=c1&"
                                    "client_secret=hush") != NULL);
     CHECK(strncmp(err.text, endpoint.url, strlen(endpoint.url)) == 0);
     CHECK(strstr(err.text, "hush") == NULL);
-    CHECK(!oauth_fetch_tokens(service, BYTES("anna"), deadline_after_ms(5000), &tokens, &err));
+    CHECK(!oauth_fetch_tokens(service, BYTES("anna"), deadline_after_ms(5000), &tokens, &failure, &err));
     CHECK(strstr(endpoint.request, "jwt-bearer&assertion=eyJ") != NULL);
     CHECK(strstr(endpoint.request, "scope=") == NULL);
-    CHECK(!oauth_fetch_tokens(certified, BYTES("anna"), deadline_after_ms(5000), &tokens, &err));
+    CHECK(!oauth_fetch_tokens(certified, BYTES("anna"), deadline_after_ms(5000), &tokens, &failure, &err));
     CHECK(strstr(endpoint.request, "client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-"
                                    "assertion-type%3Ajwt-bearer&client_assertion=eyJ") != NULL);
     CHECK(strstr(endpoint.request, "client_secret") == NULL);
     endpoint_close(&endpoint);
+}
+
+TEST(a_failure_says_whether_tokens_may_have_been_given_and_how_long_to_rest)
+{
+    static const struct {
+        struct endpoint_answer answer;
+        bool may_have_rotated, is_invalid;
+        int64_t rest;
+    } cases[] = {
+        { { 400, "", "{\"error\":\"invalid_grant\"}" }, false, true, 0 },
+        { { 401, "", "{\"error\":\"invalid_client\"}" }, false, false, 0 },
+        { { 429, "Retry-After: 77\r\n", "{\"error\":\"invalid_grant\"}" }, false, false, 77 },
+        { { 503, "Retry-After: 5\r\n", "busy" }, true, false, 5 },
+        { { 504, "Retry-After: soon\r\n", "" }, true, false, 0 },
+        { { 200, "", "{\"access_token\":" }, true, false, 0 }, /* broken off */
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(oauth_free_grant) struct oauth_grant *grant = NULL;
+        struct oauth_tokens tokens = { 0 };
+        struct oauth_failure failure;
+        struct endpoint endpoint;
+        struct err err = { 0 };
+
+        endpoint_open(&endpoint, &cases[i].answer, 1);
+        grant = must_read_grant(with(client_credentials(), "token_url", endpoint.url));
+        CHECK(!oauth_fetch_tokens(grant, BYTES(""), deadline_after_ms(5000), &tokens, &failure,
+                                  &err));
+        CHECK_EQ_U64(failure.may_have_rotated, cases[i].may_have_rotated);
+        CHECK_EQ_U64(failure.is_invalid, cases[i].is_invalid);
+        CHECK_EQ_I64(failure.retry_after_seconds, cases[i].rest);
+        endpoint_close(&endpoint);
+        CHECK(!oauth_fetch_tokens(grant, BYTES(""), deadline_after_ms(5000), &tokens, &failure,
+                                  &err)); /* nobody listens: nothing was sent */
+        CHECK(!failure.may_have_rotated && !failure.is_invalid);
+    }
 }

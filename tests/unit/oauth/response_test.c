@@ -55,7 +55,9 @@ static void check_failed(unsigned status, const char *body, enum err_code code, 
     struct oauth_tokens tokens;
     struct err err;
 
-    CHECK_EQ_U64(ask(status, body, &tokens, &err), OAUTH_FAILED);
+    CHECK_EQ_U64(ask(status, body, &tokens, &err),
+                 status == 400 && strstr(body, "invalid_grant") != NULL ? OAUTH_INVALID
+                                                                        : OAUTH_FAILED);
     CHECK(tokens.access == NULL && tokens.refresh == NULL);
     CHECK_EQ_U64(err.code, code);
     if (strstr(err.text, word) == NULL)
