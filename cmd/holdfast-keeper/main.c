@@ -8,6 +8,7 @@
 #include "keep/seal.h"
 #include "keep/spool.h"
 #include "process/process.h"
+#include "vault/rebuild.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -28,6 +29,7 @@ struct keeper {
     struct keep_seal seal;
     char packs_dir[PATH_MAX];
     struct deadline next_spool, next_due;
+    bool is_rebuilding; /* as was told last */
 };
 
 /* ---- told by lib/keep -------------------------------------------------------------------------- */
@@ -73,13 +75,29 @@ static bool keep_spool(struct keeper *keeper, struct err *err)
     return true;
 }
 
+/* A rebuild keeps everything from being sealed, an abandoned one for ever: nobody should have to find that out. */
+static bool tell_rebuild(struct keeper *keeper, struct err *err)
+{
+    const struct log *log = &keeper->process->log;
+    bool was_rebuilding = keeper->is_rebuilding;
+
+    if (!vault_is_rebuild_running(keeper->db, &keeper->is_rebuilding, err))
+        return false;
+    if (keeper->is_rebuilding && !was_rebuilding)
+        log_warn(log, "nothing is sealed until the rebuild is finished",
+                 F_TEXT("command", "holdfast rebuild"));
+    else if (was_rebuilding && !keeper->is_rebuilding)
+        log_info(log, "the rebuild is finished");
+    return true;
+}
+
 static bool seal_due(struct keeper *keeper, struct err *err)
 {
     int64_t began_usec = clock_now_usec();
     int64_t spent_ms;
     struct keep_seal_work work;
 
-    if (!keep_seal_due(keeper->db, &keeper->seal, &work, err))
+    if (!tell_rebuild(keeper, err) || !keep_seal_due(keeper->db, &keeper->seal, &work, err))
         return err_wrap(err, "sealing");
     if (work.has_cleared)
         keeper->next_spool = deadline_after_ms(0);

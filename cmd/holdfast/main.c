@@ -176,9 +176,15 @@ static const struct cli_command commands[] = {
     { "pack", "cat", "SHA|PATH", "write a pack to standard output, as a .tar.zst",
       "SHA is the pack's name (8 digits or more of its front), PATH a file anywhere. It is read and checked\n"
       "as a whole first.\n", cmd_pack_cat },
-    { NULL, "rebuild", "", "make the database again from the packs; exit 1 if any was bad",
+    { NULL, "rebuild", "[--follow PACK]... [--old-installation]",
+      "make the database again from the packs; exit 1 if any was bad",
       "For an empty database beside a data directory with packs and keys. Goes on where an interrupted\n"
-      "one stopped. What was not sealed is fetched again by the next sync.\n", cmd_rebuild },
+      "one stopped; nothing is sealed until it has ended. What was not sealed is fetched again by the\n"
+      "next sync. Two things it asks before it reads any mail (exit 1), and is told by the next call:\n"
+      "  --follow PACK          where the packs of an account are forked: the last one of the branch to be\n"
+      "                         followed (8 digits or more of its name)\n"
+      "  --old-installation     take auditors and grants from an installation pack that is not the newest\n",
+      cmd_rebuild },
     { NULL, "reindex", "[--account A]", "renew what is derived from messages, where it is missing or old",
       "  --account A            of this account only\n", cmd_reindex },
 };

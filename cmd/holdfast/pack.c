@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "holdfast/packs.h"
 #include "vault/chain.h"
+#include "vault/rebuild.h"
 #include "vault/seal.h"
 
 #include <stdio.h>
@@ -110,12 +111,20 @@ int cmd_seal(struct cli *cli, int argc, char **argv)
     static const struct option known[] = { { NULL, 0, NULL, 0 } };
     struct cli_run *runs;
     size_t count;
+    bool is_rebuilding;
     int status;
 
     if (cli_next_option(cli, argc, argv, known, &status) == CLI_STOP)
         return status;
     if (!cli_settle(cli, OPERATE_SERVICE_KEEPER) || !cli_open(cli, OPERATE_SERVICE_KEEPER) ||
-        !cli_choose_accounts(cli, argc - optind, argv + optind, true, &runs, &count))
+        !vault_is_rebuild_running(cli->session.db, &is_rebuilding, &cli->err))
+        return cli_fail(cli);
+    if (is_rebuilding) {
+        (void)err_fail(&cli->err, ERR_DENIED,
+                       "nothing is sealed: a rebuild is not finished (`holdfast rebuild` goes on with it)");
+        return cli_fail(cli);
+    }
+    if (!cli_choose_accounts(cli, argc - optind, argv + optind, true, &runs, &count))
         return cli_fail(cli);
     return await_answers(cli, runs, count);
 }
@@ -227,7 +236,7 @@ int cmd_pack_list(struct cli *cli, int argc, char **argv)
         return status;
     /* Files are opened before there is a connection with the operator's rights. */
     if (!cli_settle(cli, OPERATE_SERVICE_DATABASE) ||
-        !vault_read_chain(cli_packs_dir(cli), 0, cli->arena, &installation, &cli->err) ||
+        !vault_read_chain(cli_packs_dir(cli), 0, NULL, cli->arena, &installation, &cli->err) ||
         !cli_open(cli, OPERATE_SERVICE_DATABASE))
         return cli_fail(cli);
     if (is_json) {

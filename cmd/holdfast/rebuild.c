@@ -15,7 +15,20 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+enum {
+    TIPS_MAX = 1000,
+    DIGITS_MIN = 8,
+};
+
+/* What the operator has decided. */
+struct answers {
+    const char *tips[TIPS_MAX];
+    size_t tip_count;
+    bool takes_old_installation;
+};
 
 /* ---- the child ---------------------------------------------------------------------------------------- */
 
@@ -54,13 +67,29 @@ static void on_loss(void *context, int64_t account_id, const char *text)
     (void)fflush(stdout);
 }
 
+static void on_question(void *context, int64_t account_id, const char *text)
+{
+    (void)context;
+    if (account_id == 0)
+        (void)printf("ASK installation: ");
+    else
+        (void)printf("ASK account %jd: ", (intmax_t)account_id);
+    cli_print_text(bytes_of_text(text));
+    (void)putchar('\n');
+    (void)fflush(stdout);
+}
+
 static bool rebuild(struct cli *cli, const struct cli_errand *errand)
 {
     CLEANUP(db_close) struct db *db = NULL;
+    const struct answers *answers = errand->context;
     struct vault_rebuild order = {
         .packs_dir = cli_packs_dir(cli),
+        .tips = { answers->tips, answers->tip_count },
+        .takes_old_installation = answers->takes_old_installation,
         .on_pack = on_pack,
         .on_loss = on_loss,
+        .on_question = on_question,
     };
     struct vault_rebuild_counts counts = { 0 };
 
@@ -141,6 +170,8 @@ static bool finish(struct cli *cli, const struct vault_rebuild_counts *counts, u
 
 static void print_counts(const struct vault_rebuild_counts *counts)
 {
+    char time[CLI_TEXT_BYTES];
+
     if (isatty(STDOUT_FILENO) != 0 && counts->packs > 0)
         (void)putchar('\n');
     (void)printf("%ju account%s, %ju pack%s read, ", (uintmax_t)counts->accounts,
@@ -151,6 +182,10 @@ static void print_counts(const struct vault_rebuild_counts *counts)
         (void)printf(" (%ju were read before)", (uintmax_t)counts->known_packs);
     (void)printf(": %ju messages, %ju placements, %ju changes\n", (uintmax_t)counts->messages,
                  (uintmax_t)counts->placements, (uintmax_t)counts->events);
+    if (counts->installation_usec > 0)
+        (void)printf("Auditors, grants, matters and holds are as of %s: what was changed later, also what was "
+                     "revoked, must be done again\n",
+                     cli_write_time(counts->installation_usec, time));
     if (counts->bad_packs > 0)
         (void)printf("%ju bad pack%s: see above. To take in what is put back, rebuild again into an "
                      "empty database\n",
@@ -173,6 +208,10 @@ static int rebuild_by_children(struct cli *cli, struct cli_child *reader, struct
         (void)fprintf(stderr, "holdfast: not finished; `holdfast rebuild` goes on where it stopped\n");
         return status;
     }
+    if (counts.questions > 0) {
+        (void)fprintf(stderr, "holdfast: not finished: see above what to decide, and rebuild again\n");
+        return EXIT_FAILURE;
+    }
     print_counts(&counts);
     if (!finish(cli, &counts, &lost))
         return cli_fail(cli);
@@ -183,19 +222,48 @@ static int rebuild_by_children(struct cli *cli, struct cli_child *reader, struct
     return counts.bad_packs + indexed.damaged > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* What a pack's name begins with; its letters become small. */
+static bool add_tip(struct cli *cli, struct answers *answers, const char *text)
+{
+    char *digits = arena_text(cli->arena, text);
+    size_t len = strspn(digits, "0123456789abcdefABCDEF");
+
+    if (len < DIGITS_MIN || (digits[len] != '\0' && strcmp(digits + len, ".tar.zst") != 0))
+        return err_fail(&cli->err, ERR_SYNTAX, "--follow %s: %d digits or more of a pack's name", text,
+                        DIGITS_MIN);
+    if (answers->tip_count == TIPS_MAX)
+        return err_fail(&cli->err, ERR_SYNTAX, "--follow more than %d times", TIPS_MAX);
+    digits[len] = '\0';
+    for (size_t i = 0; i < len; i++)
+        digits[i] = (char)ascii_lower((uint8_t)digits[i]);
+    answers->tips[answers->tip_count++] = digits;
+    return true;
+}
+
 int cmd_rebuild(struct cli *cli, int argc, char **argv)
 {
-    static const struct option known[] = { { NULL, 0, NULL, 0 } };
+    enum { FOLLOW = 1, OLD_INSTALLATION };
+    static const struct option known[] = {
+        { "follow", required_argument, NULL, FOLLOW },
+        { "old-installation", no_argument, NULL, OLD_INSTALLATION },
+        { NULL, 0, NULL, 0 },
+    };
     CLEANUP(cli_end_child) struct cli_child reader = CLI_NO_CHILD;
     CLEANUP(cli_end_child) struct cli_child indexer = CLI_NO_CHILD;
-    int status;
+    struct answers answers = { .tip_count = 0 };
+    int status, option;
 
-    if (cli_next_option(cli, argc, argv, known, &status) == CLI_STOP)
-        return status;
+    while ((option = cli_next_option(cli, argc, argv, known, &status)) != -1) {
+        if (option == CLI_STOP)
+            return status;
+        if (option == FOLLOW && !add_tip(cli, &answers, optarg))
+            return cli_fail(cli);
+        answers.takes_old_installation |= option == OLD_INSTALLATION;
+    }
     if (!cli_take_nothing(cli, argc, argv, &status))
         return status;
     if (!cli_settle(cli, OPERATE_SERVICE_DATABASE) || !operate_make_keys(cli->conf, &cli->err) ||
-        !cli_fork_child(cli, rebuild, NULL, &reader) || !cli_fork_reindex(cli, &indexer) ||
+        !cli_fork_child(cli, rebuild, &answers, &reader) || !cli_fork_reindex(cli, &indexer) ||
         !cli_open(cli, OPERATE_SERVICE_DATABASE))
         return cli_fail(cli);
     return rebuild_by_children(cli, &reader, &indexer);

@@ -5,6 +5,7 @@
 #include "holdfast/cli.h"
 #include "source/account.h"
 #include "source/queue.h"
+#include "vault/rebuild.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,15 +120,15 @@ static void print_queue(const struct source_queue *queue)
 
 static int print_json_status(struct cli *cli, const struct operate_holder *holder,
                              const struct source_account_list *accounts,
-                             const struct source_queue *queue)
+                             const struct source_queue *queue, bool is_rebuilding)
 {
     struct totals totals = add_up(accounts);
     char services[OPERATE_SERVICES_TEXT_BYTES];
 
     operate_write_services(holder->services, services);
     return cli_print_json(
-        cli, json_pack("{s:s, s:{s:b, s:i, s:s}, s:{s:I, s:I, s:I}, s:o, s:o}", "data_dir",
-                       cli->conf->holdfast.data_dir, "holdfastd", "running", holder->is_running,
+        cli, json_pack("{s:s, s:b, s:{s:b, s:i, s:s}, s:{s:I, s:I, s:I}, s:o, s:o}", "data_dir",
+                       cli->conf->holdfast.data_dir, "rebuilding", is_rebuilding, "holdfastd", "running", holder->is_running,
                        "pid", holder->pid, "services", services, "archived", "messages",
                        (json_int_t)totals.messages, "octets", (json_int_t)totals.octets, "pending",
                        (json_int_t)totals.pending, "queue", json_queue(queue), "accounts",
@@ -141,7 +142,7 @@ int cmd_status(struct cli *cli, int argc, char **argv)
     struct source_queue queue;
     struct totals totals;
     char size[CLI_TEXT_BYTES], services[OPERATE_SERVICES_TEXT_BYTES];
-    bool is_json = false;
+    bool is_json = false, is_rebuilding;
     int status;
 
     if (!cli_take_flag(cli, argc, argv, "json", &is_json, &status) ||
@@ -153,10 +154,11 @@ int cmd_status(struct cli *cli, int argc, char **argv)
         !cli_open(cli, OPERATE_SERVICE_DATABASE) ||
         !source_list_accounts(cli->session.db, true, cli->arena, &accounts, &cli->err) ||
         !source_load_queue(cli->session.db, (int32_t)cli->conf->ingest.host_connections, &queue,
-                           &cli->err))
+                           &cli->err) ||
+        !vault_is_rebuild_running(cli->session.db, &is_rebuilding, &cli->err))
         return cli_fail(cli);
     if (is_json)
-        return print_json_status(cli, &holder, &accounts, &queue);
+        return print_json_status(cli, &holder, &accounts, &queue, is_rebuilding);
 
     totals = add_up(&accounts);
     operate_write_services(holder.services, services);
@@ -168,6 +170,9 @@ int cmd_status(struct cli *cli, int argc, char **argv)
                  (uintmax_t)totals.messages);
     (void)printf("%s; %ju pending\n", cli_write_size(totals.octets, size),
                  (uintmax_t)totals.pending);
+    if (is_rebuilding)
+        (void)puts("rebuild:    NOT FINISHED; until it is, mail is incomplete and nothing is sealed: "
+                   "`holdfast rebuild` goes on with it");
     print_queue(&queue);
     if (accounts.count == 0)
         (void)puts("No accounts yet: holdfast account add --help");

@@ -238,7 +238,7 @@ static bool verify_installation(struct cli *cli, struct verify *v)
 {
     struct vault_chain chain;
 
-    if (!vault_read_chain(v->check.packs_dir, 0, cli->arena, &chain, &cli->err))
+    if (!vault_read_chain(v->check.packs_dir, 0, NULL, cli->arena, &chain, &cli->err))
         return false;
     for (size_t i = 0; i < chain.count; i++) {
         const struct vault_link *link = &chain.links[i];

@@ -19,7 +19,8 @@ static const struct store_line_format formats[STORE_LINE_TYPES] = {
     [STORE_LINE_CATALOGUE] = { "catalogue", {
         { "version", STORE_NUMBER, false, 1, 1 }, { "account", STORE_NUMBER, false, ID },
         { "previous", STORE_HASH, true, 0, 0 }, { "number", STORE_NUMBER, false, ID },
-        { "sealed_at", STORE_TIME, false, 0, 0 }, { "name", STORE_TEXT, true, 0, 0 } } },
+        { "sealed_at", STORE_TIME, false, 0, 0 }, { "name", STORE_TEXT, true, 0, 0 },
+        { "installation", STORE_NUMBER, true, ID } } },
     [STORE_LINE_ACCOUNT] = { "account", {
         { "account", STORE_NUMBER, false, ID }, { "name", STORE_TEXT, true, 0, 0 },
         { "kind", STORE_TEXT, false, 0, 0 }, { "host", STORE_TEXT, false, 0, 0 },

@@ -103,7 +103,8 @@ enum {
     STORE_HEAD_PREVIOUS,
     STORE_HEAD_NUMBER,
     STORE_HEAD_SEALED_AT,
-    STORE_HEAD_NAME, /* not in an installation pack */
+    STORE_HEAD_NAME, /* this and the next not in an installation pack */
+    STORE_HEAD_INSTALLATION,
 };
 
 /* A line without its line feed. Octets of *out are the arena's. ERR_SYNTAX: not as its format says.

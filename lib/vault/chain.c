@@ -62,6 +62,8 @@ static void take_line(const struct store_line *line, int64_t account_id, struct 
     }
     link->number = line->values[STORE_HEAD_NUMBER].number;
     link->sealed_usec = line->values[STORE_HEAD_SEALED_AT].number;
+    if (wanted == STORE_LINE_CATALOGUE && !line->values[STORE_HEAD_INSTALLATION].is_null)
+        link->installation = line->values[STORE_HEAD_INSTALLATION].number;
     link->has_previous = !line->values[STORE_HEAD_PREVIOUS].is_null;
     if (link->has_previous)
         memcpy(link->previous.octets, line->values[STORE_HEAD_PREVIOUS].octets.ptr,
@@ -72,7 +74,7 @@ static void take_line(const struct store_line *line, int64_t account_id, struct 
     }
 }
 
-/* Damage is a state; failure: the file could not be looked at. */
+/* Whatever is wrong with the file is a state; failure: its path. */
 static bool read_link(const struct vault_pack_paths *paths, int64_t account_id, struct arena *arena,
                       struct vault_link *link, struct err *err)
 {
@@ -91,11 +93,6 @@ static bool read_link(const struct vault_pack_paths *paths, int64_t account_id, 
         take_line(&line, account_id, link);
         return true;
     }
-    if (why.code != ERR_CORRUPT && why.code != ERR_SYNTAX && why.code != ERR_LIMIT &&
-        why.code != ERR_ABSENT && why.code != ERR_DENIED) {
-        *err = why;
-        return false;
-    }
     link->state = VAULT_LINK_UNREADABLE;
     link->what = arena_text(arena, why.text);
     return true;
@@ -108,7 +105,7 @@ static bool read_links(const struct vault_pack_paths *paths, int64_t account_id,
 {
     const struct dirent *entry;
 
-    while ((entry = readdir(folder)) != NULL) {
+    while (errno = 0, (entry = readdir(folder)) != NULL) {
         struct vault_link link = { .state = VAULT_LINK_OUTSIDE };
 
         if (!vault_read_pack_name(entry->d_name, &link.sha256))
@@ -119,7 +116,7 @@ static bool read_links(const struct vault_pack_paths *paths, int64_t account_id,
         if (links->has_failed)
             return err_fail(err, ERR_LIMIT, "more than %d packs in a folder", LINKS_MAX);
     }
-    return true;
+    return errno == 0 || err_errno(err, "folder %s", paths->folder);
 }
 
 static int by_hash(const void *a, const void *b)
@@ -153,11 +150,45 @@ static struct vault_link *find_newest(struct vault_link *links, size_t count, in
     return newest;
 }
 
-/* Follows `previous` from the newest on; chain gets them newest first. */
-static void follow(struct vault_link *links, size_t count, struct buf *chain)
+static void find_tips(struct vault_link *links, size_t count)
 {
-    struct vault_link *at = find_newest(links, count, INT64_MAX);
+    for (size_t i = 0; i < count; i++)
+        links[i].is_tip = links[i].state == VAULT_LINK_OUTSIDE;
+    for (size_t i = 0; i < count; i++) {
+        struct vault_link *previous =
+            links[i].has_previous && links[i].state == VAULT_LINK_OUTSIDE
+                ? find_link(links, count, &links[i].previous)
+                : NULL;
 
+        if (previous != NULL && previous->number < links[i].number)
+            previous->is_tip = false;
+    }
+}
+
+static bool is_wanted(const struct vault_link *link, const struct vault_tips *tips)
+{
+    char name[VAULT_PACK_NAME_BYTES];
+
+    vault_write_pack_name(&link->sha256, name);
+    for (size_t i = 0; tips != NULL && i < tips->count; i++)
+        if (strncmp(name, tips->digits[i], strlen(tips->digits[i])) == 0)
+            return true;
+    return false;
+}
+
+/* The tip that the operator wants; NULL: none of these. */
+static struct vault_link *find_wanted(struct vault_link *links, size_t count,
+                                      const struct vault_tips *tips)
+{
+    for (size_t i = 0; i < count; i++)
+        if (links[i].is_tip && is_wanted(&links[i], tips))
+            return &links[i];
+    return NULL;
+}
+
+/* Follows `previous` from this one on; chain gets them newest first. */
+static void follow(struct vault_link *links, size_t count, struct vault_link *at, struct buf *chain)
+{
     while (at != NULL) {
         int64_t number = at->number;
         struct vault_link hole = { .state = VAULT_LINK_MISSING, .number = number - 1 };
@@ -197,13 +228,21 @@ static void lay_out(const struct buf *chain, const struct vault_link *links, siz
     out->links = all;
 }
 
-bool vault_read_chain(const char *packs_dir, int64_t account_id, struct arena *arena,
-                      struct vault_chain *out, struct err *err)
+static bool has_outside(const struct vault_chain *chain)
+{
+    for (size_t i = chain->in_chain; i < chain->count; i++)
+        if (chain->links[i].state == VAULT_LINK_OUTSIDE)
+            return true;
+    return false;
+}
+
+bool vault_read_chain(const char *packs_dir, int64_t account_id, const struct vault_tips *tips,
+                      struct arena *arena, struct vault_chain *out, struct err *err)
 {
     CLEANUP(buf_free) struct buf links = buf_create(LINKS_MAX * sizeof(struct vault_link));
     CLEANUP(buf_free) struct buf chain = buf_create(2 * LINKS_MAX * sizeof(struct vault_link));
     struct vault_pack_paths paths;
-    struct vault_link *all;
+    struct vault_link *all, *wanted;
     size_t count;
     DIR *folder;
     bool is_read;
@@ -222,8 +261,11 @@ bool vault_read_chain(const char *packs_dir, int64_t account_id, struct arena *a
     count = vault_count(&links, sizeof *all);
     if (count > 0)
         qsort(all, count, sizeof *all, by_hash);
-    follow(all, count, &chain);
+    find_tips(all, count);
+    wanted = find_wanted(all, count, tips);
+    follow(all, count, wanted != NULL ? wanted : find_newest(all, count, INT64_MAX), &chain);
     lay_out(&chain, all, count, arena, out);
+    out->is_forked = wanted == NULL && has_outside(out);
     return true;
 }
 
@@ -242,6 +284,7 @@ bool vault_find_pack_folders(const char *packs_dir, struct arena *arena, const i
     CLEANUP(buf_free) struct buf found = buf_create(LINKS_MAX * sizeof(int64_t));
     const struct dirent *entry;
     int64_t *copy;
+    bool is_read;
     DIR *folder = opendir(packs_dir);
 
     if (folder == NULL && errno == ENOENT) {
@@ -250,7 +293,7 @@ bool vault_find_pack_folders(const char *packs_dir, struct arena *arena, const i
     }
     if (folder == NULL)
         return err_errno(err, "folder %s", packs_dir);
-    while ((entry = readdir(folder)) != NULL) {
+    while (errno = 0, (entry = readdir(folder)) != NULL) {
         struct bytes rest = bytes_of_text(entry->d_name);
         uint64_t id;
         int64_t number;
@@ -260,7 +303,10 @@ bool vault_find_pack_folders(const char *packs_dir, struct arena *arena, const i
         number = (int64_t)id;
         buf_append(&found, bytes_of(&number, sizeof number));
     }
+    is_read = errno == 0 || err_errno(err, "folder %s", packs_dir);
     (void)closedir(folder);
+    if (!is_read)
+        return false;
     if (found.has_failed)
         return err_fail(err, ERR_LIMIT, "more than %d folders of accounts", LINKS_MAX);
     *count = vault_count(&found, sizeof *copy);

@@ -5,7 +5,8 @@
  *
  * The newest pack leads to the one before it by its `previous`, and so on. What is named so and is not
  * there, or cannot be read, is a hole; the newest of the older ones goes on. Readable packs that nothing
- * leads to are outside: of a database that was restored from a backup, or of nobody.
+ * leads to are outside: two databases have sealed this account, one of them restored from a backup. Such a
+ * chain is forked, and nothing in the files says which of its tips is to be followed: the operator does.
  *
  * Hostile input: of each file its index and the first line of its catalogue are read, both checked.
  * Memory: about 200 octets a pack.
@@ -31,17 +32,28 @@ struct vault_link {
     struct crypto_sha256 previous;
     int64_t number; /* from 1; of a hole: one less than of the next one, or 0: unknown */
     int64_t sealed_usec;
-    const char *what; /* UNREADABLE, FOREIGN: why */
+    int64_t installation; /* number of the newest installation pack at its sealing; 0: none, or unknown */
+    bool is_tip;          /* readable, and no other one leads to it */
+    const char *what;     /* UNREADABLE, FOREIGN: why */
 };
 
 struct vault_chain {
     const struct vault_link *links; /* the chain from the first pack on, its holes; then the others */
     size_t count;
     size_t in_chain;
+    bool is_forked; /* there are packs outside, and nobody said which tip to follow */
 };
 
-/* account_id 0: the installation's. A folder that is not there is an empty chain. */
-MUST_USE bool vault_read_chain(const char *packs_dir, int64_t account_id, struct arena *arena,
+/* Tips to be followed where there are several: what their names begin with, in lower case. */
+struct vault_tips {
+    const char *const *digits;
+    size_t count;
+};
+
+/* account_id 0: the installation's. tips NULL: none. A folder that is not there is an empty chain. What
+ * cannot be read of a file is a state; failure: of the folder. */
+MUST_USE bool vault_read_chain(const char *packs_dir, int64_t account_id,
+                               const struct vault_tips *tips, struct arena *arena,
                                struct vault_chain *out, struct err *err);
 
 /* Account ids that have a folder, ascending; none when packs_dir is not there. */

@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "vault/internal.h"
 #include "vault/pack.h"
+#include "vault/rebuild_internal.h"
 #include "vault/rebuild_lines.h"
 #include "vault/seal_internal.h"
 
@@ -11,18 +12,9 @@
 #include <stdlib.h>
 
 enum {
-    CHAIN_ARENA_BYTES = 64 << 20,
     FRAMES_AT_ONCE = 1000,
     TEXT_BYTES = 1024,
     MAILBOXES_AT_ONCE = 100,
-};
-
-struct rebuilding {
-    struct db *db;
-    const struct vault_rebuild *order;
-    struct vault_rebuild_counts *counts;
-    int64_t account_id;       /* 0: the installation */
-    int64_t installation_usec; /* when the newest installation pack that was read was sealed */
 };
 
 /* ---- what is told ---------------------------------------------------------------------------------- */
@@ -67,8 +59,7 @@ static void tell_link(struct rebuilding *r, const struct vault_link *link)
         tell_bad(r, link, what, LOST);
         return;
     case VAULT_LINK_OUTSIDE:
-        tell_bad(r, link, "is outside the chain that the newest pack leads to",
-                 "it was left alone: it may be of a database that was restored from a backup");
+        tell_bad(r, link, "is of a branch that is not followed", "it was left alone");
         return;
     case VAULT_LINK_FOREIGN:
         (void)snprintf(what, sizeof what, "does not belong here: %s", link->what);
@@ -89,6 +80,7 @@ struct reading {
     struct vault_lines lines;
     struct store_splitter splitter;
     int64_t pack_id;
+    bool is_bad; /* after a failure: it is the pack's own */
 };
 
 static void close_reading(struct reading *reading)
@@ -107,7 +99,7 @@ static bool open_reading(struct reading *reading, struct err *err)
 
     vault_open_lines(&reading->lines, r->db);
     reading->lines.account_id = r->account_id;
-    reading->lines.is_newer = reading->link->sealed_usec >= r->installation_usec;
+    reading->lines.is_newer = reading->link->sealed_usec >= r->counts->installation_usec;
     reading->splitter = store_create_splitter(vault_take_line, &reading->lines);
     return vault_make_pack_paths(r->order->packs_dir, r->account_id, &paths, err) &&
            vault_make_pack_path(&paths, &reading->link->sha256, path, err) &&
@@ -269,7 +261,20 @@ static void tell_damage(const struct reading *reading, const struct vault_pack_r
              "reads of them are refused until the file is put back from a copy");
 }
 
-/* One transaction. ERR_CORRUPT, ERR_SYNTAX, ERR_LIMIT: the pack cannot be used; nothing of it is there. */
+/* True: the pack alone is bad; others may be good. So it is with what its lines broke in the database (a value,
+ * a rule, a size) and with whatever the file system says; what else the database says stops all. */
+static bool is_of_pack(const struct db *db, const struct err *why)
+{
+    static const char *const classes[] = { "21", "22", "23", "54" };
+    const char *state = db_sqlstate(db);
+
+    for (size_t i = 0; i < ARRAY_LEN(classes); i++)
+        if (strncmp(state, classes[i], 2) == 0)
+            return true;
+    return state[0] == '\0' && !db_is_broken(db) && why->code != ERR_RETRY;
+}
+
+/* One transaction. reading->is_bad: the pack cannot be used; nothing of it is there. */
 static bool read_pack(struct reading *reading, struct err *err)
 {
     CLEANUP(arena_free) struct arena *arena = arena_create(16 << 20);
@@ -281,20 +286,15 @@ static bool read_pack(struct reading *reading, struct err *err)
         !store_read_catalogue(reading->pack, 0, take_catalogue, reading, &run_frames, err) ||
         !db_begin(reading->r->db, DB_READ_COMMITTED, &tx, err) || !add_pack(reading, err) ||
         !add_frames(reading, run_frames, err) || !check_all(reading, &report, arena, err) ||
-        !db_commit(&tx, err))
+        !db_commit(&tx, err)) {
+        reading->is_bad = is_of_pack(reading->r->db, err);
         return false;
+    }
     count_lines(reading);
     tell_lost_lines(reading);
     if (report.is_damaged)
         tell_damage(reading, &report);
     return true;
-}
-
-/* True: the pack alone is bad; others may be good. A constraint that its lines broke is among it. */
-static bool is_of_pack(const struct db *db, const struct err *why)
-{
-    return why->code == ERR_CORRUPT || why->code == ERR_SYNTAX || why->code == ERR_LIMIT ||
-           why->code == ERR_ABSENT || strncmp(db_sqlstate(db), "23", 2) == 0;
 }
 
 static bool take_pack(struct rebuilding *r, const struct vault_link *link, struct err *err)
@@ -313,7 +313,7 @@ static bool take_pack(struct rebuilding *r, const struct vault_link *link, struc
         return true;
     }
     if (!read_pack(&reading, &why)) {
-        if (!is_of_pack(r->db, &why)) {
+        if (!reading.is_bad) {
             *err = why;
             return false;
         }
@@ -327,12 +327,17 @@ static bool take_pack(struct rebuilding *r, const struct vault_link *link, struc
 
 static bool take_account(struct rebuilding *r, int64_t account_id, struct err *err)
 {
-    CLEANUP(arena_free) struct arena *arena = arena_create(CHAIN_ARENA_BYTES);
+    CLEANUP(arena_free) struct arena *arena = arena_create(VAULT_CHAIN_ARENA_BYTES);
     struct vault_chain chain;
+    struct err why = { 0 };
 
     r->account_id = account_id;
-    if (!vault_read_chain(r->order->packs_dir, account_id, arena, &chain, err))
-        return false;
+    if (!vault_read_chain(r->order->packs_dir, account_id, &r->order->tips, arena, &chain, &why)) {
+        (void)err_wrap(&why, "nothing of it is in the database");
+        r->counts->bad_packs++;
+        tell(r, why.text);
+        return true;
+    }
     for (size_t i = 0; i < chain.count; i++) {
         if (chain.links[i].state != VAULT_LINK_GOOD)
             tell_link(r, &chain.links[i]);
@@ -351,54 +356,79 @@ static bool read_installation(struct reading *reading, bool is_newest, struct er
     static const struct store_pack_visitor nobody;
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
     const struct vault_link *link = reading->link;
+    struct db *db = reading->r->db;
 
-    if (!open_reading(reading, err) ||
-        !store_walk_pack(reading->pack, &link->sha256, &nobody, err))
-        return false;
+    bool is_read = open_reading(reading, err) &&
+                   store_walk_pack(reading->pack, &link->sha256, &nobody, err);
+
     reading->lines.is_state_wanted = is_newest;
-    if (!db_begin(reading->r->db, DB_READ_COMMITTED, &tx, err) || !read_lines(reading, err))
-        return false;
-    return (!is_newest ||
-            db_run_ok(reading->r->db, DB_REBUILD_INSTALLATION_SET,
-                      DB_ARGS(DB_BYTEA(crypto_sha256_bytes(&link->sha256)), DB_I64(link->number),
-                              DB_TIME(link->sealed_usec)),
-                      err)) &&
-           db_commit(&tx, err);
+    is_read = is_read && db_begin(db, DB_READ_COMMITTED, &tx, err) && read_lines(reading, err) &&
+              (!is_newest ||
+               db_run_ok(db, DB_REBUILD_INSTALLATION_SET,
+                         DB_ARGS(DB_BYTEA(crypto_sha256_bytes(&link->sha256)), DB_I64(link->number),
+                                 DB_TIME(link->sealed_usec)),
+                         err)) &&
+              db_commit(&tx, err);
+    reading->is_bad = !is_read && is_of_pack(db, err);
+    return is_read;
 }
 
-/* Newest first, so that it is known which one gives the state. */
+/* What follows from a link: the state is that of the first that can be read, the newest if no gap came before. */
+struct installation {
+    bool has_state;
+    bool has_gap; /* a newer one there was cannot be read */
+};
+
+static bool take_installation_pack(struct rebuilding *r, const struct vault_link *link,
+                                   struct installation *found, struct err *err)
+{
+    CLEANUP(close_reading) struct reading reading = { .r = r, .link = link, .fd = -1 };
+    struct err why = { 0 };
+
+    if (!read_installation(&reading, !found->has_state, &why)) {
+        if (!reading.is_bad) {
+            *err = why;
+            return err_wrap(err, "installation");
+        }
+        found->has_gap = true;
+        tell_bad(r, link, why.text, "what it tells of the installation is not in the database");
+        return true;
+    }
+    if (!found->has_state)
+        r->counts->installation_usec = link->sealed_usec;
+    found->has_state = true;
+    r->counts->installations++;
+    r->order->on_pack(r->order->context, 0, NULL, r->counts);
+    return true;
+}
+
+/* Newest first, so that it is known which one gives the state. Packs of accounts say how many there were. */
 static bool take_installation(struct rebuilding *r, struct err *err)
 {
-    CLEANUP(arena_free) struct arena *arena = arena_create(CHAIN_ARENA_BYTES);
+    CLEANUP(arena_free) struct arena *arena = arena_create(VAULT_CHAIN_ARENA_BYTES);
+    struct installation found = { .has_state = false };
     struct vault_chain chain;
-    bool has_state = false;
 
     r->account_id = 0;
-    if (!vault_read_chain(r->order->packs_dir, 0, arena, &chain, err))
+    if (!vault_read_chain(r->order->packs_dir, 0, &r->order->tips, arena, &chain, err))
         return false;
-    for (size_t i = chain.count; i-- > 0;) {
+    vault_ask_fork(r, &chain);
+    for (size_t i = chain.count; i-- > 0 && r->counts->questions == 0;) {
         const struct vault_link *link = &chain.links[i];
-        CLEANUP(close_reading) struct reading reading = { .r = r, .link = link, .fd = -1 };
-        struct err why = { 0 };
 
         if (link->state != VAULT_LINK_GOOD) {
             tell_link(r, link);
+            found.has_gap = found.has_gap || link->state == VAULT_LINK_MISSING ||
+                            link->state == VAULT_LINK_UNREADABLE;
             continue;
         }
-        if (!read_installation(&reading, !has_state, &why)) {
-            if (!is_of_pack(r->db, &why)) {
-                *err = why;
-                return err_wrap(err, "installation");
-            }
-            tell_bad(r, link, why.text, "what it tells of the installation is not in the database");
-            continue;
-        }
-        r->installation_usec = has_state ? r->installation_usec : link->sealed_usec;
-        has_state = true;
-        r->counts->installations++;
-        r->order->on_pack(r->order->context, 0, NULL, r->counts);
+        found.has_gap = found.has_gap || link->number < r->newest_installation;
+        if (!found.has_state && found.has_gap && !r->order->takes_old_installation)
+            vault_ask_old_installation(r, link);
+        else if (!take_installation_pack(r, link, &found, err))
+            return false;
     }
-    if (!has_state)
+    if (!found.has_state && r->counts->questions == 0)
         tell(r, "there is no installation pack: auditors, grants, matters, holds, the audit log and the "
                 "passwords of accounts are not restored");
     return true;
@@ -407,22 +437,35 @@ static bool take_installation(struct rebuilding *r, struct err *err)
 bool vault_rebuild(struct db *db, const struct vault_rebuild *order,
                    struct vault_rebuild_counts *counts, struct err *err)
 {
-    CLEANUP(arena_free) struct arena *arena = arena_create(CHAIN_ARENA_BYTES);
+    CLEANUP(arena_free) struct arena *arena = arena_create(VAULT_CHAIN_ARENA_BYTES);
     struct rebuilding r = { .db = db, .order = order, .counts = counts };
     const int64_t *ids;
     size_t count;
 
     *counts = (struct vault_rebuild_counts){ 0 };
     if (!vault_find_pack_folders(order->packs_dir, arena, &ids, &count, err) ||
-        !db_run_ok(db, DB_SOURCE_GO_BY_KEYS, DB_NO_ARGS, err) || !take_installation(&r, err))
+        !db_run_ok(db, DB_SOURCE_GO_BY_KEYS, DB_NO_ARGS, err))
         return false;
-    for (size_t i = 0; i < count; i++)
+    vault_survey_chains(&r, ids, count);
+    if (!take_installation(&r, err))
+        return false;
+    for (size_t i = 0; i < count && counts->questions == 0; i++)
         if (!take_account(&r, ids[i], err))
             return false;
     return true;
 }
 
 /* ---- the owner's part ------------------------------------------------------------------------------- */
+
+bool vault_is_rebuild_running(struct db *db, bool *out, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *result = NULL;
+
+    if (!db_run_one(db, DB_REBUILD_IS_RUNNING, DB_NO_ARGS, &result, err))
+        return false;
+    *out = db_bool(result, 0, 0);
+    return true;
+}
 
 bool vault_begin_rebuild(struct db *owner, struct err *err)
 {

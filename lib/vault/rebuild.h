@@ -9,8 +9,13 @@
  *
  * Each pack is one transaction, at whose end every octet of its file was compared (vault_check_pack) and
  * every message found where the catalogue said. So it may be killed at any moment: what is there is
- * whole packs, and those are passed over the next time. Damage is told and passed over; only what stops
- * everything (database, disk) is a failure. Memory is constant in the number of messages.
+ * whole packs, and those are passed over the next time. Damage is told and passed over, whatever a pack holds
+ * and whatever the disk says of it; only what stops everything (the database) is a failure. Memory is
+ * constant in the number of messages.
+ *
+ * Two things no file can decide, and the operator is asked before any mail is read (README 33a): which packs to follow
+ * where two databases have sealed an account, and whether auditors and grants may come back as an older
+ * installation pack tells them.
  */
 #pragma once
 
@@ -26,19 +31,28 @@ struct vault_rebuild_counts {
     uint64_t octets;       /* of files */
     uint64_t messages, placements, events, sources;
     uint64_t lost_lines;   /* placements, events, sources without their message: told with the pack */
-    uint64_t bad_packs;    /* damaged, missing, foreign, outside the chain */
+    uint64_t bad_packs;    /* damaged, missing, foreign, outside the chain; folders that cannot be read */
     uint64_t installations; /* installation packs read */
+    int64_t installation_usec; /* when that was sealed which auditors and grants come from; 0: none */
+    uint64_t questions;    /* asked; then no mail was read, and the rebuild is not finished */
 };
 
 struct vault_rebuild {
     const char *packs_dir;
-    void *context; /* of the next two */
+    struct vault_tips tips;      /* the operator's answer: of forked chains those to be followed */
+    bool takes_old_installation; /* likewise: auditors and grants as the newest pack that can be read tells */
+    void *context;               /* of the next three */
     /* After each pack. link NULL: an installation pack. */
     void (*on_pack)(void *context, int64_t account_id, const struct vault_link *link,
                     const struct vault_rebuild_counts *counts);
     /* What is lost, or strange: one sentence. account_id 0: the installation. */
     void (*on_loss)(void *context, int64_t account_id, const char *text);
+    /* What the operator has to decide: some sentences, with the option that answers. */
+    void (*on_question)(void *context, int64_t account_id, const char *text);
 };
+
+/* Is one going on, or was it abandoned? Then nothing is sealed. The owner's connection or the keeper's. */
+MUST_USE bool vault_is_rebuild_running(struct db *db, bool *out, struct err *err);
 
 /* ERR_DENIED: there are accounts, auditors, matters or mail in the database. */
 MUST_USE bool vault_begin_rebuild(struct db *owner, struct err *err);

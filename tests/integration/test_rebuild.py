@@ -360,3 +360,31 @@ def test_bad_packs_are_named_and_the_others_are_read_once_more(archive):
     subjects = {v["ENVELOPE"] for _, v in read_archive(holdfast)[inbox]["messages"].values()}
     assert {v["ENVELOPE"] for _, v in archive.seen[inbox]["messages"].values()
             if b"$GoneAtSource" not in v["FLAGS"]} <= subjects
+
+
+def test_grants_of_an_older_installation_pack_come_back_only_if_the_operator_says_so(archive):
+    holdfast = archive.holdfast
+    holdfast.run("auditor", "revoke", "auditor", "--all")
+    archive.dovecot.deliver("bob", next(mail.generate(1, seed=78)))
+    holdfast.run("sync", "bob")
+    holdfast.run("seal")
+    newest = [p for p in holdfast.json("pack", "list") if p["kind"] == "installation"][-1]
+    archive.lose_database()
+    (holdfast.data_dir / "packs" / "installation" / (newest["sha256"] + ".tar.zst")).unlink()
+    asked = holdfast.run("rebuild", check=False)
+    assert asked.returncode == 1, asked.stdout
+    question, = [line for line in asked.stdout.splitlines() if line.startswith("ASK")]
+    assert "installation" in question and "--old-installation" in question
+    assert "NOT FINISHED" in holdfast.run("status").stdout
+    assert holdfast.json("status")["rebuilding"] is True
+    holdfast.start()
+    assert holdfast.sql("SELECT (SELECT count(*) FROM account), (SELECT count(*) FROM auditor)") == [(0, 0)]
+    wait_for(lambda: "nothing is sealed until the rebuild is finished" in holdfast.log(), 60, "the warning")
+    refused = holdfast.run("seal", check=False)
+    assert refused.returncode == 1 and "holdfast rebuild" in refused.stderr
+    holdfast.stop()
+    taken = holdfast.run("rebuild", "--old-installation", check=False)
+    assert "ASK" not in taken.stdout and "Auditors, grants, matters and holds are as of" in taken.stdout
+    assert holdfast.json("status")["rebuilding"] is False
+    holdfast.start()
+    assert holdfast.sql("SELECT count(*) FROM access_grant WHERE revoked_at IS NULL") == [(1,)]

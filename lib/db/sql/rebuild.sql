@@ -4,6 +4,9 @@
 -- once, their fields in the order of store/line.c; the first argument is the account, or in those of an
 -- installation 0. Each says, or affects, as many rows as there were lines that had a place.
 
+-- name: rebuild_is_running
+SELECT rebuild_is_running();
+
 -- name: rebuild_begin
 SELECT rebuild_begin();
 

@@ -118,7 +118,8 @@ SELECT b.mailbox_id, coalesce(c.uid, 0), coalesce(c.modseq, 0), coalesce(c.sourc
 -- args: account_id bigint, previous_sha256 bytea
 SELECT row_to_json(t)::text
   FROM (SELECT 'catalogue' AS type, 1 AS version, a.account_id AS account, n.name,
-               encode($2, 'hex') AS previous, s.packs + 1 AS number, now() AS sealed_at
+               encode($2, 'hex') AS previous, s.packs + 1 AS number, now() AS sealed_at,
+               (SELECT i.packs FROM seal_installation i WHERE i.packs > 0) AS installation
           FROM account a
           LEFT JOIN account_name n ON n.account_id = a.account_id
           JOIN seal_account s ON s.account_id = a.account_id

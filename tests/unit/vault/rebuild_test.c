@@ -12,7 +12,9 @@ struct rebuild_fixture {
     struct seal_fixture s;
     struct db *rebuild;
     struct crypto_sha256 packs[3];
-    char losses[4096];
+    char losses[4096], questions[4096];
+    struct vault_tips tips;
+    bool takes_old_installation;
 };
 
 static void run_sql(struct rebuild_fixture *r, const char *sql)
@@ -91,7 +93,7 @@ static struct vault_chain read_chain(struct rebuild_fixture *r)
 {
     struct vault_chain chain;
 
-    MUST(vault_read_chain(r->s.packs, r->s.f.account_id, r->s.f.arena, &chain, ERR));
+    MUST(vault_read_chain(r->s.packs, r->s.f.account_id, NULL, r->s.f.arena, &chain, ERR));
     return chain;
 }
 
@@ -173,7 +175,7 @@ TEST(packs_of_another_account_are_foreign_and_other_files_are_nothing)
     *strrchr(to, '/') = '\0';
     (void)strcat(to, "/notes.txt");
     fd_close(&(int){ open(to, O_CREAT | O_WRONLY, 0600) });
-    MUST(vault_read_chain(r.s.packs, r.s.f.account_id + 1, r.s.f.arena, &chain, ERR));
+    MUST(vault_read_chain(r.s.packs, r.s.f.account_id + 1, NULL, r.s.f.arena, &chain, ERR));
     CHECK_EQ_U64(chain.count, 1);
     CHECK_EQ_U64(chain.in_chain, 0);
     CHECK_EQ_U64(chain.links[0].state, VAULT_LINK_FOREIGN);
@@ -202,6 +204,15 @@ static void on_loss(void *context, int64_t account_id, const char *text)
     (void)snprintf(r->losses + strlen(r->losses), sizeof r->losses - strlen(r->losses), "%s\n", text);
 }
 
+static void on_question(void *context, int64_t account_id, const char *text)
+{
+    struct rebuild_fixture *r = context;
+
+    (void)account_id;
+    (void)snprintf(r->questions + strlen(r->questions), sizeof r->questions - strlen(r->questions),
+                   "%s\n", text);
+}
+
 /* Everything of the account goes, as with a database that is lost. */
 static void lose(struct rebuild_fixture *r)
 {
@@ -224,10 +235,12 @@ static void lose(struct rebuild_fixture *r)
 
 static struct vault_rebuild_counts rebuild(struct rebuild_fixture *r)
 {
-    struct vault_rebuild order = { r->s.packs, r, on_pack, on_loss };
+    struct vault_rebuild order = {
+        r->s.packs, r->tips, r->takes_old_installation, r, on_pack, on_loss, on_question
+    };
     struct vault_rebuild_counts counts;
 
-    r->losses[0] = '\0';
+    r->losses[0] = r->questions[0] = '\0';
     MUST(vault_rebuild(r->rebuild, &order, &counts, ERR));
     return counts;
 }
@@ -464,11 +477,102 @@ TEST(role_of_the_rebuild_may_do_nothing_when_none_goes_on)
         return;
     lose(&r);
     run_sql(&r, "UPDATE rebuild SET finished_at = now()");
-    order = (struct vault_rebuild){ r.s.packs, &r, on_pack, on_loss };
+    order = (struct vault_rebuild){
+        .packs_dir = r.s.packs, .context = &r, .on_pack = on_pack, .on_loss = on_loss
+    };
     err_clear(ERR);
     CHECK(!vault_rebuild(r.rebuild, &order, &counts, ERR));
     CHECK_EQ_U64(ERR->code, ERR_DENIED);
     CHECK_EQ_I64(fixture_number(&r.s.f, COUNT_OF("account")), 0);
+    close_rebuild(&r);
+}
+
+TEST(value_that_the_database_refuses_costs_its_pack_and_no_other)
+{
+    struct rebuild_fixture r;
+    struct vault_rebuild_counts counts;
+
+    if (!open_rebuild(&r))
+        return;
+    /* As if a later version had allowed it: sealed, and refused when it is to be read. */
+    run_for_account(&r, "UPDATE mailbox SET special_use = repeat('x', 9000) WHERE account_id = $1::bigint "
+                        "AND mailbox_id = $2::bigint");
+    run_sql(&r, "ALTER TABLE mailbox ALTER special_use TYPE text");
+    seal_commit_run(&r.s, (size_t[]){ 100 }, 1);
+    seal_next(&r);
+    lose(&r);
+    run_sql(&r, "ALTER TABLE mailbox ALTER special_use TYPE varchar(20)");
+    counts = rebuild(&r);
+    run_sql(&r, "ALTER TABLE mailbox ALTER special_use TYPE text");
+    CHECK_EQ_U64(counts.packs, 3);
+    CHECK_EQ_U64(counts.bad_packs, 1);
+    CHECK(strstr(r.losses, "cannot be used") != NULL);
+    close_rebuild(&r);
+}
+
+TEST(file_that_may_not_be_opened_costs_its_pack_and_no_other)
+{
+    struct rebuild_fixture r;
+    struct vault_rebuild_counts counts;
+    char path[300];
+
+    if (!open_rebuild(&r))
+        return;
+    lose(&r);
+    pack_path(&r, 1, path);
+    CHECK(unlink(path) == 0 && symlink("nowhere", path) == 0); /* ELOOP, of no kind that is known */
+    counts = rebuild(&r);
+    CHECK_EQ_U64(counts.packs, 2);
+    CHECK_EQ_U64(counts.bad_packs, 1);
+    CHECK(strstr(r.losses, "cannot be read") != NULL);
+    close_rebuild(&r);
+}
+
+/* The database as it was when the second pack was the last one, and then another third pack. */
+static struct crypto_sha256 fork_chain(struct rebuild_fixture *r)
+{
+    struct vault_sealed sealed;
+
+    run_for_account(r, "UPDATE seal_account SET packs = 2, last_sha256 = (SELECT previous_sha256 FROM pack "
+                       "WHERE account_id = $1::bigint AND $2::bigint IS NOT NULL ORDER BY pack_id DESC "
+                       "LIMIT 1) WHERE account_id = $1");
+    seal_commit_run(&r->s, (size_t[]){ 500 }, 1);
+    MUST(seal_try(&r->s, &sealed));
+    return sealed.sha256;
+}
+
+TEST(forked_packs_are_not_followed_before_the_operator_has_said_which)
+{
+    struct rebuild_fixture r;
+    struct vault_rebuild_counts counts;
+    struct crypto_sha256 other;
+    char path[300];
+    const char *digits = path;
+
+    if (!open_rebuild(&r))
+        return;
+    other = fork_chain(&r);
+    lose(&r);
+    counts = rebuild(&r);
+    CHECK_EQ_U64(counts.questions, 1);
+    CHECK_EQ_U64(counts.packs, 0);
+    CHECK(strstr(r.questions, "--follow") != NULL);
+    for (size_t i = 0; i < 2; i++) {
+        const struct crypto_sha256 *tip = i == 0 ? &other : &r.packs[2];
+
+        (void)snprintf(path, sizeof path, "%02x%02x%02x%02x%02x%02x (number 3", tip->octets[0],
+                       tip->octets[1], tip->octets[2], tip->octets[3], tip->octets[4],
+                       tip->octets[5]);
+        CHECK(strstr(r.questions, path) != NULL);
+    }
+    path[12] = '\0'; /* the old branch */
+    r.tips = (struct vault_tips){ &digits, 1 };
+    counts = rebuild(&r);
+    CHECK_EQ_U64(counts.questions, 0);
+    CHECK_EQ_U64(counts.packs, 3);
+    CHECK_EQ_U64(counts.bad_packs, 1);
+    CHECK(strstr(r.losses, "a branch that is not followed") != NULL);
+    CHECK_EQ_U64(seal_read_all(&r.s), 8);
     close_rebuild(&r);
 }
 

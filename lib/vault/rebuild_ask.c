@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vault/rebuild_ask.c - what the operator has to decide before a rebuild (rebuild.h).
+ */
+#include "base/clock.h"
+#include "vault/internal.h"
+#include "vault/rebuild_internal.h"
+#include "vault/seal_internal.h"
+
+#include <stdio.h>
+
+enum {
+    TEXT_BYTES = 1200,
+    TIPS_TOLD = 5,
+    DIGITS_TOLD = 12, /* of a pack's name */
+};
+
+static void ask(struct rebuilding *r, const char *text)
+{
+    r->counts->questions++;
+    r->order->on_question(r->order->context, r->account_id, text);
+}
+
+/* "0123456789ab (number 7, sealed 2026-11-23T08:00:00Z)" */
+static void add_pack(struct buf *text, const struct vault_link *link)
+{
+    char name[VAULT_PACK_NAME_BYTES], number[64], time[CLOCK_TEXT_BYTES];
+
+    vault_write_pack_name(&link->sha256, name);
+    clock_format_rfc3339(link->sealed_usec, time);
+    (void)snprintf(number, sizeof number, " (number %jd, sealed ", (intmax_t)link->number);
+    buf_append(text, bytes_of((const uint8_t *)name, DIGITS_TOLD));
+    buf_text(text, number);
+    buf_text(text, time);
+    buf_text(text, ")");
+}
+
+void vault_ask_fork(struct rebuilding *r, const struct vault_chain *chain)
+{
+    CLEANUP(buf_free) struct buf text = buf_create(TEXT_BYTES);
+    size_t told = 0;
+
+    if (!chain->is_forked)
+        return;
+    buf_text(&text, "its packs are forked: two databases have sealed it, one of them restored from a backup. "
+                    "Each of these ends a branch: ");
+    for (size_t i = 0; i < chain->count && told < TIPS_TOLD; i++) {
+        const struct vault_link *link = &chain->links[i];
+        bool is_end = i + 1 == chain->in_chain || i >= chain->in_chain;
+
+        if (!link->is_tip || !is_end)
+            continue;
+        buf_text(&text, told++ > 0 ? ", " : "");
+        add_pack(&text, link);
+    }
+    buf_text(&text, ". Say which one to follow: `holdfast rebuild --follow ");
+    buf_text(&text, "DIGITS`. What only another branch tells stays in its files");
+    buf_byte(&text, '\0');
+    ask(r, (const char *)text.ptr);
+}
+
+void vault_ask_old_installation(struct rebuilding *r, const struct vault_link *link)
+{
+    CLEANUP(buf_free) struct buf text = buf_create(TEXT_BYTES);
+
+    buf_text(&text, "the newest installation pack that can be read is ");
+    add_pack(&text, link);
+    buf_text(&text, ", and there was a newer one. With it auditors, their passwords and grants come back as they "
+                    "were then, also those that were revoked since. Put the newer one back, or, if that is what you "
+                    "want: `holdfast rebuild --old-installation`, and look through `holdfast auditor list` before "
+                    "anybody may log in");
+    buf_byte(&text, '\0');
+    ask(r, (const char *)text.ptr);
+}
+
+static void survey_chain(struct rebuilding *r, struct arena *arena)
+{
+    struct vault_chain chain;
+    struct err ignored = { 0 }; /* told when the account is read */
+
+    if (!vault_read_chain(r->order->packs_dir, r->account_id, &r->order->tips, arena, &chain,
+                          &ignored))
+        return;
+    for (size_t i = 0; i < chain.count; i++)
+        if (chain.links[i].installation > r->newest_installation)
+            r->newest_installation = chain.links[i].installation;
+    vault_ask_fork(r, &chain);
+}
+
+void vault_survey_chains(struct rebuilding *r, const int64_t *accounts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        CLEANUP(arena_free) struct arena *arena = arena_create(VAULT_CHAIN_ARENA_BYTES);
+
+        r->account_id = accounts[i];
+        survey_chain(r, arena);
+    }
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vault/rebuild_internal.h - what the files of a rebuild share.
+ */
+#pragma once
+
+#include "vault/rebuild.h"
+
+struct rebuilding {
+    struct db *db;
+    const struct vault_rebuild *order;
+    struct vault_rebuild_counts *counts;
+    int64_t account_id;        /* 0: the installation */
+    int64_t newest_installation; /* the highest number that packs of accounts know of */
+};
+
+enum { VAULT_CHAIN_ARENA_BYTES = 64 << 20 };
+
+/* rebuild_ask.c: looks at the chains of these accounts, asks about those that are forked, and sets
+ * newest_installation. A folder that cannot be read is passed over here. */
+void vault_survey_chains(struct rebuilding *r, const int64_t *accounts, size_t count);
+
+/* Asks about the installation's chain if it is forked. */
+void vault_ask_fork(struct rebuilding *r, const struct vault_chain *chain);
+
+/* Asks whether an installation pack will do that is not the newest there was. */
+void vault_ask_old_installation(struct rebuilding *r, const struct vault_link *link);
