@@ -290,8 +290,8 @@ CREATE TABLE flag_event (
     FOREIGN KEY (account_id, mailbox_id, uid) REFERENCES placement (account_id, mailbox_id, uid)
 );
 
--- What became of each UID of a source epoch. A UID below the epoch's uidnext without a row never
--- existed. Nothing is 'stored' before its octets and rows are committed: same transaction.
+-- What became of each UID of a source epoch. A UID below the epoch's uidnext that has no row and is not
+-- announced (0014) never existed. Nothing is 'stored' before its octets and rows are committed: same transaction.
 CREATE TABLE source_uid (
     account_id    bigint      NOT NULL,
     mailbox_id    bigint      NOT NULL,

@@ -89,7 +89,11 @@ bool source_open_epoch(struct db *db, const struct source_lease *lease, int64_t 
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
 
-    if (!source_run_leased(
+    if (!source_run_leased(db, lease, DB_SOURCE_MAILBOX_SETTLE,
+                           DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
+                                   DB_I64(mailbox_id)),
+                           NULL, err) ||
+        !source_run_leased(
             db, lease, DB_SOURCE_EPOCH_OPEN,
             DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
                     DB_I64(mailbox_id), db_null_unless(uidvalidity != 0, DB_I64(uidvalidity)),
@@ -128,13 +132,12 @@ bool source_finish_enumeration(struct db *db, const struct source_lease *lease, 
                                int32_t epoch, const struct source_enumeration *enumeration,
                                struct err *err)
 {
-    return source_run_leased(db, lease, DB_SOURCE_EPOCH_ENUMERATED,
-                             DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
-                                     DB_I64(mailbox_id), DB_I32(epoch),
-                                     DB_I64(enumeration->uidnext), DB_I64(enumeration->exists),
-                                     DB_I64(enumeration->highestmodseq),
-                                     DB_BOOL(enumeration->is_listed)),
-                             NULL, err);
+    return source_run_leased(
+        db, lease, DB_SOURCE_EPOCH_ENUMERATED,
+        DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id), DB_I64(mailbox_id),
+                DB_I32(epoch), DB_I64(enumeration->uidnext), DB_I64(enumeration->exists),
+                DB_I64(enumeration->highestmodseq), DB_BOOL(enumeration->is_listed)),
+        NULL, err);
 }
 
 bool source_finish_unchanged(struct db *db, const struct source_lease *lease,

@@ -6,7 +6,8 @@
  * fails with ERR_DENIED when the lease is lost. That octets arrived is not told here: the vault
  * makes a UID 'stored' in the transaction that makes its octets durable.
  *
- *   (a UID nobody enumerated) --source_announce--> pending --vault commit--> stored
+ *   (a UID nobody enumerated) --source_announce--> pending, in a range
+ *                                                  pending --vault commit--> stored
  *                                                  pending --source_mark_gone--> gone
  *                                                  pending --source_mark_failed--> pending, later
  *   stored --source_mark_gone--> stored, with gone_at set
@@ -213,7 +214,8 @@ MUST_USE bool source_load_failed_alike(struct db *db, const struct source_lease 
                                        const uint32_t **alike, size_t *alike_count,
                                        struct err *err);
 
-/* Records newly enumerated UIDs as pending, before anything is fetched. Known ones stay as they are. */
+/* Records newly enumerated UIDs as pending, before anything is fetched: as ranges, until more is known of one
+ * than that (README 1). Known ones stay as they are. uids: ascending. */
 MUST_USE bool source_announce(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
                               int32_t epoch, const uint32_t *uids, size_t count,
                               const struct source_progress *progress, struct err *err);

@@ -252,8 +252,8 @@ bool source_load_failed_alike(struct db *db, const struct source_lease *lease, i
 }
 
 static bool run_on_uids(struct db *db, const struct source_lease *lease,
-                        enum db_statement statement, struct db_value progress, int64_t mailbox_id,
-                        int32_t epoch, const uint32_t *uids, size_t count, struct err *err)
+                        enum db_statement statement, int64_t mailbox_id, int32_t epoch,
+                        const uint32_t *uids, size_t count, struct err *err)
 {
     int64_t *wide = NULL;
     bool is_done;
@@ -262,11 +262,58 @@ static bool run_on_uids(struct db *db, const struct source_lease *lease,
         return false;
     is_done =
         source_run_leased(db, lease, statement,
-                          DB_ARGS(SOURCE_LEASE_ARGS(lease), progress, DB_I64(lease->account_id),
+                          DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
                                   DB_I64(mailbox_id), DB_I32(epoch), DB_I64S(wide, count)),
                           NULL, err);
     free(wide);
     return is_done;
+}
+
+/* UIDs as ranges, ascending. */
+struct range_arrays {
+    int64_t *firsts, *lasts;
+    size_t count;
+};
+
+static struct range_arrays make_ranges(const uint32_t *uids, size_t count, struct arena *arena)
+{
+    struct range_arrays ranges = { .firsts = arena_new_array(arena, int64_t, count),
+                                   .lasts = arena_new_array(arena, int64_t, count) };
+
+    for (size_t i = 0; i < count; i++) {
+        if (ranges.count == 0 || uids[i] != ranges.lasts[ranges.count - 1] + 1) {
+            ranges.firsts[ranges.count] = uids[i];
+            ranges.lasts[ranges.count++] = uids[i];
+        } else {
+            ranges.lasts[ranges.count - 1]++;
+        }
+    }
+    return ranges;
+}
+
+static bool run_on_ranges(struct db *db, const struct source_lease *lease,
+                          enum db_statement statement, struct db_value progress, int64_t mailbox_id,
+                          int32_t epoch, const uint32_t *uids, size_t count, struct err *err)
+{
+    struct arena *arena = arena_create(SIZE_MAX);
+    struct range_arrays ranges = make_ranges(uids, count, arena);
+    bool is_done = source_run_leased(db, lease, statement,
+                                     DB_ARGS(SOURCE_LEASE_ARGS(lease), progress,
+                                             DB_I64(lease->account_id), DB_I64(mailbox_id),
+                                             DB_I32(epoch), DB_I64S(ranges.firsts, ranges.count),
+                                             DB_I64S(ranges.lasts, ranges.count)),
+                                     NULL, err);
+
+    arena_free(&arena);
+    return is_done;
+}
+
+/* From now on each of these has a row. */
+static bool settle(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
+                   int32_t epoch, const uint32_t *uids, size_t count, struct err *err)
+{
+    return run_on_ranges(db, lease, DB_SOURCE_UID_SETTLE, DB_NULL, mailbox_id, epoch, uids, count,
+                         err);
 }
 
 bool source_announce(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
@@ -277,17 +324,18 @@ bool source_announce(struct db *db, const struct source_lease *lease, int64_t ma
 
     if (progress != NULL)
         source_write_progress(&json, progress);
-    return run_on_uids(db, lease, DB_SOURCE_UID_ANNOUNCE,
-                       db_null_unless(progress != NULL, DB_TEXT(buf_bytes(&json))), mailbox_id,
-                       epoch, uids, count, err);
+    return run_on_ranges(db, lease, DB_SOURCE_UID_ANNOUNCE,
+                         db_null_unless(progress != NULL, DB_TEXT(buf_bytes(&json))), mailbox_id,
+                         epoch, uids, count, err);
 }
 
 bool source_mark_gone(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
                       int32_t epoch, const uint32_t *uids, size_t count, bool is_gone,
                       struct err *err)
 {
-    return run_on_uids(db, lease, is_gone ? DB_SOURCE_UID_GONE : DB_SOURCE_UID_BACK, DB_NULL,
-                       mailbox_id, epoch, uids, count, err);
+    return settle(db, lease, mailbox_id, epoch, uids, count, err) &&
+           run_on_uids(db, lease, is_gone ? DB_SOURCE_UID_GONE : DB_SOURCE_UID_BACK, mailbox_id,
+                       epoch, uids, count, err);
 }
 
 bool source_mark_failed(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
@@ -295,17 +343,20 @@ bool source_mark_failed(struct db *db, const struct source_lease *lease, int64_t
                         struct err *err)
 {
     struct arena *arena = arena_create(SIZE_MAX);
+    uint32_t *settled = arena_new_array(arena, uint32_t, count);
     int64_t *uids = arena_new_array(arena, int64_t, count);
     int64_t *seconds = arena_new_array(arena, int64_t, count);
     struct bytes *errors = arena_new_array(arena, struct bytes, count);
     bool is_done;
 
     for (size_t i = 0; i < count; i++) {
+        settled[i] = failures[i].uid;
         uids[i] = failures[i].uid;
         seconds[i] = failures[i].retry_in_seconds;
         errors[i] = failures[i].error;
     }
     is_done =
+        settle(db, lease, mailbox_id, epoch, settled, count, err) &&
         source_run_leased(db, lease, DB_SOURCE_UID_FAILED,
                           DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
                                   DB_I64(mailbox_id), DB_I32(epoch), DB_I64S(uids, count),

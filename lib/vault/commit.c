@@ -454,6 +454,7 @@ static bool queue_placements(struct commit *commit, struct db_value account,
 static bool queue_source_uids(struct commit *commit, struct db_value account,
                               struct db_value mailbox, struct err *err)
 {
+    struct db_value epoch = DB_I32(commit->batch->epoch);
     size_t count = commit->batch->count, used = 0;
     int64_t *uids = arena_new_array(commit->arena, int64_t, count);
     int64_t *placements = arena_new_array(commit->arena, int64_t, count);
@@ -466,11 +467,14 @@ static bool queue_source_uids(struct commit *commit, struct db_value account,
         doubts[used] = doubt_of(commit->outcomes[i].entry);
         placements[used++] = commit->outcomes[i].placement_uid;
     }
-    return used == 0 ||
-           db_queue(commit->writer->db, DB_VAULT_SOURCE_UID_STORE,
-                    DB_ARGS(account, mailbox, DB_I32(commit->batch->epoch), DB_I64S(uids, used),
-                            DB_I64S(placements, used), DB_TEXTS(doubts, used)),
-                    err);
+    if (used == 0)
+        return true;
+    return db_queue(commit->writer->db, DB_VAULT_SOURCE_UID_STORE,
+                    DB_ARGS(account, mailbox, epoch, DB_I64S(uids, used), DB_I64S(placements, used),
+                            DB_TEXTS(doubts, used)),
+                    err) &&
+           db_queue(commit->writer->db, DB_VAULT_SOURCE_UID_SETTLE,
+                    DB_ARGS(account, mailbox, epoch, DB_I64S(uids, used)), err);
 }
 
 /* Those whose octets did not come. */

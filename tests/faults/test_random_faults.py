@@ -227,6 +227,7 @@ def check(world):
     holdfast = world.holdfast
     exactly_once.check_references(holdfast)
     assert holdfast.sql("SELECT count(*) FROM source_uid WHERE state NOT IN ('stored', 'gone')") == [(0,)]
+    assert holdfast.sql("SELECT count(*) FROM source_announced") == [(0,)]
     assert holdfast.sql("SELECT count(*) FROM (SELECT FROM source_uid WHERE state = 'stored' GROUP BY "
                         "account_id, mailbox_id, epoch, placement_uid HAVING count(*) > 1) t") == [(0,)]
     assert holdfast.sql("SELECT sum(uidnext - 1) = sum(messages) FROM mailbox") == [(True,)]

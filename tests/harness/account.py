@@ -46,7 +46,9 @@ class Account:
         """{uid: "stored", "stored gone", "pending" …}"""
         return dict(self.holdfast.sql(
             "SELECT u.uid, u.state || CASE WHEN u.gone_at IS NULL OR u.state = 'gone' THEN '' ELSE "
-            "' gone' END FROM source_uid u JOIN mailbox b USING (account_id, mailbox_id) "
+            "' gone' END FROM (SELECT account_id, mailbox_id, epoch, uid, state, gone_at FROM source_uid "
+            "UNION ALL SELECT account_id, mailbox_id, epoch, generate_series(first_uid, last_uid), "
+            "'pending', NULL FROM source_announced) u JOIN mailbox b USING (account_id, mailbox_id) "
             "WHERE account_id = %s AND epoch = %s AND b.path = %s", self.id, epoch, path))
 
     def errors(self):

@@ -43,6 +43,10 @@ REFERENCES = (  # schema/README 6: what no foreign key says
     ("placement", "mailbox", ("account_id", "mailbox_id")),
     ("source_uid", "source_epoch", ("account_id", "mailbox_id", "epoch")),
 )
+ANNOUNCED_TWICE = '''
+SELECT count(*) FROM source_announced a
+  JOIN source_uid u ON u.account_id = a.account_id AND u.mailbox_id = a.mailbox_id
+   AND u.epoch = a.epoch AND u.uid BETWEEN a.first_uid AND a.last_uid'''
 
 
 def check_references(holdfast):
@@ -52,6 +56,7 @@ def check_references(holdfast):
         orphans = holdfast.sql(f"SELECT count(*) FROM {table} t "
                                f"WHERE NOT EXISTS (SELECT FROM {other} o WHERE {same})")
         assert orphans == [(0,)], f"{table} without {other}"
+    assert holdfast.sql(ANNOUNCED_TWICE) == [(0,)], "a UID has a row and is announced too"
 
 
 def check(dovecot, holdfast, mailboxes, messages):
@@ -61,6 +66,7 @@ def check(dovecot, holdfast, mailboxes, messages):
                                         "FROM placement")[0]
     assert (placements, distinct) == (messages, messages)
     assert holdfast.sql("SELECT count(*) FROM source_uid WHERE state <> 'stored'")[0][0] == 0
+    assert holdfast.sql("SELECT count(*) FROM source_announced")[0][0] == 0
     assert holdfast.sql("SELECT count(*) FROM (SELECT FROM source_uid GROUP BY account_id, "
                         "mailbox_id, placement_uid HAVING count(*) > 1) AS twice")[0][0] == 0
     assert holdfast.sql("SELECT sum(messages), sum(uidnext - 1) FROM mailbox")[0] == (messages,

@@ -90,6 +90,7 @@ def test_every_message_of_every_account_is_archived(holdfast):
              300, "all accounts to be ingested")
     assert holdfast.sql("SELECT count(*) FROM placement")[0][0] == ACCOUNTS * MESSAGES
     assert holdfast.sql("SELECT count(*) FROM source_uid WHERE state <> 'stored'")[0][0] == 0
+    assert holdfast.sql("SELECT count(*) FROM source_announced")[0][0] == 0
 
 
 def test_a_cycle_with_nothing_new_costs_a_few_round_trips_and_milliseconds(dovecot, holdfast):

@@ -209,8 +209,8 @@ SELECT a.account_id, n.name, a.kind, a.host, a.port, a.login, a.tls, a.tls_ca, a
               coalesce(sum(b.octets), 0)::bigint AS octets
          FROM mailbox b WHERE b.account_id = a.account_id) m
  CROSS JOIN LATERAL (
-       SELECT count(*) AS pending FROM source_uid u
-        WHERE u.account_id = a.account_id AND u.state = 'pending') p
+       SELECT coalesce(sum(u.last_uid - u.first_uid + 1), 0)::bigint AS pending
+         FROM source_pending u WHERE u.account_id = a.account_id) p
  CROSS JOIN LATERAL (
        SELECT CASE WHEN bool_and(o.enumerated_at IS NOT NULL) THEN min(o.enumerated_at) END
                   AS enumerated_at,
@@ -227,7 +227,7 @@ SELECT a.account_id, n.name, a.kind, a.host, a.port, a.login, a.tls, a.tls_ca, a
 -- args: account_id bigint
 SELECT b.mailbox_id, b.path, b.is_noselect, b.gone_at, b.messages, b.octets,
        coalesce(e.epoch, 0), coalesce(e.uidvalidity, 0), o.messages,
-       u.stored, u.pending, u.gone, u.skipped, u.stored_gone, e.enumerated_at,
+       u.stored, u.pending + n.announced, u.gone, u.skipped, u.stored_gone, e.enumerated_at,
        (coalesce(extract(epoch FROM e.longest_gap), 0) * 1000000)::bigint, u.recognised
   FROM mailbox b
   LEFT JOIN source_epoch e
@@ -247,6 +247,11 @@ SELECT b.mailbox_id, b.path, b.is_noselect, b.gone_at, b.messages, b.octets,
          FROM source_uid s
         WHERE s.account_id = b.account_id AND s.mailbox_id = b.mailbox_id
           AND (s.epoch = e.epoch OR octet_length(b.source_name) = 0)) u
+ CROSS JOIN LATERAL (
+       SELECT coalesce(sum(n.last_uid - n.first_uid + 1), 0)::bigint AS announced
+         FROM source_announced n
+        WHERE n.account_id = b.account_id AND n.mailbox_id = b.mailbox_id
+          AND n.epoch = e.epoch) n
  WHERE b.account_id = $1
  ORDER BY b.path COLLATE "C";
 
@@ -267,16 +272,17 @@ SELECT path, special_use, is_noselect, coalesce(left_out, ''), coalesce(rule, ''
 -- Files that an import could not read have no UID: 0.
 -- name: source_failure_list
 -- args: account_id bigint, max bigint
-SELECT u.account_id, u.mailbox_id, n.name, convert_to(b.path, 'UTF8') AS path, u.epoch, u.uid,
+SELECT u.account_id, u.mailbox_id, n.name, convert_to(b.path, 'UTF8') AS path, u.epoch, s.uid,
        u.attempts, coalesce(u.error, '') || CASE u.doubt
            WHEN 'reassembled' THEN '; archived is what its pieces make together'
            WHEN 'placeholder' THEN '; archived is the text that the server gave in its place'
            ELSE '' END AS error,
        u.first_seen_at, u.next_try_at
-  FROM source_uid u
+  FROM source_pending u
+ CROSS JOIN LATERAL generate_series(u.first_uid, least(u.last_uid, u.first_uid + $2 - 1)) AS s (uid)
   JOIN mailbox b ON b.account_id = u.account_id AND b.mailbox_id = u.mailbox_id
   JOIN account_name n ON n.account_id = u.account_id
- WHERE u.state = 'pending' AND ($1 = 0 OR u.account_id = $1)
+ WHERE $1 = 0 OR u.account_id = $1
  UNION ALL
 SELECT f.account_id, 0, n.name, f.path, 0, 0, 1, coalesce(f.note, ''), f.noted_at, NULL
   FROM import_file f

@@ -85,11 +85,12 @@ SELECT b.mailbox_id, b.source_name, b.path, b.is_noselect, b.gone_at IS NOT NULL
   LEFT JOIN source_epoch e
          ON e.account_id = b.account_id AND e.mailbox_id = b.mailbox_id AND e.closed_at IS NULL
   LEFT JOIN identity_scope i ON i.account_id = e.account_id AND i.scope = e.identity_scope
-  LEFT JOIN (SELECT u.mailbox_id, u.epoch, count(*) AS pending,
-                    count(*) FILTER (WHERE u.next_try_at IS NULL OR u.next_try_at <= now()) AS due,
+  LEFT JOIN (SELECT u.mailbox_id, u.epoch, sum(u.last_uid - u.first_uid + 1)::bigint AS pending,
+                    (sum(u.last_uid - u.first_uid + 1)
+                        FILTER (WHERE u.next_try_at IS NULL OR u.next_try_at <= now()))::bigint AS due,
                     count(u.recognised_by) AS denied
-               FROM source_uid u
-              WHERE u.account_id = $1 AND u.state = 'pending'
+               FROM source_pending u
+              WHERE u.account_id = $1
               GROUP BY u.mailbox_id, u.epoch) p
          ON p.mailbox_id = e.mailbox_id AND p.epoch = e.epoch
  WHERE b.account_id = $1 AND octet_length(b.source_name) > 0
@@ -170,8 +171,9 @@ SELECT number, name FROM mailbox_keyword WHERE account_id = $1 AND mailbox_id = 
 -- None of them waits for the disk: what a crash takes back is found again by the next enumeration, and
 -- a later commit of the vault, which waits, makes all before it durable too (WAL is in order).
 
--- UIDs that were pending in the epoch that ends can be asked for no more. The next one recognises what this
--- mailbox had, or one that is gone by now and had the same UIDVALIDITY: it may have been renamed.
+-- Behind source_mailbox_settle. UIDs that were pending in the epoch that ends can be asked for no more.
+-- The next one recognises what this mailbox had, or one that is gone by now and had the same
+-- UIDVALIDITY: it may have been renamed.
 -- name: source_epoch_open
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, uidvalidity bigint, error text
 WITH held AS MATERIALIZED (
@@ -265,7 +267,7 @@ SELECT is_held FROM held;
 -- row: the planner takes the whole mailbox to be one placement (20,000 rows: 18 s instead of 0.1 s).
 -- name: source_window
 -- args: account_id bigint, mailbox_id bigint, epoch integer, first bigint, last bigint, max bigint
-SELECT u.uid, u.state, u.gone_at IS NOT NULL, u.next_try_at IS NULL OR u.next_try_at <= now(),
+(SELECT u.uid, u.state, u.gone_at IS NOT NULL, u.next_try_at IS NULL OR u.next_try_at <= now(),
        u.attempts, coalesce(u.placement_uid, u.substitute_uid), p.flags, p.keywords, p.internal_at
   FROM source_uid u
   LEFT JOIN LATERAL (
@@ -273,7 +275,11 @@ SELECT u.uid, u.state, u.gone_at IS NOT NULL, u.next_try_at IS NULL OR u.next_tr
         WHERE account_id = u.account_id AND mailbox_id = u.mailbox_id AND uid = coalesce(u.placement_uid, u.substitute_uid)
         LIMIT 1) p ON true
  WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = $3 AND u.uid BETWEEN $4 AND $5
- ORDER BY u.uid LIMIT $6;
+ ORDER BY u.uid LIMIT $6)
+ UNION ALL
+SELECT a.uid, 'pending', false, true, 0, NULL, NULL, NULL, NULL
+  FROM announced_uids($1, $2, $3, $4, $5, $6) AS a (uid)
+ ORDER BY uid LIMIT $6;
 
 -- The same columns, for UIDs that are told.
 -- name: source_known
@@ -286,7 +292,11 @@ SELECT u.uid, u.state, u.gone_at IS NOT NULL, u.next_try_at IS NULL OR u.next_tr
         WHERE account_id = u.account_id AND mailbox_id = u.mailbox_id AND uid = coalesce(u.placement_uid, u.substitute_uid)
         LIMIT 1) p ON true
  WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = $3 AND u.uid = ANY ($4)
- ORDER BY u.uid;
+ UNION ALL
+SELECT w.uid, 'pending', false, true, 0, NULL, NULL, NULL, NULL
+  FROM unnest($4) AS w (uid)
+ CROSS JOIN LATERAL announced_within($1, $2, $3, w.uid, w.uid) a
+ ORDER BY uid;
 
 -- UIDs within some ranges that the source has, as far as we know.
 -- name: source_present
@@ -294,18 +304,24 @@ SELECT u.uid, u.state, u.gone_at IS NOT NULL, u.next_try_at IS NULL OR u.next_tr
 SELECT u.uid, coalesce(u.placement_uid, 0)
   FROM unnest($4, $5) AS r (first, last)
  CROSS JOIN LATERAL (
-       SELECT s.uid, coalesce(s.placement_uid, s.substitute_uid) AS placement_uid
+       (SELECT s.uid, coalesce(s.placement_uid, s.substitute_uid) AS placement_uid
          FROM source_uid s
         WHERE s.account_id = $1 AND s.mailbox_id = $2 AND s.epoch = $3
           AND s.uid BETWEEN greatest(r.first, $6 + 1) AND r.last AND s.gone_at IS NULL
-        ORDER BY s.uid LIMIT $7) u
+        ORDER BY s.uid LIMIT $7)
+        UNION ALL
+       SELECT a.uid, NULL
+         FROM announced_uids($1, $2, $3, greatest(r.first, $6 + 1), r.last, $7) AS a (uid)
+        ORDER BY uid LIMIT $7) u
  ORDER BY u.uid LIMIT $7;
 
 -- How many those are in all.
 -- name: source_present_count
 -- args: account_id bigint, mailbox_id bigint, epoch integer
-SELECT count(*) FROM source_uid
- WHERE account_id = $1 AND mailbox_id = $2 AND epoch = $3 AND gone_at IS NULL;
+SELECT (SELECT count(*) FROM source_uid
+         WHERE account_id = $1 AND mailbox_id = $2 AND epoch = $3 AND gone_at IS NULL)
+     + (SELECT coalesce(sum(last_uid - first_uid + 1), 0)::bigint FROM source_announced
+         WHERE account_id = $1 AND mailbox_id = $2 AND epoch = $3);
 
 -- The first and the last few messages of the epoch that we have and the source has.
 -- name: source_sample
@@ -328,9 +344,12 @@ SELECT u.uid, p.internal_at, m.size_bytes
 
 -- name: source_pending
 -- args: account_id bigint, mailbox_id bigint, epoch integer, after bigint, max bigint
-SELECT uid FROM source_uid
- WHERE account_id = $1 AND mailbox_id = $2 AND epoch = $3 AND uid > $4 AND state = 'pending'
-   AND (next_try_at IS NULL OR next_try_at <= now())
+(SELECT uid FROM source_uid
+  WHERE account_id = $1 AND mailbox_id = $2 AND epoch = $3 AND uid > $4 AND state = 'pending'
+    AND (next_try_at IS NULL OR next_try_at <= now())
+  ORDER BY uid LIMIT $5)
+ UNION ALL
+SELECT a.uid FROM announced_uids($1, $2, $3, $4 + 1, 4294967295, $5) AS a (uid)
  ORDER BY uid LIMIT $5;
 
 -- Placements of the mailbox that are not known to be gone and that no UID of this epoch (never the first)
@@ -365,17 +384,53 @@ SELECT uid FROM source_uid
    AND state = 'pending' AND error = $5
  ORDER BY uid;
 
+-- Ranges, ascending: what of them is not known yet, whatever was announced of it before.
 -- name: source_uid_announce
--- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, uids bigint[]
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, firsts bigint[], lasts bigint[]
 WITH held AS MATERIALIZED (
     SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
            set_config('synchronous_commit', 'off', true)
+), known AS (
+    SELECT int8range(s.uid, s.uid, '[]') AS uids
+      FROM unnest($8, $9) AS r (first, last)
+     CROSS JOIN LATERAL (
+           SELECT s.uid FROM source_uid s
+            WHERE s.account_id = $5 AND s.mailbox_id = $6 AND s.epoch = $7
+              AND s.uid BETWEEN r.first AND r.last OFFSET 0) s
+     UNION ALL
+    SELECT int8range(a.first_uid, a.last_uid, '[]')
+      FROM announced_within($5, $6, $7, ($8)[1], ($9)[cardinality($9)]) a
+), fresh AS (
+    SELECT (SELECT range_agg(int8range(r.first, r.last, '[]')) FROM unnest($8, $9) AS r (first, last))
+           - coalesce((SELECT range_agg(k.uids) FROM known k), '{}') AS uids
 ), done AS (
-    INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state)
-    SELECT $5, $6, $7, uid, 'pending' FROM held, unnest($8) AS uid WHERE is_held
-        ON CONFLICT DO NOTHING
+    INSERT INTO source_announced (account_id, mailbox_id, epoch, first_uid, last_uid)
+    SELECT $5, $6, $7, lower(r.uids), upper(r.uids) - 1
+      FROM held, fresh, unnest(fresh.uids) AS r (uids) WHERE is_held
 )
 SELECT is_held FROM held;
+
+-- Ahead of what changes rows of UIDs that may be announced ones: they get them. By itself it changes
+-- nothing of what is known.
+-- name: source_uid_settle
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, firsts bigint[], lasts bigint[]
+WITH held AS MATERIALIZED (
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
+           set_config('synchronous_commit', 'off', true)
+)
+SELECT is_held, CASE WHEN is_held THEN settle_announced($5, $6, $7, $8, $9) END::text FROM held;
+
+-- The same for all that is announced in a mailbox.
+-- name: source_mailbox_settle
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint
+WITH held AS MATERIALIZED (
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
+           set_config('synchronous_commit', 'off', true)
+)
+SELECT is_held,
+       (SELECT count(settle_announced($5, $6, e.epoch, '{1}', '{4294967295}')) FROM source_epoch e
+         WHERE is_held AND e.account_id = $5 AND e.mailbox_id = $6)
+  FROM held;
 
 -- name: source_uid_gone
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, uids bigint[]

@@ -177,6 +177,11 @@ SELECT $1, $2, $3, s.uid, CASE WHEN w.is_substitute THEN 'pending' ELSE 'stored'
        substitute_uid = coalesce(EXCLUDED.substitute_uid, source_uid.substitute_uid)
  WHERE source_uid.state <> 'stored';
 
+-- They have rows now.
+-- name: vault_source_uid_settle
+-- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[]
+SELECT settle_announced($1, $2, $3, $4, $4)::text;
+
 -- name: vault_identity_find
 -- args: account_id bigint, scope integer, identities text[]
 SELECT w.position, m.sha256, m.size_bytes

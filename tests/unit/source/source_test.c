@@ -315,6 +315,88 @@ TEST(every_uid_is_accounted_for_from_its_announcement_on)
     end(b);
 }
 
+/* One number of the account's. */
+static int64_t number(struct bench *b, const char *sql)
+{
+    CLEANUP(db_result_free) struct db_result *rows = NULL;
+
+    MUST(db_run_assembled(b->owner, sql, DB_ARGS(DB_I64(b->account_id)), &rows, &b->err));
+    return db_i64(rows, 0, 0);
+}
+
+static void announce(struct bench *b, const struct source_lease *lease, int64_t mailbox,
+                     uint32_t first, uint32_t last, uint32_t step)
+{
+    uint32_t *uids = arena_new_array(b->arena, uint32_t, last - first + 1);
+    size_t count = 0;
+
+    for (uint32_t uid = first; uid <= last; uid += step)
+        uids[count++] = uid;
+    MUST(source_announce(b->ingest, lease, mailbox, 1, uids, count, NULL, &b->err));
+}
+
+#define RANGES "SELECT count(*) FROM source_announced WHERE account_id = $1::bigint"
+#define ROWS "SELECT count(*) FROM source_uid WHERE account_id = $1::bigint"
+
+TEST(announced_uids_are_ranges_until_more_is_known_of_one)
+{
+    struct bench bench, *b = &bench;
+    const uint32_t gone[] = { 1, 2, 1400, 5001 };
+    const struct source_uid_failure failures[] = { { 10, BYTES_INIT("NIL"), 60 },
+                                                   { 5003, BYTES_INIT("NIL"), 60 } };
+    const uint32_t asked[] = { 1, 3, 10, 4000, 5003, 5005 };
+    const struct source_uid_range ranges[] = { { 9, 11 }, { 1500, 6000 } };
+    struct source_window window;
+    struct source_present present;
+    struct source_epoch epoch;
+    struct source_lease lease;
+    const uint32_t *due;
+    uint64_t there;
+    size_t count;
+    int64_t mailbox;
+
+    if (!begin(b, "in ranges"))
+        return;
+    lease = claim(b);
+    mailbox = make_mailbox(b);
+    MUST(source_open_epoch(b->ingest, &lease, mailbox, 77, &epoch, &b->err));
+    announce(b, &lease, mailbox, 1, 1000, 1);
+    announce(b, &lease, mailbox, 500, 1500, 1); /* those that are new: 1001 to 1500 */
+    announce(b, &lease, mailbox, 5001, 5009, 2);
+    CHECK_EQ_I64(number(b, RANGES), 2 + 5);
+    CHECK_EQ_I64(number(b, ROWS), 0);
+    MUST(source_mark_gone(b->ingest, &lease, mailbox, 1, gone, 4, true, &b->err));
+    MUST(source_mark_failed(b->ingest, &lease, mailbox, 1, failures, 2, &b->err));
+    CHECK_EQ_I64(number(b, RANGES), 2 + 2 + 3); /* 3-9 11-1000, 1001-1399 1401-1500, 5005 … */
+    CHECK_EQ_I64(number(b, ROWS), 6);
+    announce(b, &lease, mailbox, 1, 1500, 1); /* nothing is new */
+    CHECK_EQ_I64(number(b, RANGES), 7);
+
+    MUST(source_load_pending(b->ingest, &lease, mailbox, 1, 8, 3, b->arena, &due, &count, &b->err));
+    CHECK_EQ_U64(count, 3);
+    CHECK(due[0] == 9 && due[1] == 11 && due[2] == 12);
+    MUST(source_load_pending(b->ingest, &lease, mailbox, 1, 1498, 9, b->arena, &due, &count,
+                             &b->err));
+    CHECK_EQ_U64(count, 5);
+    CHECK(due[1] == 1500 && due[2] == 5005 && due[4] == 5009);
+    MUST(source_load_window(b->ingest, &lease, mailbox, 1, 9, 11, 100, b->arena, &window, &b->err));
+    CHECK_EQ_U64(window.count, 3);
+    CHECK(window.rows[0].is_due && !window.rows[1].is_due && window.rows[2].is_due);
+    CHECK_EQ_U64(window.rows[2].state, SOURCE_UID_PENDING);
+    MUST(source_load_known(b->ingest, &lease, mailbox, 1, asked, 6, b->arena, &window, &b->err));
+    CHECK_EQ_U64(window.count, 5); /* not 4000 */
+    CHECK_EQ_U64(window.rows[0].state, SOURCE_UID_GONE);
+    CHECK_EQ_U64(window.rows[4].uid, 5005);
+    MUST(source_load_present(b->ingest, &lease, mailbox, 1, ranges, 2, 9, 5, b->arena, &present,
+                             &b->err));
+    CHECK_EQ_U64(present.count, 5);
+    CHECK(present.uids[0] == 10 && present.uids[1] == 11 && present.uids[2] == 1500);
+    CHECK(present.uids[3] == 5003 && present.uids[4] == 5005);
+    MUST(source_count_present(b->ingest, &lease, mailbox, 1, &there, &b->err));
+    CHECK_EQ_U64(there, 1505 - 4);
+    end(b);
+}
+
 TEST(a_new_epoch_closes_the_old_and_abandons_what_was_pending)
 {
     struct bench bench, *b = &bench;

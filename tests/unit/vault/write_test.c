@@ -519,6 +519,30 @@ TEST(message_that_vanished_stays_with_its_last_flags_and_may_come_back)
     fixture_close(&f);
 }
 
+TEST(what_is_stored_is_announced_no_more)
+{
+    struct fixture f;
+
+    if (!fixture_open(&f))
+        return;
+    CHECK_EQ_I64(fixture_number(&f,
+                                "INSERT INTO source_announced (account_id, mailbox_id, epoch, "
+                                "first_uid, last_uid) SELECT account_id, mailbox_id, 1, 1, 9 "
+                                "FROM mailbox WHERE account_id = $1::bigint RETURNING 1::bigint"),
+                 1);
+    fixture_begin(&f);
+    fixture_put(&f, 3, fixture_mail(&f, 1000, 1));
+    fixture_put(&f, 12, fixture_mail(&f, 1000, 2)); /* nobody announced it */
+    (void)fixture_commit(&f);
+    CHECK_EQ_I64(fixture_number(&f, "SELECT sum(100 * first_uid + last_uid)::bigint FROM "
+                                    "source_announced WHERE account_id = $1::bigint"),
+                 102 + 409);
+    CHECK_EQ_I64(fixture_number(&f, "SELECT count(*) FROM source_uid WHERE account_id = $1::bigint "
+                                    "AND state = 'stored'"),
+                 2);
+    fixture_close(&f);
+}
+
 TEST(nothing_is_stored_in_a_mailbox_or_an_epoch_that_is_not_there)
 {
     struct fixture f;
@@ -635,10 +659,9 @@ static void end_deriving(void *context, struct vault_index *out)
 static void reopen_with_deriver(struct fixture *f, struct counting *counting)
 {
     struct vault_lease lease = { f->account_id, f->job_id, f->fence, 60000 };
-    struct vault_deriver deriver = { .context = counting,
-                                     .begin = begin_deriving,
-                                     .octets = count_octets,
-                                     .end = end_deriving };
+    struct vault_deriver deriver = {
+        .context = counting, .begin = begin_deriving, .octets = count_octets, .end = end_deriving
+    };
 
     vault_close_writer(&f->writer);
     MUST(vault_open_writer(f->ingest, &lease, &deriver, &f->writer, ERR));
