@@ -15,6 +15,7 @@
 /* Batches: what one transaction of ingest may hold in memory, and how many messages. */
 #define LIMIT_BATCH_BYTES    (8u << 20)
 #define LIMIT_BATCH_MESSAGES 500u
+#define LIMIT_BATCH_TARGET_BYTES (3u << 20) /* it is sent before a message that would take it further */
 
 /* Frames (lib/store): aimed-at raw size, and the largest that a reader accepts. */
 #define LIMIT_FRAME_TARGET_BYTES (256u << 10)

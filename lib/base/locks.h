@@ -15,7 +15,7 @@
  *   62    ingest_crew.turn             one run's writer and its database connection, for a message or a statement
  *   64    ingest_crew.lock             the connections that help a run
  *   66    ingest_share.lock            which of them fetches which UIDs
- *   70    vault_carrier.lock           whose turn it is: the thread that fills batches or the one that commits them
+ *   70    vault_line.lock              batches: which thread has each of them now
  */
 #pragma once
 
@@ -29,5 +29,5 @@ enum lock_rank {
     LOCK_INGEST_TURN = 62,
     LOCK_INGEST_CREW = 64,
     LOCK_INGEST_SHARE = 66,
-    LOCK_VAULT_CARRIER = 70,
+    LOCK_VAULT_LINE = 70,
 };

@@ -382,6 +382,22 @@ static void use_account(void *context, bool is_journal)
     ingest_derive_journal(context, is_journal);
 }
 
+static struct vault_deriver make_another(const void *context)
+{
+    const struct ingest_deriver *first = context;
+    struct ingest_deriver *another = ingest_create_deriver();
+
+    ingest_derive_journal(another, first->is_journal);
+    return ingest_use_deriver(another);
+}
+
+static void free_another(void *context)
+{
+    struct ingest_deriver *deriver = context;
+
+    ingest_free_deriver(&deriver);
+}
+
 struct vault_deriver ingest_use_deriver(struct ingest_deriver *deriver)
 {
     return (struct vault_deriver){
@@ -390,5 +406,7 @@ struct vault_deriver ingest_use_deriver(struct ingest_deriver *deriver)
         .octets = take_octets,
         .end = end,
         .use_account = use_account,
+        .make_another = make_another,
+        .free_another = free_another,
     };
 }

@@ -95,6 +95,11 @@ void store_begin_run(struct store_run_writer *run)
     restart(run, 0, 0);
 }
 
+void store_resume_run(struct store_run_writer *run, uint32_t frames, uint64_t raw_bytes)
+{
+    restart(run, frames, raw_bytes);
+}
+
 bool store_put_member(struct store_run_writer *run, const struct crypto_sha256 *sha256,
                       struct bytes octets, uint64_t *raw_offset, struct err *err)
 {

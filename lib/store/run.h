@@ -34,6 +34,9 @@ void store_free_run_writer(struct store_run_writer **run);
 
 void store_begin_run(struct store_run_writer *run);
 
+/* Goes on behind frames that another writer made of the same run. */
+void store_resume_run(struct store_run_writer *run, uint32_t frames, uint64_t raw_bytes);
+
 /* raw_offset: of the data's first octet in the raw stream. ERR_LIMIT: over LIMIT_MESSAGE_BYTES. */
 MUST_USE bool store_put_member(struct store_run_writer *run, const struct crypto_sha256 *sha256,
                                struct bytes octets, uint64_t *raw_offset, struct err *err);

@@ -9,6 +9,9 @@ enum {
     ZONE_MINUTES_MAX = 24 * 60
 };
 
+/* Names and numbers of a batch: LIMIT_BATCH_MESSAGES × LIMIT_KEYWORDS_PER_MAILBOX × 2 at worst. */
+#define ARENA_BYTES ((size_t)8 << 20)
+
 /* Years 1 to 9999: what a timestamptz holds and INTERNALDATE can say. */
 bool vault_is_date(int64_t usec, int16_t zone)
 {
@@ -23,13 +26,29 @@ bool vault_is_date(int64_t usec, int16_t zone)
            zone >= -ZONE_MINUTES_MAX;
 }
 
+void vault_open_batch(struct vault_batch *batch)
+{
+    batch->octets = buf_create(LIMIT_BATCH_BYTES);
+    batch->arena = arena_create(ARENA_BYTES);
+    batch->prepared.arena = arena_create(SIZE_MAX);
+}
+
+void vault_close_batch(struct vault_batch *batch)
+{
+    buf_free(&batch->octets);
+    arena_free(&batch->arena);
+    arena_free(&batch->prepared.arena);
+}
+
 void vault_clear_batch(struct vault_batch *batch)
 {
-    buf_reset(&batch->octets, LIMIT_BATCH_BYTES);
+    batch->state = VAULT_BATCH_FILLING;
+    buf_reset(&batch->octets, LIMIT_BATCH_TARGET_BYTES);
     batch->count = 0;
     batch->keywords_dropped = 0;
     arena_reset(batch->arena);
     vault_clear_keywords(&batch->keywords);
+    vault_clear_prepared(&batch->prepared);
 }
 
 static void add_keywords(struct vault_batch *batch, const struct vault_arrival *arrival,

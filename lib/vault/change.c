@@ -2,7 +2,7 @@
 /*
  * vault/change.c - what the source says now about messages that are archived.
  */
-#include "vault/internal.h"
+#include "vault/line.h"
 
 #include <stdlib.h>
 

@@ -24,7 +24,7 @@ struct outcome {
 
 struct commit {
     struct vault_writer *writer;
-    const struct vault_batch *batch;
+    struct vault_batch *batch;
     struct arena *arena;
     struct outcome *outcomes; /* as the entries stand */
     struct outcome **by_hash; /* sorted by hash, then as they stand */
@@ -103,7 +103,7 @@ static void sort_hashes(struct commit *commit)
     }
 }
 
-static struct commit prepare(struct vault_writer *writer, const struct vault_batch *batch)
+static struct commit prepare(struct vault_writer *writer, struct vault_batch *batch)
 {
     struct arena *arena = writer->arena;
     size_t count = batch->count;
@@ -328,49 +328,91 @@ static bool decide(struct commit *commit, struct db_result **results, struct err
 
 /* ---- the second round trip ----------------------------------------------------------------- */
 
+/* Was just what is new made of those that are prepared? */
+static bool is_prepared_right(const struct commit *commit)
+{
+    for (size_t i = 0; i < commit->batch->prepared.entries; i++)
+        if (commit->outcomes[i].is_new != commit->batch->entries[i].is_taken_for_new)
+            return false;
+    return true;
+}
+
+/* What is prepared goes first; what is not is made now, into statements as it goes. */
+static bool queue_small(struct commit *commit, struct err *err)
+{
+    const struct vault_prepared *prepared = &commit->batch->prepared;
+    struct vault_outlet statements = vault_into_statements(commit->writer);
+    struct vault_maker *maker = commit->writer->maker;
+    size_t first = 0;
+
+    vault_begin_making(maker, statements);
+    if (is_prepared_right(commit)) {
+        if (!vault_give_prepared(prepared, &statements, err))
+            return false;
+        store_resume_run(maker->run, prepared->frames, prepared->raw_bytes);
+        first = prepared->entries;
+    }
+    for (size_t i = first; i < commit->batch->count; i++) {
+        struct vault_entry *entry = &commit->batch->entries[i];
+
+        if (commit->outcomes[i].is_new &&
+            !vault_make(maker, i, &entry->sha256, vault_entry_octets(commit->batch, entry),
+                        &entry->raw_offset, err))
+            return false;
+    }
+    return vault_end_making(maker, err);
+}
+
+/* Its frames went out while it came. */
+static bool queue_large(struct commit *commit, struct err *err)
+{
+    struct vault_maker *maker = commit->writer->maker;
+    struct vault_entry *entry = &commit->batch->entries[0];
+
+    if (!commit->outcomes[0].is_new)
+        return true;
+    entry->raw_offset = STORE_LARGE_RAW_OFFSET;
+    return vault_derive(maker, 0, &entry->sha256, err) && vault_send_rows(maker, err) &&
+           vault_send_blocks(maker, err);
+}
+
+static bool queue_locators(struct commit *commit, struct err *err)
+{
+    struct vault_writer *writer = commit->writer;
+    size_t count = commit->batch->count, used = 0;
+    int64_t *ids = arena_new_array(commit->arena, int64_t, count);
+    int64_t *offsets = arena_new_array(commit->arena, int64_t, count);
+
+    for (size_t i = 0; i < count; i++) {
+        if (!commit->outcomes[i].is_new)
+            continue;
+        ids[used] = commit->outcomes[i].message_id;
+        offsets[used++] = (int64_t)commit->batch->entries[i].raw_offset;
+        commit->counts.new_messages++;
+        commit->counts.new_octets += commit->batch->entries[i].size_bytes;
+    }
+    return used == 0 ||
+           db_queue(writer->db, DB_VAULT_LOCATOR_ADD,
+                    DB_ARGS(DB_I64(writer->lease.account_id), DB_I64(writer->run_id),
+                            DB_I64S(ids, used), DB_I64S(offsets, used)),
+                    err);
+}
+
 static bool queue_octets(struct commit *commit, struct err *err)
 {
     struct vault_writer *writer = commit->writer;
     size_t count = commit->batch->count;
     int64_t *ids = arena_new_array(commit->arena, int64_t, count);
-    int64_t *offsets = arena_new_array(commit->arena, int64_t, count);
-    bool is_large = writer->is_large;
-    size_t used = 0;
 
-    vault_clear_derived(&writer->derived);
-    vault_clear_texts(writer->texts);
-    if (!is_large)
-        store_begin_run(writer->run);
     for (size_t i = 0; i < count; i++) {
-        const struct outcome *outcome = &commit->outcomes[i];
-        uint64_t offset = STORE_LARGE_RAW_OFFSET;
-        struct bytes octets = { 0 };
-
-        if (!outcome->is_new)
-            continue;
-        if (outcome->entry->is_known)
+        if (commit->outcomes[i].is_new && commit->batch->entries[i].is_known)
             return err_fail(err, ERR_RETRY, "a message that was known by its id has vanished");
-        if (!is_large)
-            octets = bytes_slice(buf_bytes(&commit->batch->octets), outcome->entry->start,
-                                 (size_t)outcome->entry->size_bytes);
-        if ((!is_large &&
-             !store_put_member(writer->run, &outcome->entry->sha256, octets, &offset, err)) ||
-            !vault_derive(writer, outcome->message_id, &outcome->entry->sha256,
-                          is_large ? NULL : &octets, err))
-            return false;
-        ids[used] = outcome->message_id;
-        offsets[used++] = (int64_t)offset;
-        commit->counts.new_messages++;
-        commit->counts.new_octets += outcome->entry->size_bytes;
+        ids[i] = commit->outcomes[i].message_id;
     }
-    if (used == 0)
-        return true;
-    return (is_large || store_end_run(writer->run, err)) &&
-           db_queue(writer->db, DB_VAULT_LOCATOR_ADD,
-                    DB_ARGS(DB_I64(writer->lease.account_id), DB_I64(writer->run_id),
-                            DB_I64S(ids, used), DB_I64S(offsets, used)),
-                    err) &&
-           vault_queue_derived(writer, err) && vault_queue_texts(writer, err);
+    writer->message_ids = ids;
+    writer->next_block = 0;
+    return (writer->is_large ? queue_large(commit, err) : queue_small(commit, err)) &&
+           queue_locators(commit, err);
 }
 
 /* The date as it was written, in its own zone. */
@@ -522,8 +564,7 @@ static bool write_all(struct commit *commit, struct err *err)
            queue_placements(commit, account, mailbox, err) &&
            queue_source_uids(commit, account, mailbox, err) &&
            queue_recognised(commit, account, mailbox, err) && queue_identities(commit, err) &&
-           db_commit(&writer->tx, err) &&
-           db_pipeline_send(writer->db, err);
+           db_commit(&writer->tx, err);
 }
 
 /* ---- both ---------------------------------------------------------------------------------- */
@@ -537,7 +578,7 @@ static bool settle_large(struct commit *commit, struct db_result **results, stru
     struct vault_writer *writer = commit->writer;
 
     if (commit->outcomes[0].is_new)
-        return store_put_large_header(writer->run, err) && vault_drain_large(writer, err) &&
+        return store_put_large_header(writer->maker->run, err) && vault_drain_large(writer, err) &&
                db_savepoint_keep(&writer->tx, err);
     writer->stored_octets = 0;
     vault_free_results(results, LOOK_MAX);
@@ -564,19 +605,6 @@ static void finish_counts(struct commit *commit)
     }
 }
 
-static void add_counts(struct vault_counts *total, const struct vault_counts *counts)
-{
-    total->messages += counts->messages;
-    total->octets += counts->octets;
-    total->placed += counts->placed;
-    total->new_messages += counts->new_messages;
-    total->matched += counts->matched;
-    total->repeated += counts->repeated;
-    total->new_octets += counts->new_octets;
-    total->stored_octets += counts->stored_octets;
-    total->keywords_dropped += counts->keywords_dropped;
-}
-
 static bool run(struct commit *commit, struct db_result **results, struct err *err)
 {
     struct vault_writer *writer = commit->writer;
@@ -590,8 +618,8 @@ static bool run(struct commit *commit, struct db_result **results, struct err *e
     return write_all(commit, err);
 }
 
-bool vault_carry(struct vault_writer *writer, const struct vault_batch *batch,
-                 struct vault_counts *counts, struct err *err)
+bool vault_commit(struct vault_writer *writer, struct vault_batch *batch,
+                  struct vault_counts *counts, struct err *err)
 {
     struct db_result *results[LOOK_MAX] = { NULL };
     struct commit commit = prepare(writer, batch);
@@ -608,54 +636,4 @@ bool vault_carry(struct vault_writer *writer, const struct vault_batch *batch,
     vault_free_results(results, LOOK_MAX);
     arena_reset(writer->arena);
     return is_ok;
-}
-
-bool vault_settle(struct vault_writer *writer, struct err *err)
-{
-    struct vault_counts counts;
-
-    if (writer->sent->count == 0)
-        return true;
-    assert((writer->is_in_flight || !writer->is_large) && "octets are not held");
-    if (!writer->is_in_flight && !vault_give_batch(writer, writer->sent, err))
-        return false;
-    writer->is_in_flight = false;
-    if (!vault_await_batch(writer, &counts, err))
-        return false;
-    add_counts(&writer->counts, &counts);
-    vault_clear_batch(writer->sent);
-    return true;
-}
-
-bool vault_send_entries(struct vault_writer *writer, struct err *err)
-{
-    struct vault_batch *filled = writer->batch;
-
-    if (!vault_settle(writer, err))
-        return false;
-    if (filled->count == 0)
-        return true;
-    if (!vault_give_batch(writer, filled, err))
-        return false;
-    writer->batch = writer->sent;
-    writer->sent = filled;
-    writer->is_in_flight = true;
-    return true;
-}
-
-bool vault_commit_entries(struct vault_writer *writer, struct err *err)
-{
-    return vault_send_entries(writer, err) && vault_settle(writer, err);
-}
-
-void vault_forget_entries(struct vault_writer *writer)
-{
-    struct vault_counts counts;
-    struct err ignored = { 0 };
-
-    if (writer->is_in_flight)
-        (void)!vault_await_batch(writer, &counts, &ignored);
-    writer->is_in_flight = false;
-    vault_clear_batch(writer->sent);
-    vault_clear_batch(writer->batch);
 }

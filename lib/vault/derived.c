@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * vault/derived.c - rows of message_index: gathered as messages are framed, a few hundred to a
- * statement. Parsing so overlaps with the server's work on the frames.
+ * statement.
  */
 #include "vault/internal.h"
 
-void vault_clear_derived(struct vault_derived *derived)
+void vault_clear_rows(struct vault_gathered_rows *rows)
 {
-    derived->count = 0;
-    derived->octets = 0;
-    derived->reference_count = 0;
-    arena_reset(derived->arena);
+    rows->count = 0;
+    rows->octets = 0;
+    rows->reference_count = 0;
+    arena_reset(rows->arena);
 }
 
 /* Calls visit for each of the values but references. */
@@ -55,34 +55,38 @@ static void keep(struct bytes *value, void *context)
     value->ptr = copy;
 }
 
-static void keep_row(struct vault_index *index, struct arena *arena)
+struct vault_index vault_copy_index(const struct vault_index *index, struct arena *arena)
 {
+    struct vault_index copy = *index;
     struct bytes *references = arena_new_array(arena, struct bytes, index->reference_count);
 
-    for_each_value(index, keep, arena);
+    for_each_value(&copy, keep, arena);
     for (size_t i = 0; i < index->reference_count; i++) {
         references[i] = vault_not_null(index->references[i]);
         keep(&references[i], arena);
     }
-    index->references = references;
+    copy.references = references;
+    copy.text = (struct bytes){ NULL, 0 };
+    return copy;
 }
 
 /* ---- the statement ------------------------------------------------------------------------- */
 
 /* The columns of all rows that wait. */
 struct columns {
-    int64_t *header_bytes, *dates, *days;
+    int64_t *ids, *header_bytes, *dates, *days;
     bool *has_no_date, *has_attachment;
     int32_t *firsts, *counts, *text_notes;
     struct bytes *message_ids, *references, *subjects, *froms, *tos, *ccs, *bccs;
     struct bytes *structures, *envelopes, *bodystructures, *notes, *header_hashes;
 };
 
-static struct columns make_columns(struct arena *arena, const struct vault_derived *derived)
+static struct columns make_columns(struct arena *arena, const struct vault_rows *rows)
 {
-    size_t n = derived->count;
+    size_t n = rows->count;
 
     return (struct columns){
+        .ids = arena_new_array(arena, int64_t, n),
         .header_bytes = arena_new_array(arena, int64_t, n),
         .dates = arena_new_array(arena, int64_t, n),
         .days = arena_new_array(arena, int64_t, n),
@@ -92,7 +96,7 @@ static struct columns make_columns(struct arena *arena, const struct vault_deriv
         .counts = arena_new_array(arena, int32_t, n),
         .text_notes = arena_new_array(arena, int32_t, n),
         .message_ids = arena_new_array(arena, struct bytes, n),
-        .references = arena_new_array(arena, struct bytes, derived->reference_count),
+        .references = arena_new_array(arena, struct bytes, rows->reference_count),
         .subjects = arena_new_array(arena, struct bytes, n),
         .froms = arena_new_array(arena, struct bytes, n),
         .tos = arena_new_array(arena, struct bytes, n),
@@ -106,13 +110,15 @@ static struct columns make_columns(struct arena *arena, const struct vault_deriv
     };
 }
 
-static void fill_columns(const struct vault_derived *derived, struct columns *columns)
+static void fill_columns(const struct vault_rows *rows, const int64_t *message_ids,
+                         struct columns *columns)
 {
     size_t used = 0;
 
-    for (size_t i = 0; i < derived->count; i++) {
-        const struct vault_index *row = &derived->rows[i];
+    for (size_t i = 0; i < rows->count; i++) {
+        const struct vault_index *row = &rows->values[i];
 
+        columns->ids[i] = message_ids[rows->entries[i]];
         columns->header_bytes[i] = (int64_t)row->header_bytes;
         columns->has_no_date[i] = !row->has_date || !vault_is_date(row->date_usec, 0);
         columns->dates[i] = columns->has_no_date[i] ? 0 : row->date_usec;
@@ -137,63 +143,64 @@ static void fill_columns(const struct vault_derived *derived, struct columns *co
     }
 }
 
-bool vault_queue_derived(struct vault_writer *writer, struct err *err)
+bool vault_put_rows(void *context, const struct vault_rows *rows, struct err *err)
 {
-    struct vault_derived *derived = &writer->derived;
-    size_t n = derived->count;
-    struct columns c;
-    bool is_ok;
+    struct vault_writer *writer = context;
+    struct columns c = make_columns(writer->arena, rows);
+    size_t n = rows->count;
 
-    if (n == 0)
-        return true;
-    c = make_columns(derived->arena, derived);
-    fill_columns(derived, &c);
-    is_ok =
-        db_queue(writer->db, DB_VAULT_INDEX_ADD,
-                 DB_ARGS(DB_I64(writer->lease.account_id), DB_I32(derived->rows[0].parser_version),
-                         DB_I64S(derived->message_ids, n), DB_I64S(c.header_bytes, n),
-                         db_with_nulls(DB_TIMES(c.dates, n), c.has_no_date),
-                         db_with_nulls(DB_DATES(c.days, n), c.has_no_date),
-                         DB_TEXTS(c.message_ids, n), DB_I32S(c.firsts, n), DB_I32S(c.counts, n),
-                         DB_TEXTS(c.references, derived->reference_count), DB_TEXTS(c.subjects, n),
-                         DB_TEXTS(c.froms, n), DB_TEXTS(c.tos, n), DB_TEXTS(c.ccs, n),
-                         DB_TEXTS(c.bccs, n), DB_BYTEAS(c.structures, n), DB_BYTEAS(c.envelopes, n),
-                         DB_BYTEAS(c.bodystructures, n), DB_TEXTS(c.notes, n),
-                         DB_I32S(c.text_notes, n), DB_BOOLS(c.has_attachment, n),
-                         DB_BYTEAS(c.header_hashes, n)),
-                 err);
-    vault_clear_derived(derived);
-    return is_ok;
+    fill_columns(rows, writer->message_ids, &c);
+    return db_queue(
+        writer->db, DB_VAULT_INDEX_ADD,
+        DB_ARGS(DB_I64(writer->lease.account_id), DB_I32(rows->values[0].parser_version),
+                DB_I64S(c.ids, n), DB_I64S(c.header_bytes, n),
+                db_with_nulls(DB_TIMES(c.dates, n), c.has_no_date),
+                db_with_nulls(DB_DATES(c.days, n), c.has_no_date), DB_TEXTS(c.message_ids, n),
+                DB_I32S(c.firsts, n), DB_I32S(c.counts, n),
+                DB_TEXTS(c.references, rows->reference_count), DB_TEXTS(c.subjects, n),
+                DB_TEXTS(c.froms, n), DB_TEXTS(c.tos, n), DB_TEXTS(c.ccs, n), DB_TEXTS(c.bccs, n),
+                DB_BYTEAS(c.structures, n), DB_BYTEAS(c.envelopes, n),
+                DB_BYTEAS(c.bodystructures, n), DB_TEXTS(c.notes, n), DB_I32S(c.text_notes, n),
+                DB_BOOLS(c.has_attachment, n), DB_BYTEAS(c.header_hashes, n)),
+        err);
 }
 
-bool vault_derive(struct vault_writer *writer, int64_t message_id,
-                  const struct crypto_sha256 *sha256, const struct bytes *octets, struct err *err)
+/* ---- gathering ------------------------------------------------------------------------------ */
+
+bool vault_send_rows(struct vault_maker *maker, struct err *err)
 {
-    struct vault_derived *derived = &writer->derived;
-    struct vault_deriver *deriver = &writer->deriver;
+    struct vault_gathered_rows *rows = &maker->rows;
+    struct vault_rows all = { rows->count, rows->octets, rows->reference_count, rows->entries,
+                              rows->values };
+
+    if (rows->count > 0 && !maker->outlet.rows(maker->outlet.context, &all, err))
+        return false;
+    vault_clear_rows(rows);
+    return true;
+}
+
+bool vault_derive(struct vault_maker *maker, size_t entry, const struct crypto_sha256 *sha256,
+                  struct err *err)
+{
+    struct vault_gathered_rows *rows = &maker->rows;
     struct vault_index row = { 0 };
     size_t size;
 
-    if (deriver->begin == NULL)
+    if (maker->deriver.begin == NULL)
         return true;
-    if (octets != NULL) {
-        deriver->begin(deriver->context);
-        deriver->octets(deriver->context, *octets);
-    }
-    deriver->end(deriver->context, &row);
-    if (!vault_add_text(writer, message_id, sha256, &row, err))
+    maker->deriver.end(maker->deriver.context, &row);
+    if (!vault_add_text(maker, entry, sha256, &row, err))
         return false;
     size = measure(&row);
-    if ((derived->count == VAULT_DERIVED_ROWS || derived->octets + size > VAULT_DERIVED_BYTES ||
-         derived->reference_count + row.reference_count > VAULT_DERIVED_REFERENCES) &&
-        !vault_queue_derived(writer, err))
+    if ((rows->count == VAULT_ROWS_MAX || rows->octets + size > VAULT_ROWS_BYTES ||
+         rows->reference_count + row.reference_count > VAULT_REFERENCES_MAX) &&
+        !vault_send_rows(maker, err))
         return false;
-    if (size <= VAULT_DERIVED_BYTES)
-        keep_row(&row, derived->arena);
-    derived->message_ids[derived->count] = message_id;
-    derived->rows[derived->count++] = row;
-    derived->octets += size;
-    derived->reference_count += row.reference_count;
+    rows->entries[rows->count] = entry;
+    rows->values[rows->count++] =
+        size <= VAULT_ROWS_BYTES ? vault_copy_index(&row, rows->arena) : row;
+    rows->octets += size;
+    rows->reference_count += row.reference_count;
     /* A large one is not copied: it goes at once. */
-    return size <= VAULT_DERIVED_BYTES || vault_queue_derived(writer, err);
+    return size <= VAULT_ROWS_BYTES || vault_send_rows(maker, err);
 }

@@ -3,7 +3,7 @@
  * vault/identity.c - messages that are known without their octets: by what their source calls them, or by
  * their header.
  */
-#include "vault/internal.h"
+#include "vault/line.h"
 
 bool vault_is_identity(struct bytes id)
 {
@@ -15,7 +15,7 @@ bool vault_is_identity(struct bytes id)
 
 void vault_use_identities(struct vault_writer *writer, int32_t scope)
 {
-    assert(writer->batch->count + writer->sent->count == 0);
+    assert(vault_line_messages(writer->line) == 0);
     writer->identity_scope = scope;
 }
 

@@ -10,6 +10,7 @@
 #include "db/db.h"
 #include "store/run.h"
 #include "store/text.h"
+#include "vault/make.h"
 #include "vault/read.h"
 #include "vault/write.h"
 
@@ -61,22 +62,55 @@ struct vault_entry {
     const uint16_t *keywords; /* numbers in batch->keywords */
     size_t keyword_count;
     enum vault_doubt doubt;
-    bool is_known;                  /* its octets are not here */
+    bool is_known; /* its octets are not here */
     enum vault_recognition by;
+    bool is_taken_for_new; /* vault_guess_new: nobody has its octets yet */
+    uint64_t raw_offset;   /* of its octets in the run, once they were made into frames */
     struct vault_identity identity; /* in batch->arena */
 };
 
+/* prepare.c: what was made of a batch before its transaction. */
+struct vault_kept;
+struct vault_prepared {
+    size_t entries;     /* of so many, as far as they are taken for new; the others are made later */
+    uint32_t frames;    /* of them */
+    uint64_t raw_bytes; /* of these frames */
+    size_t octets;      /* held in all */
+    struct vault_kept *first, *last;
+    struct arena *arena;
+};
+
+/* Where a batch is (line.h). */
+enum vault_batch_state {
+    VAULT_BATCH_FILLING,
+    VAULT_BATCH_SENT,
+    VAULT_BATCH_GUESSED,
+    VAULT_BATCH_PREPARING,
+    VAULT_BATCH_READY,
+};
+
 struct vault_batch {
+    enum vault_batch_state state;
     int64_t mailbox_id;
     int32_t epoch;
     struct buf octets; /* of all entries, one behind the other, then of the message in progress */
     size_t count;
     struct vault_entry entries[LIMIT_BATCH_MESSAGES];
+    struct vault_entry *by_hash[LIMIT_BATCH_MESSAGES]; /* sorted; from VAULT_BATCH_GUESSED on */
     struct arena *arena; /* keyword names and numbers */
     struct vault_keywords keywords;
     uint64_t keywords_dropped;
+    struct vault_prepared prepared;
 };
 
+static inline struct bytes vault_entry_octets(const struct vault_batch *batch,
+                                              const struct vault_entry *entry)
+{
+    return bytes_slice(buf_bytes(&batch->octets), entry->start, (size_t)entry->size_bytes);
+}
+
+void vault_open_batch(struct vault_batch *batch);
+void vault_close_batch(struct vault_batch *batch);
 void vault_clear_batch(struct vault_batch *batch);
 
 /* ERR_SYNTAX, ERR_LIMIT: nothing was added. */
@@ -101,78 +135,25 @@ struct vault_writer;
 MUST_USE bool vault_queue_identities(struct vault_writer *writer, const struct vault_batch *batch,
                                      const struct vault_identity_rows *rows, struct err *err);
 
-/* ---- derived.c: rows of message_index that await their statement -------------------------------- */
-
-enum {
-    VAULT_DERIVED_ROWS = 250,         /* of one statement */
-    VAULT_DERIVED_BYTES = 256 << 10,  /* and of their values; a larger row goes alone */
-    VAULT_DERIVED_REFERENCES = 20000, /* of one statement, in all */
-};
-
-struct vault_derived {
-    size_t count;
-    size_t octets;          /* of all values */
-    size_t reference_count; /* of all rows */
-    int64_t message_ids[VAULT_DERIVED_ROWS];
-    struct vault_index rows[VAULT_DERIVED_ROWS];
-    struct arena *arena; /* their values */
-};
+/* ---- prepare.c: frames, rows and blocks of a batch before its transaction ------------------------ */
 
 struct vault_writer;
 
-/* Derives the row of a message from its octets (in large.c they were fed already: octets NULL), and
- * its search text, and queues statements as rows gather. Nothing without a deriver. */
-MUST_USE bool vault_derive(struct vault_writer *writer, int64_t message_id,
-                           const struct crypto_sha256 *sha256, const struct bytes *octets,
-                           struct err *err);
+/*
+ * Takes for new what neither the archive has, in one look-up, nor the batches ahead bring. Only a guess:
+ * the transaction decides, and makes it anew where this was wrong.
+ */
+MUST_USE bool vault_guess_new(struct vault_writer *writer, struct vault_batch *batch,
+                              struct vault_batch *const *ahead, size_t count, struct err *err);
 
-/* Queues those that wait. */
-MUST_USE bool vault_queue_derived(struct vault_writer *writer, struct err *err);
+/* Makes as much as may be held. */
+void vault_prepare(struct vault_maker *maker, struct vault_batch *batch);
 
-/* Forgets those that wait. */
-void vault_clear_derived(struct vault_derived *derived);
+/* Gives what was made to the outlet, in the same order. */
+MUST_USE bool vault_give_prepared(const struct vault_prepared *prepared,
+                                  const struct vault_outlet *outlet, struct err *err);
 
-/* ---- text_write.c: search text that awaits its statement -------------------------------------- */
-
-enum {
-    VAULT_TEXT_BLOCKS = 16,      /* of one statement */
-    VAULT_TEXT_BYTES = 1 << 20,  /* and of their stored octets; the last goes beyond */
-};
-
-struct vault_text_waiting {
-    size_t count;
-    size_t octets;
-    size_t id_count; /* of all */
-    int64_t ids[VAULT_TEXT_BLOCKS * STORE_TEXT_RECORDS_MAX];
-    int64_t firsts[VAULT_TEXT_BLOCKS], lasts[VAULT_TEXT_BLOCKS];
-    int32_t starts[VAULT_TEXT_BLOCKS], counts[VAULT_TEXT_BLOCKS]; /* in ids, from 1 */
-    int32_t raw_bytes[VAULT_TEXT_BLOCKS], stored_bytes[VAULT_TEXT_BLOCKS];
-    struct crypto_sha256 hashes[VAULT_TEXT_BLOCKS];
-    struct bytes hash_octets[VAULT_TEXT_BLOCKS], stored[VAULT_TEXT_BLOCKS];
-    struct arena *arena; /* their stored octets */
-};
-
-struct vault_texts {
-    struct store_text_writer *block; /* in the making */
-    int32_t parser_version;          /* of its records */
-    int32_t next_ordinal;            /* in the run */
-    struct vault_text_waiting waiting;
-};
-
-struct vault_texts *vault_create_texts(void); /* never NULL */
-void vault_free_texts(struct vault_texts **texts);
-
-/* Forgets all, for a new run. */
-void vault_clear_texts(struct vault_texts *texts);
-
-/* Adds the record of a message of the run; one without, or with one too large for a block, is passed
- * over. Queues statements as blocks gather. */
-MUST_USE bool vault_add_text(struct vault_writer *writer, int64_t message_id,
-                             const struct crypto_sha256 *sha256, const struct vault_index *row,
-                             struct err *err);
-
-/* Ends the last block and queues what waits. */
-MUST_USE bool vault_queue_texts(struct vault_writer *writer, struct err *err);
+void vault_clear_prepared(struct vault_prepared *prepared);
 
 /* ---- writer.c, large.c ------------------------------------------------------------------------ */
 
@@ -187,24 +168,21 @@ enum vault_writer_state {
     VAULT_IN_LARGE,
 };
 
-struct vault_carrier;
+struct vault_line;
 
 struct vault_writer {
     struct vault_lease lease;
     enum vault_writer_state state;
-    struct vault_batch batches[2];
-    struct vault_batch *batch; /* that is being filled */
-    struct vault_batch *sent;  /* not known to be committed yet; empty: all before `batch` is */
-    bool is_in_flight;         /* the carrier has `sent`; otherwise it failed */
+    struct vault_line *line;
+    struct vault_batch *batch; /* of the line, that is being filled */
     int32_t identity_scope;    /* 0: none; changes only while nothing is sent */
     uint64_t announced_bytes;  /* of the message in progress */
     uint64_t written_bytes;
-    struct vault_counts counts;    /* committed and not yet told */
-    struct vault_carrier *carrier; /* NULL: nothing was sent yet */
 
-    /* What a unit of work needs: the carrier's while it has a batch, otherwise the caller's. */
+    /* What a unit of work needs: the committer's while there is something in the line, otherwise the
+     * caller's. */
     struct db *db; /* borrowed */
-    struct store_run_writer *run;
+    struct vault_maker *maker;
     struct db_tx tx; /* of a large message, or of the unit of work that is running */
     int64_t run_id;
     bool is_large;          /* the run is a large message */
@@ -212,13 +190,9 @@ struct vault_writer {
     size_t large_queued;    /* frames of a large message in the open pipeline */
     struct arena *arena;    /* of one unit of work */
     struct vault_keywords numbers;
-    struct vault_deriver deriver; /* begin NULL: none */
-    struct vault_derived derived;
-    struct vault_texts *texts;
+    const int64_t *message_ids; /* of the entries */
+    int32_t next_block;         /* of search text, in the run */
 };
-
-/* Queues the frame, as sink of writer->run. */
-bool vault_put_frame(void *context, const struct store_frame *frame, struct err *err);
 
 /* Judges the answer of vault_renew. ERR_DENIED: lease lost. */
 MUST_USE bool vault_check_lease(const struct vault_writer *writer, const struct db_result *answer,
@@ -238,48 +212,8 @@ MUST_USE bool vault_end_large(struct vault_writer *writer, const struct vault_ar
 
 /* The whole transaction, its COMMIT answered. Failure: nothing of it is in the archive, or, with
  * ERR_RETRY, perhaps all of it. */
-MUST_USE bool vault_carry(struct vault_writer *writer, const struct vault_batch *batch,
-                          struct vault_counts *counts, struct err *err);
-
-/* Waits for the batch that is in flight; one that had failed is tried again first. */
-MUST_USE bool vault_settle(struct vault_writer *writer, struct err *err);
-
-/* Settles, then gives what was filled to the carrier, without waiting for it. */
-MUST_USE bool vault_send_entries(struct vault_writer *writer, struct err *err);
-
-/* Both batches are committed. */
-MUST_USE bool vault_commit_entries(struct vault_writer *writer, struct err *err);
-
-/* Both batches are empty; what is in flight has ended, either way. */
-void vault_forget_entries(struct vault_writer *writer);
-
-/* ---- carry.c: the thread that frames, derives and commits batches while the next one fills ------ */
-
-/*
- *   IDLE --vault_give_batch--> CARRYING --vault_carry, on the thread--> CARRIED
- *   CARRIED --vault_await_batch--> IDLE
- *   IDLE --vault_free_carrier--> LEAVING
- *
- *   CARRYING: the batch does not change, and the second half of struct vault_writer is the thread's.
- *   In every other state all is the caller's; the thread waits for work.
- */
-enum vault_carrier_state {
-    VAULT_CARRIER_IDLE,
-    VAULT_CARRIER_CARRYING,
-    VAULT_CARRIER_CARRIED,
-    VAULT_CARRIER_LEAVING,
-};
-
-/* Not while another is carried. The first call starts the thread. ERR_SYSTEM: it cannot. */
-MUST_USE bool vault_give_batch(struct vault_writer *writer, const struct vault_batch *batch,
-                               struct err *err);
-
-/* Waits for the batch that was given, and tells what vault_carry said of it. */
-MUST_USE bool vault_await_batch(struct vault_writer *writer, struct vault_counts *counts,
-                                struct err *err);
-
-/* NULL: nothing. Not while a batch is carried. */
-void vault_free_carrier(struct vault_carrier **carrier);
+MUST_USE bool vault_commit(struct vault_writer *writer, struct vault_batch *batch,
+                           struct vault_counts *counts, struct err *err);
 
 /* ---- change.c -------------------------------------------------------------------------------- */
 

@@ -6,11 +6,16 @@
  * hash turns out to be known they are undone and only the placement stays. The job's row stays
  * locked meanwhile, so that nobody claims the job however long the literal takes.
  */
-#include "vault/internal.h"
+#include "vault/line.h"
 
 enum {
     PIPELINE_FRAMES = 8
 }; /* 2 MiB of raw octets */
+
+struct vault_outlet vault_into_statements(struct vault_writer *writer)
+{
+    return (struct vault_outlet){ writer, vault_put_frame, vault_put_rows, vault_put_blocks };
+}
 
 bool vault_put_frame(void *context, const struct store_frame *frame, struct err *err)
 {
@@ -53,6 +58,8 @@ static bool take_run_id(struct vault_writer *writer, struct err *err)
 
 bool vault_begin_large(struct vault_writer *writer, struct err *err)
 {
+    const struct vault_deriver *deriver = &writer->maker->deriver;
+
     writer->large_queued = 0;
     writer->stored_octets = 0;
     if (!vault_begin_tx(writer, err) || !take_run_id(writer, err) ||
@@ -61,9 +68,10 @@ bool vault_begin_large(struct vault_writer *writer, struct err *err)
         return false;
     }
     writer->is_large = true;
-    store_begin_large(writer->run);
-    if (writer->deriver.begin != NULL)
-        writer->deriver.begin(writer->deriver.context);
+    vault_begin_making(writer->maker, vault_into_statements(writer));
+    store_begin_large(writer->maker->run);
+    if (deriver->begin != NULL)
+        deriver->begin(deriver->context);
     return true;
 }
 
@@ -73,7 +81,7 @@ bool vault_end_large(struct vault_writer *writer, const struct vault_arrival *ar
     struct crypto_sha256 sha256;
     uint64_t size_bytes = 0;
 
-    if (!store_finish_large(writer->run, &sha256, &size_bytes, err) ||
+    if (!store_finish_large(writer->maker->run, &sha256, &size_bytes, err) ||
         !vault_drain_large(writer, err) ||
         !vault_add_entry(writer->batch, arrival, &sha256, 0, size_bytes, err) ||
         !vault_commit_entries(writer, err))

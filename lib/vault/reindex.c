@@ -8,7 +8,6 @@
 
 enum {
     PAGE_MESSAGES = 200,
-    DERIVED_ARENA_BYTES = 4 << 20,
     BORROW_MS = 15000,
 };
 
@@ -24,7 +23,7 @@ enum {
 struct reindexing {
     const struct vault_reindex *order;
     struct vault_reader *reader;
-    struct vault_writer *writer; /* of which only what derived.c uses is set */
+    struct vault_writer *writer; /* of which only what statements of a maker need is set */
     struct vault_reindexed done;
 };
 
@@ -32,8 +31,8 @@ static void close_reindexing(struct reindexing *r)
 {
     vault_close_reader(&r->reader);
     if (r->writer != NULL) {
-        arena_free(&r->writer->derived.arena);
-        vault_free_texts(&r->writer->texts);
+        arena_free(&r->writer->arena);
+        vault_free_maker(&r->writer->maker);
     }
     free(r->writer);
 }
@@ -49,7 +48,7 @@ static bool feed(void *context, struct bytes octets, struct err *err)
 }
 
 /* Damage is told and passed over. */
-static bool renew(struct reindexing *r, const struct vault_octets *octets,
+static bool renew(struct reindexing *r, const struct vault_octets *octets, size_t entry,
                   const struct crypto_sha256 *sha256, struct err *err)
 {
     const struct vault_deriver *deriver = r->order->deriver;
@@ -67,7 +66,7 @@ static bool renew(struct reindexing *r, const struct vault_octets *octets,
         return true;
     }
     r->done.renewed++;
-    return vault_derive(r->writer, octets->message_id, sha256, NULL, err);
+    return vault_derive(r->writer->maker, entry, sha256, err);
 }
 
 static bool renew_all(struct reindexing *r, const struct vault_octets *octets,
@@ -75,9 +74,9 @@ static bool renew_all(struct reindexing *r, const struct vault_octets *octets,
 {
     vault_expect_octets(r->reader, octets, count);
     for (size_t i = 0; i < count; i++)
-        if (!renew(r, &octets[i], &hashes[i], err))
+        if (!renew(r, &octets[i], i, &hashes[i], err))
             return false;
-    return vault_queue_derived(r->writer, err) && vault_queue_texts(r->writer, err);
+    return vault_send_rows(r->writer->maker, err) && vault_send_blocks(r->writer->maker, err);
 }
 
 static bool renew_page(struct reindexing *r, const struct vault_octets *octets,
@@ -86,15 +85,20 @@ static bool renew_page(struct reindexing *r, const struct vault_octets *octets,
     CLEANUP(db_pool_return) struct db_loan loan = { 0 };
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
     CLEANUP(db_result_free) struct db_result *run = NULL;
+    int64_t message_ids[PAGE_MESSAGES];
 
+    for (size_t i = 0; i < count; i++)
+        message_ids[i] = octets[i].message_id;
     if (!db_pool_borrow(r->order->pool, deadline_after_ms(BORROW_MS), &loan, err) ||
         !db_run_one(loan.db, DB_VAULT_RUN_NEXT, DB_NO_ARGS, &run, err))
         return false;
     r->writer->run_id = db_i64(run, 0, 0); /* of text alone: it has no frames */
     r->writer->db = loan.db;
     r->writer->lease.account_id = octets[0].account_id;
-    vault_clear_derived(&r->writer->derived);
-    vault_clear_texts(r->writer->texts);
+    r->writer->message_ids = message_ids;
+    r->writer->next_block = 0;
+    arena_reset(r->writer->arena);
+    vault_begin_making(r->writer->maker, vault_into_statements(r->writer));
     if (!db_pipeline_begin(loan.db, err) || !db_begin(loan.db, DB_READ_COMMITTED, &tx, err) ||
         !db_queue(loan.db, DB_SESSION_SET_TOKEN,
                   DB_ARGS(DB_TEXT(secret_bytes(r->order->token))), err) ||
@@ -168,9 +172,8 @@ bool vault_reindex(const struct vault_reindex *order, struct vault_reindexed *ou
 
     if (r.writer == NULL)
         return err_errno(err, "reindex");
-    r.writer->deriver = *order->deriver;
-    r.writer->derived.arena = arena_create(DERIVED_ARENA_BYTES);
-    r.writer->texts = vault_create_texts();
+    r.writer->arena = arena_create(SIZE_MAX);
+    r.writer->maker = vault_create_maker(order->deriver);
     if (!vault_open_reader(order->pool, order->token, order->opener, &r.reader, err) ||
         !vault_run_queries(r.reader, &query, 1, &accounts, err))
         return false;

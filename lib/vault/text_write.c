@@ -4,122 +4,148 @@
  */
 #include "vault/internal.h"
 
-#include <stdlib.h>
+/* ---- gathering ---------------------------------------------------------------------------------- */
 
-struct vault_texts *vault_create_texts(void)
+static void clear_ended(struct vault_gathered_blocks *blocks)
 {
-    struct vault_texts *texts = calloc(1, sizeof *texts);
-
-    assert(texts != NULL);
-    texts->block = store_create_text_writer();
-    texts->waiting.arena = arena_create(SIZE_MAX);
-    return texts;
+    blocks->count = 0;
+    blocks->octets = 0;
+    blocks->record_count = 0;
+    arena_reset(blocks->arena);
 }
 
-void vault_free_texts(struct vault_texts **texts)
+void vault_clear_blocks(struct vault_gathered_blocks *blocks)
 {
-    if (*texts == NULL)
-        return;
-    store_free_text_writer(&(*texts)->block);
-    arena_free(&(*texts)->waiting.arena);
-    free(*texts);
-    *texts = NULL;
+    store_clear_text(blocks->block);
+    clear_ended(blocks);
 }
 
-static void clear_waiting(struct vault_text_waiting *waiting)
+static bool send_ended(struct vault_maker *maker, struct err *err)
 {
-    waiting->count = 0;
-    waiting->octets = 0;
-    waiting->id_count = 0;
-    arena_reset(waiting->arena);
+    struct vault_gathered_blocks *blocks = &maker->blocks;
+    struct vault_blocks all = { blocks->parser_version, blocks->count,  blocks->octets,
+                                blocks->record_count,   blocks->values, blocks->entries };
+
+    if (blocks->count > 0 && !maker->outlet.blocks(maker->outlet.context, &all, err))
+        return false;
+    clear_ended(blocks);
+    return true;
 }
 
-void vault_clear_texts(struct vault_texts *texts)
+/* The entries of the block in the making stand at the end of blocks->entries already. */
+static bool end_block(struct vault_maker *maker, struct err *err)
 {
-    store_clear_text(texts->block);
-    clear_waiting(&texts->waiting);
-    texts->next_ordinal = 0;
-}
-
-static bool queue_waiting(struct vault_writer *writer, struct err *err)
-{
-    struct vault_texts *texts = writer->texts;
-    struct vault_text_waiting *w = &texts->waiting;
-    size_t n = w->count;
-    bool is_ok;
-
-    if (n == 0)
-        return true;
-    is_ok = db_queue(writer->db, DB_VAULT_TEXT_ADD,
-                     DB_ARGS(DB_I64(writer->lease.account_id), DB_I64(writer->run_id),
-                             DB_I32(texts->next_ordinal), DB_I32(texts->parser_version),
-                             DB_I64S(w->firsts, n), DB_I64S(w->lasts, n), DB_I32S(w->starts, n),
-                             DB_I32S(w->counts, n), DB_I64S(w->ids, w->id_count),
-                             DB_I32S(w->raw_bytes, n), DB_I32S(w->stored_bytes, n),
-                             DB_BYTEAS(w->hash_octets, n), DB_BYTEAS(w->stored, n)),
-                     err);
-    texts->next_ordinal += (int32_t)n;
-    clear_waiting(w);
-    return is_ok;
-}
-
-/* The ids of the block in the making stand at the end of waiting->ids already. */
-static bool end_block(struct vault_writer *writer, struct err *err)
-{
-    struct vault_texts *texts = writer->texts;
-    struct vault_text_waiting *w = &texts->waiting;
-    size_t at = w->count, ids = store_count_text(texts->block);
-    const int64_t *first = w->ids + w->id_count - ids;
-    struct store_frame_facts facts;
+    struct vault_gathered_blocks *blocks = &maker->blocks;
+    struct vault_block *ended = &blocks->values[blocks->count];
     struct bytes stored;
 
-    if (ids == 0)
+    ended->record_count = store_count_text(blocks->block);
+    if (ended->record_count == 0)
         return true;
-    if (!store_end_text(texts->block, texts->parser_version, &stored, &facts, err))
+    if (!store_end_text(blocks->block, blocks->parser_version, &stored, &ended->facts, err) ||
+        !arena_try_copy(blocks->arena, stored, stored.len, &ended->stored, err))
         return false;
-    w->starts[at] = (int32_t)(w->id_count - ids) + 1; /* PostgreSQL counts from 1 */
-    w->counts[at] = (int32_t)ids;
-    w->firsts[at] = w->lasts[at] = first[0];
-    for (size_t i = 1; i < ids; i++) {
-        if (first[i] < w->firsts[at])
-            w->firsts[at] = first[i];
-        if (first[i] > w->lasts[at])
-            w->lasts[at] = first[i];
-    }
-    w->raw_bytes[at] = (int32_t)facts.raw_bytes;
-    w->stored_bytes[at] = (int32_t)facts.stored_bytes;
-    w->hashes[at] = facts.stored_sha256;
-    w->hash_octets[at] = crypto_sha256_bytes(&w->hashes[at]);
-    if (!arena_try_copy(w->arena, stored, stored.len, &w->stored[at], err))
-        return false;
-    w->octets += stored.len;
-    w->count++;
-    return (w->count < VAULT_TEXT_BLOCKS && w->octets < VAULT_TEXT_BYTES) ||
-           queue_waiting(writer, err);
+    blocks->octets += stored.len;
+    blocks->count++;
+    return (blocks->count < VAULT_BLOCKS_MAX && blocks->octets < VAULT_BLOCKS_BYTES) ||
+           send_ended(maker, err);
 }
 
-bool vault_add_text(struct vault_writer *writer, int64_t message_id,
-                    const struct crypto_sha256 *sha256, const struct vault_index *row,
-                    struct err *err)
+bool vault_add_text(struct vault_maker *maker, size_t entry, const struct crypto_sha256 *sha256,
+                    const struct vault_index *row, struct err *err)
 {
-    struct vault_texts *texts = writer->texts;
+    struct vault_gathered_blocks *blocks = &maker->blocks;
     struct store_text_record record = { *sha256, row->text_notes, row->text };
 
     if (row->text.ptr == NULL || row->text.len > STORE_TEXT_RECORD_MAX)
         return true;
-    if ((!store_has_text_room(texts->block, record.octets.len) ||
-         row->parser_version != texts->parser_version) &&
-        !end_block(writer, err))
+    if ((!store_has_text_room(blocks->block, record.octets.len) ||
+         row->parser_version != blocks->parser_version) &&
+        !end_block(maker, err))
         return false;
-    if (row->parser_version != texts->parser_version && !queue_waiting(writer, err))
+    if (row->parser_version != blocks->parser_version && !send_ended(maker, err))
         return false;
-    texts->parser_version = row->parser_version;
-    store_add_text(texts->block, &record);
-    texts->waiting.ids[texts->waiting.id_count++] = message_id;
+    blocks->parser_version = row->parser_version;
+    store_add_text(blocks->block, &record);
+    blocks->entries[blocks->record_count++] = entry;
     return true;
 }
 
-bool vault_queue_texts(struct vault_writer *writer, struct err *err)
+bool vault_send_blocks(struct vault_maker *maker, struct err *err)
 {
-    return end_block(writer, err) && queue_waiting(writer, err);
+    return end_block(maker, err) && send_ended(maker, err);
+}
+
+/* ---- the statement ------------------------------------------------------------------------------ */
+
+/* The columns of all blocks. */
+struct columns {
+    int64_t *ids; /* of all records */
+    int64_t *firsts, *lasts;
+    int32_t *starts, *counts; /* in ids, from 1 */
+    int32_t *raw_bytes, *stored_bytes;
+    struct bytes *hashes, *stored;
+};
+
+static struct columns make_columns(struct arena *arena, const struct vault_blocks *blocks)
+{
+    size_t n = blocks->count;
+
+    return (struct columns){
+        .ids = arena_new_array(arena, int64_t, blocks->record_count),
+        .firsts = arena_new_array(arena, int64_t, n),
+        .lasts = arena_new_array(arena, int64_t, n),
+        .starts = arena_new_array(arena, int32_t, n),
+        .counts = arena_new_array(arena, int32_t, n),
+        .raw_bytes = arena_new_array(arena, int32_t, n),
+        .stored_bytes = arena_new_array(arena, int32_t, n),
+        .hashes = arena_new_array(arena, struct bytes, n),
+        .stored = arena_new_array(arena, struct bytes, n),
+    };
+}
+
+/* Its records begin at ids[start]. */
+static void fill_column(const struct vault_block *block, size_t at, size_t start,
+                        struct columns *columns)
+{
+    const int64_t *ids = columns->ids + start;
+
+    columns->starts[at] = (int32_t)start + 1; /* PostgreSQL counts from 1 */
+    columns->counts[at] = (int32_t)block->record_count;
+    columns->firsts[at] = columns->lasts[at] = ids[0];
+    for (size_t i = 1; i < block->record_count; i++) {
+        if (ids[i] < columns->firsts[at])
+            columns->firsts[at] = ids[i];
+        if (ids[i] > columns->lasts[at])
+            columns->lasts[at] = ids[i];
+    }
+    columns->raw_bytes[at] = (int32_t)block->facts.raw_bytes;
+    columns->stored_bytes[at] = (int32_t)block->facts.stored_bytes;
+    columns->hashes[at] = crypto_sha256_bytes(&block->facts.stored_sha256);
+    columns->stored[at] = block->stored;
+}
+
+bool vault_put_blocks(void *context, const struct vault_blocks *blocks, struct err *err)
+{
+    struct vault_writer *writer = context;
+    struct columns c = make_columns(writer->arena, blocks);
+    size_t n = blocks->count, start = 0;
+
+    for (size_t i = 0; i < blocks->record_count; i++)
+        c.ids[i] = writer->message_ids[blocks->entries[i]];
+    for (size_t i = 0; i < n; i++) {
+        fill_column(&blocks->values[i], i, start, &c);
+        start += blocks->values[i].record_count;
+    }
+    if (!db_queue(writer->db, DB_VAULT_TEXT_ADD,
+                  DB_ARGS(DB_I64(writer->lease.account_id), DB_I64(writer->run_id),
+                          DB_I32(writer->next_block), DB_I32(blocks->parser_version),
+                          DB_I64S(c.firsts, n), DB_I64S(c.lasts, n), DB_I32S(c.starts, n),
+                          DB_I32S(c.counts, n), DB_I64S(c.ids, blocks->record_count),
+                          DB_I32S(c.raw_bytes, n), DB_I32S(c.stored_bytes, n),
+                          DB_BYTEAS(c.hashes, n), DB_BYTEAS(c.stored, n)),
+                  err))
+        return false;
+    writer->next_block += (int32_t)n;
+    return true;
 }

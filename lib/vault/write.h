@@ -4,8 +4,8 @@
  *
  * A writer borrows one connection and works for one account under one job's fence: every
  * transaction first renews the job, and when somebody else holds it meanwhile nothing is written and
- * the call fails with ERR_DENIED "lease lost". One thread at a time; a thread of its own frames,
- * derives and commits a batch while the caller fills the next one.
+ * the call fails with ERR_DENIED "lease lost". One thread at a time; threads of its own derive from,
+ * compress and commit batches while the caller fills the next one (vault/line.h).
  *
  *     vault_open_writer(db, &lease, &deriver, &writer, err)
  *     vault_open_mailbox(writer, &found, &mailbox_id, err)
@@ -16,9 +16,9 @@
  *         vault_end_message(writer, &arrival, err)          or vault_abort_message(writer)
  *     vault_commit_batch(writer, &counts, err)
  *
- * A batch that is full is sent by vault_begin_message: handed to the writer's thread, without waiting
- * for it. The connection and the deriver are that thread's until vault_commit_batch,
- * vault_settle_batch or vault_close_writer, which wait for it.
+ * A batch that is full is sent by vault_begin_message: handed to the writer's threads, without waiting
+ * for them as long as there is room. The connection and the deriver are theirs until vault_commit_batch,
+ * vault_settle_batch or vault_close_writer, which wait for all that was sent.
  *
  *     CLOSED --vault_begin_batch--> FILLING --vault_begin_message--> IN_MESSAGE
  *     IN_MESSAGE --vault_end_message, vault_abort_message--> FILLING
@@ -29,8 +29,7 @@
  * is already stored never gets a second placement, so after a crash, or an ERR_RETRY whose outcome
  * is unknown, the caller simply fetches and commits again (vault/README.md 2).
  *
- * Memory: two batches (LIMIT_BATCH_BYTES each), what the deriver holds, and about 4 MiB, whatever the
- * size of a message.
+ * Memory: 24 MiB, what three derivers hold, and about 12 MiB, whatever the size of a message.
  */
 #pragma once
 
@@ -86,15 +85,19 @@ struct vault_deriver {
     void (*end)(void *context, struct vault_index *out);
     /* By who derives for several accounts, before the messages of each; may be NULL. */
     void (*use_account)(void *context, bool is_journal);
+    /* Another that derives the same, to be used on the calling thread, and its end. NULL: there is only this
+     * one, and all is derived within transactions. */
+    struct vault_deriver (*make_another)(const void *context);
+    void (*free_another)(void *context);
 };
 
-/* deriver: copied, called by one thread at a time; NULL: no index is written, and messages count as not
+/* deriver: copied, called by one thread at a time but for make_another; NULL: no index is written, and messages count as not
  * yet parsed. */
 MUST_USE bool vault_open_writer(struct db *db, const struct vault_lease *lease,
                                 const struct vault_deriver *deriver, struct vault_writer **out,
                                 struct err *err);
 
-/* Rolls back what is open. A batch that was sent ends first. */
+/* Rolls back what is open. What was sent ends first. */
 void vault_close_writer(struct vault_writer **writer);
 
 /* ---- mailboxes ----------------------------------------------------------------------------- */
@@ -187,8 +190,8 @@ MUST_USE bool vault_begin_batch(struct vault_writer *writer, int64_t mailbox_id,
 
 /*
  * announced_bytes: size of the literal. When it does not fit the batch, the messages before it are
- * sent first, and those sent before them are waited for: a failure may be theirs, and they are kept as
- * by vault_commit_batch (ERR_RETRY: the same call may be made again). Over LIMIT_BATCH_BYTES all before
+ * sent first, and there may be a wait for room: a failure may be that of any batch sent before, and all are
+ * kept as by vault_commit_batch (ERR_RETRY: the same call may be made again). Over LIMIT_BATCH_BYTES all before
  * it is committed, and it gets a transaction of its own, open until vault_end_message, which commits
  * it: the connection is the writer's alone meanwhile. ERR_LIMIT: over LIMIT_MESSAGE_BYTES; the batch
  * stays.
@@ -214,7 +217,7 @@ MUST_USE bool vault_end_message(struct vault_writer *writer, const struct vault_
 void vault_abort_message(struct vault_writer *writer);
 
 /*
- * Waits for a batch that was sent, so that the connection is free for statements of others; messages
+ * Waits for all that was sent, so that the connection is free for statements of others; messages
  * in progress go on. Failure: as of vault_commit_batch. Not within a message over LIMIT_BATCH_BYTES.
  */
 MUST_USE bool vault_settle_batch(struct vault_writer *writer, struct err *err);
@@ -224,8 +227,8 @@ bool vault_batch_is_full(const struct vault_writer *writer);
 /* Messages that are not known to be committed. */
 size_t vault_batch_messages(const struct vault_writer *writer);
 
-/* Sends the batch although it is not full, without waiting for it; nothing when it is empty. One that
- * was sent before is waited for first. Failure: as of vault_commit_batch. */
+/* Sends the batch although it is not full, without waiting for it; nothing when it is empty. Failure: of a
+ * batch before it, as of vault_commit_batch. */
 MUST_USE bool vault_send_batch(struct vault_writer *writer, struct err *err);
 
 /* Of everything that is known to be committed and was not yet told, here or by vault_commit_batch. */

@@ -2,11 +2,11 @@
 /*
  * vault/writer.c - a writer and its states; see write.h.
  */
-#include "vault/internal.h"
+#include "vault/line.h"
 
 #include <stdlib.h>
 
-/* Names and numbers of a batch: LIMIT_BATCH_MESSAGES × LIMIT_KEYWORDS_PER_MAILBOX × 2 at worst. */
+/* Of a unit of work: no more than the names and numbers of its batch. */
 #define ARENA_BYTES ((size_t)8 << 20)
 
 bool vault_open_writer(struct db *db, const struct vault_lease *lease,
@@ -19,18 +19,10 @@ bool vault_open_writer(struct db *db, const struct vault_lease *lease,
         return err_errno(err, "vault writer");
     writer->db = db;
     writer->lease = *lease;
-    if (deriver != NULL)
-        writer->deriver = *deriver;
-    writer->derived.arena = arena_create(SIZE_MAX);
-    writer->texts = vault_create_texts();
-    for (size_t i = 0; i < ARRAY_LEN(writer->batches); i++) {
-        writer->batches[i].octets = buf_create(LIMIT_BATCH_BYTES);
-        writer->batches[i].arena = arena_create(ARENA_BYTES);
-    }
-    writer->batch = &writer->batches[0];
-    writer->sent = &writer->batches[1];
+    writer->maker = vault_create_maker(deriver);
+    writer->line = vault_create_line(writer);
+    writer->batch = vault_filling(writer->line);
     writer->arena = arena_create(ARENA_BYTES);
-    writer->run = store_create_run_writer(vault_put_frame, writer);
     *out = writer;
     return true;
 }
@@ -40,16 +32,10 @@ void vault_close_writer(struct vault_writer **writer)
     if (*writer == NULL)
         return;
     vault_forget_entries(*writer);
-    vault_free_carrier(&(*writer)->carrier);
+    vault_free_line(&(*writer)->line);
     db_rollback(&(*writer)->tx);
-    store_free_run_writer(&(*writer)->run);
-    for (size_t i = 0; i < ARRAY_LEN((*writer)->batches); i++) {
-        buf_free(&(*writer)->batches[i].octets);
-        arena_free(&(*writer)->batches[i].arena);
-    }
+    vault_free_maker(&(*writer)->maker);
     arena_free(&(*writer)->arena);
-    arena_free(&(*writer)->derived.arena);
-    vault_free_texts(&(*writer)->texts);
     free(*writer);
     *writer = NULL;
 }
@@ -99,11 +85,8 @@ bool vault_begin_batch(struct vault_writer *writer, int64_t mailbox_id, int32_t 
     vault_forget_entries(writer);
     db_rollback(&writer->tx);
     writer->is_large = false;
-    for (size_t i = 0; i < ARRAY_LEN(writer->batches); i++) {
-        writer->batches[i].mailbox_id = mailbox_id;
-        writer->batches[i].epoch = epoch;
-    }
-    writer->counts = (struct vault_counts){ 0 };
+    vault_aim_line(writer->line, mailbox_id, epoch);
+    (void)vault_take_line_counts(writer->line);
     writer->state = VAULT_FILLING;
     return true;
 }
@@ -111,17 +94,30 @@ bool vault_begin_batch(struct vault_writer *writer, int64_t mailbox_id, int32_t 
 bool vault_batch_is_full(const struct vault_writer *writer)
 {
     return writer->batch->count == LIMIT_BATCH_MESSAGES ||
-           writer->batch->octets.len == LIMIT_BATCH_BYTES;
+           writer->batch->octets.len >= LIMIT_BATCH_TARGET_BYTES;
 }
 
 size_t vault_batch_messages(const struct vault_writer *writer)
 {
-    return writer->sent->count + writer->batch->count;
+    return vault_line_messages(writer->line);
 }
 
+/* What is over the target has a batch alone. */
 static bool has_room(const struct vault_batch *batch, uint64_t bytes)
 {
-    return batch->count < LIMIT_BATCH_MESSAGES && bytes <= LIMIT_BATCH_BYTES - batch->octets.len;
+    return batch->count < LIMIT_BATCH_MESSAGES &&
+           (batch->octets.len == 0 || batch->octets.len + bytes <= LIMIT_BATCH_TARGET_BYTES);
+}
+
+/* Of a message that does not go alone: in the batch, and in memory. */
+static bool make_room(struct vault_writer *writer, uint64_t bytes, struct err *err)
+{
+    if (!has_room(writer->batch, bytes) && !vault_send_entries(writer, err))
+        return false;
+    if (writer->batch->octets.len > 0)
+        return true;
+    return vault_await_room(writer, bytes > LIMIT_BATCH_TARGET_BYTES ? bytes : LIMIT_BATCH_TARGET_BYTES,
+                            err);
 }
 
 bool vault_begin_message(struct vault_writer *writer, uint64_t announced_bytes, struct err *err)
@@ -133,7 +129,7 @@ bool vault_begin_message(struct vault_writer *writer, uint64_t announced_bytes, 
         return err_fail(err, ERR_LIMIT, "message of %ju bytes, at most %ju are archived",
                         (uintmax_t)announced_bytes, (uintmax_t)LIMIT_MESSAGE_BYTES);
     if (is_large ? !vault_commit_entries(writer, err)
-                 : !has_room(writer->batch, announced_bytes) && !vault_send_entries(writer, err))
+                 : !make_room(writer, announced_bytes, err))
         return false;
     writer->announced_bytes = announced_bytes;
     writer->written_bytes = 0;
@@ -145,15 +141,17 @@ bool vault_begin_message(struct vault_writer *writer, uint64_t announced_bytes, 
 
 bool vault_write_message(struct vault_writer *writer, struct bytes octets, struct err *err)
 {
+    const struct vault_deriver *deriver = &writer->maker->deriver;
+
     assert(writer->state == VAULT_IN_MESSAGE || writer->state == VAULT_IN_LARGE);
     if (octets.len > writer->announced_bytes - writer->written_bytes)
         return err_fail(err, ERR_LIMIT, "message is longer than the %ju bytes announced",
                         (uintmax_t)writer->announced_bytes);
     writer->written_bytes += octets.len;
     if (writer->state == VAULT_IN_LARGE) {
-        if (writer->deriver.begin != NULL)
-            writer->deriver.octets(writer->deriver.context, octets);
-        return store_write_large(writer->run, octets, err);
+        if (deriver->begin != NULL)
+            deriver->octets(deriver->context, octets);
+        return store_write_large(writer->maker->run, octets, err);
     }
     buf_append(&writer->batch->octets, octets);
     if (writer->batch->octets.has_failed) /* its ceiling was checked: there is no memory */
@@ -232,10 +230,7 @@ bool vault_send_batch(struct vault_writer *writer, struct err *err)
 
 struct vault_counts vault_take_counts(struct vault_writer *writer)
 {
-    struct vault_counts counts = writer->counts;
-
-    writer->counts = (struct vault_counts){ 0 };
-    return counts;
+    return vault_take_line_counts(writer->line);
 }
 
 bool vault_commit_batch(struct vault_writer *writer, struct vault_counts *counts, struct err *err)

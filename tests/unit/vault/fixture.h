@@ -213,6 +213,20 @@ TEST_UNUSED static void fixture_begin(struct fixture *f)
     MUST(vault_begin_batch(f->writer, f->mailbox_id, 1, ERR));
 }
 
+/* From now on a COMMIT that adds placements fails, as of a serialization failure. */
+TEST_UNUSED static void fixture_refuse_commits(struct fixture *f)
+{
+    test_sql(f->owner, "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+                       "'BEGIN RAISE serialization_failure; END'");
+    test_sql(f->owner, "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON placement DEFERRABLE "
+                       "INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()");
+}
+
+TEST_UNUSED static void fixture_accept_commits(struct fixture *f)
+{
+    test_sql(f->owner, "DROP FUNCTION refuse() CASCADE");
+}
+
 TEST_UNUSED static struct vault_placement_page fixture_page(struct fixture *f, int64_t mailbox_id)
 {
     static const struct vault_uid_range all = { 1, UINT32_MAX };

@@ -5,20 +5,6 @@
 #include "base/limits.h"
 #include "fixture.h"
 
-/* From now on a COMMIT that adds placements fails, as of a serialization failure. */
-static void refuse_commits(struct fixture *f)
-{
-    test_sql(f->owner, "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
-                       "'BEGIN RAISE serialization_failure; END'");
-    test_sql(f->owner, "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON placement DEFERRABLE "
-                       "INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()");
-}
-
-static void accept_commits(struct fixture *f)
-{
-    test_sql(f->owner, "DROP FUNCTION refuse() CASCADE");
-}
-
 TEST(batch_in_flight_that_failed_is_kept_and_stored_once)
 {
     struct vault_counts counts;
@@ -64,7 +50,7 @@ TEST(failed_commit_in_flight_is_told_by_what_comes_next_and_made_good_by_another
     if (!fixture_open(&f))
         return;
     fixture_begin(&f);
-    refuse_commits(&f);
+    fixture_refuse_commits(&f);
     for (uint32_t i = 1; i <= LIMIT_BATCH_MESSAGES + 1; i++)
         fixture_put(&f, i, fixture_mail(&f, 10, i)); /* the last one sends those before it */
     CHECK(!vault_settle_batch(f.writer, ERR));
@@ -73,7 +59,7 @@ TEST(failed_commit_in_flight_is_told_by_what_comes_next_and_made_good_by_another
     CHECK_EQ_U64(vault_batch_messages(f.writer), LIMIT_BATCH_MESSAGES + 1);
     CHECK_EQ_I64(fixture_number(&f, COUNT_OF("placement")), 0);
     CHECK_EQ_I64(fixture_number(&f, COUNT_OF("message")), 0);
-    accept_commits(&f);
+    fixture_accept_commits(&f);
     counts = fixture_commit(&f);
     CHECK_EQ_U64(counts.placed, LIMIT_BATCH_MESSAGES + 1);
     CHECK_EQ_U64(counts.repeated, 0);
@@ -116,10 +102,10 @@ TEST(large_message_whose_commit_failed_is_forgotten_whole)
     fixture_put(&f, 1, BYTES("before"));
     MUST(vault_begin_message(f.writer, large.len, ERR)); /* commits what was before */
     MUST(vault_write_message(f.writer, large, ERR));
-    refuse_commits(&f);
+    fixture_refuse_commits(&f);
     CHECK(!vault_end_message(f.writer, &arrival, ERR));
     CHECK_EQ_U64(fixture_err.code, ERR_RETRY);
-    accept_commits(&f);
+    fixture_accept_commits(&f);
     CHECK_EQ_U64(vault_batch_messages(f.writer), 0);
     CHECK_EQ_U64(fixture_commit(&f).placed, 1); /* its octets are gone: nothing to try again with */
     CHECK_EQ_I64(fixture_number(&f, COUNT_OF("message")), 1);

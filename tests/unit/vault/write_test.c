@@ -367,12 +367,12 @@ TEST(batch_beyond_its_bytes_or_messages_is_committed_on_the_way)
         fixture_put(&f, i + 1, fixture_mail(&f, 10, i));
     }
     CHECK(vault_batch_is_full(f.writer));
-    fixture_put(&f, 501, fixture_mail(&f, (size_t)5 << 20, 1000));
-    CHECK_EQ_U64(vault_batch_messages(f.writer), 501); /* 500 are sent, and not known to be there */
-    fixture_put(&f, 502, fixture_mail(&f, (size_t)3 << 20, 1001)); /* fits to the octet */
+    fixture_put(&f, 501, fixture_mail(&f, LIMIT_BATCH_TARGET_BYTES - 1, 1000));
+    CHECK(!vault_batch_is_full(f.writer));
+    fixture_put(&f, 502, fixture_mail(&f, 1, 1001)); /* fits to the octet */
     CHECK(vault_batch_is_full(f.writer));
-    fixture_put(&f, 503, fixture_mail(&f, 1, 1002));
-    CHECK_EQ_U64(vault_batch_messages(f.writer), 3);
+    fixture_put(&f, 503, fixture_mail(&f, LIMIT_BATCH_BYTES, 1002)); /* has one alone */
+    CHECK(vault_batch_is_full(f.writer));
     counts = fixture_commit(&f);
     CHECK_EQ_U64(counts.messages, 503);
     CHECK_EQ_U64(counts.placed, 503);
@@ -393,11 +393,16 @@ TEST(batch_takes_two_round_trips_once_its_statements_are_prepared)
     fixture_begin(&f);
     fixture_put(&f, 1, fixture_mail(&f, 1000, 1));
     fixture_commit(&f);
-    for (uint32_t i = 2; i < 100; i++)
+    for (uint32_t i = 2; i < 14; i++)
         fixture_put(&f, i, fixture_mail(&f, 20000, i));
     before = db_round_trips(f.ingest);
     fixture_commit(&f);
     CHECK_EQ_U64(db_round_trips(f.ingest) - before, 2);
+    for (uint32_t i = 100; i < 200; i++)
+        fixture_put(&f, i, fixture_mail(&f, 20000, i));
+    before = db_round_trips(f.ingest);
+    fixture_commit(&f);
+    CHECK_EQ_U64(db_round_trips(f.ingest) - before, 3); /* one asks what is new, ahead */
     fixture_close(&f);
 }
 
