@@ -2,8 +2,8 @@
 /*
  * holdfast-ingest: claims the jobs that are due, one at a time, and runs them.
  *
- * Holds one database connection and, during a job, one connection to a source server. A job that was
- * begun is finished or dropped at a safe point when SIGTERM comes (ingest/run.h). One thread.
+ * Holds one database connection and, during a job, one connection to a source server, or several of one account
+ * (ingest/crew.h). A job that was begun is finished or dropped at a safe point when SIGTERM comes (ingest/run.h).
  *
  * With HOLDFAST_IMPORT_FD=N it serves the one import that is fed through descriptor N (ingest/import.h),
  * and ends.

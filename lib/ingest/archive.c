@@ -122,7 +122,7 @@ static bool end_message(struct ingest_run *run, const struct imap_fetch_response
     if (!ingest_has_date(message)) {
         arrival.internal_usec = clock_now_usec(); /* the source has none that can be kept */
         arrival.internal_zone = 0;
-        ingest_count_odd(run->client);
+        run->progress.odd_responses++;
     }
     if (!settle_keywords(&message->flags, arena, &arrival, err) ||
         !ingest_describe_identity(run, message, arena, &arrival.identity, err)) {

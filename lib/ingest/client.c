@@ -216,6 +216,12 @@ void ingest_set_rules(struct ingest_client *client, const struct ingest_rules *r
     client->is_logged_in = true;
 }
 
+void ingest_set_stall(struct ingest_client *client, int64_t stall_ms)
+{
+    client->options.stall_ms = stall_ms == 0 ? NET_STALL_DEFAULT_MS : stall_ms;
+    net_set_stall(client->stream, client->options.stall_ms);
+}
+
 /* ---- waiting ---- */
 
 static bool beat(struct ingest_client *client, struct err *err)
@@ -624,9 +630,8 @@ void ingest_log_out(struct ingest_client *client)
     struct err ignored = { 0 };
 
     client->is_logging_out = true;
-    client->options.stall_ms = LOGOUT_MS;
     client->options.beat = NULL;
-    net_set_stall(client->stream, LOGOUT_MS);
+    ingest_set_stall(client, LOGOUT_MS);
     ingest_begin_command(client, "LOGOUT");
     if (!ingest_send_command(client, &tag, &ignored) ||
         !ingest_finish_command(client, tag, NULL, NULL, &reply, &ignored))

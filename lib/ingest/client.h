@@ -90,6 +90,9 @@ void ingest_forget_capabilities(struct ingest_client *client); /* STARTTLS, logi
 const struct ingest_rules *ingest_rules(const struct ingest_client *client);
 void ingest_set_rules(struct ingest_client *client, const struct ingest_rules *rules);
 
+/* From now on. */
+void ingest_set_stall(struct ingest_client *client, int64_t stall_ms);
+
 bool ingest_has_qresync(const struct ingest_client *client); /* it said ENABLED QRESYNC */
 
 bool ingest_was_stopped(const struct ingest_client *client); /* by stop_fd */

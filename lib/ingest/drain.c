@@ -3,7 +3,7 @@
  * One mailbox: EXAMINE, epoch, enumeration, then every message that is not archived.
  */
 #include "base/limits.h"
-#include "ingest/internal.h"
+#include "ingest/crew.h"
 #include "ingest/pieces.h"
 #include "ingest/set.h"
 
@@ -393,6 +393,13 @@ static bool save_rest(struct drain *drain, const struct ingest_fetch_result *res
     return false;
 }
 
+static bool finish_fetch(struct drain *drain, bool is_done,
+                         const struct ingest_fetch_result *result, struct err *err)
+{
+    drain->run->progress.size_notes += result->size_notes;
+    return is_done ? ingest_commit(drain->run, err) : save_rest(drain, result, err);
+}
+
 static bool fetch_into(struct drain *drain, const struct ingest_sink *sink, const uint32_t *uids,
                        size_t count, enum ingest_form form, struct ingest_fetch_result *result,
                        struct err *err)
@@ -402,10 +409,10 @@ static bool fetch_into(struct drain *drain, const struct ingest_sink *sink, cons
     bool is_done;
 
     ingest_open_share(uids, count, run->window_arena, &share);
+    *result = ingest_start_result(&share, run->window_arena);
     is_done = ingest_fetch(run->client, &share, form, sink, run->window_arena, result, err);
     ingest_close_share(&share);
-    run->progress.size_notes += result->size_notes;
-    return is_done ? ingest_commit(run, err) : save_rest(drain, result, err);
+    return finish_fetch(drain, is_done, result, err);
 }
 
 static bool fetch_by(struct drain *drain, const uint32_t *uids, size_t count, enum ingest_form form,
@@ -414,6 +421,24 @@ static bool fetch_by(struct drain *drain, const uint32_t *uids, size_t count, en
     struct ingest_sink sink = ingest_make_sink(drain->run);
 
     return fetch_into(drain, &sink, uids, count, form, result, err);
+}
+
+/* By peeking, by as many connections as there may be. */
+static bool fetch_by_crew(struct drain *drain, const uint32_t *uids, size_t count,
+                          struct ingest_fetch_result *result, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    uint32_t uidvalidity = drain->selected.uidvalidity;
+    struct ingest_share share;
+    bool is_done;
+
+    if (!ingest_is_for_crew(count, uidvalidity))
+        return fetch_by(drain, uids, count, INGEST_BY_PEEK, result, err);
+    ingest_open_share(uids, count, run->window_arena, &share);
+    *result = ingest_start_result(&share, run->window_arena);
+    is_done = ingest_fetch_together(run, drain->target, uidvalidity, &share, result, err);
+    ingest_close_share(&share);
+    return finish_fetch(drain, is_done, result, err);
 }
 
 /* ---- messages that BODY.PEEK[] does not give ---- */
@@ -595,7 +620,7 @@ static bool fetch_page(struct drain *drain, const uint32_t *uids, size_t count, 
     run->placeholder_cap = count;
     run->placeholder_count = 0;
     if (!place_archived(drain, &uids, &count, err) ||
-        !fetch_by(drain, uids, count, INGEST_BY_PEEK, &result, err) ||
+        !fetch_by_crew(drain, uids, count, &result, err) ||
         !find_emptied(drain, &result, &emptied, err) || !record_failures(drain, &result, err) ||
         !settle_missing(drain, uids, count, &result, &kept, &kept_count, err))
         return false;

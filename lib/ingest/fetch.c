@@ -526,6 +526,15 @@ static bool run(struct fetch *fetch, struct err *err)
     }
 }
 
+struct ingest_fetch_result ingest_start_result(const struct ingest_share *share,
+                                               struct arena *arena)
+{
+    return (struct ingest_fetch_result){
+        .states = share->states,
+        .failures = arena_new_array(arena, struct ingest_failure, share->count),
+    };
+}
+
 bool ingest_fetch(struct ingest_client *client, struct ingest_share *share, enum ingest_form form,
                   const struct ingest_sink *sink, struct arena *arena,
                   struct ingest_fetch_result *result, struct err *err)
@@ -540,13 +549,8 @@ bool ingest_fetch(struct ingest_client *client, struct ingest_share *share, enum
         .result = result,
         .set_uids = INGEST_SET_UIDS,
     };
-    bool is_done;
+    bool is_done = run(&fetch, err);
 
-    *result = (struct ingest_fetch_result){
-        .states = share->states,
-        .failures = arena_new_array(arena, struct ingest_failure, share->count),
-    };
-    is_done = run(&fetch, err);
     abort_body(&fetch);
     return is_done;
 }
@@ -568,5 +572,9 @@ bool ingest_help_fetch(struct ingest_client *client, struct ingest_share *share,
 
     abort_body(&fetch);
     *size_notes += result.size_notes;
+    if (!is_done && fetch.ended.code != ERR_NONE && !is_flying(&fetch)) { /* told to stop */
+        err_clear(err);
+        is_done = true;
+    }
     return is_done;
 }

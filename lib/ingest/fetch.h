@@ -4,8 +4,8 @@
  *
  * Asks for the UIDs in sets of INGEST_SET_UIDS and, while each is done within a second, of up to
  * INGEST_SET_UIDS_MAX. The next command is sent when the last message of the one before begins to arrive:
- * hardly a round trip is lost on a near source and few on a far one, and the archive gets its messages in the
- * order of their UIDs. (Sent earlier, Dovecot 2.3 runs both at once and mixes their answers, for UID
+ * hardly a round trip is lost on a near source and few on a far one, and of one connection the archive gets its
+ * messages in the order of their UIDs. (Sent earlier, Dovecot 2.3 runs both at once and mixes their answers, for UID
  * FETCH is not ambiguous to it; tests/integration/test_octets.py shows it.) Each message is
  * given to the sink as its octets arrive; nothing of it is held here. Order of messages
  * and of the items of one is the server's. Whatever was not asked for is counted and passed over.
@@ -65,9 +65,13 @@ enum ingest_form {
     INGEST_FORMS,
 };
 
+/* Of a share of which nothing was fetched yet. */
+struct ingest_fetch_result ingest_start_result(const struct ingest_share *share,
+                                               struct arena *arena);
+
 /*
  * All of the share that no helper fetches, as the first connection. At most INGEST_FETCH_PAGE UIDs. *result
- * is set in any case and lives in the arena; on failure its states tell what the sink has got before.
+ * is added to, in its arena, and on failure its states tell what the sink has got before.
  */
 MUST_USE bool ingest_fetch(struct ingest_client *client, struct ingest_share *share,
                            enum ingest_form form, const struct ingest_sink *sink,

@@ -61,6 +61,8 @@ struct ingest_identities {
     struct source_id_scope state;
 };
 
+struct ingest_crew;
+
 enum ingest_state {
     INGEST_OFFLINE,
     INGEST_ONLINE,
@@ -80,6 +82,8 @@ struct ingest_run {
     struct arena *window_arena;  /* a window of it, or a page of UIDs to fetch */
     struct arena *page_arena;    /* a page of what is known of the window */
     struct ingest_client *client;
+    struct ingest_crew *crew; /* connections that help it (crew.h); NULL: none was needed yet */
+    int32_t connections;      /* as the database counts them for the job */
     struct vault_writer *writer;
     struct ingest_deriver *deriver; /* the writer's */
     enum ingest_state state;
@@ -209,7 +213,7 @@ MUST_USE bool ingest_describe_identity(const struct ingest_run *run,
                                        struct arena *arena, struct vault_identity *out,
                                        struct err *err);
 
-/* The beat of the client, a struct ingest_run *: the source is slow, the job is still ours. */
+/* Of a struct ingest_run *: the source is slow, the job is still ours. */
 MUST_USE bool ingest_prolong_lease(void *context, struct err *err);
 
 /* window.c: what the enumeration showed, made known. *is_replaced: the UIDs stand for other messages

@@ -3,7 +3,7 @@
 
 #include "imap/list_args.h"
 #include "ingest/compress.h"
-#include "ingest/internal.h"
+#include "ingest/crew.h"
 #include "ingest/login.h"
 #include "ingest/pace.h"
 #include "ingest/provider.h"
@@ -21,6 +21,7 @@ enum {
 
 static void disconnect(struct ingest_run *run)
 {
+    ingest_dismiss_crew(run);
     if (run->client == NULL)
         return;
     run->progress.odd_responses += ingest_odd_responses(run->client);
@@ -65,7 +66,7 @@ static bool log_in(struct ingest_run *run, bool *was_refused, struct err *err)
     struct ingest_client_options options = {
         .stop_fd = run->settings->stop_fd,
         .stall_ms = run->settings->stall_ms,
-        .beat = ingest_prolong_lease,
+        .beat = ingest_beat,
         .context = run,
     };
     struct ingest_login login = { .account = &run->work.account, .identity = &run->identity };
@@ -318,7 +319,7 @@ static bool drain_mailbox(struct ingest_run *run, struct err *err)
         run->progress.mailboxes_done++;
         run->target_at++;
         run->state = INGEST_READY;
-        return ingest_report(run, false, err);
+        return ingest_rest_crew(run, err) && ingest_report(run, false, err);
     }
     if (!run->has_archive_failed && err->code == ERR_ABSENT) {
         fail_mailbox(run, err);
@@ -595,6 +596,7 @@ static bool run_job(struct ingest_run *run, struct err *err)
 
 void ingest_clean_up(struct ingest_run *run)
 {
+    ingest_dismiss_crew(run);
     ingest_close_client(&run->client);
     vault_close_writer(&run->writer);
     ingest_free_deriver(&run->deriver);
@@ -619,6 +621,7 @@ bool ingest_run_job(struct db *db, const struct source_lease *lease,
         .page_arena = arena_create(INGEST_PAGE_ARENA_BYTES),
         .next_report = deadline_after_ms(INGEST_REPORT_MS),
         .next_commit = deadline_after_ms(INGEST_COMMIT_MS),
+        .connections = 1,
     };
     struct err failure = { 0 };
 

@@ -3,7 +3,8 @@
  * ingest/run.h - one claimed job, from its account's login to its outcome.
  *
  * Blocking straight-line code with a deadline on every wait; ends within seconds when stop_fd becomes
- * readable, at the next safe point: the batch is committed or dropped. One thread, under 64 MB.
+ * readable, at the next safe point: the batch is committed or dropped. One thread, but for those of crew.h;
+ * under 64 MB.
  */
 #pragma once
 

@@ -87,6 +87,7 @@ static bool fetch(struct bench *b, struct bytes script, const uint32_t *uids, si
     b->arriving = buf_create(1 << 20);
     b->client = peer_connect(&b->peer, script, true, "IMAP4rev1");
     ingest_open_share(uids, count, b->arena, &b->share);
+    b->result = ingest_start_result(&b->share, b->arena);
     return ingest_fetch(b->client, &b->share, INGEST_BY_PEEK, &sink, b->arena, &b->result, &b->err);
 }
 
@@ -454,6 +455,7 @@ TEST(a_message_that_another_connection_asked_for_is_not_taken)
     b.arriving = buf_create(1 << 20);
     ingest_open_share(two, 2, b.arena, &b.share);
     ingest_join_share(&b.share);
+    b.result = ingest_start_result(&b.share, b.arena);
     CHECK(ingest_take_set(&b.share, 2, 1, &set, &span, &taken));
     b.client = peer_connect(&b.peer,
                             BYTES("* 1 FETCH (UID 4 BODY[] {1}\r\na)\r\n"
