@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -102,4 +103,36 @@ bool limit_apply(struct cli *cli, struct limit_options *options, int64_t account
     options->limits.watch_count = options->watch.count;
     return !limit_is_given(options) ||
            source_set_limits(cli->session.db, account_id, &options->limits, &cli->err);
+}
+
+bool limit_print(struct cli *cli, int64_t account_id)
+{
+    struct source_limit_facts facts;
+    char text[CLI_TEXT_BYTES];
+
+    if (!source_show_limits(cli->session.db, account_id, &facts, &cli->err))
+        return false;
+    (void)printf("connections:    %d now, at most %d%s\n", facts.connections, facts.max_connections,
+                 facts.is_own ? "" : " (the default for its provider)");
+    (void)printf("today:          %s", cli_write_size(facts.today_bytes, text));
+    if (facts.daily_bytes > 0)
+        (void)printf(" of %s", cli_write_size((uint64_t)facts.daily_bytes, text));
+    (void)puts(facts.daily_bytes == SOURCE_LIMIT_BY_PROVIDER ? " (as the provider bears)" : "");
+    return true;
+}
+
+bool limit_add_json(struct cli *cli, int64_t account_id, json_t *object)
+{
+    struct source_limit_facts facts;
+
+    if (!source_show_limits(cli->session.db, account_id, &facts, &cli->err))
+        return false;
+    (void)json_object_set_new(object, "connections", json_integer(facts.connections));
+    (void)json_object_set_new(object, "max_connections", json_integer(facts.max_connections));
+    (void)json_object_set_new(object, "today_bytes", json_integer((json_int_t)facts.today_bytes));
+    (void)json_object_set_new(object, "daily_bytes",
+                              facts.daily_bytes == SOURCE_LIMIT_BY_PROVIDER
+                                  ? json_null()
+                                  : json_integer((json_int_t)facts.daily_bytes));
+    return true;
 }

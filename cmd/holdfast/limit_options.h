@@ -33,5 +33,9 @@ MUST_USE bool limit_take_option(struct cli *cli, struct limit_options *options, 
                                 const char *value, bool *is_known);
 bool limit_is_given(const struct limit_options *options);
 
+/* What it may use, for account show: as lines, or as members of the object. With the database. */
+MUST_USE bool limit_print(struct cli *cli, int64_t account_id);
+MUST_USE bool limit_add_json(struct cli *cli, int64_t account_id, json_t *object);
+
 /* With the database; nothing when nothing was given. */
 MUST_USE bool limit_apply(struct cli *cli, struct limit_options *options, int64_t account_id);

@@ -41,7 +41,7 @@
     "  --watch P              hold a connection to this mailbox, so that its mail comes at once; may be\n" \
     "                         repeated; --no-watch ends it\n"                                     \
     "  --daily-bytes N        fetch at most so many octets a day (UTC): 500M, 2G, none, default\n"   \
-    "  --max-connections N    to the source at one time; or default\n"
+    "  --max-connections N    to the source at one time: a large mailbox is fetched by several; or default\n"
 
 // clang-format off
 static const struct cli_command commands[] = {

@@ -44,3 +44,20 @@ bool source_set_limits(struct db *db, int64_t account_id, const struct source_li
            db_run_ok(db, DB_SOURCE_JOB_START_UNLESS_PAUSED, DB_ARGS(DB_I64(account_id)), err) &&
            db_commit(&tx, err);
 }
+
+bool source_show_limits(struct db *db, int64_t account_id, struct source_limit_facts *out,
+                        struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+
+    if (!db_run_one(db, DB_SOURCE_LIMITS, DB_ARGS(DB_I64(account_id)), &row, err))
+        return false;
+    *out = (struct source_limit_facts){
+        .max_connections = db_i32(row, 0, 0),
+        .is_own = db_bool(row, 0, 1),
+        .connections = db_i32(row, 0, 2),
+        .daily_bytes = db_i64(row, 0, 3),
+        .today_bytes = (uint64_t)db_i64(row, 0, 4),
+    };
+    return true;
+}

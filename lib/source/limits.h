@@ -24,6 +24,18 @@ struct source_limits {
     size_t watch_count;
 };
 
+/* What an account may use, and uses now. */
+struct source_limit_facts {
+    int32_t max_connections;
+    bool is_own; /* the operator said so; otherwise as the provider is known to bear */
+    int32_t connections;
+    int64_t daily_bytes; /* 0: no budget; SOURCE_LIMIT_BY_PROVIDER */
+    uint64_t today_bytes;
+};
+
+MUST_USE bool source_show_limits(struct db *db, int64_t account_id, struct source_limit_facts *out,
+                                 struct err *err);
+
 /* The account becomes due again, its back-off forgotten. ERR_ABSENT: no such account, or it was removed.
  * ERR_SYNTAX: a number or path that cannot be. */
 MUST_USE bool source_set_limits(struct db *db, int64_t account_id,

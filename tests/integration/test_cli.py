@@ -154,6 +154,19 @@ def test_an_account_is_listed_and_shown_as_added(installed, account):
         assert account in said and "geheim" not in said
 
 
+def test_what_an_account_may_use_is_shown(installed, account):
+    shown = installed.json("account", "show", account)
+    assert (shown["connections"], shown["max_connections"], shown["daily_bytes"]) == (0, 3, None)
+    assert "at most 3 (the default" in installed.run("account", "show", account).stdout
+    installed.run("account", "edit", account, "--max-connections", "2", "--daily-bytes", "500M")
+    shown = installed.json("account", "show", account)
+    assert (shown["max_connections"], shown["daily_bytes"], shown["today_bytes"]) == (2, 500000000, 0)
+    said = installed.run("account", "show", account).stdout
+    assert "0 now, at most 2\n" in said and "of 500" in said
+    installed.run("account", "edit", account, "--max-connections", "default")
+    assert installed.json("account", "show", account)["max_connections"] == 3
+
+
 def test_the_password_is_stored_sealed(installed, account):
     holdfast = subprocess.run(["grep", "-rlF", "geheim", installed.data_dir / "postgres"],
                               capture_output=True, text=True)

@@ -162,11 +162,12 @@ SELECT a.account_id, 'watch', lower(a.host), false FROM account a
 
 -- name: source_limits
 -- args: account_id bigint
-SELECT max_connections, daily_bytes, watch,
+SELECT l.account_connections, a.max_connections IS NOT NULL, connections_of_account(a.account_id),
+       coalesce(a.daily_bytes, -1),
        coalesce((SELECT i.bytes FROM account_intake i
                   WHERE i.account_id = a.account_id AND i.day = (now() AT TIME ZONE 'UTC')::date), 0)
-  FROM account a
- WHERE account_id = $1;
+  FROM account a CROSS JOIN LATERAL account_limits(a.account_id, 1) l
+ WHERE a.account_id = $1;
 
 -- Idle workers listen: a hint, they look once a second anyway.
 -- name: source_job_request
