@@ -19,6 +19,7 @@ CREATE TABLE text_block (
     raw_bytes        int      NOT NULL CHECK (raw_bytes BETWEEN 1 AND 1048576),
     stored_bytes     int      NOT NULL CHECK (stored_bytes > 0),
     stored_sha256    bytea    NOT NULL CHECK (octet_length(stored_sha256) = 32),
+    signature        bytea,                               -- lib/text/signature.h; NULL: none
     key_id           bigint   NOT NULL DEFAULT 0,         -- 0: not encrypted
     week             date,
     pack_id          bigint,
@@ -28,6 +29,7 @@ CREATE TABLE text_block (
     CHECK ((week IS NULL) <> (pack_id IS NULL)),
     CHECK ((pack_id IS NULL) = (segment_offset IS NULL))
 );
+ALTER TABLE text_block ALTER COLUMN signature SET STORAGE EXTERNAL;
 -- By which readers go through them: those that may hold a message have it at or behind its id.
 CREATE INDEX text_block_message ON text_block (account_id, last_message_id, run_id, ordinal);
 -- What the keeper still has to put into segments.
@@ -121,7 +123,7 @@ CREATE FUNCTION seal_text(account bigint, pack bigint, sealed_runs bigint[], run
                           joined_ordinals int[], joined_counts int[], joined_ids bigint[],
                           joined_versions int[], joined_raw_sizes int[],
                           joined_stored_sizes int[], joined_hashes bytea[],
-                          joined_offsets bigint[]) RETURNS void
+                          joined_signatures bytea[], joined_offsets bigint[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
 BEGIN
     UPDATE text_block b SET week = NULL, pack_id = pack, segment_offset = n.place
@@ -132,14 +134,15 @@ BEGIN
      WHERE b.account_id = account AND b.run_id = r.run_id AND b.week IS NOT NULL;
     INSERT INTO text_block (account_id, run_id, ordinal, first_message_id, last_message_id,
                             message_ids, parser_version, raw_bytes, stored_bytes, stored_sha256,
-                            pack_id, segment_offset)
+                            signature, pack_id, segment_offset)
     SELECT account, j.run_id, j.ordinal, i.first, i.last, i.ids, j.version, j.raw_size,
-           j.stored_size, j.hash, pack, j.place
+           j.stored_size, j.hash, j.signature, pack, j.place
       FROM (SELECT *, sum(n.count) OVER (ORDER BY n.position) - n.count AS before
               FROM unnest(joined_runs, joined_ordinals, joined_counts, joined_versions,
-                          joined_raw_sizes, joined_stored_sizes, joined_hashes, joined_offsets)
+                          joined_raw_sizes, joined_stored_sizes, joined_hashes,
+                          joined_signatures, joined_offsets)
                    WITH ORDINALITY AS n (run_id, ordinal, count, version, raw_size, stored_size,
-                                         hash, place, position)) j
+                                         hash, signature, place, position)) j
      CROSS JOIN LATERAL (
            SELECT min(m.id) AS first, max(m.id) AS last, array_agg(m.id ORDER BY m.position) AS ids
              FROM unnest(joined_ids[j.before + 1 : j.before + j.count])

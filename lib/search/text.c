@@ -40,6 +40,8 @@ struct search_scan {
     struct leaf *leaves; /* by number */
     size_t count;
     uint32_t notes_mask; /* of TEXT_NOTE_*: what matters to this tree */
+    struct bytes *needles; /* of the leaves that have a matcher */
+    size_t needle_count;
     bool needs_summary;  /* a leaf is of message_index */
 
     /* records */
@@ -113,11 +115,15 @@ bool search_open_scan(struct search *search, struct err *err)
     scan->pending = calloc(search->page_rows, sizeof *scan->pending);
     scan->ids = calloc(search->page_rows, sizeof *scan->ids);
     scan->absent = calloc(search->page_rows, sizeof *scan->absent);
-    if (scan->leaves == NULL || scan->pending == NULL || scan->ids == NULL || scan->absent == NULL)
+    scan->needles = calloc(scan->count, sizeof *scan->needles);
+    if (scan->leaves == NULL || scan->pending == NULL || scan->ids == NULL ||
+        scan->absent == NULL || scan->needles == NULL)
         return err_fail(err, ERR_LIMIT, "no memory for a search");
     for (size_t i = 0; i < scan->count; i++) {
         if (!open_leaf(search->texts[i], &scan->leaves[i], err))
             return false;
+        if (scan->leaves[i].matcher != NULL)
+            scan->needles[scan->needle_count++] = text_needle(scan->leaves[i].matcher);
         scan->needs_summary = scan->needs_summary || scan->leaves[i].matcher == NULL;
     }
     return true;
@@ -137,6 +143,7 @@ void search_close_scan(struct search_scan **scan)
     free(closed->pending);
     free(closed->ids);
     free(closed->absent);
+    free(closed->needles);
     text_free_extractor(&closed->extractor);
     arena_free(&closed->arena);
     arena_free(&closed->summary);
@@ -314,6 +321,12 @@ static bool count_unsearched(struct search_scan *scan, struct err *err)
 bool search_scan_records(struct search *search, struct err *err)
 {
     struct search_scan *scan = search->scan;
+    struct vault_text_query query = {
+        .account_id = search->scope.mailbox->row.account_id,
+        .message_ids = scan->ids,
+        .needles = scan->needles,
+        .needle_count = scan->needle_count,
+    };
 
     if (scan->placements.count > 0)
         vault_expect_octets(search->scope.reader, NULL, 0);
@@ -322,8 +335,8 @@ bool search_scan_records(struct search *search, struct err *err)
     list_pending(scan);
     if (scan->id_count == 0)
         return true;
-    return vault_read_texts(search->scope.reader, search->scope.mailbox->row.account_id, scan->ids,
-                            scan->id_count, take_record, scan, err) &&
+    query.count = scan->id_count;
+    return vault_read_texts(search->scope.reader, &query, take_record, scan, err) &&
            count_unsearched(scan, err);
 }
 

@@ -211,6 +211,17 @@ bool store_open_text(struct store_text_reader *reader, struct store_checked_fram
 
 /* ---- segments ----------------------------------------------------------------------------------- */
 
+bool store_read_segment(struct store_pack *segment, const struct store_pack_frame *frame,
+                        struct store_text_reader *reader, struct store_text_block *out,
+                        struct err *err)
+{
+    struct store_checked_frame checked;
+
+    return (store_read_pack_frame(segment, frame, &checked, err) &&
+            store_open_text(reader, checked, out, err)) ||
+           err_wrap(err, "text block at %ju", (uintmax_t)frame->stored_start);
+}
+
 bool store_check_segment(struct store_pack *segment, struct err *err)
 {
     CLEANUP(store_free_text_reader) struct store_text_reader *reader = store_create_text_reader();
@@ -218,12 +229,8 @@ bool store_check_segment(struct store_pack *segment, struct err *err)
     const struct store_pack_frame *frames = store_pack_frames(segment, &count);
     struct store_text_block block;
 
-    for (size_t i = 0; i < count; i++) {
-        struct store_checked_frame checked;
-
-        if (!store_read_pack_frame(segment, &frames[i], &checked, err) ||
-            !store_open_text(reader, checked, &block, err))
-            return err_wrap(err, "text block %zu at %ju", i, (uintmax_t)frames[i].stored_start);
-    }
+    for (size_t i = 0; i < count; i++)
+        if (!store_read_segment(segment, &frames[i], reader, &block, err))
+            return false;
     return true;
 }

@@ -85,5 +85,10 @@ MUST_USE bool store_end_segment(struct store_pack_writer *writer, struct store_p
 MUST_USE bool store_open_segment(const struct store_pack_source *source, struct store_pack **out,
                                  struct err *err);
 
+/* One block of it, as store_open_text. */
+MUST_USE bool store_read_segment(struct store_pack *segment, const struct store_pack_frame *frame,
+                                 struct store_text_reader *reader, struct store_text_block *out,
+                                 struct err *err);
+
 /* Reads every octet once and opens every block. ERR_CORRUPT: the first that is not well. */
 MUST_USE bool store_check_segment(struct store_pack *segment, struct err *err);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "text/signature.h"
 #include "vault/internal.h"
 
 #include <stdlib.h>
@@ -21,6 +22,7 @@ struct vault_maker *vault_create_maker(const struct vault_deriver *deriver)
     maker->rows.arena = arena_create(SIZE_MAX);
     maker->blocks.arena = arena_create(SIZE_MAX);
     maker->blocks.block = store_create_text_writer();
+    maker->blocks.signer = text_create_signer();
     return maker;
 }
 
@@ -32,6 +34,7 @@ void vault_free_maker(struct vault_maker **maker)
     arena_free(&(*maker)->rows.arena);
     arena_free(&(*maker)->blocks.arena);
     store_free_text_writer(&(*maker)->blocks.block);
+    text_free_signer(&(*maker)->blocks.signer);
     free(*maker);
     *maker = NULL;
 }

@@ -37,13 +37,14 @@ struct vault_block {
     size_t record_count;
     struct store_frame_facts facts;
     struct bytes stored;
+    struct bytes signature; /* text/signature.h */
 };
 
 /* Blocks of search text, for one statement. */
 struct vault_blocks {
     int32_t parser_version;
     size_t count;
-    size_t octets;       /* stored, of all */
+    size_t octets;       /* stored, of all, and of their signatures */
     size_t record_count; /* of all */
     const struct vault_block *values;
     const size_t *entries; /* of the records, block by block */
@@ -80,11 +81,12 @@ struct vault_gathered_rows {
 /* Blocks that gather, and the one in the making. */
 struct vault_gathered_blocks {
     struct store_text_writer *block; /* its entries stand behind those of the others */
+    struct text_signer *signer;      /* of its records */
     int32_t parser_version;
     size_t count, octets, record_count;
     struct vault_block values[VAULT_BLOCKS_MAX];
     size_t entries[VAULT_BLOCKS_MAX * STORE_TEXT_RECORDS_MAX];
-    struct arena *arena; /* stored octets */
+    struct arena *arena; /* stored octets, signatures */
 };
 
 struct vault_maker {

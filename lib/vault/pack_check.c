@@ -7,6 +7,7 @@
  */
 #include "base/fd.h"
 #include "store/member.h"
+#include "text/signature.h"
 #include "vault/internal.h"
 #include "vault/pack.h"
 #include "vault/seal_internal.h"
@@ -275,9 +276,34 @@ static bool check_octets(struct check *check, struct err *err)
 
 struct text_check {
     struct store_pack *segment;
+    struct store_text_reader *reader; /* of a full check, else NULL */
+    struct text_signer *signer;       /* the same */
     uint64_t rows;
-    bool is_whole; /* every block has its row's place and hash */
+    bool is_whole;     /* every block has its row's place and hash */
+    struct err damage; /* the first, within a block */
 };
+
+static void end_text_check(struct text_check *check)
+{
+    store_close_pack(&check->segment);
+    store_free_text_reader(&check->reader);
+    text_free_signer(&check->signer);
+}
+
+/* Opens it; its signature, if it has one, is that of its records. */
+static bool check_block(struct text_check *check, const struct store_pack_frame *frame,
+                        struct bytes signature, struct err *err)
+{
+    struct store_text_block block;
+
+    if (!store_read_segment(check->segment, frame, check->reader, &block, err))
+        return false;
+    for (size_t i = 0; i < block.count; i++)
+        text_sign(check->signer, block.records[i].octets);
+    return bytes_equal(text_end_signature(check->signer), signature) || signature.ptr == NULL ||
+           err_fail(err, ERR_CORRUPT, "text block at %ju has another signature than its records",
+                    (uintmax_t)frame->stored_start);
+}
 
 /* db_row_fn */
 static bool compare_block(void *context, const struct db_result *row, struct err *err)
@@ -293,16 +319,17 @@ static bool compare_block(void *context, const struct db_result *row, struct err
     check->is_whole = check->is_whole && frame != NULL &&
                       bytes_equal(crypto_sha256_bytes(&frame->facts.stored_sha256),
                                   db_bytes(row, 0, 1));
+    if (check->is_whole && check->reader != NULL && check->damage.code == ERR_NONE)
+        (void)check_block(check, frame, db_bytes(row, 0, 2), &check->damage);
     return true;
 }
 
 /* Whatever is wrong with the text is a remark. Failure: the database. */
 static bool check_text(const struct check *check, struct err *err)
 {
-    CLEANUP(store_close_pack) struct store_pack *segment = NULL;
     CLEANUP(fd_close) int fd = -1;
+    CLEANUP(end_text_check) struct text_check text = { .is_whole = true };
     const struct vault_pack_row *pack = check->pack;
-    struct text_check text = { .is_whole = true };
     struct vault_pack_paths paths;
     char path[PATH_MAX];
     struct err found = { 0 };
@@ -310,18 +337,22 @@ static bool check_text(const struct check *check, struct err *err)
     if (!vault_make_pack_paths(check->order->packs_dir, pack->account_id, &paths, err) ||
         !vault_make_segment_path(&paths, &pack->sha256, path, err))
         return false;
-    if (vault_open_segment_file(path, &fd, &segment, &found))
-        text.segment = segment;
+    if (check->order->is_full) {
+        text.reader = store_create_text_reader();
+        text.signer = text_create_signer();
+    }
+    if (!vault_open_segment_file(path, &fd, &text.segment, &found))
+        text.segment = NULL; /* `found` says why */
     if (!db_stream(check->db, DB_VAULT_PACK_TEXTS,
                    DB_ARGS(DB_I64(pack->account_id), DB_I64(pack->pack_id)), compare_block, &text,
                    err))
         return false;
     if (text.rows == 0)
         return true; /* there was nothing to be searched, or it was made before there was text */
-    if (segment != NULL && !text.is_whole)
+    if (text.segment != NULL && !text.is_whole)
         (void)err_fail(&found, ERR_CORRUPT, "it does not have the blocks that are recorded");
-    else if (segment != NULL && check->order->is_full && store_check_segment(segment, &found))
-        err_clear(&found);
+    else if (text.segment != NULL)
+        found = text.damage;
     if (found.code != ERR_NONE)
         (void)snprintf(check->report->text_what, sizeof check->report->text_what, "%.*s",
                        (int)sizeof check->report->text_what - 1, found.text);

@@ -199,8 +199,10 @@ static bool keep_blocks(void *context, const struct vault_blocks *blocks, struct
     if (kept == NULL)
         return false;
     values = copy(arena, blocks->values, blocks->count * sizeof *values);
-    for (size_t i = 0; i < blocks->count; i++)
+    for (size_t i = 0; i < blocks->count; i++) {
         values[i].stored = copy_octets(arena, values[i].stored);
+        values[i].signature = copy_octets(arena, values[i].signature);
+    }
     kept->kind = KEPT_BLOCKS;
     kept->blocks = *blocks;
     kept->blocks.values = values;

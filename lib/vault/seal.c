@@ -25,6 +25,7 @@ enum {
     COMMIT_ARENA_BYTES = 64 << 20,
     MAILBOXES_MAX = 1 << 20,
     TEXT_IDS_MAX = 1 << 20, /* of joined text blocks: two runs of one frame hold fewer messages */
+    SIGNATURES_MAX = 16 << 20, /* octets: of a gibibyte of joined text; blocks beyond have none */
 };
 
 void vault_close_sealing(struct vault_sealing *sealing)
@@ -39,6 +40,7 @@ void vault_close_sealing(struct vault_sealing *sealing)
     buf_free(&sealing->texts.kept);
     buf_free(&sealing->texts.joined);
     buf_free(&sealing->texts.joined_ids);
+    buf_free(&sealing->texts.joined_signatures);
     buf_free(&sealing->texts.runs);
 }
 
@@ -294,6 +296,7 @@ bool vault_seal_account(struct db *db, const struct vault_seal_order *order,
                    .joined = buf_create((size_t)STORE_PACK_FRAMES_MAX *
                                         sizeof(struct vault_joined_text)),
                    .joined_ids = buf_create((size_t)TEXT_IDS_MAX * sizeof(int64_t)),
+                   .joined_signatures = buf_create(SIGNATURES_MAX),
                    .runs = buf_create((size_t)STORE_PACK_FRAMES_MAX * sizeof(int64_t)) },
     };
     struct vault_sealed sealed = { 0 };

@@ -107,6 +107,7 @@ struct vault_joined_text {
     int32_t ordinal;
     int32_t parser_version;
     int32_t id_count; /* of joined_ids */
+    size_t signature_octets; /* of joined_signatures; 0: none */
     struct store_frame_facts facts;
 };
 
@@ -114,6 +115,7 @@ struct vault_sealed_texts {
     struct buf kept;       /* of struct vault_kept_text */
     struct buf joined;     /* of struct vault_joined_text */
     struct buf joined_ids; /* of int64_t: the messages of all that are joined */
+    struct buf joined_signatures; /* octets of all, one behind the other */
     struct buf runs;       /* of int64_t: all whose text was taken, or could not be read */
     bool is_written;       /* there is a segment: paths.text, synced and read back */
 };

@@ -7,6 +7,7 @@
  */
 #include "base/fd.h"
 #include "base/sys.h"
+#include "text/signature.h"
 #include "vault/internal.h"
 #include "vault/seal_internal.h"
 
@@ -58,6 +59,7 @@ struct packing {
     struct vault_sealing *sealing;
     struct store_pack_writer *segment;
     struct store_text_writer *writer; /* of what is joined */
+    struct text_signer *signer;       /* of the same */
     struct store_text_reader *reader;
     struct group *group;
     struct arena *arena; /* of one row */
@@ -68,6 +70,7 @@ static void end_packing(struct packing *packing)
 {
     store_free_pack_writer(&packing->segment);
     store_free_text_writer(&packing->writer);
+    text_free_signer(&packing->signer);
     store_free_text_reader(&packing->reader);
     free(packing->group);
     arena_free(&packing->arena);
@@ -113,6 +116,18 @@ static bool keep_verbatim(struct packing *packing, const struct spooled *block,
     return !texts->kept.has_failed || err_fail(err, ERR_LIMIT, "too many text blocks");
 }
 
+/* One that has no room is left out: its block will always be opened. */
+static size_t keep_signature(struct packing *packing)
+{
+    struct buf *signatures = &packing->sealing->texts.joined_signatures;
+    struct bytes signature = text_end_signature(packing->signer);
+
+    if (signatures->max_bytes - signatures->len < signature.len)
+        return 0;
+    buf_append(signatures, signature);
+    return signature.len;
+}
+
 static bool keep_joined(struct packing *packing, struct err *err)
 {
     struct vault_sealed_texts *texts = &packing->sealing->texts;
@@ -122,6 +137,7 @@ static bool keep_joined(struct packing *packing, struct err *err)
         .ordinal = group->first.ordinal,
         .parser_version = group->first.parser_version,
         .id_count = (int32_t)group->records,
+        .signature_octets = keep_signature(packing),
     };
     struct bytes stored;
 
@@ -146,6 +162,7 @@ static bool flush_group(struct packing *packing, struct err *err)
     if (blocks > 1)
         return keep_joined(packing, err);
     store_clear_text(packing->writer);
+    text_clear_signer(packing->signer);
     return blocks == 0 || keep_verbatim(packing, &group->first, stored, err);
 }
 
@@ -192,6 +209,7 @@ static bool collect(struct packing *packing, const struct spooled *block,
     }
     for (size_t i = 0; i < group->opened.count; i++) {
         store_add_text(packing->writer, &group->opened.records[i]);
+        text_sign(packing->signer, group->opened.records[i].octets);
         group->ids[group->records++] = block->ids[i];
     }
     group->blocks++;
@@ -311,6 +329,7 @@ bool vault_seal_texts(struct vault_sealing *sealing, struct err *err)
     CLEANUP(end_packing)
     struct packing packing = { .sealing = sealing,
                                .writer = store_create_text_writer(),
+                               .signer = text_create_signer(),
                                .reader = store_create_text_reader(),
                                .group = calloc(1, sizeof *packing.group),
                                .arena = arena_create(1 << 16),
@@ -329,7 +348,7 @@ struct arrays {
     const int64_t *sealed_runs;
     int64_t *run_ids, *offsets, *joined_runs, *joined_offsets;
     int32_t *ordinals, *joined_ordinals, *counts, *versions, *raw_sizes, *stored_sizes;
-    struct bytes *hashes;
+    struct bytes *hashes, *signatures;
 };
 
 static void spread_kept(const struct vault_sealed_texts *texts, struct arena *arena,
@@ -355,6 +374,7 @@ static void spread_joined(const struct vault_sealed_texts *texts, struct arena *
     const struct vault_joined_text *joined =
         (const struct vault_joined_text *)(const void *)texts->joined.ptr;
     size_t n = vault_count(&texts->joined, sizeof *joined);
+    struct bytes signatures = buf_bytes(&texts->joined_signatures);
 
     out->joined = n;
     out->ids = vault_count(&texts->joined_ids, sizeof(int64_t));
@@ -366,6 +386,7 @@ static void spread_joined(const struct vault_sealed_texts *texts, struct arena *
     out->raw_sizes = arena_new_array(arena, int32_t, n);
     out->stored_sizes = arena_new_array(arena, int32_t, n);
     out->hashes = arena_new_array(arena, struct bytes, n);
+    out->signatures = arena_new_array(arena, struct bytes, n);
     for (size_t i = 0; i < n; i++) {
         out->joined_runs[i] = joined[i].run_id;
         out->joined_offsets[i] = joined[i].offset;
@@ -375,6 +396,9 @@ static void spread_joined(const struct vault_sealed_texts *texts, struct arena *
         out->raw_sizes[i] = (int32_t)joined[i].facts.raw_bytes;
         out->stored_sizes[i] = (int32_t)joined[i].facts.stored_bytes;
         out->hashes[i] = crypto_sha256_bytes(&joined[i].facts.stored_sha256);
+        if (joined[i].signature_octets > 0) /* else NULL */
+            out->signatures[i] = bytes_slice(signatures, 0, joined[i].signature_octets);
+        signatures = bytes_slice(signatures, joined[i].signature_octets, SIZE_MAX);
     }
 }
 
@@ -399,6 +423,6 @@ bool vault_seal_text_rows(struct vault_sealing *sealing, int64_t pack_id, struct
                 DB_I64S((const int64_t *)(const void *)texts->joined_ids.ptr, a.ids),
                 DB_I32S(a.versions, a.joined), DB_I32S(a.raw_sizes, a.joined),
                 DB_I32S(a.stored_sizes, a.joined), DB_BYTEAS(a.hashes, a.joined),
-                DB_I64S(a.joined_offsets, a.joined)),
+                DB_BYTEAS(a.signatures, a.joined), DB_I64S(a.joined_offsets, a.joined)),
         err);
 }

@@ -2,14 +2,15 @@
 /*
  * vault/text_read.c - records of search text out of their blocks; see text.h.
  *
- * Rows of blocks come page by page, by their greatest message id; those that hold a wanted one are
- * fetched, from the spool some MiB at a time, from segments one by one. Whatever is wrong with a block
+ * Rows of blocks come page by page, by their greatest message id, with their signatures where the query
+ * has needles; blocks that hold a wanted message, and may hold a needle, are fetched, from the spool some MiB at a time, from segments one by one. Whatever is wrong with a block
  * makes its messages ones without a record.
  */
 #include "vault/text.h"
 
 #include "base/fd.h"
 #include "mime/parser.h"
+#include "text/signature.h"
 #include "vault/internal.h"
 #include "vault/text_internal.h"
 
@@ -40,6 +41,7 @@ enum {
     COL_PACK_ID,
     COL_SEGMENT_OFFSET,
     COL_PACK_SHA256,
+    COL_SIGNATURE,
 };
 
 /* Where the pages have come to. */
@@ -51,16 +53,15 @@ struct position {
 struct scan {
     struct vault_reader *reader;
     struct vault_text_cache *cache;
-    int64_t account_id;
-    const int64_t *ids;
-    size_t count;
+    const struct vault_text_query *query;
     uint8_t *found; /* a bit for each id */
     size_t left;    /* not found yet */
+    bool asks_signatures;
     vault_text_fn *fn;
     void *context;
     struct arena *arena; /* of a page */
     struct vault_text_place *places;
-    size_t place_count;         /* blocks of this page that are wanted */
+    size_t place_count;         /* blocks of this page that are to be opened */
     struct db_result *fetched;  /* octets of places fetched_from … fetched_to - 1 */
     size_t fetched_from, fetched_to;
     struct position at;
@@ -81,12 +82,12 @@ static void end_scan(struct scan *scan)
 /* The first that is not less. */
 static size_t lower_bound(const struct scan *scan, int64_t id)
 {
-    size_t low = 0, high = scan->count;
+    size_t low = 0, high = scan->query->count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (scan->ids[middle] < id)
+        if (scan->query->message_ids[middle] < id)
             low = middle + 1;
         else
             high = middle;
@@ -103,14 +104,14 @@ static bool is_found(const struct scan *scan, size_t i)
 static bool is_wanted(const struct scan *scan, int64_t id, size_t *at)
 {
     *at = lower_bound(scan, id);
-    return *at < scan->count && scan->ids[*at] == id && !is_found(scan, *at);
+    return *at < scan->query->count && scan->query->message_ids[*at] == id && !is_found(scan, *at);
 }
 
 static bool give(struct scan *scan, size_t at, struct bytes record, struct err *err)
 {
     scan->found[at / 8] |= (uint8_t)(1u << (at % 8));
     scan->left--;
-    return scan->fn(scan->context, scan->ids[at], record, err);
+    return scan->fn(scan->context, scan->query->message_ids[at], record, err);
 }
 
 /* ---- a page of rows ------------------------------------------------------------------------------ */
@@ -157,6 +158,52 @@ static bool holds_wanted(const struct scan *scan, const struct vault_text_place 
     return false;
 }
 
+/* Only where every needle can be ruled out is a signature worth having. */
+static bool asks_signatures(const struct vault_text_query *query)
+{
+    for (size_t i = 0; i < query->needle_count; i++)
+        if (query->needles[i].len < TEXT_GRAM_BYTES)
+            return false;
+    return query->needle_count > 0;
+}
+
+/* NULL, as of a row without one, rules nothing out. */
+static bool rules_out(const struct vault_text_query *query, struct bytes signature)
+{
+    for (size_t i = 0; i < query->needle_count; i++)
+        if (text_may_hold(signature, query->needles[i]))
+            return false;
+    return query->needle_count > 0;
+}
+
+/* Empty records in the place of those of a block that needs not be opened. */
+static bool give_empty(struct scan *scan, const struct vault_text_place *place, struct err *err)
+{
+    size_t at;
+
+    scan->cache->notes = 0;
+    for (size_t i = 0; i < place->id_count; i++)
+        if (is_wanted(scan, place->ids[i], &at) && !give(scan, at, BYTES(""), err))
+            return false;
+    return true;
+}
+
+/* One block: among the places of the page, if it has to be opened. */
+static bool take_row(struct scan *scan, const struct db_result *rows, size_t row, int64_t last_id,
+                     struct err *err)
+{
+    struct vault_text_place *place = &scan->places[scan->place_count];
+
+    scan->beyond += db_i64(rows, row, COL_LAST) >= last_id ? 1 : 0;
+    if (db_i64(rows, row, COL_FIRST) > last_id || !read_place(rows, row, scan->arena, place) ||
+        !holds_wanted(scan, place))
+        return true;
+    if (rules_out(scan->query, db_bytes(rows, row, COL_SIGNATURE)))
+        return give_empty(scan, place, err);
+    scan->place_count++;
+    return true;
+}
+
 /* Behind the last row; and on to the next id that is wanted, if that is further. */
 static void move_on(struct scan *scan, const struct db_result *rows)
 {
@@ -166,38 +213,34 @@ static void move_on(struct scan *scan, const struct db_result *rows)
     scan->at = (struct position){ db_i64(rows, last, COL_LAST), db_i64(rows, last, COL_RUN_ID),
                                   db_i32(rows, last, COL_ORDINAL) };
     next = lower_bound(scan, scan->at.message_id);
-    while (next < scan->count && is_found(scan, next))
+    while (next < scan->query->count && is_found(scan, next))
         next++;
-    if (next < scan->count && scan->ids[next] - 1 > scan->at.message_id)
-        scan->at = (struct position){ scan->ids[next] - 1, INT64_MAX, INT32_MAX };
+    if (next < scan->query->count && scan->query->message_ids[next] - 1 > scan->at.message_id)
+        scan->at = (struct position){ scan->query->message_ids[next] - 1, INT64_MAX, INT32_MAX };
 }
 
 static bool read_page(struct scan *scan, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *rows = NULL;
-    int64_t last_id = scan->ids[scan->count - 1];
+    int64_t last_id = scan->query->message_ids[scan->query->count - 1];
     /* A few ids lie in a few blocks. */
-    size_t page = scan->count < PAGE_BLOCKS - SLACK_BLOCKS ? scan->count + SLACK_BLOCKS
-                                                           : PAGE_BLOCKS;
+    size_t count = scan->query->count;
+    size_t page = count < PAGE_BLOCKS - SLACK_BLOCKS ? count + SLACK_BLOCKS : PAGE_BLOCKS;
 
     arena_reset(scan->arena);
     scan->place_count = 0;
     if (!vault_run_queries(
             scan->reader,
             &(struct vault_query){ DB_VAULT_TEXT_PAGE,
-                                   DB_ARGS(DB_I64(scan->account_id), DB_I64(scan->at.message_id),
-                                           DB_I64(scan->at.run_id), DB_I32(scan->at.ordinal),
-                                           DB_I64(page)) },
+                                   DB_ARGS(DB_I64(scan->query->account_id),
+                                           DB_I64(scan->at.message_id), DB_I64(scan->at.run_id),
+                                           DB_I32(scan->at.ordinal), DB_I64(page),
+                                           DB_I64(scan->asks_signatures ? last_id : -1)) },
             1, &rows, err))
         return false;
-    for (size_t i = 0; i < db_rows(rows); i++) {
-        struct vault_text_place *place = &scan->places[scan->place_count];
-
-        scan->beyond += db_i64(rows, i, COL_LAST) >= last_id ? 1 : 0;
-        if (db_i64(rows, i, COL_FIRST) <= last_id &&
-            read_place(rows, i, scan->arena, place) && holds_wanted(scan, place))
-            scan->place_count++;
-    }
+    for (size_t i = 0; i < db_rows(rows); i++)
+        if (!take_row(scan, rows, i, last_id, err))
+            return false;
     scan->is_over = db_rows(rows) < page || scan->beyond > SLACK_BLOCKS;
     if (!scan->is_over)
         move_on(scan, rows);
@@ -231,7 +274,7 @@ static bool fetch(struct scan *scan, size_t from, struct err *err)
     return vault_run_queries(
         scan->reader,
         &(struct vault_query){ DB_VAULT_TEXT_OCTETS,
-                               DB_ARGS(DB_I64(scan->account_id), DB_I64S(run_ids, count),
+                               DB_ARGS(DB_I64(scan->query->account_id), DB_I64S(run_ids, count),
                                        DB_I32S(ordinals, count), DB_DATES(weeks, count)) },
         1, &scan->fetched, err);
 }
@@ -257,7 +300,7 @@ static bool get_stored(struct scan *scan, size_t number, struct bytes *stored, s
     const struct vault_text_place *place = &scan->places[number];
 
     if (place->pack_id != 0) {
-        *stored = vault_read_segment(scan->reader, scan->account_id, place);
+        *stored = vault_read_segment(scan->reader, scan->query->account_id, place);
         return true;
     }
     if ((scan->fetched == NULL || number < scan->fetched_from || number >= scan->fetched_to) &&
@@ -320,7 +363,7 @@ static bool give_block(struct scan *scan, size_t number, struct err *err)
 static bool give_missing(struct scan *scan, struct err *err)
 {
     scan->cache->notes = 0;
-    for (size_t i = 0; i < scan->count && scan->left > 0; i++)
+    for (size_t i = 0; i < scan->query->count && scan->left > 0; i++)
         if (!is_found(scan, i) && !give(scan, i, bytes_of(NULL, 0), err))
             return false;
     return true;
@@ -329,9 +372,9 @@ static bool give_missing(struct scan *scan, struct err *err)
 static bool run_scan(struct scan *scan, struct err *err)
 {
     while (scan->left > 0 && !scan->is_over) {
+        db_result_free(&scan->fetched);
         if (!read_page(scan, err))
             return false;
-        db_result_free(&scan->fetched);
         for (size_t i = 0; i < scan->place_count; i++)
             if (!give_block(scan, i, err))
                 return false;
@@ -345,28 +388,27 @@ uint32_t vault_text_notes(const struct vault_reader *reader)
     return reader->text != NULL ? reader->text->notes : 0;
 }
 
-bool vault_read_texts(struct vault_reader *reader, int64_t account_id, const int64_t *message_ids,
-                      size_t count, vault_text_fn *fn, void *context, struct err *err)
+bool vault_read_texts(struct vault_reader *reader, const struct vault_text_query *query,
+                      vault_text_fn *fn, void *context, struct err *err)
 {
     CLEANUP(end_scan)
     struct scan scan = {
         .reader = reader,
-        .account_id = account_id,
-        .ids = message_ids,
-        .count = count,
-        .left = count,
+        .query = query,
+        .asks_signatures = asks_signatures(query),
+        .left = query->count,
         .fn = fn,
         .context = context,
     };
 
-    if (count == 0)
+    if (query->count == 0)
         return true;
     scan.cache = vault_need_text_cache(reader);
     scan.arena = arena_create(PAGE_ARENA_BYTES);
-    scan.found = calloc(count / 8 + 1, 1);
+    scan.found = calloc(query->count / 8 + 1, 1);
     scan.places = calloc(PAGE_BLOCKS, sizeof *scan.places);
     if (scan.found == NULL || scan.places == NULL)
-        return err_errno(err, "memory for a scan of %zu messages", count);
-    scan.at = (struct position){ message_ids[0] - 1, INT64_MAX, INT32_MAX };
+        return err_errno(err, "memory for a scan of %zu messages", query->count);
+    scan.at = (struct position){ query->message_ids[0] - 1, INT64_MAX, INT32_MAX };
     return run_scan(&scan, err);
 }

@@ -2,6 +2,7 @@
 /*
  * vault/text_write.c - search text into blocks, in the order of the batch, some blocks to a statement.
  */
+#include "text/signature.h"
 #include "vault/internal.h"
 
 /* ---- gathering ---------------------------------------------------------------------------------- */
@@ -17,6 +18,7 @@ static void clear_ended(struct vault_gathered_blocks *blocks)
 void vault_clear_blocks(struct vault_gathered_blocks *blocks)
 {
     store_clear_text(blocks->block);
+    text_clear_signer(blocks->signer);
     clear_ended(blocks);
 }
 
@@ -43,9 +45,11 @@ static bool end_block(struct vault_maker *maker, struct err *err)
     if (ended->record_count == 0)
         return true;
     if (!store_end_text(blocks->block, blocks->parser_version, &stored, &ended->facts, err) ||
-        !arena_try_copy(blocks->arena, stored, stored.len, &ended->stored, err))
+        !arena_try_copy(blocks->arena, stored, stored.len, &ended->stored, err) ||
+        !arena_try_copy(blocks->arena, text_end_signature(blocks->signer), TEXT_SIGNATURE_MAX,
+                        &ended->signature, err))
         return false;
-    blocks->octets += stored.len;
+    blocks->octets += stored.len + ended->signature.len;
     blocks->count++;
     return (blocks->count < VAULT_BLOCKS_MAX && blocks->octets < VAULT_BLOCKS_BYTES) ||
            send_ended(maker, err);
@@ -67,6 +71,7 @@ bool vault_add_text(struct vault_maker *maker, size_t entry, const struct crypto
         return false;
     blocks->parser_version = row->parser_version;
     store_add_text(blocks->block, &record);
+    text_sign(blocks->signer, record.octets);
     blocks->entries[blocks->record_count++] = entry;
     return true;
 }
@@ -84,7 +89,7 @@ struct columns {
     int64_t *firsts, *lasts;
     int32_t *starts, *counts; /* in ids, from 1 */
     int32_t *raw_bytes, *stored_bytes;
-    struct bytes *hashes, *stored;
+    struct bytes *hashes, *signatures, *stored;
 };
 
 static struct columns make_columns(struct arena *arena, const struct vault_blocks *blocks)
@@ -100,6 +105,7 @@ static struct columns make_columns(struct arena *arena, const struct vault_block
         .raw_bytes = arena_new_array(arena, int32_t, n),
         .stored_bytes = arena_new_array(arena, int32_t, n),
         .hashes = arena_new_array(arena, struct bytes, n),
+        .signatures = arena_new_array(arena, struct bytes, n),
         .stored = arena_new_array(arena, struct bytes, n),
     };
 }
@@ -122,6 +128,7 @@ static void fill_column(const struct vault_block *block, size_t at, size_t start
     columns->raw_bytes[at] = (int32_t)block->facts.raw_bytes;
     columns->stored_bytes[at] = (int32_t)block->facts.stored_bytes;
     columns->hashes[at] = crypto_sha256_bytes(&block->facts.stored_sha256);
+    columns->signatures[at] = block->signature;
     columns->stored[at] = block->stored;
 }
 
@@ -143,7 +150,8 @@ bool vault_put_blocks(void *context, const struct vault_blocks *blocks, struct e
                           DB_I64S(c.firsts, n), DB_I64S(c.lasts, n), DB_I32S(c.starts, n),
                           DB_I32S(c.counts, n), DB_I64S(c.ids, blocks->record_count),
                           DB_I32S(c.raw_bytes, n), DB_I32S(c.stored_bytes, n),
-                          DB_BYTEAS(c.hashes, n), DB_BYTEAS(c.stored, n)),
+                          DB_BYTEAS(c.hashes, n), DB_BYTEAS(c.signatures, n),
+                          DB_BYTEAS(c.stored, n)),
                   err))
         return false;
     writer->next_block += (int32_t)n;

@@ -267,11 +267,12 @@ SELECT run_id, raw_offset FROM locator WHERE account_id = $1 AND message_id = $2
 
 -- Blocks by their greatest message, behind that of the page before. Whether one is wanted, the reader
 -- decides: a condition on the ids could not use an index.
+-- Signatures of blocks that may hold a message up to signed_through.
 -- name: vault_text_page
--- args: account_id bigint, after_message bigint, after_run bigint, after_ordinal integer, page bigint
+-- args: account_id bigint, after_message bigint, after_run bigint, after_ordinal integer, page bigint, signed_through bigint
 SELECT b.run_id, b.ordinal, b.first_message_id, b.last_message_id, b.message_ids, b.parser_version,
        b.raw_bytes, b.stored_bytes, b.stored_sha256, b.key_id, b.week, b.pack_id, b.segment_offset,
-       p.sha256
+       p.sha256, CASE WHEN b.first_message_id <= $6 THEN b.signature END
   FROM (SELECT * FROM text_block
          WHERE account_id = $1 AND (last_message_id, run_id, ordinal) > ($2, $3, $4)
          ORDER BY last_message_id, run_id, ordinal LIMIT $5) b

@@ -332,8 +332,8 @@ SELECT seal_commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 
 
 -- Behind vault_seal_commit, in its transaction.
 -- name: vault_seal_text_rows
--- args: account_id bigint, pack_id bigint, sealed_runs bigint[], run_ids bigint[], ordinals integer[], offsets bigint[], joined_runs bigint[], joined_ordinals integer[], joined_counts integer[], joined_ids bigint[], joined_versions integer[], joined_raw_sizes integer[], joined_stored_sizes integer[], joined_hashes bytea[], joined_offsets bigint[]
-SELECT seal_text($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
+-- args: account_id bigint, pack_id bigint, sealed_runs bigint[], run_ids bigint[], ordinals integer[], offsets bigint[], joined_runs bigint[], joined_ordinals integer[], joined_counts integer[], joined_ids bigint[], joined_versions integer[], joined_raw_sizes integer[], joined_stored_sizes integer[], joined_hashes bytea[], joined_signatures bytea[], joined_offsets bigint[]
+SELECT seal_text($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16);
 
 ---------------------------------------------------------------------------------------------------
 -- What waits, for the keeper's policy
@@ -403,7 +403,7 @@ SELECT f.pack_offset, f.raw_bytes, f.stored_bytes, f.stored_sha256, f.run_id, f.
 
 -- name: vault_pack_texts
 -- args: account_id bigint, pack_id bigint
-SELECT b.segment_offset, b.stored_sha256
+SELECT b.segment_offset, b.stored_sha256, b.signature
   FROM text_block b WHERE b.account_id = $1 AND b.pack_id = $2
  ORDER BY b.segment_offset;
 

@@ -136,20 +136,20 @@ SELECT $1, i.message_id, $2, i.header_bytes, i.header_sha256, i.date_at, i.date_
 
 -- Text blocks of a run. Ids of all stand behind one another; each says where its own begin.
 -- name: vault_text_add
--- args: account_id bigint, run_id bigint, first_ordinal integer, parser_version integer, firsts bigint[], lasts bigint[], starts integer[], counts integer[], message_ids bigint[], raw_bytes integer[], stored_bytes integer[], stored_sha256 bytea[], octets bytea[]
+-- args: account_id bigint, run_id bigint, first_ordinal integer, parser_version integer, firsts bigint[], lasts bigint[], starts integer[], counts integer[], message_ids bigint[], raw_bytes integer[], stored_bytes integer[], stored_sha256 bytea[], signatures bytea[], octets bytea[]
 WITH b AS (
     INSERT INTO text_block (account_id, run_id, ordinal, first_message_id, last_message_id,
                             message_ids, parser_version, raw_bytes, stored_bytes, stored_sha256,
-                            week)
+                            signature, week)
     SELECT $1, $2, $3 + t.position - 1, t.first, t.last,
            ($9::bigint[])[t.start : t.start + t.count - 1], $4, t.raw_bytes, t.stored_bytes,
-           t.stored_sha256, date_trunc('week', now())::date
-      FROM unnest($5, $6, $7, $8, $10, $11, $12) WITH ORDINALITY
-           AS t (first, last, start, count, raw_bytes, stored_bytes, stored_sha256, position)
+           t.stored_sha256, t.signature, date_trunc('week', now())::date
+      FROM unnest($5, $6, $7, $8, $10, $11, $12, $13) WITH ORDINALITY
+           AS t (first, last, start, count, raw_bytes, stored_bytes, stored_sha256, signature, position)
 )
 INSERT INTO text_spool (account_id, run_id, ordinal, week, octets)
 SELECT $1, $2, $3 + t.position - 1, date_trunc('week', now())::date, t.octets
-  FROM unnest($13) WITH ORDINALITY AS t (octets, position);
+  FROM unnest($14) WITH ORDINALITY AS t (octets, position);
 
 -- name: vault_placement_add
 -- args: account_id bigint, mailbox_id bigint, modseq bigint, uids bigint[], message_ids bigint[], internal_at timestamptz[], zones smallint[], days date[], flags smallint[], keywords bytea[]

@@ -592,12 +592,12 @@ bool peer_is_closed(struct peer *peer)
 
 /* ---- the vault: search text; there is none ------------------------------------------------------- */
 
-bool vault_read_texts(struct vault_reader *reader, int64_t account_id, const int64_t *message_ids,
-                      size_t count, vault_text_fn *fn, void *context, struct err *err)
+bool vault_read_texts(struct vault_reader *reader, const struct vault_text_query *query,
+                      vault_text_fn *fn, void *context, struct err *err)
 {
-    (void)reader, (void)account_id;
-    for (size_t i = 0; i < count; i++)
-        if (!fn(context, message_ids[i], (struct bytes){ 0 }, err))
+    (void)reader;
+    for (size_t i = 0; i < query->count; i++)
+        if (!fn(context, query->message_ids[i], (struct bytes){ 0 }, err))
             return false;
     return true;
 }

@@ -91,6 +91,11 @@ TEST(search_text_is_read_from_its_segment_once_it_is_sealed)
     CHECK_EQ_U64(count_texts(&s), 12);
     CHECK_EQ_U64(seal_verify(&s, true, NULL), 0);
     check_remark(&s, true, false);
+    (void)fixture_number(&s.f, "WITH u AS (UPDATE text_block SET signature = set_byte(signature, 0, "
+                               "get_byte(signature, 0) # 1) WHERE account_id = $1::bigint AND "
+                               "$2::bigint IS NOT NULL RETURNING 1) SELECT count(*) FROM u");
+    check_remark(&s, true, true);
+    check_remark(&s, false, false);
     close_texts(&s);
 }
 
@@ -106,8 +111,10 @@ TEST(text_of_mail_that_trickles_in_is_joined_to_few_blocks)
     CHECK_EQ_I64(fixture_number(&s.f, COUNT_OF("text_block")), 150);
     (void)seal(&s);
     CHECK_EQ_I64(fixture_number(&s.f, COUNT_OF("text_block")), 3);
+    CHECK_EQ_I64(fixture_number(&s.f, BLOCKS("octet_length(signature) > 64")), 3);
     forget_spool(&s);
     CHECK_EQ_U64(count_texts(&s), 150);
+    check_remark(&s, true, false);
     close_texts(&s);
 }
 

@@ -193,10 +193,105 @@ TEST(a_scan_ends_with_the_error_of_its_function)
     text_list_messages(&f, messages);
     given->fail_at = 4;
     given->reader = f.reader;
-    CHECK(!vault_read_texts(f.reader, f.account_id, messages->ids, messages->count, text_note,
-                            given, ERR));
+    CHECK(!vault_read_texts(f.reader, &TEXT_QUERY(f.account_id, messages), text_note, given, ERR));
     CHECK_EQ_U64(fixture_err.code, ERR_ABSENT);
     CHECK_EQ_U64(given->count, 4);
+    close_texts(&f, &deriver);
+}
+
+enum {
+    WORDS = 600, /* messages, each with a word of its own */
+    WORDS_BATCH = 200,
+    WORDS_MAIL_BYTES = 120,
+};
+
+static struct bytes word_mail(struct fixture *f, uint32_t number)
+{
+    char *text = arena_alloc(f->arena, WORDS_MAIL_BYTES);
+    int len = snprintf(text, WORDS_MAIL_BYTES, "Subject: as in every message\r\n\r\nword x%xz%uy\r\n",
+                       number * 40503u, number);
+
+    return bytes_of(text, (size_t)len);
+}
+
+static void put_word_mails(struct fixture *f)
+{
+    for (uint32_t number = 0; number < WORDS; number++) {
+        fixture_put(f, number + 1, word_mail(f, number));
+        if (number % WORDS_BATCH == WORDS_BATCH - 1)
+            fixture_commit(f);
+    }
+}
+
+/* The mail of the message with this hash. */
+static struct bytes find_mail(const struct bytes *mails, const struct crypto_sha256 *hash)
+{
+    for (size_t i = 0; i < WORDS; i++) {
+        struct crypto_sha256 of_mail = crypto_hash(mails[i]);
+
+        if (memcmp(of_mail.octets, hash->octets, sizeof hash->octets) == 0)
+            return mails[i];
+    }
+    return bytes_of(NULL, 0);
+}
+
+/* How many records were given; all that hold the needle must be. */
+static size_t read_for(struct fixture *f, const struct text_messages *messages,
+                       const struct bytes *texts, struct bytes needle)
+{
+    struct text_given *given = arena_new(f->arena, struct text_given);
+    struct vault_text_query query = TEXT_QUERY(f->account_id, messages);
+
+    query.needles = &needle;
+    query.needle_count = 1;
+    given->reader = f->reader;
+    given->may_be_empty = true;
+    MUST(vault_read_texts(f->reader, &query, text_note, given, ERR));
+    CHECK_EQ_U64(given->count, messages->count);
+    for (size_t i = 0; i < given->count; i++) {
+        size_t at = 0;
+
+        while (messages->ids[at] != given->ids[i])
+            at++;
+        CHECK(given->has_record[i] || bytes_find(texts[at], needle) < 0);
+    }
+    return given->records;
+}
+
+TEST(a_block_stays_shut_only_when_none_of_its_records_holds_the_needle)
+{
+    struct text_deriver deriver;
+    struct text_messages *messages;
+    struct bytes *mails, *texts; /* by number; in the order of message ids */
+    struct fixture f;
+    size_t opened = 0;
+
+    if (!open_texts(&f, &deriver))
+        return;
+    messages = arena_new(f.arena, struct text_messages);
+    put_word_mails(&f);
+    text_list_messages(&f, messages);
+    CHECK_EQ_U64(messages->count, WORDS);
+    mails = arena_new_array(f.arena, struct bytes, WORDS);
+    texts = arena_new_array(f.arena, struct bytes, WORDS);
+    for (uint32_t i = 0; i < WORDS; i++)
+        mails[i] = word_mail(&f, i);
+    for (size_t i = 0; i < WORDS; i++)
+        texts[i] = find_mail(mails, &messages->hashes[i]);
+    for (size_t i = 0; i < WORDS; i += 7) {
+        struct bytes word = bytes_slice(texts[i], texts[i].len - 12, 10);
+        size_t records = read_for(&f, messages, texts, word);
+
+        CHECK(records > 0 && records < WORDS);
+        opened += records;
+        (void)read_for(&f, messages, texts, bytes_slice(texts[i], i % 40, i % 30));
+    }
+    CHECK(opened < WORDS / 7 * WORDS / 2);
+    CHECK_EQ_U64(read_for(&f, messages, texts, BYTES("QJKVWZXPLMGBHFTD")), 0);
+    CHECK_EQ_U64(read_for(&f, messages, texts, BYTES("qqq")), WORDS); /* shorter than a gram */
+    (void)fixture_number(&f, "WITH u AS (UPDATE text_block SET signature = NULL WHERE account_id = "
+                             "$1::bigint AND $2::bigint IS NOT NULL RETURNING 1) SELECT count(*) FROM u");
+    CHECK_EQ_U64(read_for(&f, messages, texts, BYTES("QJKVWZXPLMGBHFTD")), WORDS);
     close_texts(&f, &deriver);
 }
 
@@ -215,8 +310,8 @@ TEST(text_of_another_account_is_not_seen)
     put_batches(&other, 1, 10, 100);
     text_list_messages(&other, messages);
     given->reader = f.reader;
-    MUST(vault_read_texts(f.reader, other.account_id, messages->ids, messages->count, text_note,
-                          given, ERR));
+    MUST(vault_read_texts(f.reader, &TEXT_QUERY(other.account_id, messages), text_note, given,
+                          ERR));
     CHECK_EQ_U64(given->count, 10);
     CHECK_EQ_U64(given->records, 0);
     close_texts(&other, &other_deriver);
