@@ -623,13 +623,12 @@ $$;
 -- every transaction of ingest; false means ROLLBACK and drop the work.
 CREATE FUNCTION renew_job(job bigint, held_fence bigint, lease interval, new_progress jsonb)
 RETURNS boolean
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
-    WITH renewed AS (
-        UPDATE job j SET due_at = now() + lease, progress = coalesce(new_progress, j.progress)
-         WHERE j.job_id = job AND j.fence = held_fence AND j.lease_owner IS NOT NULL
-        RETURNING 1
-    )
-    SELECT EXISTS (SELECT FROM renewed)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+BEGIN
+    UPDATE job j SET due_at = now() + lease, progress = coalesce(new_progress, j.progress)
+     WHERE j.job_id = job AND j.fence = held_fence AND j.lease_owner IS NOT NULL;
+    RETURN FOUND;
+END
 $$;
 
 -- Keeps the partition ready that holds this day. True when it made one.

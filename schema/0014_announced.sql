@@ -62,10 +62,12 @@ $$;
 
 -- The UIDs of these ranges (firsts, lasts) are known one by one from now on: those that have no row in
 -- source_uid yet get one, pending. The only way out of source_announced, for all roles. What was
--- announced together stays so, as ranges that are no more than needed.
+-- announced together stays so, as ranges that are no more than needed. Planned once a connection: the
+-- planner thinks ill of each batch's plan, and would make another each time.
 CREATE FUNCTION settle_announced(account bigint, mailbox bigint, of_epoch int, firsts bigint[],
                                  lasts bigint[]) RETURNS void
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     settled int8multirange := (SELECT range_agg(int8range(r.first, r.last, '[]'))
                                  FROM unnest(firsts, lasts) AS r (first, last));
