@@ -19,6 +19,7 @@ enum {
      * when they come in pieces, and the same document shall always give the same text. */
     BLOCK_BYTES = 16 << 10,
     LANE_BYTES = 16, /* of text, looked at together: compilers make vectors of it */
+    LONG_TEXT_BYTES = 64,
     /* A charset in <meta> is ignored: the source was decoded before. */
     PARSE_OPTIONS = HTML_PARSE_RECOVER | HTML_PARSE_NOERROR | HTML_PARSE_NOWARNING |
                     HTML_PARSE_NONET | HTML_PARSE_NOIMPLIED | HTML_PARSE_IGNORE_ENC,
@@ -175,11 +176,12 @@ static uint8_t is_word_octet(uint8_t c)
  * are looked at too. */
 static bool is_lane_of_words(const uint8_t *octets)
 {
+    const uint8_t *before = octets - 1, *behind = octets + 1;
     uint8_t is_other = 0;
 
     for (size_t i = 0; i < LANE_BYTES; i++) {
-        uint8_t is_between = (octets[i] == ' ') & is_word_octet(octets[i - 1]) &
-                             is_word_octet(octets[i + 1]);
+        uint8_t is_between = (octets[i] == ' ') & is_word_octet(before[i]) &
+                             is_word_octet(behind[i]);
 
         is_other |= (is_word_octet(octets[i]) | is_between) ^ 1;
     }
@@ -261,11 +263,117 @@ static void end(struct text_html *html)
     parse(html, bytes_of(NULL, 0));
 }
 
+/* ---- text that libxml2 need not see ------------------------------------------------------------ */
+
+/* Did libxml2 read all that it got, and is it between the tags of an element that may hold text? (In html
+ * and head, text begins a paragraph.) What comes next and is no markup is then text, as it stands. */
+static bool is_between_tags(const struct text_html *html)
+{
+    const struct _xmlParserCtxt *parser = html->parser;
+    const char *name = (const char *)parser->name;
+
+    return parser->instate == XML_PARSER_CONTENT && parser->input->cur == parser->input->end &&
+           parser->token == 0 && name != NULL && strcmp(name, "html") != 0 &&
+           strcmp(name, "head") != 0;
+}
+
+/* Neither markup nor what libxml2 leaves out: controls, and U+FFFE and U+FFFF, which begin with 0xef. */
+static bool is_lane_of_text(const uint8_t *octets)
+{
+    uint8_t is_other = 0;
+
+    for (size_t i = 0; i < LANE_BYTES; i++) {
+        uint8_t c = octets[i];
+
+        is_other |= (uint8_t)(c == '<') | (uint8_t)(c == '&') | (uint8_t)(c == 0xef) |
+                    ((uint8_t)(c < ' ') & (uint8_t)(c != '\r') & (uint8_t)(c != '\n'));
+    }
+    return is_other == 0;
+}
+
+/* How much of the source is text: whole characters, and not the last octets before what is none. */
+static size_t text_length(struct bytes source)
+{
+    size_t len = 0;
+
+    while (len + LANE_BYTES < source.len && is_lane_of_text(source.ptr + len))
+        len += LANE_BYTES;
+    while (len > 0 && (source.ptr[len] & 0xc0) == 0x80)
+        len--;
+    return len;
+}
+
+/* Is it worth a call of libxml2 for what stands before it alone? */
+static bool is_long_text(struct bytes source)
+{
+    for (size_t at = 0; at < LONG_TEXT_BYTES; at += LANE_BYTES)
+        if (at + LANE_BYTES >= source.len || !is_lane_of_text(source.ptr + at))
+            return false;
+    return true;
+}
+
+/* Does it end with a whole tag? In a value that is open, '>' ends none; and libxml2 would not remember, from
+ * one piece to the next, that it was open. */
+static bool ends_with_tag(struct bytes source)
+{
+    bool is_quoted = false, is_double_quoted = false;
+
+    for (size_t at = source.len - 1; at-- > 0;) {
+        uint8_t c = source.ptr[at];
+
+        if ((c == '<' || c == '>') && !is_quoted && !is_double_quoted)
+            return c == '<';
+        is_quoted ^= c == '\'';
+        is_double_quoted ^= c == '"';
+    }
+    return false;
+}
+
+/* The first tag with a long text behind it: where that text stands. */
+static bool find_long_text(struct bytes source, size_t *at, size_t *len)
+{
+    ssize_t end;
+
+    for (*at = 0; (end = bytes_find_byte(bytes_slice(source, *at, SIZE_MAX), '>')) >= 0;) {
+        *at += (size_t)end + 1;
+        if (is_long_text(bytes_slice(source, *at, SIZE_MAX)) &&
+            ends_with_tag(bytes_slice(source, 0, *at))) {
+            *len = text_length(bytes_slice(source, *at, SIZE_MAX));
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * libxml2 reads text character by character, which takes most of its time. Long texts between tags go past
+ * it: they would come back from it as they are.
+ */
+static void parse_source(struct text_html *html, struct bytes source)
+{
+    size_t at, len;
+
+    while (!html->has_stopped && find_long_text(source, &at, &len)) {
+        parse(html, bytes_slice(source, 0, at));
+        if (html->has_stopped)
+            return;
+        if (is_between_tags(html))
+            hear_text(html, source.ptr + at, (int)len);
+        else
+            parse(html, bytes_slice(source, at, len));
+        source = bytes_slice(source, at + len, SIZE_MAX);
+    }
+    if (!html->has_stopped)
+        parse(html, source);
+}
+
+/* ---- documents --------------------------------------------------------------------------------- */
+
 static void parse_block(struct text_html *html)
 {
     const struct _xmlParserInput *input = html->parser->input;
 
-    parse(html, bytes_of(html->block, html->block_len));
+    parse_source(html, bytes_of(html->block, html->block_len));
     html->block_len = 0;
     if (html->has_stopped || input->end - input->cur <= TEXT_HTML_TOKEN_MAX)
         return;

@@ -126,6 +126,31 @@ TEST(octets_zero_hide_nothing_behind_them)
     check_octets(bytes_of(source, sizeof source - 1), "a b c d");
 }
 
+/* 80 octets, enough to go past libxml2. */
+#define LONG_TEXT                                                                                  \
+    "many words of a text that is long enough, 1 line of it, and so on to its very end"
+
+TEST(a_long_text_is_rendered_as_a_short_one)
+{
+    check_html("<p>" LONG_TEXT "</p>" LONG_TEXT "<b>" LONG_TEXT "</b>" LONG_TEXT,
+               LONG_TEXT " " LONG_TEXT LONG_TEXT LONG_TEXT);
+    check_html("<p>" LONG_TEXT "  \r\n" LONG_TEXT " </p>", LONG_TEXT " " LONG_TEXT);
+    check_html("<p>" LONG_TEXT "&eacute;" LONG_TEXT "\x01" LONG_TEXT,
+               LONG_TEXT "\xc3\xa9" LONG_TEXT LONG_TEXT);
+    check_html("<p>" LONG_TEXT "\xe2\x82\xac \xd1\x84\xc2\xa0" LONG_TEXT "\xef\xbf\xbe.",
+               LONG_TEXT "\xe2\x82\xac \xd1\x84 " LONG_TEXT ".");
+    check_html("<html>" LONG_TEXT "<b>x</b><head>" LONG_TEXT, LONG_TEXT "x " LONG_TEXT);
+    check_html("<p>5 > 4 " LONG_TEXT " > 3", "5 > 4 " LONG_TEXT " > 3");
+}
+
+TEST(a_long_text_that_is_not_shown_stays_out)
+{
+    check_html("a<!-- > " LONG_TEXT "-->b<script>if (a > b) " LONG_TEXT "</script>c", "ab c");
+    check_html("<a title='x > " LONG_TEXT "' name=\"> " LONG_TEXT "\">d</a>", "d");
+    check_html("<a title=\"it's > " LONG_TEXT "\" href='y'>" LONG_TEXT "</a>e", LONG_TEXT "e");
+    check_html("<template><p>" LONG_TEXT "</p></template><!DOCTYPE x> f", "f");
+}
+
 TEST(a_renderer_begins_anew_with_each_document)
 {
     CLEANUP(text_free_html) struct text_html *html = text_create_html(8);
@@ -208,11 +233,13 @@ TEST(the_end_of_the_root_in_a_document_is_said)
 /* Each would take minutes if it were not linear. */
 TEST(hostile_markup_costs_linear_time)
 {
-    static const char *const units[] = { "<", "&", "<!--", "<!-- -", "<?", "</", "<a b=\"", "</i" };
+    static const char *const units[] = { "<",      "&",      "<!--", "<!-- -", "<?",
+                                         "</",     "<a b=\"", "</i",  ">",      ">" LONG_TEXT };
     CLEANUP(buf_free) struct buf out = buf_create(RENDERED_MAX);
 
     for (size_t i = 0; i < ARRAY_LEN(units); i++)
         (void)render_long("", units[i], 500000, "", &out);
     (void)render_long("<script>", "</", 500000, "", &out);
     (void)render_long("<b><b><b><b>", "</i>", 500000, "", &out);
+    (void)render_long("<a b=\"", ">" LONG_TEXT, 50000, "", &out);
 }
