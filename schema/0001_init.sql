@@ -77,7 +77,10 @@ CREATE TABLE job (
     finished_at   timestamptz,
     outcome       text,                                   -- NONE (done) or the err_code of the last run
     outcome_text  text,
-    progress      jsonb       NOT NULL DEFAULT '{}'       -- counters of the running or last run
+    progress      jsonb       NOT NULL DEFAULT '{}',      -- counters of the running or last run
+    -- Of the last run that has ended: another may have begun since, and who waited wants to know.
+    ended_started_at timestamptz,
+    ended_progress   jsonb
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01);
 CREATE UNIQUE INDEX job_unit ON job (account_id, kind, coalesce(mailbox_id, 0));
 CREATE INDEX job_due ON job (due_at) WHERE is_active;

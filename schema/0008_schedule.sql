@@ -295,7 +295,11 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
                outcome_text = CASE WHEN new_rest = 'yielded' THEN j.outcome_text
                                    ELSE new_outcome_text END,
                is_full = j.is_full AND new_outcome <> 'NONE',
-               progress = coalesce(new_progress, j.progress)
+               progress = coalesce(new_progress, j.progress),
+               ended_started_at = CASE WHEN new_rest = 'yielded' THEN j.ended_started_at
+                                       ELSE j.started_at END,
+               ended_progress = CASE WHEN new_rest = 'yielded' THEN j.ended_progress
+                                     ELSE coalesce(new_progress, j.progress) END
          WHERE j.job_id = job AND j.fence = held_fence AND j.lease_owner IS NOT NULL
         RETURNING 1
     )

@@ -147,8 +147,9 @@ static void print_progress(struct follow *f, struct bytes name, const struct sou
     if (!run->is_running)
         (void)snprintf(line + len, sizeof line - (size_t)len, "waiting for a worker");
     else if (f->kind == SOURCE_JOB_IMPORT)
-        (void)snprintf(line + len, sizeof line - (size_t)len, "%ju files, %ju of %ju messages, %s",
-                       (uintmax_t)p.files, (uintmax_t)p.fetched, (uintmax_t)p.messages,
+        (void)snprintf(line + len, sizeof line - (size_t)len,
+                       "%ju file%s, %ju of %ju messages, %s", (uintmax_t)p.files, plural(p.files),
+                       (uintmax_t)p.fetched, (uintmax_t)p.messages,
                        cli_write_size(p.bytes, size));
     else if (p.mailboxes == 0)
         (void)snprintf(line + len, sizeof line - (size_t)len, "connecting");

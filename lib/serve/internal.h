@@ -69,6 +69,7 @@ struct serve_server {
     struct serve_session **queue_end;
     size_t queued;
     struct serve_load strangers;
+    size_t auditors_active; /* of all loads but the strangers' */
     struct serve_neighbour *neighbours[SERVE_NEIGHBOUR_BUCKETS];
     struct serve_load *loads;
     size_t threads, idle_threads;

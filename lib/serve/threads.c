@@ -56,8 +56,42 @@ static size_t smaller(size_t a, size_t b)
 }
 
 /*
- * A quarter of the threads for one auditor: mail clients open five connections and use two. Each may
- * have a connection for as long as a statement takes (a SEARCH: a minute), so some are left to others.
+ * What all auditors together may have before only those go on who have none: each thread may have a
+ * database connection for as long as a statement takes (a SEARCH: a minute), and a quarter of both is for
+ * whoever comes next.
+ */
+static size_t common_threads(const struct serve_server *server)
+{
+    size_t connections = server->settings.read_connections;
+    size_t all = server->settings.active_threads;
+
+    all = connections > 0 ? smaller(all, connections) : all;
+    return all - all / 4;
+}
+
+static bool has_room(const struct serve_server *server, const struct serve_load *load)
+{
+    if (load->active >= load->max_active)
+        return false;
+    return load == &server->strangers || load->active == 0 ||
+           server->auditors_active < common_threads(server);
+}
+
+static void gain_thread(struct serve_server *server, struct serve_load *load)
+{
+    load->active++;
+    server->auditors_active += load != &server->strangers;
+}
+
+static void lose_thread(struct serve_server *server, struct serve_load *load)
+{
+    load->active--;
+    server->auditors_active -= load != &server->strangers;
+}
+
+/*
+ * A quarter of the threads for one auditor: mail clients open five connections and use two. Of
+ * connections, three quarters at most.
  */
 static size_t auditor_threads(const struct serve_server *server)
 {
@@ -88,8 +122,8 @@ bool serve_join_auditor(struct serve_session *session, int64_t auditor_id)
         server->loads = load;
     }
     load->sessions++;
-    load->active++;
-    session->load->active--;
+    gain_thread(server, load);
+    lose_thread(server, session->load);
     leave_load(server, session->load);
     session->load = load;
     serve_leave_neighbours_locked(session);
@@ -165,7 +199,7 @@ static struct serve_session *take_session(struct serve_server *server)
     struct serve_session **at = &server->queue;
     struct serve_session *session;
 
-    while (*at != NULL && (*at)->load->active >= (*at)->load->max_active)
+    while (*at != NULL && !has_room(server, (*at)->load))
         at = &(*at)->queue_next;
     session = *at;
     if (session == NULL)
@@ -179,7 +213,7 @@ static struct serve_session *take_session(struct serve_server *server)
     session->place = SERVE_ACTIVE;
     session->looks = session->has_news;
     session->has_news = false;
-    session->load->active++;
+    gain_thread(server, session->load);
     if (atomic_load(&server->is_stopping))
         session->ending = SERVE_ENDS_STOPPING;
     return session;
@@ -188,7 +222,7 @@ static struct serve_session *take_session(struct serve_server *server)
 static void end_session(struct serve_server *server, struct serve_session *session)
 {
     /* Out of the list first: nobody may cut a stream that is being closed. */
-    session->load->active--;
+    lose_thread(server, session->load);
     serve_remove_session_locked(server, session);
     server->ending++;
     serve_unlock(server);
@@ -203,15 +237,15 @@ static void finish_turn(struct serve_server *server, struct serve_session *sessi
 {
     switch (turn) {
     case SERVE_TURN_READ:
-        session->load->active--;
+        lose_thread(server, session->load);
         park(server, session, EPOLLIN);
         break;
     case SERVE_TURN_WRITE:
-        session->load->active--;
+        lose_thread(server, session->load);
         park(server, session, EPOLLOUT);
         break;
     case SERVE_TURN_AGAIN:
-        session->load->active--;
+        lose_thread(server, session->load);
         session->place = SERVE_PARKED;
         serve_queue_locked(server, session);
         break;
@@ -237,6 +271,8 @@ static bool wait_for_work(struct serve_server *server)
     return status != ETIMEDOUT;
 }
 
+static void wake_thread(struct serve_server *server);
+
 static void *work(void *context)
 {
     struct serve_thread *thread = context;
@@ -259,6 +295,8 @@ static void *work(void *context)
         turn = serve_take_turn(session);
         serve_lock(server);
         finish_turn(server, session, turn);
+        if (server->queued > 0)
+            wake_thread(server); /* it may have made room for more than the one taken next */
         is_needed = true;
     }
     server->threads--;
@@ -307,6 +345,14 @@ static void add_thread(struct serve_server *server)
     log_error(server->settings.log, "no thread for a session", F_I64("errno", status));
 }
 
+static void wake_thread(struct serve_server *server)
+{
+    if (server->idle_threads > 0)
+        pthread_cond_signal(&server->has_work);
+    if (server->idle_threads < server->queued && server->threads < server->settings.active_threads)
+        add_thread(server);
+}
+
 void serve_queue_locked(struct serve_server *server, struct serve_session *session)
 {
     if (session->place != SERVE_PARKED)
@@ -318,10 +364,7 @@ void serve_queue_locked(struct serve_server *server, struct serve_session *sessi
     server->queue_end = &session->queue_next;
     server->queued++;
     atomic_store(&server->is_crowded, true);
-    if (server->idle_threads > 0)
-        pthread_cond_signal(&server->has_work);
-    if (server->idle_threads < server->queued && server->threads < server->settings.active_threads)
-        add_thread(server);
+    wake_thread(server);
 }
 
 void serve_stop_threads_locked(struct serve_server *server)

@@ -180,13 +180,14 @@ VALUES ($1, $2, clock_timestamp(), $3)
                      ELSE job.due_at END
 RETURNING job_id, requested_at, pg_notify('holdfast_job', '')::text;
 
+-- A run that began after the request and has ended is told as it ended, though the next may be going on.
 -- name: source_job_watch
 -- args: job_id bigint, requested_at timestamptz
 SELECT job_id, is_active, lease_owner IS NOT NULL AND due_at > now(),
-       lease_owner IS NULL AND started_at >= $2 AND finished_at >= started_at,
+       lease_owner IS NULL AND started_at >= $2 AND finished_at >= started_at OR has_ended,
        due_at, attempts, requested_at, started_at, finished_at, outcome, outcome_text,
-       progress::text
-  FROM job
+       CASE WHEN has_ended THEN ended_progress ELSE progress END::text
+  FROM job CROSS JOIN LATERAL (SELECT coalesce(ended_started_at >= $2, false) AS has_ended) e
  WHERE job_id = $1;
 
 -- name: source_account_list

@@ -42,7 +42,7 @@ bool auth_log_in(const struct auth_client *client, struct bytes name, const stru
     if (!bytes_equal(name, BYTES("auditor")) ||
         !bytes_equal(secret_bytes(password), BYTES("secret")))
         return err_fail(err, ERR_DENIED, "wrong");
-    *out = (struct auth_login){ .auditor_id = 7, .session_id = 1 };
+    *out = (struct auth_login){ .auditor_id = 7 + fake.auditor, .session_id = 1 };
     return secret_create(BYTES("token"), &out->token, err);
 }
 
@@ -366,6 +366,8 @@ bool vault_read_placements(struct vault_reader *reader, const struct vault_place
     (void)reader, (void)err;
     fake.pages++;
     sleep_ms(fake.page_ms);
+    while (fake.holds_pages)
+        sleep_ms(1);
     while (!fake.is_withdrawn && uid < fake.messages && count < query->limit) {
         struct vault_placement row = make_placement(++uid);
 

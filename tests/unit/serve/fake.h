@@ -34,6 +34,8 @@ struct fake {
     atomic_bool audit_fails;
     atomic_uint login_ms; /* how long a login takes */
     atomic_uint page_ms;  /* how long a page of rows takes */
+    atomic_bool holds_pages; /* none ends until this is false */
+    atomic_uint auditor;     /* who logs in: 7 and this */
     atomic_uint pages;    /* rows were asked for so often */
     atomic_uint logouts;
     atomic_uint events[AUDIT_KIND_COUNT];

@@ -441,6 +441,48 @@ TEST(one_auditor_leaves_database_connections_to_the_others)
     fake_stop(&server);
 }
 
+static void wait_for_pages(unsigned pages)
+{
+    while (fake.pages < pages)
+        CHECK(usleep(1000) == 0);
+}
+
+/* Four connections: three for all auditors together, the last one for whoever has none. */
+TEST(two_auditors_cannot_lock_out_a_third)
+{
+    struct serve_settings settings = { .active_threads = 16,
+                                       .read_connections = 4,
+                                       .allows_plain_loopback = true };
+    struct fake_server *server = fake_start(&settings);
+    enum { OF_ONE = 3, PEERS = 2 * OF_ONE + 1 };
+    struct peer peers[PEERS];
+
+    for (unsigned i = 0; i < PEERS; i++) {
+        fake.auditor = i / OF_ONE;
+        peer_open(server, &peers[i]);
+        peer_login(&peers[i]);
+        CHECK_HAS(peer_ask(&peers[i], "EXAMINE Accounts/alice/INBOX"), "t OK");
+    }
+    CHECK(fake_wait_parked(server, PEERS));
+    fake.holds_pages = true;
+    for (size_t i = 0; i < OF_ONE; i++) {
+        peer_send(&peers[i], "a FETCH 1 FLAGS\r\n");
+        wait_for_pages((unsigned)i + 1);
+    }
+    for (size_t i = OF_ONE; i < PEERS; i++)
+        peer_send(&peers[i], "a FETCH 1 FLAGS\r\n");
+    wait_for_pages(OF_ONE + 2); /* one of the second auditor, and the third's */
+    CHECK(usleep(100000) == 0);
+    CHECK_EQ_U64(fake.pages, OF_ONE + 2);
+    fake.holds_pages = false;
+    for (size_t i = 0; i < PEERS; i++) {
+        CHECK_HAS(peer_until(&peers[i], "a "), "a OK");
+        peer_close(&peers[i]);
+    }
+    CHECK_EQ_U64(fake.pages, PEERS);
+    fake_stop(&server);
+}
+
 TEST(a_client_that_does_not_read_is_ended_and_its_work_stops)
 {
     struct serve_settings settings = { .active_threads = 4,

@@ -212,6 +212,31 @@ TEST(a_request_during_a_run_is_answered_by_the_next_one)
     end(b);
 }
 
+TEST(a_run_that_has_ended_is_told_as_it_ended_though_the_next_one_is_going_on)
+{
+    struct bench bench, *b = &bench;
+    struct source_request request;
+    struct source_run run;
+    struct source_lease lease;
+    struct source_progress progress = { .fetched = 3 };
+    struct source_outcome outcome = { .text = "complete", .next_in_seconds = 0 };
+
+    if (!begin(b, "replaced"))
+        return;
+    MUST(source_request_run(b->owner, b->account_id, SOURCE_JOB_SYNC, &request, &b->err));
+    lease = claim(b);
+    MUST(source_finish(b->ingest, &lease, &outcome, &progress, &b->err));
+    lease = claim(b); /* due at once */
+    progress.fetched = 0;
+    MUST(source_renew(b->ingest, &lease, &progress, &b->err));
+    MUST(source_watch_run(b->owner, &request, b->arena, &run, &b->err));
+    CHECK(run.is_finished);
+    CHECK_BYTES(run.outcome_text, BYTES("complete"));
+    MUST(source_read_progress(run.progress, &progress, &b->err));
+    CHECK_EQ_U64(progress.fetched, 3);
+    end(b);
+}
+
 TEST(asking_for_a_run_does_not_wait_for_the_rows_of_a_worker)
 {
     struct bench bench, *b = &bench;
