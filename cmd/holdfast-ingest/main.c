@@ -26,7 +26,19 @@ enum {
     CONNECT_MS = 60000,
     IDLE_MS = 1000,    /* between two looks for work; a request is told at once (LISTEN) */
     TROUBLE_MS = 2000, /* after a failure of the database */
+    SPARE_MS = 15000,  /* in a transaction, beyond the longest silence of a source; more than what the vault
+                        * leaves between two statements of a large message (VAULT_LARGE_SPEAK_MS) */
 };
+
+/* A worker that was stopped, or whose network died, in the middle of a transaction holds its job's row: nobody
+ * else could take the job when its lease ends. */
+static bool connect_database(const struct process *process, struct db **out, struct err *err)
+{
+    struct db_target target = process_db_target(process);
+
+    target.transaction_idle_ms = (uint32_t)process->conf->ingest.stall_ms + SPARE_MS;
+    return process_connect_to(process, &target, CONNECT_MS, out, err);
+}
 
 /* What the one before us left is due at once. */
 static bool release_dead(const struct process *process, struct db *db, const char *owner,
@@ -136,7 +148,7 @@ int main(int argc, char **argv)
     }
     process_write_owner(&process, owner);
     if (!process_enter_sandbox(&process, SANDBOX_CONNECTS, &err) ||
-        !process_connect(&process, CONNECT_MS, &db, &err) ||
+        !connect_database(&process, &db, &err) ||
         !db_listen(db, SOURCE_JOB_CHANNEL, &err) || !release_dead(&process, db, owner, &err)) {
         log_error(&process.log, "cannot start", F_ERR(&err));
         process_end(&process);

@@ -41,6 +41,7 @@ bool db_copy_target(const struct db_target *from, struct db_target *out, struct 
     struct db_target copy = {
         .statement_timeout_ms = from->statement_timeout_ms,
         .connect_timeout_ms = from->connect_timeout_ms,
+        .transaction_idle_ms = from->transaction_idle_ms,
     };
     struct secret *password = NULL;
 
@@ -68,7 +69,7 @@ struct params {
     const char *keys[PARAMS_MAX + 1];
     const char *values[PARAMS_MAX + 1];
     size_t count;
-    char options[256];
+    char options[512];
     char timeout[16];
     char password[SECRET_MAX_BYTES + 1]; /* wiped by free_params */
 };
@@ -112,11 +113,15 @@ static bool fill_params(const struct db_target *target, struct params *params, s
     (void)snprintf(params->options, sizeof params->options,
                    "-c search_path=holdfast -c timezone=UTC -c jit=off "
                    "-c client_min_messages=warning -c statement_timeout=%u "
+                   "-c idle_in_transaction_session_timeout=%u "
+                   "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_user_timeout=60000 "
                    "-c default_transaction_isolation=read\\ committed",
-                   target->statement_timeout_ms);
+                   target->statement_timeout_ms, target->transaction_idle_ms);
     add_param(params, "connect_timeout", params->timeout);
-    add_param(params, "keepalives_idle", "60");
-    add_param(params, "tcp_user_timeout", "60000"); /* a vanished server is noticed in a minute */
+    /* Whoever has vanished is noticed in a minute: the server by us, and (above) we by the server. */
+    add_param(params, "keepalives_idle", "30");
+    add_param(params, "keepalives_interval", "10");
+    add_param(params, "tcp_user_timeout", "60000");
     add_param(params, "gssencmode", "disable");     /* tried first otherwise, by every connection */
     add_param(params, "host", target->socket_dir);
     add_param(params, "dbname", target->url);

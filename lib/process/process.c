@@ -165,9 +165,16 @@ bool process_connect(const struct process *process, int64_t timeout_ms, struct d
                      struct err *err)
 {
     struct db_target target = process_db_target(process);
+
+    return process_connect_to(process, &target, timeout_ms, out, err);
+}
+
+bool process_connect_to(const struct process *process, const struct db_target *target,
+                        int64_t timeout_ms, struct db **out, struct err *err)
+{
     struct deadline deadline = deadline_after_ms(timeout_ms);
 
-    while (!db_connect(&target, out, err)) {
+    while (!db_connect(target, out, err)) {
         if (err->code != ERR_RETRY || deadline_has_passed(deadline))
             return err_wrap(err, "connect to the database");
         if (process_wait(process, CONNECT_RETRY_MS))

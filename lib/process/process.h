@@ -60,7 +60,10 @@ int process_take_number(const char *variable);
 /* The database of this process: its role, its password, read-write. Borrows from *process. */
 struct db_target process_db_target(const struct process *process);
 
-/* Connects, waiting up to timeout_ms for a server that is not up yet (ERR_RETRY until then). */
+/* Connects, waiting up to timeout_ms for a server that is not up yet (ERR_RETRY until then). The second one as
+ * process_db_target says. */
+MUST_USE bool process_connect_to(const struct process *process, const struct db_target *target,
+                                 int64_t timeout_ms, struct db **out, struct err *err);
 MUST_USE bool process_connect(const struct process *process, int64_t timeout_ms, struct db **out,
                               struct err *err);
 

@@ -159,7 +159,7 @@ void vault_clear_prepared(struct vault_prepared *prepared);
 
 /*
  *   CLOSED, FILLING, IN_MESSAGE: as in write.h.
- *   IN_LARGE: a message over the batch; writer->tx is open, a pipeline too when large_queued > 0.
+ *   IN_LARGE: a message over the batch; writer->tx is open, a pipeline never while octets are waited for.
  */
 enum vault_writer_state {
     VAULT_CLOSED,
@@ -188,6 +188,7 @@ struct vault_writer {
     bool is_large;          /* the run is a large message */
     uint64_t stored_octets; /* of frames of the open transaction */
     size_t large_queued;    /* frames of a large message in the open pipeline */
+    struct deadline speak_by; /* of a large message: VAULT_LARGE_SPEAK_MS after the last statement */
     struct arena *arena;    /* of one unit of work */
     struct vault_keywords numbers;
     const int64_t *message_ids; /* of the entries */
@@ -205,6 +206,7 @@ MUST_USE bool vault_queue_renew(struct vault_writer *writer, struct err *err);
 /* large.c. Failure: rolled back. */
 MUST_USE bool vault_begin_large(struct vault_writer *writer, struct err *err);
 MUST_USE bool vault_drain_large(struct vault_writer *writer, struct err *err);
+MUST_USE bool vault_write_large(struct vault_writer *writer, struct bytes octets, struct err *err);
 MUST_USE bool vault_end_large(struct vault_writer *writer, const struct vault_arrival *arrival,
                               struct err *err);
 

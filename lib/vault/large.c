@@ -2,15 +2,26 @@
 /*
  * vault/large.c - a message that does not fit a batch: a run and a transaction of its own.
  *
- * Its frames go out while it arrives, in pipelines of PIPELINE_FRAMES, behind a savepoint: when the
- * hash turns out to be known they are undone and only the placement stays. The job's row stays
- * locked meanwhile, so that nobody claims the job however long the literal takes.
+ * Its frames go out while it arrives, behind a savepoint: when the hash turns out to be known they
+ * are undone and only the placement stays. The job's row stays locked meanwhile, so that nobody claims the job however long the literal takes. But a worker that is
+ * stopped must not hold it for ever: the server ends a transaction in which it hears nothing
+ * (db_target.transaction_idle_ms). It counts only where it awaits the next command, hence no pipeline stays open
+ * while octets are waited for; and who receives them slowly says something in between.
  */
 #include "vault/line.h"
 
 enum {
-    PIPELINE_FRAMES = 8
-}; /* 2 MiB of raw octets */
+    PIPELINE_FRAMES = 8 /* of octets that came together: 2 MiB */
+};
+
+bool vault_drain_large(struct vault_writer *writer, struct err *err)
+{
+    if (writer->large_queued == 0)
+        return true;
+    writer->large_queued = 0;
+    writer->speak_by = deadline_after_ms(VAULT_LARGE_SPEAK_MS);
+    return db_pipeline_end(writer->db, NULL, 0, err);
+}
 
 struct vault_outlet vault_into_statements(struct vault_writer *writer)
 {
@@ -38,12 +49,22 @@ bool vault_put_frame(void *context, const struct store_frame *frame, struct err 
     return writer->large_queued < PIPELINE_FRAMES || vault_drain_large(writer, err);
 }
 
-bool vault_drain_large(struct vault_writer *writer, struct err *err)
+static bool speak(struct vault_writer *writer, struct err *err)
 {
-    bool has_any = writer->large_queued > 0;
+    CLEANUP(db_result_free) struct db_result *renewed = NULL;
 
-    writer->large_queued = 0;
-    return !has_any || db_pipeline_end(writer->db, NULL, 0, err);
+    if (!deadline_has_passed(writer->speak_by))
+        return true;
+    writer->speak_by = deadline_after_ms(VAULT_LARGE_SPEAK_MS);
+    return db_pipeline_begin(writer->db, err) && vault_queue_renew(writer, err) &&
+           db_pipeline_end(writer->db, &renewed, 1, err) &&
+           vault_check_lease(writer, renewed, err);
+}
+
+bool vault_write_large(struct vault_writer *writer, struct bytes octets, struct err *err)
+{
+    return store_write_large(writer->maker->run, octets, err) && vault_drain_large(writer, err) &&
+           speak(writer, err);
 }
 
 static bool take_run_id(struct vault_writer *writer, struct err *err)
@@ -62,6 +83,7 @@ bool vault_begin_large(struct vault_writer *writer, struct err *err)
 
     writer->large_queued = 0;
     writer->stored_octets = 0;
+    writer->speak_by = deadline_after_ms(VAULT_LARGE_SPEAK_MS);
     if (!vault_begin_tx(writer, err) || !take_run_id(writer, err) ||
         !db_savepoint_begin(&writer->tx, err)) {
         db_rollback(&writer->tx);

@@ -42,6 +42,11 @@
 struct db;
 struct vault_writer;
 
+/* While a large message comes slowly the server hears from us at least so often, between octets. */
+enum {
+    VAULT_LARGE_SPEAK_MS = 5000
+};
+
 struct vault_lease {
     int64_t account_id;
     int64_t job_id;

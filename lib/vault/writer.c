@@ -151,7 +151,7 @@ bool vault_write_message(struct vault_writer *writer, struct bytes octets, struc
     if (writer->state == VAULT_IN_LARGE) {
         if (deriver->begin != NULL)
             deriver->octets(deriver->context, octets);
-        return store_write_large(writer->maker->run, octets, err);
+        return vault_write_large(writer, octets, err);
     }
     buf_append(&writer->batch->octets, octets);
     if (writer->batch->octets.has_failed) /* its ceiling was checked: there is no memory */

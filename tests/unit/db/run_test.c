@@ -237,6 +237,29 @@ TEST(a_statement_that_takes_too_long_is_retried_by_the_caller)
     CHECK(try_sql(db, "SELECT 1", &err));
 }
 
+TEST(a_transaction_that_falls_silent_is_ended_by_the_server_and_keeps_no_lock)
+{
+    CLEANUP(db_close) struct db *other = test_db(DB_ROLE_OWNER);
+    CLEANUP(db_close) struct db *db = NULL;
+    struct db_target target;
+    struct db_tx tx;
+    struct err err = { 0 };
+
+    if (other == NULL)
+        return;
+    CHECK(test_target(DB_ROLE_OWNER, &target));
+    target.transaction_idle_ms = 100;
+    CHECK(db_connect(&target, &db, &err));
+    CHECK(db_begin(db, DB_READ_COMMITTED, &tx, &err));
+    CHECK(try_sql(db, "LOCK TABLE credential", &err));
+    test_sql(other, "SELECT count(*) FROM credential"); /* waits as long as that is locked */
+    CHECK(!db_commit(&tx, &err));
+    CHECK_EQ_U64(err.code, ERR_RETRY);
+    CHECK(db_is_broken(db));
+    CHECK(db_reset_if_broken(db, &err));
+    CHECK(try_sql(db, "SELECT 1", &err)); /* out of a transaction it may be silent */
+}
+
 TEST(a_connection_that_was_cut_is_retried_reset_and_works_again)
 {
     CLEANUP(db_close) struct db *db = test_db(DB_ROLE_OWNER);

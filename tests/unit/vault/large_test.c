@@ -105,6 +105,27 @@ TEST(large_message_that_breaks_off_leaves_nothing)
     fixture_close(&f);
 }
 
+/* Then alone it counts how long we are silent: a worker that is stopped loses its locks. */
+TEST(between_the_octets_of_a_large_message_the_server_awaits_a_command)
+{
+    struct fixture f;
+    struct bytes large;
+
+    if (!fixture_open(&f))
+        return;
+    large = fixture_mail(&f, LARGE_BYTES, 2);
+    fixture_begin(&f);
+    MUST(vault_begin_message(f.writer, LARGE_BYTES, ERR));
+    for (size_t at = 0; at < LARGE_BYTES / 2; at += 1 << 20) {
+        MUST(vault_write_message(f.writer, bytes_slice(large, at, 1 << 20), ERR));
+        CHECK_EQ_I64(fixture_number(&f, "SELECT count(*) FROM pg_stat_activity WHERE usename = "
+                                        "'holdfast_ingest' AND state = 'idle in transaction'"),
+                     1);
+    }
+    vault_abort_message(f.writer);
+    fixture_close(&f);
+}
+
 TEST(large_message_whose_lease_or_connection_is_lost_leaves_nothing)
 {
     struct vault_arrival arrival = { .source_uid = 1, .internal_usec = FIXTURE_DATE };
