@@ -51,7 +51,8 @@ static const struct store_line_format formats[STORE_LINE_TYPES] = {
         { "highestmodseq", STORE_NUMBER, false, COUNT }, { "messages", STORE_NUMBER, false, COUNT },
         { "opened_at", STORE_TIME, false, 0, 0 }, { "closed_at", STORE_TIME, true, 0, 0 },
         { "enumerated_at", STORE_TIME, true, 0, 0 }, { "longest_gap", STORE_SECONDS, false, 0, 0 },
-        { "listed_at", STORE_TIME, true, 0, 0 }, { "identity_scope", STORE_NUMBER, true, 1, INT32_MAX } } },
+        { "listed_at", STORE_TIME, true, 0, 0 }, { "identity_scope", STORE_NUMBER, true, 1, INT32_MAX },
+        { "recognises", STORE_BOOL, true, 0, 0 }, { "refuted_at", STORE_TIME, true, 0, 0 } } },
     [STORE_LINE_MESSAGE] = { "message", {
         { "sha256", STORE_HASH, false, 0, 0 }, { "size", STORE_NUMBER, false, COUNT },
         { "offset", STORE_NUMBER, false, COUNT }, { "archived_at", STORE_TIME, false, 0, 0 } } },
@@ -78,7 +79,8 @@ static const struct store_line_format formats[STORE_LINE_TYPES] = {
         { "doubt", STORE_TEXT, true, 0, 0 }, { "placement", STORE_NUMBER, true, UID },
         { "substitute", STORE_NUMBER, true, UID }, { "attempts", STORE_NUMBER, false, 0, INT32_MAX },
         { "error", STORE_TEXT, true, 0, 0 }, { "next_try_at", STORE_TIME, true, 0, 0 },
-        { "first_seen_at", STORE_TIME, false, 0, 0 }, { "gone_at", STORE_TIME, true, 0, 0 } } },
+        { "first_seen_at", STORE_TIME, false, 0, 0 }, { "gone_at", STORE_TIME, true, 0, 0 },
+        { "recognised", STORE_TEXT, true, 0, 0 } } },
     [STORE_LINE_IDENTITY] = { "identity", {
         { "scope", STORE_NUMBER, false, 1, INT32_MAX }, { "identity", STORE_TEXT, false, 0, 0 },
         { "sha256", STORE_HASH, false, 0, 0 }, { "thread", STORE_TEXT, true, 0, 0 },

@@ -122,22 +122,23 @@ WITH l AS MATERIALIZED (
 SELECT count(*) FROM b;
 
 -- name: rebuild_line_epoch
--- args: account_id bigint, mailboxes bigint[], epochs bigint[], uidvalidities bigint[], uidnexts bigint[], highestmodseqs bigint[], messages bigint[], opened_at timestamptz[], closed_at timestamptz[], enumerated_at timestamptz[], longest_gaps bigint[], listed_at timestamptz[], identity_scopes bigint[]
+-- args: account_id bigint, mailboxes bigint[], epochs bigint[], uidvalidities bigint[], uidnexts bigint[], highestmodseqs bigint[], messages bigint[], opened_at timestamptz[], closed_at timestamptz[], enumerated_at timestamptz[], longest_gaps bigint[], listed_at timestamptz[], identity_scopes bigint[], recognises boolean[], refuted_at timestamptz[]
 INSERT INTO source_epoch AS e (account_id, mailbox_id, epoch, uidvalidity, uidnext, highestmodseq,
                                messages, opened_at, closed_at, enumerated_at, longest_gap, listed_at,
-                               identity_scope)
+                               identity_scope, recognises, refuted_at)
 SELECT $1, l.mailbox_id, l.epoch, l.uidvalidity, l.uidnext, l.highestmodseq, l.messages,
        l.opened_at, l.closed_at, l.enumerated_at, l.longest_gap * interval '1 microsecond',
-       l.listed_at, l.identity_scope
-  FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+       l.listed_at, l.identity_scope, coalesce(l.recognises, false), l.refuted_at
+  FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
        AS l (mailbox_id, epoch, uidvalidity, uidnext, highestmodseq, messages, opened_at, closed_at,
-             enumerated_at, longest_gap, listed_at, identity_scope)
+             enumerated_at, longest_gap, listed_at, identity_scope, recognises, refuted_at)
     ON CONFLICT (account_id, mailbox_id, epoch) DO UPDATE
    SET uidvalidity = EXCLUDED.uidvalidity, uidnext = EXCLUDED.uidnext,
        highestmodseq = EXCLUDED.highestmodseq, messages = EXCLUDED.messages,
        opened_at = EXCLUDED.opened_at, closed_at = EXCLUDED.closed_at,
        enumerated_at = EXCLUDED.enumerated_at, longest_gap = EXCLUDED.longest_gap,
-       listed_at = EXCLUDED.listed_at, identity_scope = EXCLUDED.identity_scope;
+       listed_at = EXCLUDED.listed_at, identity_scope = EXCLUDED.identity_scope,
+       recognises = EXCLUDED.recognises, refuted_at = EXCLUDED.refuted_at;
 
 -- The run of a pack is its tar stream. Octets that an earlier pack has too stay where they are, unless
 -- that one is damaged.
@@ -266,15 +267,17 @@ WITH l AS MATERIALIZED (
 )
 SELECT count(*) FROM l;
 
--- Whose placement, or substitute, is in a pack that is not here is as if it had never been seen.
+-- Whose placement, or substitute, is in a pack that is not here is as if it had never been seen. What was
+-- recognised, and stored by that, may have to come after all.
 -- name: rebuild_line_uid
--- args: account_id bigint, mailboxes bigint[], epochs bigint[], uids bigint[], states text[], doubts text[], placements bigint[], substitutes bigint[], attempts bigint[], errors text[], next_try_at timestamptz[], first_seen_at timestamptz[], gone_at timestamptz[]
+-- args: account_id bigint, mailboxes bigint[], epochs bigint[], uids bigint[], states text[], doubts text[], placements bigint[], substitutes bigint[], attempts bigint[], errors text[], next_try_at timestamptz[], first_seen_at timestamptz[], gone_at timestamptz[], recognised text[]
 INSERT INTO source_uid AS s (account_id, mailbox_id, epoch, uid, state, doubt, placement_uid,
-                             substitute_uid, attempts, error, next_try_at, first_seen_at, gone_at)
+                             substitute_uid, attempts, error, next_try_at, first_seen_at, gone_at,
+                             recognised_by)
 SELECT $1, l.*
-  FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+  FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
        AS l (mailbox_id, epoch, uid, state, doubt, placement, substitute, attempts, error,
-             next_try_at, first_seen_at, gone_at)
+             next_try_at, first_seen_at, gone_at, recognised)
  CROSS JOIN LATERAL (SELECT FROM source_epoch e
                       WHERE e.account_id = $1 AND e.mailbox_id = l.mailbox_id
                         AND e.epoch = l.epoch OFFSET 0) e
@@ -286,8 +289,9 @@ SELECT $1, l.*
     ON CONFLICT (account_id, mailbox_id, epoch, uid) DO UPDATE
    SET state = EXCLUDED.state, doubt = EXCLUDED.doubt, placement_uid = EXCLUDED.placement_uid,
        substitute_uid = EXCLUDED.substitute_uid, attempts = EXCLUDED.attempts,
-       error = EXCLUDED.error, next_try_at = EXCLUDED.next_try_at, gone_at = EXCLUDED.gone_at
- WHERE s.state <> 'stored' OR EXCLUDED.state = 'stored';
+       error = EXCLUDED.error, next_try_at = EXCLUDED.next_try_at, gone_at = EXCLUDED.gone_at,
+       recognised_by = EXCLUDED.recognised_by
+ WHERE s.state <> 'stored' OR EXCLUDED.state = 'stored' OR EXCLUDED.recognised_by = 'denied';
 
 -- name: rebuild_line_identity
 -- args: account_id bigint, scopes bigint[], identities text[], hashes bytea[], threads text[], labels text[]

@@ -158,7 +158,8 @@ SELECT row_to_json(t)::text
 SELECT row_to_json(t)::text
   FROM (SELECT 'epoch' AS type, e.mailbox_id AS mailbox, e.epoch, e.uidvalidity, e.uidnext,
                e.highestmodseq, e.messages, e.opened_at, e.closed_at, e.enumerated_at,
-               extract(epoch FROM e.longest_gap) AS longest_gap, e.listed_at, e.identity_scope
+               extract(epoch FROM e.longest_gap) AS longest_gap, e.listed_at, e.identity_scope,
+               e.recognises, e.refuted_at
           FROM source_epoch e WHERE e.account_id = $1 ORDER BY e.mailbox_id, e.epoch) t;
 
 -- bases: where the raw stream of each run begins in the tar stream of the pack.
@@ -233,15 +234,17 @@ SELECT json_strip_nulls(row_to_json(t))::text
           FROM seal_sources($1, $2, $3, $4, $5, $6, $7, $8) s) t;
 
 -- UIDs of sources (not of imports, whose files are asked again) that are not simply stored: all that were tried
--- in vain, all in doubt, and those given up since the last pack. What they refer to must be told already.
+-- in vain, or are to come although a pack may have told them as recognised; all in doubt; and those given up
+-- since the last pack. What they refer to must be told already.
 -- name: vault_seal_line_uid
 -- args: account_id bigint, mailbox_ids bigint[], placements_to bigint[]
 SELECT row_to_json(t)::text
   FROM (SELECT 'uid' AS type, u.mailbox_id AS mailbox, u.epoch, u.uid, u.state, u.doubt,
                u.placement_uid AS placement, u.substitute_uid AS substitute, u.attempts, u.error,
-               u.next_try_at, u.first_seen_at, u.gone_at
+               u.next_try_at, u.first_seen_at, u.gone_at, u.recognised_by AS recognised
           FROM (SELECT s.* FROM source_uid s
-                 WHERE s.account_id = $1 AND s.state = 'pending' AND s.attempts > 0
+                 WHERE s.account_id = $1 AND s.state = 'pending'
+                   AND (s.attempts > 0 OR s.recognised_by = 'denied')
                 UNION
                 SELECT s.* FROM source_uid s
                  WHERE s.account_id = $1 AND (s.doubt IS NOT NULL OR s.substitute_uid IS NOT NULL)

@@ -254,12 +254,12 @@ static struct vault_rebuild_counts rebuild(struct rebuild_fixture *r)
     "UNION ALL SELECT concat_ws(' ', f.mailbox_id, f.uid, f.modseq, f.at, f.flags, f.is_gone) "    \
     "FROM flag_event f WHERE f.account_id = $1 UNION ALL SELECT concat_ws(' ', mailbox_id, epoch," \
     "uid, state, coalesce(placement_uid, 0), coalesce(doubt, '-'), coalesce(substitute_uid, 0),"   \
-    "attempts, coalesce(error, '-'), next_try_at, gone_at) FROM source_uid WHERE account_id = $1 " \
+    "attempts, coalesce(error, '-'), next_try_at, gone_at, recognised_by) FROM source_uid WHERE account_id = $1 " \
     "UNION ALL SELECT concat_ws(' ', scope, kind, host, login, placed, distrusted_at) FROM "       \
     "identity_scope WHERE account_id = $1 UNION ALL SELECT concat_ws(' ', i.scope, i.identity, "   \
     "m.sha256, i.thread, i.labels) FROM message_identity i JOIN message m USING (account_id, "     \
     "message_id) WHERE i.account_id = $1 UNION ALL SELECT concat_ws(' ', mailbox_id, epoch, "      \
-    "coalesce(identity_scope, 0), listed_at) FROM source_epoch WHERE account_id = $1 UNION ALL "   \
+    "coalesce(identity_scope, 0), listed_at, recognises, refuted_at) FROM source_epoch WHERE account_id = $1 UNION ALL "   \
     "SELECT concat_ws(' ', kind, login, max_connections, daily_bytes, watch) FROM account WHERE "  \
     "account_id = $1 UNION ALL SELECT concat_ws(' ', coalesce(mailbox_id, 0), epoch, "             \
     "coalesce(uid, 0), name, path, size_bytes, modified_ns, state, note, noted_at) FROM "          \
@@ -391,6 +391,30 @@ TEST(uid_given_up_is_sealed_without_any_mail)
     seal_next(&r);
     MUST(seal_try(&r.s, &sealed));
     CHECK(!sealed.is_made);
+    check_made_again(&r);
+    close_rebuild(&r);
+}
+
+TEST(uid_that_was_recognised_and_denied_since_is_to_come)
+{
+    struct rebuild_fixture r;
+
+    if (!open_rebuild(&r))
+        return;
+    run_for_account(&r, "UPDATE source_uid SET recognised_by = 'header' WHERE account_id = $1::bigint AND "
+                        "mailbox_id = $2::bigint AND state = 'stored'");
+    seal_commit_run(&r.s, (size_t[]){ 400 }, 1);
+    run_for_account(&r, "UPDATE source_uid SET recognised_by = 'header' WHERE account_id = $1::bigint AND "
+                        "mailbox_id = $2::bigint AND uid = 9");
+    seal_next(&r);
+    run_for_account(&r, "UPDATE source_uid SET state = 'pending', placement_uid = NULL, recognised_by = "
+                        "'denied' WHERE account_id = $1::bigint AND mailbox_id = $2::bigint AND uid = 9");
+    run_for_account(&r, "UPDATE source_uid SET recognised_by = NULL WHERE account_id = $1::bigint AND "
+                        "mailbox_id = $2::bigint AND uid < 9");
+    run_for_account(&r, "UPDATE source_epoch SET refuted_at = now() WHERE account_id = $1::bigint AND "
+                        "mailbox_id = $2::bigint");
+    seal_commit_run(&r.s, (size_t[]){ 300 }, 1);
+    seal_next(&r);
     check_made_again(&r);
     close_rebuild(&r);
 }
