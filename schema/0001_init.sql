@@ -123,12 +123,14 @@ CREATE TABLE mailbox_keyword (
     FOREIGN KEY (account_id, mailbox_id) REFERENCES mailbox (account_id, mailbox_id)
 );
 
--- UIDs that were disposed of, as ranges: a sequence number is the UID less those before it.
+-- UIDs that were disposed of, as ranges: a sequence number is the UID less those before it. is_skipped: a
+-- rebuild passed over them, and no message ever had them.
 CREATE TABLE mailbox_disposed (
     account_id bigint NOT NULL,
     mailbox_id bigint NOT NULL,
     first_uid  bigint NOT NULL,
     last_uid   bigint NOT NULL CHECK (last_uid >= first_uid),
+    is_skipped boolean NOT NULL DEFAULT false,
     PRIMARY KEY (account_id, mailbox_id, first_uid),
     FOREIGN KEY (account_id, mailbox_id) REFERENCES mailbox (account_id, mailbox_id)
 );

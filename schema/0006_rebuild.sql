@@ -117,6 +117,8 @@ DECLARE
     told   mailbox;
     now_at record;
     known  int8multirange;
+    gone   int8multirange;
+    skipped int8multirange;
     upto   bigint;
 BEGIN
     SELECT * INTO told FROM mailbox b
@@ -136,22 +138,28 @@ BEGIN
     upto := told.uidnext + raised;
     -- Ranges of several packs may overlap, and hold messages: a rebuild counted as disposed what lay in a
     -- pack that was missing then and is here now. What is here stays.
-    SELECT coalesce(range_agg(int8range(d.first_uid, d.last_uid, '[]')), '{}') INTO known
+    SELECT coalesce(range_agg(int8range(d.first_uid, d.last_uid, '[]')), '{}'),
+           coalesce(range_agg(int8range(d.first_uid, d.last_uid, '[]')) FILTER (WHERE d.is_skipped),
+                    '{}') + int8multirange(int8range(told.uidnext, upto))
+      INTO known, skipped
       FROM mailbox_disposed d WHERE d.account_id = account AND d.mailbox_id = mailbox;
     lost := told.uidnext - 1 - now_at.messages
             - (SELECT coalesce(sum(upper(k) - lower(k)), 0) FROM unnest(known) k)
             + (SELECT count(*) FROM placement p
                 WHERE p.account_id = account AND p.mailbox_id = mailbox AND p.uid <@ known);
 
-    DELETE FROM mailbox_disposed d WHERE d.account_id = account AND d.mailbox_id = mailbox;
-    INSERT INTO mailbox_disposed (account_id, mailbox_id, first_uid, last_uid)
-    SELECT account, mailbox, g.uid + 1, g.following - 1
+    SELECT coalesce(range_agg(int8range(g.uid + 1, g.following)), '{}') INTO gone
       FROM (SELECT u.uid, lead(u.uid, 1, upto) OVER (ORDER BY u.uid) AS following
               FROM (SELECT 0::bigint AS uid
                     UNION ALL
                     SELECT p.uid FROM placement p
                      WHERE p.account_id = account AND p.mailbox_id = mailbox) u) g
      WHERE g.following > g.uid + 1;
+    DELETE FROM mailbox_disposed d WHERE d.account_id = account AND d.mailbox_id = mailbox;
+    INSERT INTO mailbox_disposed (account_id, mailbox_id, first_uid, last_uid, is_skipped)
+    SELECT account, mailbox, lower(r), upper(r) - 1, false FROM unnest(gone - skipped) AS r
+     UNION ALL
+    SELECT account, mailbox, lower(r), upper(r) - 1, true FROM unnest(gone * skipped) AS r;
     UPDATE mailbox b
        SET uidnext = upto, highestmodseq = told.highestmodseq + (1::bigint << 20),
            messages = now_at.messages, unseen = now_at.unseen, deleted = now_at.deleted,

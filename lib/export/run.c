@@ -284,16 +284,24 @@ static bool add_all(struct stay *stay, struct err *err)
     return all.last == 0 || add_ranges(stay, &all, 1, err);
 }
 
-static uint64_t count_disposed(const struct vault_mailbox *facts, uint64_t uidnext)
+static uint64_t count_below(const struct vault_uid_range *ranges, size_t range_count,
+                            uint64_t uidnext)
 {
     uint64_t count = 0;
 
-    for (size_t i = 0; i < facts->disposed_count && facts->disposed[i].first < uidnext; i++) {
-        uint64_t end = (uint64_t)facts->disposed[i].last + 1;
+    for (size_t i = 0; i < range_count && ranges[i].first < uidnext; i++) {
+        uint64_t end = (uint64_t)ranges[i].last + 1;
 
-        count += (end < uidnext ? end : uidnext) - facts->disposed[i].first;
+        count += (end < uidnext ? end : uidnext) - ranges[i].first;
     }
     return count;
+}
+
+/* Of messages that there were: a rebuild skips UIDs too. */
+static uint64_t count_disposed(const struct vault_mailbox *facts, uint64_t uidnext)
+{
+    return count_below(facts->disposed, facts->disposed_count, uidnext) -
+           count_below(facts->skipped, facts->skipped_count, uidnext);
 }
 
 /* Whatever is chosen there. */

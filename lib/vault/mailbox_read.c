@@ -170,17 +170,23 @@ static bool read_keywords(const struct db_result *rows, struct arena *arena,
 static bool read_disposed(const struct db_result *rows, struct arena *arena,
                           struct vault_mailbox *out, struct err *err)
 {
-    struct vault_uid_range *ranges;
+    struct vault_uid_range *ranges, *skipped;
     void *room;
 
-    if (!arena_try_alloc(arena, db_rows(rows), sizeof *ranges, &room, err))
+    if (!arena_try_alloc(arena, 2 * db_rows(rows), sizeof *ranges, &room, err))
         return false;
     ranges = room;
-    for (size_t i = 0; i < db_rows(rows); i++)
-        ranges[i] =
-            (struct vault_uid_range){ (uint32_t)db_i64(rows, i, 0), (uint32_t)db_i64(rows, i, 1) };
+    skipped = ranges + db_rows(rows);
     out->disposed = ranges;
     out->disposed_count = db_rows(rows);
+    out->skipped = skipped;
+    out->skipped_count = 0;
+    for (size_t i = 0; i < db_rows(rows); i++) {
+        ranges[i] =
+            (struct vault_uid_range){ (uint32_t)db_i64(rows, i, 0), (uint32_t)db_i64(rows, i, 1) };
+        if (db_bool(rows, i, 2))
+            skipped[out->skipped_count++] = ranges[i];
+    }
     return true;
 }
 

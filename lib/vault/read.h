@@ -107,8 +107,10 @@ struct vault_mailbox {
     uint32_t first_unseen_uid;    /* 0: none */
     const struct bytes *keywords; /* by number; empty: that number is not in use */
     size_t keyword_count;
-    const struct vault_uid_range *disposed; /* ascending, apart; UIDs that are no longer there */
+    const struct vault_uid_range *disposed; /* ascending; UIDs that are not, or no longer, there */
     size_t disposed_count;
+    const struct vault_uid_range *skipped; /* of these ranges those that no message ever had (README 35) */
+    size_t skipped_count;
 };
 
 MUST_USE bool vault_load_mailbox(struct vault_reader *reader, int64_t account_id,

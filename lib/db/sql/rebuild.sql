@@ -91,11 +91,11 @@ SELECT $1, l.* FROM unnest($2, $3, $4, $5, $6, $7)
    SET placed = EXCLUDED.placed, distrusted_at = coalesce(s.distrusted_at, EXCLUDED.distrusted_at);
 
 -- name: rebuild_line_mailbox
--- args: account_id bigint, mailboxes bigint[], paths text[], source_names bytea[], delimiters text[], uidvalidities bigint[], uidnexts bigint[], highestmodseqs bigint[], is_noselect boolean[], special_uses text[], retention_classes text[], created_at timestamptz[], gone_at timestamptz[], disposed text[]
+-- args: account_id bigint, mailboxes bigint[], paths text[], source_names bytea[], delimiters text[], uidvalidities bigint[], uidnexts bigint[], highestmodseqs bigint[], is_noselect boolean[], special_uses text[], retention_classes text[], created_at timestamptz[], gone_at timestamptz[], disposed text[], skipped text[]
 WITH l AS MATERIALIZED (
-    SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+    SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
            AS l (mailbox_id, path, source_name, delimiter, uidvalidity, uidnext, highestmodseq,
-                 is_noselect, special_use, retention_class, created_at, gone_at, disposed)
+                 is_noselect, special_use, retention_class, created_at, gone_at, disposed, skipped)
 ), b AS (
     INSERT INTO mailbox AS b (account_id, mailbox_id, path, source_name, delimiter, uidvalidity,
                               uidnext, highestmodseq, is_noselect, special_use, retention_class,
@@ -113,11 +113,12 @@ WITH l AS MATERIALIZED (
            retention_class = EXCLUDED.retention_class, gone_at = EXCLUDED.gone_at
     RETURNING mailbox_id
 ), d AS (
-    INSERT INTO mailbox_disposed AS d (account_id, mailbox_id, first_uid, last_uid)
-    SELECT $1, l.mailbox_id, (r.pair ->> 0)::bigint, (r.pair ->> 1)::bigint
+    INSERT INTO mailbox_disposed AS d (account_id, mailbox_id, first_uid, last_uid, is_skipped)
+    SELECT $1, l.mailbox_id, (r.pair ->> 0)::bigint, (r.pair ->> 1)::bigint,
+           coalesce(l.skipped::jsonb @> jsonb_build_array(r.pair), false)
       FROM l CROSS JOIN LATERAL jsonb_array_elements(l.disposed::jsonb) AS r (pair)
         ON CONFLICT (account_id, mailbox_id, first_uid) DO UPDATE
-       SET last_uid = greatest(d.last_uid, EXCLUDED.last_uid)
+       SET last_uid = greatest(d.last_uid, EXCLUDED.last_uid), is_skipped = EXCLUDED.is_skipped
 )
 SELECT count(*) FROM b;
 

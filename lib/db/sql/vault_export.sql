@@ -35,13 +35,16 @@ WITH place AS (
 SELECT position_id, taken_at, accounts, mailboxes FROM known
  UNION ALL SELECT position_id, taken_at, accounts, mailboxes FROM added;
 
--- The owner's. The last column: accounts asked for that have nothing in it.
+-- The owner's. The last column: accounts asked for that have nothing in it though they had mailboxes by then.
 -- name: vault_position_find
 -- args: position_id bigint, accounts bigint[]
 SELECT p.position_id, p.taken_at, p.accounts, p.mailboxes,
        (SELECT count(*) FROM unnest($2) AS a (id)
          WHERE NOT EXISTS (SELECT FROM export_position_mailbox m
-                            WHERE m.account_id = a.id AND m.position_id = $1))
+                            WHERE m.account_id = a.id AND m.position_id = $1)
+           AND (EXISTS (SELECT FROM mailbox b
+                         WHERE b.account_id = a.id AND b.created_at <= p.taken_at)
+                OR NOT EXISTS (SELECT FROM account o WHERE o.account_id = a.id)))
   FROM export_position p WHERE p.position_id = $1;
 
 -- name: vault_position_mailboxes

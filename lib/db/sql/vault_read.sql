@@ -51,7 +51,7 @@ SELECT account_id, mailbox_id, uidvalidity, uidnext, highestmodseq, messages, un
 
 -- name: vault_mailbox_disposed
 -- args: account_id bigint, mailbox_id bigint
-SELECT first_uid, last_uid FROM mailbox_disposed WHERE account_id = $1 AND mailbox_id = $2
+SELECT first_uid, last_uid, is_skipped FROM mailbox_disposed WHERE account_id = $1 AND mailbox_id = $2
  ORDER BY first_uid;
 
 -- By the partial index placement_unseen: one step however large the mailbox.

@@ -150,7 +150,10 @@ SELECT row_to_json(t)::text
                b.gone_at,
                ARRAY(SELECT ARRAY[d.first_uid, d.last_uid] FROM mailbox_disposed d
                       WHERE d.account_id = $1 AND d.mailbox_id = b.mailbox_id
-                      ORDER BY d.first_uid) AS disposed
+                      ORDER BY d.first_uid) AS disposed,
+               ARRAY(SELECT ARRAY[d.first_uid, d.last_uid] FROM mailbox_disposed d
+                      WHERE d.account_id = $1 AND d.mailbox_id = b.mailbox_id AND d.is_skipped
+                      ORDER BY d.first_uid) AS skipped
           FROM mailbox b WHERE b.account_id = $1 ORDER BY b.mailbox_id) t;
 
 -- name: vault_seal_line_epoch

@@ -170,3 +170,30 @@ TEST(position_shows_nothing_to_a_token_of_another_account)
     fixture_close(&other);
     fixture_close(&f);
 }
+
+TEST(account_without_mailboxes_is_covered_by_every_position)
+{
+    static const char with_mailbox[] =
+        "INSERT INTO mailbox (account_id, source_name, path, uidvalidity, created_at) VALUES ($1, 'x', 'x', 1, "
+        "'2000-01-01')";
+    struct fixture f;
+    struct vault_position taken, found;
+    int64_t both[2];
+
+    if (!fixture_open(&f))
+        return;
+    both[0] = f.account_id;
+    both[1] = fixture_number(&f, "INSERT INTO account (host, port, login, tls) SELECT 'h', 993, 'l', 'implicit' "
+                                 "WHERE $1::bigint + $2::bigint > 0 RETURNING account_id");
+    MUST(vault_take_position(f.owner, both, 2, &taken, ERR));
+    MUST(vault_find_position(f.owner, taken.position_id, both, 2, &found, ERR));
+    CHECK_EQ_U64(found.mailboxes, 1);
+    /* One that has mailboxes which the position does not tell of is none of its own. */
+    {
+        CLEANUP(db_result_free) struct db_result *none = NULL;
+
+        MUST(db_run_assembled(f.owner, with_mailbox, DB_ARGS(DB_I64(both[1])), &none, ERR));
+    }
+    CHECK(!vault_find_position(f.owner, taken.position_id, both, 2, &found, ERR));
+    fixture_close(&f);
+}

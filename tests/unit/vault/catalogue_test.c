@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What catalogues tell besides mail, and a rebuild knows again (lib/store/README.md 11).
+ */
+#include "vault/rebuild_fixture.h"
+
+static void put_in_doubt(struct rebuild_fixture *r, uint32_t source_uid, enum vault_doubt doubt,
+                         struct bytes mail)
+{
+    struct vault_arrival arrival = { .source_uid = source_uid,
+                                     .internal_usec = FIXTURE_DATE,
+                                     .doubt = doubt };
+
+    MUST(vault_begin_message(r->s.f.writer, mail.len, ERR));
+    MUST(vault_write_message(r->s.f.writer, mail, ERR));
+    MUST(vault_end_message(r->s.f.writer, &arrival, ERR));
+}
+
+/* A message put together, one without octets, one that cannot be had, one that was gone before it was fetched. */
+static void add_doubtful(struct rebuild_fixture *r)
+{
+    fixture_begin(&r->s.f);
+    put_in_doubt(r, 20, VAULT_REASSEMBLED, fixture_mail(&r->s.f, 900, 20));
+    put_in_doubt(r, 21, VAULT_EMPTY, BYTES(""));
+    (void)fixture_commit(&r->s.f);
+    run_for_account(r, "INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, attempts, "
+                       "error, next_try_at, gone_at) SELECT $1::bigint, $2::bigint, 1, u.* FROM (VALUES "
+                       "(22, 'pending', 3, 'it is broken', now() + interval '1 day', NULL), "
+                       "(23, 'gone', 0, NULL, NULL, now())) u (uid, state, attempts, error, "
+                       "next_try_at, gone_at)");
+}
+
+#define WAITING_FOR_ORIGINAL                                                                       \
+    "SELECT count(*) FROM source_uid WHERE account_id = $1::bigint AND mailbox_id = $2::bigint AND " \
+    "uid = 20 AND state = 'pending' AND doubt = 'reassembled' AND substitute_uid IS NOT NULL"
+
+TEST(substitute_is_known_as_such_and_its_uid_still_waits_for_the_original)
+{
+    struct rebuild_fixture r;
+
+    if (!open_rebuild(&r))
+        return;
+    add_doubtful(&r);
+    seal_next(&r);
+    CHECK_EQ_I64(fixture_number(&r.s.f, WAITING_FOR_ORIGINAL), 1);
+    check_made_again(&r);
+    CHECK_EQ_I64(fixture_number(&r.s.f, WAITING_FOR_ORIGINAL), 1);
+    close_rebuild(&r);
+}
+
+TEST(original_that_came_later_is_what_the_uid_stands_for)
+{
+    struct rebuild_fixture r;
+
+    if (!open_rebuild(&r))
+        return;
+    add_doubtful(&r);
+    seal_next(&r);
+    fixture_begin(&r.s.f);
+    fixture_put(&r.s.f, 20, fixture_mail(&r.s.f, 1000, 120));
+    fixture_put(&r.s.f, 22, fixture_mail(&r.s.f, 1000, 122));
+    (void)fixture_commit(&r.s.f);
+    seal_next(&r);
+    check_made_again(&r);
+    CHECK_EQ_I64(fixture_number(&r.s.f, WAITING_FOR_ORIGINAL), 0);
+    close_rebuild(&r);
+}
+
+TEST(uid_given_up_is_sealed_without_any_mail)
+{
+    struct vault_sealed sealed;
+    struct rebuild_fixture r;
+
+    if (!open_rebuild(&r))
+        return;
+    run_for_account(&r, "INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, gone_at) "
+                        "VALUES ($1::bigint, $2::bigint, 1, 23, 'gone', clock_timestamp())");
+    seal_next(&r);
+    MUST(seal_try(&r.s, &sealed));
+    CHECK(!sealed.is_made);
+    check_made_again(&r);
+    close_rebuild(&r);
+}
+
+TEST(uid_that_was_recognised_and_denied_since_is_to_come)
+{
+    struct rebuild_fixture r;
+
+    if (!open_rebuild(&r))
+        return;
+    run_for_account(&r, "UPDATE source_uid SET recognised_by = 'header' WHERE account_id = $1::bigint AND "
+                        "mailbox_id = $2::bigint AND state = 'stored'");
+    seal_commit_run(&r.s, (size_t[]){ 400 }, 1);
+    run_for_account(&r, "UPDATE source_uid SET recognised_by = 'header' WHERE account_id = $1::bigint AND "
+                        "mailbox_id = $2::bigint AND uid = 9");
+    seal_next(&r);
+    run_for_account(&r, "UPDATE source_uid SET state = 'pending', placement_uid = NULL, recognised_by = "
+                        "'denied' WHERE account_id = $1::bigint AND mailbox_id = $2::bigint AND uid = 9");
+    run_for_account(&r, "UPDATE source_uid SET recognised_by = NULL WHERE account_id = $1::bigint AND "
+                        "mailbox_id = $2::bigint AND uid < 9");
+    run_for_account(&r, "UPDATE source_epoch SET refuted_at = now() WHERE account_id = $1::bigint AND "
+                        "mailbox_id = $2::bigint");
+    seal_commit_run(&r.s, (size_t[]){ 300 }, 1);
+    seal_next(&r);
+    check_made_again(&r);
+    close_rebuild(&r);
+}
+
+static void put_identified(struct rebuild_fixture *r, uint32_t source_uid, const char *id)
+{
+    struct bytes mail = fixture_mail(&r->s.f, 700, source_uid);
+    struct vault_arrival arrival = { .source_uid = source_uid,
+                                     .internal_usec = FIXTURE_DATE,
+                                     .identity = { .id = bytes_of_text(id),
+                                                   .thread = BYTES("T1"),
+                                                   .labels = BYTES("\\Inbox\nGr\303\274n") } };
+
+    MUST(vault_begin_message(r->s.f.writer, mail.len, ERR));
+    MUST(vault_write_message(r->s.f.writer, mail, ERR));
+    MUST(vault_end_message(r->s.f.writer, &arrival, ERR));
+}
+
+TEST(ids_labels_and_what_ended_the_trust_in_them_are_known_again)
+{
+    struct rebuild_fixture r;
+
+    if (!open_rebuild(&r))
+        return;
+    run_for_account(&r, "INSERT INTO identity_scope (account_id, scope, kind, host, login, distrusted_at) "
+                        "SELECT $1::bigint, n, 'EMAILID', 'h', 'l' || n, CASE n WHEN 2 THEN now() END "
+                        "FROM generate_series(1, 2) n WHERE $2::bigint IS NOT NULL");
+    vault_use_identities(r.s.f.writer, 1);
+    fixture_begin(&r.s.f);
+    put_identified(&r, 30, "M1");
+    put_identified(&r, 31, "M2");
+    (void)fixture_commit(&r.s.f);
+    run_for_account(&r, "UPDATE source_epoch SET identity_scope = 1, listed_at = now() WHERE account_id "
+                        "= $1::bigint AND mailbox_id = $2::bigint");
+    seal_next(&r);
+    check_made_again(&r);
+    CHECK_EQ_I64(fixture_number(&r.s.f, COUNT_OF("message_identity") " AND "
+                                        "labels = ARRAY['\\Inbox', 'Gr\303\274n']"), 2);
+    close_rebuild(&r);
+}
+
+TEST(limits_and_watched_mailboxes_of_an_account_come_back)
+{
+    struct rebuild_fixture r;
+
+    if (!open_rebuild(&r))
+        return;
+    run_for_account(&r, "UPDATE account SET max_connections = 2, daily_bytes = 12345678901, watch = "
+                        "ARRAY['INBOX', 'a \"b'] WHERE account_id = $1::bigint AND $2::bigint IS NOT NULL");
+    seal_commit_run(&r.s, (size_t[]){ 100 }, 1);
+    seal_next(&r);
+    check_made_again(&r);
+    run_sql(&r, "SELECT rebuild_end(0)");
+    CHECK_EQ_I64(fixture_number(&r.s.f, COUNT_OF("job") " AND kind IN "
+                                        "('sync', 'watch')"), 2);
+    close_rebuild(&r);
+}
