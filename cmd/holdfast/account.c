@@ -5,6 +5,7 @@
 #include "source/account.h"
 
 #include "crypto/seal.h"
+#include "holdfast/account_facts.h"
 #include "holdfast/limit_options.h"
 #include "holdfast/login_options.h"
 #include "net/url.h"
@@ -345,13 +346,15 @@ int cmd_account_show(struct cli *cli, int argc, char **argv)
         json_t *value = json_account(cli, &account);
 
         (void)json_object_set_new(value, "mailbox_list", json_mailboxes(&mailboxes));
-        return limit_add_json(cli, account_id, value) && add_login(cli, &account, value)
-                   ? cli_print_json(cli, value)
-                   : cli_fail(cli);
+        if (limit_add_json(cli, account_id, value) && add_login(cli, &account, value) &&
+            account_add_facts(cli, account_id, value))
+            return cli_print_json(cli, value);
+        json_decref(value);
+        return cli_fail(cli);
     }
     print_facts(cli, &account);
     if ((account.settings.host.len > 0 && !limit_print(cli, account_id)) ||
-        !print_login(cli, &account))
+        !print_login(cli, &account) || !account_print_facts(cli, account_id))
         return cli_fail(cli);
     if (mailboxes.count > 0)
         print_mailboxes(cli, &mailboxes);

@@ -25,6 +25,7 @@ enum {
 static const char *const names[ACCOUNT_COLUMNS] = {
     [ACCOUNT_NAME] = "name",
     [ACCOUNT_URL] = "url",
+    [ACCOUNT_KIND] = "kind",
     [ACCOUNT_PASSWORD_FILE] = "password_file",
     [ACCOUNT_PASSWORD_COMMAND] = "password_command",
     [ACCOUNT_PASSWORD] = "password",
@@ -114,7 +115,7 @@ static bool take_header(struct reading *r, const struct csv_row *row, struct err
         if (column == ACCOUNT_COLUMNS)
             return err_fail(
                 err, ERR_SYNTAX,
-                "no column is called '%.*s': there are name, url, password_file, "
+                "no column is called '%.*s': there are name, url, kind, password_file, "
                 "password_command, credential, tls_ca, tls_pin, login_as, include, exclude, "
                 "namespace and every",
                 (int)bytes_slice(row->fields[i], 0, 40).len, (const char *)row->fields[i].ptr);

@@ -211,6 +211,18 @@ static bool take_namespaces(struct cli *cli, struct bytes text, uint32_t *out)
     return true;
 }
 
+/* Accounts of kind import have no URL: `holdfast account add` makes them. */
+static bool take_kind(struct cli *cli, struct bytes text, enum source_kind *out)
+{
+    if (text.len == 0 || bytes_equal(text, source_kind_name(SOURCE_KIND_IMAP)))
+        *out = SOURCE_KIND_IMAP;
+    else if (bytes_equal(text, source_kind_name(SOURCE_KIND_JOURNAL)))
+        *out = SOURCE_KIND_JOURNAL;
+    else
+        return err_fail(&cli->err, ERR_SYNTAX, "imap or journal expected");
+    return true;
+}
+
 static bool take_every(struct import *import, struct bytes text, int32_t *out)
 {
     char copy[CLI_TEXT_BYTES];
@@ -231,7 +243,8 @@ static bool read_wanted(struct import *import, const struct account_row *row, st
     w->settings.tls_ca = row->cells[ACCOUNT_TLS_CA];
     w->settings.login_as = row->cells[ACCOUNT_LOGIN_AS];
     w->settings.every_seconds = SOURCE_EVERY_SECONDS;
-    w->given = SOURCE_EDIT_URL | (has_column(row, ACCOUNT_TLS_CA) ? SOURCE_EDIT_TLS_CA : 0) |
+    w->given = SOURCE_EDIT_URL | (has_column(row, ACCOUNT_KIND) ? SOURCE_EDIT_KIND : 0) |
+               (has_column(row, ACCOUNT_TLS_CA) ? SOURCE_EDIT_TLS_CA : 0) |
                (has_column(row, ACCOUNT_TLS_PIN) ? SOURCE_EDIT_TLS_PINS : 0) |
                (has_column(row, ACCOUNT_LOGIN_AS) ? SOURCE_EDIT_LOGIN_AS : 0) |
                (has_column(row, ACCOUNT_INCLUDE) ? SOURCE_EDIT_INCLUDE : 0) |
@@ -239,6 +252,7 @@ static bool read_wanted(struct import *import, const struct account_row *row, st
                (has_column(row, ACCOUNT_NAMESPACE) ? SOURCE_EDIT_NAMESPACES : 0) |
                (has_column(row, ACCOUNT_EVERY) ? SOURCE_EDIT_EVERY : 0);
     if (!take_url(cli, look_at(row, ACCOUNT_URL, column), w) ||
+        !take_kind(cli, look_at(row, ACCOUNT_KIND, column), &w->settings.kind) ||
         !take_patterns(cli, look_at(row, ACCOUNT_INCLUDE, column), &w->include) ||
         !take_patterns(cli, look_at(row, ACCOUNT_EXCLUDE, column), &w->exclude) ||
         !take_pins(cli, look_at(row, ACCOUNT_TLS_PIN, column), &w->pins) ||

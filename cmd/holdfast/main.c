@@ -63,13 +63,13 @@ static const struct cli_command commands[] = {
       "  --dry-run              say what would be done\n"
       "  --update               change accounts that are there and differ from the list\n"
       "  --allow-plain          a column `password` may hold passwords, if the file is for you alone (0600)\n"
-      "The first line names the columns: name, url; password_file, password_command or credential; tls_ca,\n"
-      "tls_pin, login_as, include, exclude (may stand more than once, or hold a pattern a line), namespace, every. What is empty\n"
+      "The first line names the columns: name, url, kind; password_file, password_command or credential;\n"
+      "tls_ca, tls_pin, login_as, include, exclude (may stand more than once, or hold a pattern a line), namespace, every. What is empty\n"
       "is as without the option of `account add`. All accounts are added or, if a line is wrong, none; none is\n"
       "tested. The same list may be imported again.\n", cmd_account_import },
     { "account", "list", "[--all] [--json]", "all accounts",
       "  --all                  removed ones too\n", cmd_account_list },
-    { "account", "show", "NAME [--json]", "one account and its mailboxes", "", cmd_account_show },
+    { "account", "show", "NAME [--json]", "one account, its limits and its mailboxes", "", cmd_account_show },
     { "account", "test", "NAME [--json]", "log in and show what would be archived", "", cmd_account_test },
     { "account", "edit", "NAME [options]", "change an account; what is not named stays",
       "  --name N               rename it\n"

@@ -95,6 +95,7 @@ enum { /* what source_edit_account changes */
     SOURCE_EDIT_NAMESPACES = 1 << 20,
     SOURCE_EDIT_TLS_PINS = 1 << 21, /* and is_pin_only */
     SOURCE_EDIT_LOGIN_AS = 1 << 22,
+    SOURCE_EDIT_KIND = 1 << 23, /* of source_put_account alone: compared, never changed */
     SOURCE_EDIT_URL = SOURCE_EDIT_HOST | SOURCE_EDIT_LOGIN | SOURCE_EDIT_TLS,
 };
 
@@ -126,7 +127,7 @@ struct source_put_result {
  * and the secret (password or credential) unless NULL. may_change: then what differs is changed.
  *
  * Inside the caller's transaction. ERR_SYNTAX: as of source_add_account, or a new one without a secret.
- * ERR_DENIED: an account of this name was removed. Neither has touched the database.
+ * ERR_DENIED: an account of this name was removed, or is of another kind. Neither has touched the database.
  */
 MUST_USE bool source_put_account(struct db *db, const struct source_account_settings *account,
                                  uint32_t given, const struct crypto_key *master,

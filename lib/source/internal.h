@@ -13,6 +13,11 @@
 MUST_USE bool source_copy_column(const struct db_result *rows, size_t row, size_t col,
                                  struct arena *arena, struct bytes *out, struct err *err);
 
+/* Likewise the items of an array. */
+MUST_USE bool source_copy_texts(const struct db_result *rows, size_t row, size_t col,
+                                struct arena *arena, const struct bytes **out, size_t *count,
+                                struct err *err);
+
 /* A time column; 0 for NULL. */
 int64_t source_time(const struct db_result *rows, size_t row, size_t col);
 

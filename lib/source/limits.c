@@ -61,3 +61,33 @@ bool source_show_limits(struct db *db, int64_t account_id, struct source_limit_f
     };
     return true;
 }
+
+bool source_list_watched(struct db *db, int64_t account_id, struct arena *arena,
+                         const struct bytes **paths, size_t *count, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+
+    return db_run_one(db, DB_SOURCE_WATCHED, DB_ARGS(DB_I64(account_id)), &row, err) &&
+           source_copy_texts(row, 0, 0, arena, paths, count, err);
+}
+
+bool source_list_distrust(struct db *db, int64_t account_id, struct arena *arena,
+                          const struct source_distrust **out, size_t *count, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *rows = NULL;
+    struct source_distrust *scopes;
+
+    if (!db_run(db, DB_SOURCE_DISTRUST, DB_ARGS(DB_I64(account_id)), &rows, err))
+        return false;
+    scopes = arena_new_array(arena, struct source_distrust, db_rows(rows));
+    for (size_t i = 0; i < db_rows(rows); i++) {
+        scopes[i].since_usec = db_time_usec(rows, i, 3);
+        if (!source_copy_column(rows, i, 0, arena, &scopes[i].kind, err) ||
+            !source_copy_column(rows, i, 1, arena, &scopes[i].host, err) ||
+            !source_copy_column(rows, i, 2, arena, &scopes[i].login, err))
+            return false;
+    }
+    *out = scopes;
+    *count = db_rows(rows);
+    return true;
+}

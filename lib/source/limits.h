@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/arena.h"
 #include "base/bytes.h"
 #include "base/err.h"
 
@@ -40,3 +41,18 @@ MUST_USE bool source_show_limits(struct db *db, int64_t account_id, struct sourc
  * ERR_SYNTAX: a number or path that cannot be. */
 MUST_USE bool source_set_limits(struct db *db, int64_t account_id,
                                 const struct source_limits *limits, struct err *err);
+
+/* Archive paths of the mailboxes that are held in IDLE; the arena's. */
+MUST_USE bool source_list_watched(struct db *db, int64_t account_id, struct arena *arena,
+                                  const struct bytes **paths, size_t *count, struct err *err);
+
+/* Ids of the source that turned out to stand for more than one message, and are not trusted any more. */
+struct source_distrust {
+    struct bytes kind; /* "X-GM-MSGID", "EMAILID" */
+    struct bytes host, login;
+    int64_t since_usec;
+};
+
+MUST_USE bool source_list_distrust(struct db *db, int64_t account_id, struct arena *arena,
+                                   const struct source_distrust **out, size_t *count,
+                                   struct err *err);

@@ -22,8 +22,8 @@ int64_t source_time(const struct db_result *rows, size_t row, size_t col)
     return db_is_null(rows, row, col) ? 0 : db_time_usec(rows, row, col);
 }
 
-static bool read_patterns(const struct db_result *rows, size_t row, size_t col, struct arena *arena,
-                          const struct bytes **out, size_t *count, struct err *err)
+bool source_copy_texts(const struct db_result *rows, size_t row, size_t col, struct arena *arena,
+                       const struct bytes **out, size_t *count, struct err *err)
 {
     const struct bytes *borrowed;
     struct bytes *copies;
@@ -75,9 +75,9 @@ bool source_read_settings(const struct db_result *rows, size_t row, size_t col, 
     return source_copy_column(rows, row, col, arena, &out->host, err) &&
            source_copy_column(rows, row, col + 2, arena, &out->login, err) &&
            source_copy_column(rows, row, col + 4, arena, &out->tls_ca, err) &&
-           read_patterns(rows, row, col + 5, arena, &out->include, &out->include_count, err) &&
-           read_patterns(rows, row, col + 6, arena, &out->exclude, &out->exclude_count, err) &&
-           read_patterns(rows, row, col + 9, arena, &out->tls_pins, &out->tls_pin_count, err) &&
+           source_copy_texts(rows, row, col + 5, arena, &out->include, &out->include_count, err) &&
+           source_copy_texts(rows, row, col + 6, arena, &out->exclude, &out->exclude_count, err) &&
+           source_copy_texts(rows, row, col + 9, arena, &out->tls_pins, &out->tls_pin_count, err) &&
            source_copy_column(rows, row, col + 11, arena, &out->login_as, err);
 }
 

@@ -14,6 +14,7 @@ enum {
     COL_ACCOUNT_ID,
     COL_IS_REMOVED,
     COL_SETTINGS, /* as source_read_settings takes them */
+    COL_ACCOUNT_KIND = COL_SETTINGS + 12,
 };
 
 /* Columns of source_secret_find. */
@@ -105,6 +106,9 @@ static bool compare_account(struct db *db, const struct db_result *row,
     if (db_bool(row, 0, COL_IS_REMOVED))
         return err_fail(err, ERR_DENIED,
                         "an account of this name was removed, and its mail is here");
+    if ((given & SOURCE_EDIT_KIND) != 0 &&
+        !bytes_equal(db_bytes(row, 0, COL_ACCOUNT_KIND), source_kind_name(account->kind)))
+        return err_fail(err, ERR_DENIED, "the account is of another kind, which cannot be changed");
     *out = (struct source_put_result){ .account_id = db_i64(row, 0, COL_ACCOUNT_ID) };
     if (!source_read_settings(row, 0, COL_SETTINGS, arena, &now, err) ||
         !compare_secret(db, out->account_id, master, secret, &out->secret_differs, err))

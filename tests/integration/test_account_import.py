@@ -66,6 +66,39 @@ def test_columns_that_a_list_lacks_are_left_alone(holdfast, write):
     assert holdfast.json("account", "show", "lack")["exclude"] == ["\\Junk"]
 
 
+def test_journals_are_imported_by_their_kind_which_stays(holdfast, write):
+    secret = holdfast.secret_file("kinds", "pw")
+    head = "name,url,password_file,kind\n"
+    holdfast.run("account", "import", write(head + f"kind-a,imaps://a@h.invalid/,{secret},journal\n"
+                                            f"kind-b,imaps://b@h.invalid/,{secret},\n"))
+    assert holdfast.sql("SELECT name, kind FROM account JOIN account_name USING (account_id) "
+                        "WHERE name LIKE 'kind-%' ORDER BY name") == [("kind-a", "journal"), ("kind-b", "imap")]
+    for kind, word in (("imap", "cannot be changed"), ("import", "imap or journal expected")):
+        said = refused(holdfast, write(head + f"kind-a,imaps://a@h.invalid/,,{kind}\n"))
+        assert "2:" in said and word in said
+
+
+def test_show_tells_limits_what_is_watched_left_out_and_not_trusted(holdfast, write):
+    secret = holdfast.secret_file("shown", "pw")
+    holdfast.run("account", "import", write(f"name,url,password_file\nshown,imaps://a@h.invalid/,{secret}\n"))
+    facts = holdfast.json("account", "show", "shown")
+    assert (facts["watch"], facts["left_out"], facts["distrusted_ids"]) == ([], [], [])
+    holdfast.run("account", "edit", "shown", "--max-connections", "2", "--daily-bytes", "5G", "--watch", "INBOX")
+    account = "(SELECT account_id FROM account_name WHERE name = 'shown')"
+    holdfast.sql(f"INSERT INTO mailbox_left_out (account_id, path, reason) VALUES ({account}, 'Team/x', 'shared')")
+    holdfast.sql("INSERT INTO identity_scope (account_id, scope, kind, host, login, distrusted_at) "
+                 f"VALUES ({account}, 1, 'EMAILID', 'h.invalid', 'a', now())")
+    facts = holdfast.json("account", "show", "shown")
+    assert (facts["max_connections"], facts["daily_bytes"]) == (2, 5_000_000_000)
+    assert facts["watch"] == ["INBOX"]
+    assert [(m["path"], m["reason"]) for m in facts["left_out"]] == [("Team/x", "shared")]
+    assert [(d["kind"], d["host"], d["login"]) for d in facts["distrusted_ids"]] == [("EMAILID", "h.invalid", "a")]
+    text = holdfast.run("account", "show", "shown").stdout
+    for words in ("at most 2\n", "watched:        INBOX", "left out:       Team/x (shared",
+                  "not trusted:    EMAILID of a at h.invalid"):
+        assert words in text, text
+
+
 def test_every_wrong_line_is_told_with_its_column_and_nothing_is_imported(holdfast, write):
     secret = holdfast.secret_file("right", "pw")
     path = write("name,url,password_file,password_command,exclude,every\n"

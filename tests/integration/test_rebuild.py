@@ -235,6 +235,11 @@ def test_verify_and_show_hold_afterwards(archive):
     assert octets in was["messages"][b"1"][1]["BODY[]"]
 
 
+def test_limits_of_an_account_hold_afterwards(archive):
+    facts = archive.holdfast.json("account", "show", "bob")
+    assert (facts["max_connections"], facts["daily_bytes"]) == (2, 5_000_000_000)
+
+
 def test_files_that_were_imported_are_known_afterwards(archive):
     holdfast = archive.holdfast
     count = "SELECT count(*) FROM placement JOIN account_name USING (account_id) WHERE name = 'files'"

@@ -68,7 +68,7 @@ UPDATE account_name SET name = $2 WHERE account_id = $1;
 -- name: source_account_settings
 -- args: name text
 SELECT a.account_id, a.removed_at IS NOT NULL, a.host, a.port, a.login, a.tls, a.tls_ca, a.include,
-       a.exclude, a.every_seconds, a.namespaces, a.tls_pins, a.tls_pin_only, a.login_as
+       a.exclude, a.every_seconds, a.namespaces, a.tls_pins, a.tls_pin_only, a.login_as, a.kind
   FROM account_name n
   JOIN account a USING (account_id)
  WHERE n.name = $1;
@@ -168,6 +168,15 @@ SELECT l.account_connections, a.max_connections IS NOT NULL, connections_of_acco
                   WHERE i.account_id = a.account_id AND i.day = (now() AT TIME ZONE 'UTC')::date), 0)
   FROM account a CROSS JOIN LATERAL account_limits(a.account_id, 1) l
  WHERE a.account_id = $1;
+
+-- name: source_watched
+-- args: account_id bigint
+SELECT watch FROM account WHERE account_id = $1;
+
+-- name: source_distrust
+-- args: account_id bigint
+SELECT kind, host, login, distrusted_at FROM identity_scope
+ WHERE account_id = $1 AND distrusted_at IS NOT NULL ORDER BY scope;
 
 -- Idle workers listen: a hint, they look once a second anyway.
 -- name: source_job_request
