@@ -28,6 +28,7 @@ struct ingest_client {
     uint64_t tag;        /* of the last command begun */
     struct ingest_client_options options;
     struct deadline next_beat;
+    bool has_heard; /* octets, since the last beat */
     size_t lent;   /* octets at the front of the stream's buffer that the caller still looks at */
     bool has_body; /* of the response that is being received */
     uint32_t capabilities;
@@ -58,10 +59,12 @@ bool ingest_open_client(struct net_stream **stream, const struct ingest_client_o
         .command = buf_create(COMMAND_BYTES),
         .options = *options,
         .rules = ingest_rules_for(&(struct ingest_peer){ .capabilities = 0 }),
-        .next_beat = deadline_after_ms(INGEST_BEAT_MS),
     };
     if (client->options.stall_ms == 0)
         client->options.stall_ms = NET_STALL_DEFAULT_MS;
+    if (client->options.beat_ms == 0)
+        client->options.beat_ms = INGEST_BEAT_MS;
+    client->next_beat = deadline_after_ms(client->options.beat_ms);
     (void)buf_reserve(&client->command, PASSWORD_ROOM_BYTES); /* so that no copy is left behind */
     *stream = NULL;
     *out = client;
@@ -224,12 +227,21 @@ void ingest_set_stall(struct ingest_client *client, int64_t stall_ms)
 
 /* ---- waiting ---- */
 
+bool ingest_is_silent(const struct ingest_client *client)
+{
+    return !client->has_heard;
+}
+
 static bool beat(struct ingest_client *client, struct err *err)
 {
+    bool goes_on;
+
     if (client->options.beat == NULL || !deadline_has_passed(client->next_beat))
         return true;
-    client->next_beat = deadline_after_ms(INGEST_BEAT_MS);
-    return client->options.beat(client->options.context, err);
+    client->next_beat = deadline_after_ms(client->options.beat_ms);
+    goes_on = client->options.beat(client->options.context, err);
+    client->has_heard = false;
+    return goes_on;
 }
 
 /* Until the socket is ready, it is time to beat, or somebody asked to stop. */
@@ -264,6 +276,7 @@ static bool fill(struct ingest_client *client, struct err *err)
 
         switch (progress) {
         case NET_DONE:
+            client->has_heard = true;
             return beat(client, err);
         case NET_WANT_READ:
         case NET_WANT_WRITE:

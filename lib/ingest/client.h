@@ -66,9 +66,10 @@ enum {
 struct ingest_client_options {
     int stop_fd;      /* -1: none */
     int64_t stall_ms; /* 0: NET_STALL_DEFAULT_MS */
-    /* Called about every INGEST_BEAT_MS during long exchanges; false ends them. NULL: nothing. */
+    /* Called about every beat_ms during long exchanges; false ends them. NULL: nothing. */
     bool (*beat)(void *context, struct err *err);
     void *context;
+    int64_t beat_ms; /* 0: INGEST_BEAT_MS */
 };
 
 /* Takes the stream over, also on failure. */
@@ -94,6 +95,9 @@ void ingest_set_rules(struct ingest_client *client, const struct ingest_rules *r
 void ingest_set_stall(struct ingest_client *client, int64_t stall_ms);
 
 bool ingest_has_qresync(const struct ingest_client *client); /* it said ENABLED QRESYNC */
+
+/* For the beat: not one octet has come since the last one, or since the connection was opened. */
+bool ingest_is_silent(const struct ingest_client *client);
 
 bool ingest_was_stopped(const struct ingest_client *client); /* by stop_fd */
 bool ingest_was_refused(const struct ingest_client *client); /* asked to come back later */

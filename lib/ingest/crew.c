@@ -4,6 +4,7 @@
 #include "ingest/compress.h"
 #include "ingest/lane.h"
 #include "ingest/login.h"
+#include "ingest/pace.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -101,13 +102,29 @@ static void note_failure(struct ingest_crew *crew, const struct err *err)
     atomic_store(&crew->turn.is_over, true);
 }
 
+/* Was it the archive that failed it? */
+static bool is_archives(struct helper *helper)
+{
+    struct ingest_crew *crew = helper->crew;
+    bool has_failed;
+
+    if (!helper->lane.has_failed)
+        return false;
+    unlock(crew);
+    ingest_take_turn(&crew->turn);
+    has_failed = crew->run->has_archive_failed;
+    ingest_end_turn(&crew->turn);
+    lock(crew);
+    return has_failed;
+}
+
 /* Its connection is of no more use. */
 static void lose(struct helper *helper, const struct err *err)
 {
     struct ingest_crew *crew = helper->crew;
     bool was_refused = helper->client != NULL && ingest_was_refused(helper->client);
 
-    if (helper->lane.has_failed)
+    if (is_archives(helper))
         note_failure(crew, err);
     if (helper->state != HELPER_IDLE || was_refused || ++crew->losses == LOSSES_MAX)
         crew->is_closed = true;
@@ -191,6 +208,7 @@ static bool connect_helper(struct helper *helper, struct err *err)
         .stall_ms = settings->stall_ms < LOGIN_STALL_MS ? settings->stall_ms : LOGIN_STALL_MS,
         .beat = ingest_beat_lane,
         .context = &helper->lane,
+        .beat_ms = settings->slice_ms < INGEST_BEAT_MS ? settings->slice_ms : 0,
     };
     struct ingest_login login = { .account = &run->work.account, .identity = &helper->identity };
 
@@ -346,13 +364,25 @@ static bool has_new(const struct ingest_crew *crew)
     return false;
 }
 
+static bool beat_helper(void *context, struct err *err)
+{
+    const struct helper *helper = context;
+
+    return ingest_bear_with(helper->crew->run, helper->client, err);
+}
+
+static bool beat_first(void *context, struct err *err)
+{
+    struct ingest_run *run = context;
+
+    return ingest_bear_with(run, run->client, err);
+}
+
 static struct ingest_lane make_lane(struct ingest_crew *crew)
 {
     return (struct ingest_lane){
         .turn = &crew->turn,
         .sink = ingest_make_sink(crew->run),
-        .beat = ingest_prolong_lease,
-        .beat_context = crew->run,
         .is_idle = true,
     };
 }
@@ -373,6 +403,8 @@ static void recruit(struct ingest_crew *crew)
     helper->crew = crew;
     helper->number = (uint8_t)(INGEST_FIRST + 1 + at);
     helper->lane = make_lane(crew);
+    helper->lane.beat = beat_helper;
+    helper->lane.beat_context = helper;
     if (start_thread(helper)) {
         crew->helpers[at] = helper;
         return;
@@ -397,6 +429,8 @@ static struct ingest_crew *create_crew(struct ingest_run *run)
         return NULL;
     crew->run = run;
     crew->lane = make_lane(crew);
+    crew->lane.beat = beat_first;
+    crew->lane.beat_context = run;
     (void)pthread_mutex_init(&crew->turn.lock, NULL);
     (void)pthread_mutex_init(&crew->lock, NULL);
     (void)pthread_condattr_init(&monotonic);
@@ -536,6 +570,6 @@ bool ingest_beat(void *context, struct err *err)
 {
     struct ingest_run *run = context;
 
-    return run->crew == NULL || run->crew->lane.is_idle ? ingest_prolong_lease(run, err)
+    return run->crew == NULL || run->crew->lane.is_idle ? beat_first(run, err)
                                                         : ingest_beat_lane(&run->crew->lane, err);
 }

@@ -43,5 +43,5 @@ MUST_USE bool ingest_rest_crew(struct ingest_run *run, struct err *err);
 /* Every helper's connection is closed. Nothing if there is none. */
 void ingest_dismiss_crew(struct ingest_run *run);
 
-/* The beat of the first connection, a struct ingest_run *. */
+/* The beat of the first connection; context: the struct ingest_run. */
 MUST_USE bool ingest_beat(void *run, struct err *err);

@@ -352,17 +352,20 @@ static bool settle_missing(struct drain *drain, const uint32_t *uids, size_t cou
     return mark_failed(drain, failures, present_count, err);
 }
 
-/* The connection ended within a message: the second time, that message is put aside. */
+/* The connection ended within a message: the second time, or when this run will not come back to it, that message
+ * is put aside. */
 static bool note_broken(struct drain *drain, uint32_t uid, struct err *err)
 {
     struct ingest_target *target = drain->target;
+    bool is_given_up = drain->run->is_given_up;
     struct source_uid_failure failure = {
         .uid = uid,
-        .error = BYTES("the connection ended within its octets, twice"),
+        .error = is_given_up ? BYTES("the source fell silent within its octets, and others waited")
+                             : BYTES("the connection ended within its octets, twice"),
         .retry_in_seconds = INGEST_UID_RETRY_SECONDS,
     };
 
-    if (uid == 0 || uid != target->suspect_uid) {
+    if (uid == 0 || (uid != target->suspect_uid && !is_given_up)) {
         target->suspect_uid = uid;
         return true;
     }

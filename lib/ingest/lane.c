@@ -46,6 +46,15 @@ static bool judge(struct ingest_lane *lane, bool is_done, int64_t since_usec, co
     return is_done;
 }
 
+/* What ends the fetch of one ends it for all. */
+static void tell_others(struct ingest_lane *lane)
+{
+    struct err why = { 0 };
+
+    if (lane->sink.may_go_on != NULL && !lane->sink.may_go_on(lane->sink.context, &why))
+        atomic_store(&lane->turn->is_over, true);
+}
+
 static bool give_begin(struct ingest_lane *lane, struct err *err)
 {
     int64_t now = monotonic_usec();
@@ -64,11 +73,9 @@ static bool give_end(struct ingest_lane *lane, const struct imap_fetch_response 
                      struct err *err)
 {
     int64_t now = monotonic_usec();
-    struct err why = { 0 };
     bool is_done = judge(lane, lane->sink.end(lane->sink.context, message, err), now, err);
 
-    if (lane->sink.may_go_on != NULL && !lane->sink.may_go_on(lane->sink.context, &why))
-        atomic_store(&lane->turn->is_over, true);
+    tell_others(lane);
     return is_done;
 }
 
@@ -190,6 +197,7 @@ bool ingest_beat_lane(void *context, struct err *err)
         take_turn(lane);
     is_done = lane->beat(lane->beat_context, err);
     lane->has_failed = lane->has_failed || !is_done;
+    tell_others(lane);
     if (!had_turn)
         end_turn(lane);
     return is_done;

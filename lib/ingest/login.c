@@ -14,6 +14,9 @@
 enum {
     HOST_BYTES = 256,
     MECHANISMS_TRIED = 2, /* more would look like guessing */
+    /* Until there is a client nobody prolongs the job: all before it is shorter than the lease. */
+    HANDSHAKE_STALL_MS = 20000,
+    CONNECT_QUICK_MS = 5000,
 };
 
 struct login {
@@ -23,6 +26,7 @@ struct login {
     struct ingest_reply greeting;
     char refusal[INGEST_REFUSAL_BYTES]; /* what was said of a token */
     bool was_refused;
+    int64_t stall_ms;
     char host[HOST_BYTES];
 };
 
@@ -112,6 +116,11 @@ enum err_code ingest_classify_reply(const struct ingest_reply *reply, enum err_c
 
 /* ---- TLS ---- */
 
+static int64_t stall_of(const struct ingest_client_options *options)
+{
+    return options->stall_ms == 0 ? NET_STALL_DEFAULT_MS : options->stall_ms;
+}
+
 /* The PEM text of the account as a file without a name, which is how OpenSSL takes it. */
 static bool make_ca_file(struct bytes pem, int *fd, char path[64], struct err *err)
 {
@@ -152,11 +161,16 @@ static bool start_tls(const struct login *login, struct net_stream *stream, stru
 
     if (ca.len > 0 && !make_ca_file(ca, &ca_fd, ca_path, err))
         return false;
-    return net_create_tls_client(ca.len > 0 ? ca_path : NULL, &tls, err) &&
-           pin_keys(login, tls, err) &&
-           (login->identity->proof != SOURCE_BY_CERTIFICATE ||
-            net_identify_tls_client(tls, secret_bytes(login->identity->secret), err)) &&
-           net_start_tls_client(stream, tls, login->host, err);
+    if (!net_create_tls_client(ca.len > 0 ? ca_path : NULL, &tls, err) ||
+        !pin_keys(login, tls, err) ||
+        (login->identity->proof == SOURCE_BY_CERTIFICATE &&
+         !net_identify_tls_client(tls, secret_bytes(login->identity->secret), err)))
+        return false;
+    net_set_stall(stream, login->stall_ms < HANDSHAKE_STALL_MS ? login->stall_ms : HANDSHAKE_STALL_MS);
+    if (!net_start_tls_client(stream, tls, login->host, err))
+        return false;
+    net_set_stall(stream, login->stall_ms);
+    return true;
 }
 
 static bool fail_here(const struct login *login, struct err *err)
@@ -364,7 +378,11 @@ bool ingest_greet_and_log_in(struct net_stream **stream, struct ingest_login *as
                              struct ingest_client **out, struct err *err)
 {
     CLEANUP(ingest_close_client) struct ingest_client *client = NULL;
-    struct login login = { .account = ask->account, .identity = ask->identity };
+    struct login login = {
+        .account = ask->account,
+        .identity = ask->identity,
+        .stall_ms = stall_of(options),
+    };
     bool is_in;
 
     take_host(&login);
@@ -385,7 +403,12 @@ bool ingest_log_in(struct ingest_login *ask, const struct ingest_client_options 
 {
     const struct source_account_settings *account = ask->account;
     CLEANUP(net_close) struct net_stream *stream = NULL;
-    struct login login = { .account = account, .identity = ask->identity };
+    struct login login = {
+        .account = account,
+        .identity = ask->identity,
+        .stall_ms = stall_of(options),
+    };
+    struct deadline quick = deadline_after_ms(CONNECT_QUICK_MS);
     struct net_target target = { .port = account->port };
 
     ask->was_refused = false;
@@ -396,6 +419,8 @@ bool ingest_log_in(struct ingest_login *ask, const struct ingest_client_options 
         return err_fail(err, ERR_DENIED, "%s: no password is sent without TLS, save to loopback",
                         login.host);
     if (!net_connect(&target, &stream, err))
+        return false;
+    if (options->beat != NULL && deadline_has_passed(quick) && !options->beat(options->context, err))
         return false;
     if (account->tls == SOURCE_TLS_IMPLICIT && !start_tls(&login, stream, err))
         return fail_here(&login, err);

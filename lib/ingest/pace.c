@@ -17,7 +17,6 @@ void ingest_start_pace(struct ingest_run *run)
     struct ingest_rules rules =
         ingest_rules_for(&(struct ingest_peer){ .host = run->work.account.host });
 
-    run->slice_end = deadline_after_ms(run->settings->slice_ms);
     run->daily_bytes =
         run->work.daily_bytes < 0 ? rules.daily_bytes : (uint64_t)run->work.daily_bytes;
     run->today_bytes = run->work.today_bytes;
@@ -25,22 +24,50 @@ void ingest_start_pace(struct ingest_run *run)
         run->rest = SOURCE_REST_BUDGET;
 }
 
-bool ingest_keep_pace(struct ingest_run *run, uint64_t octets, struct err *err)
+/* When the slice is over, and no more often than every LOOK_MS. */
+static bool look_for_others(struct ingest_run *run, bool *are_waiting, struct err *err)
 {
-    bool is_waited_for;
-
-    run->uncounted_bytes += octets;
-    if (is_spent(run))
-        run->rest = SOURCE_REST_BUDGET;
-    if (run->rest != SOURCE_REST_NONE || !deadline_has_passed(run->slice_end))
+    *are_waiting = false;
+    if (!deadline_has_passed(run->slice_end))
         return true;
     run->slice_end = deadline_after_ms(LOOK_MS);
-    if (!ingest_prolong_lease(run, err) ||
-        !ingest_archive(run, source_others_wait(run->db, &is_waited_for, err)))
+    return ingest_prolong_lease(run, err) &&
+           ingest_archive(run, source_others_wait(run->db, are_waiting, err));
+}
+
+bool ingest_keep_pace(struct ingest_run *run, uint64_t octets, struct err *err)
+{
+    bool are_waiting;
+
+    run->uncounted_bytes += octets;
+    run->has_come = run->has_come || octets > 0;
+    if (is_spent(run))
+        run->rest = SOURCE_REST_BUDGET;
+    if (run->rest != SOURCE_REST_NONE)
+        return true;
+    if (!look_for_others(run, &are_waiting, err))
         return false;
-    if (is_waited_for)
+    if (are_waiting)
         run->rest = SOURCE_REST_YIELDED;
     return true;
+}
+
+bool ingest_bear_with(struct ingest_run *run, const struct ingest_client *client, struct err *err)
+{
+    bool are_waiting;
+
+    if (!ingest_prolong_lease(run, err))
+        return false;
+    if (client == NULL || !ingest_is_silent(client) || run->is_in_large)
+        return true;
+    if (!look_for_others(run, &are_waiting, err))
+        return false;
+    if (!are_waiting)
+        return true;
+    run->is_given_up = true;
+    if (run->has_come)
+        run->rest = SOURCE_REST_YIELDED;
+    return err_fail(err, ERR_RETRY, "time-out: the source is silent, and others wait for a worker");
 }
 
 bool ingest_may_go_on(void *context, struct err *why)

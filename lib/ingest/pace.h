@@ -17,6 +17,15 @@ void ingest_start_pace(struct ingest_run *run);
 /* A message of so many octets has come, and no transaction is open. */
 MUST_USE bool ingest_keep_pace(struct ingest_run *run, uint64_t octets, struct err *err);
 
+/*
+ * The beat of a connection (client.h): the job is prolonged. False, besides failures of the archive: the source
+ * has been silent since the last beat, the slice is over and others wait: the connection is given up. The run has
+ * yielded if anything came in this slice, and otherwise fails as by a time-out. Not within a message over
+ * LIMIT_BATCH_BYTES, when the database may not be asked.
+ */
+MUST_USE bool ingest_bear_with(struct ingest_run *run, const struct ingest_client *client,
+                               struct err *err);
+
 /* May more be asked for? False: run->rest says why not, and *why is for the way out. */
 MUST_USE bool ingest_may_go_on(void *run, struct err *why);
 

@@ -68,6 +68,7 @@ static bool log_in(struct ingest_run *run, bool *was_refused, struct err *err)
         .stall_ms = run->settings->stall_ms,
         .beat = ingest_beat,
         .context = run,
+        .beat_ms = run->settings->slice_ms < INGEST_BEAT_MS ? run->settings->slice_ms : 0,
     };
     struct ingest_login login = { .account = &run->work.account, .identity = &run->identity };
     bool is_in = ingest_log_in(&login, &options, &run->client, err);
@@ -86,6 +87,8 @@ static bool connect_source(struct ingest_run *run, struct err *err)
 
     if ((run->identity.secret == NULL || run->identity.proof == SOURCE_BY_TOKEN) &&
         !get_identity(run, err))
+        return false;
+    if (!ingest_report(run, false, err)) /* a token endpoint may be slow */
         return false;
     if (!log_in(run, &was_refused, err) &&
         (!was_refused || run->identity.proof != SOURCE_BY_TOKEN || !replace_token(run, err) ||
@@ -371,7 +374,7 @@ static bool recover(struct ingest_run *run, struct err *err)
         return false;
     disconnect(run);
     if (run->has_archive_failed || !is_broken || run->was_stopped || run->was_refused ||
-        run->state != INGEST_DRAINING || ++run->breaks > INGEST_BREAKS_PER_RUN)
+        run->is_given_up || run->state != INGEST_DRAINING || ++run->breaks > INGEST_BREAKS_PER_RUN)
         return false;
     log_info(run->settings->log, "source connection lost, connecting again",
              F_I64("account", run->lease->account_id), F_I64("breaks", run->breaks),
@@ -621,6 +624,7 @@ bool ingest_run_job(struct db *db, const struct source_lease *lease,
         .page_arena = arena_create(INGEST_PAGE_ARENA_BYTES),
         .next_report = deadline_after_ms(INGEST_REPORT_MS),
         .next_commit = deadline_after_ms(INGEST_COMMIT_MS),
+        .slice_end = deadline_after_ms(settings->slice_ms),
         .connections = 1,
     };
     struct err failure = { 0 };

@@ -9,7 +9,7 @@ import pytest
 from harness.account import stored
 from harness.holdfast import Holdfast
 from harness.place import wait_for
-from harness.scripted_source import Source
+from harness.scripted_source import SILENCE, USUAL, Source
 
 HOST_CONNECTIONS = 4
 MESSAGES = range(1, 901)
@@ -21,7 +21,8 @@ def holdfast(module_place):
     folder = module_place / "holdfast"
     folder.mkdir()
     folder.chmod(0o755)
-    made = Holdfast(folder, workers=2, ingest=f"host_connections = {HOST_CONNECTIONS}\n").start()
+    made = Holdfast(folder, workers=2, ingest=f"host_connections = {HOST_CONNECTIONS}\n"
+                    "slice = 1s\nstall = 1h\n").start()
     yield made
     made.stop()
 
@@ -50,6 +51,11 @@ class Meeting:
         return session.answer(tag, command)
 
 
+def another(holdfast, name, url, *more):
+    holdfast.run("account", "add", name, "--url", url, "--no-test", "--every", "1h",
+                 "--password-file", holdfast.secret_file(name, "x"), *more)
+
+
 def open_connections(account):
     return account.sql("SELECT connections FROM job WHERE account_id = {id} AND kind = 'sync'")[0][0]
 
@@ -70,24 +76,22 @@ def test_a_slow_source_is_asked_by_as_many_connections_as_the_account_may_have(a
     meeting = Meeting(source, 3)
     account.add(source, "--max-connections", "3")
     assert_whole(account)
-    assert source.logins == 3
     assert len(meeting.fetching) == 3
 
 
 def test_an_account_with_one_connection_stays_with_it(account):
     source = Source(MESSAGES)
-    Meeting(source, 1)
+    meeting = Meeting(source, 1)
     account.add(source, "--max-connections", "1")
     assert_whole(account)
-    assert source.logins == 1
+    assert len(meeting.fetching) == 1
 
 
 def test_connections_of_all_accounts_of_a_host_are_never_more_than_it_bears(holdfast, account):
     """Two accounts that may have eight each."""
     source, other = Source(MESSAGES), Source(MESSAGES)
     meetings = [Meeting(source, HOST_CONNECTIONS), Meeting(other, HOST_CONNECTIONS)]
-    holdfast.run("account", "add", "other-of-host", "--url", other.url("bob"), "--no-test", "--every",
-                 "1h", "--max-connections", "8", "--password-file", holdfast.secret_file("other", "x"))
+    another(holdfast, "other-of-host", other.url("bob"), "--max-connections", "8")
     account.add(source, "--max-connections", "8")
     # What is left over is shared by halves, so neither account has all of them.
     total = wait_for(lambda: (n := sum(len(m.fetching) for m in meetings)) >= HOST_CONNECTIONS - 1
@@ -162,25 +166,22 @@ def test_a_connection_that_sees_another_uidvalidity_fetches_nothing(account):
 
 def test_a_source_that_refuses_further_logins_is_read_by_one_connection(account):
     source = Source(MESSAGES)
-    Meeting(source, 2)
     was_refused = threading.Event()
 
     def log_in(session, tag, command):
-        if source.logins == 0:
+        if not source.heard_like(r"UID FETCH \S+ .*BODY") or was_refused.is_set():
             return session.answer(tag, command)
         session.say(f"{tag} NO [LIMIT] Too many simultaneous connections\r\n")
-        source.logins += 1
         was_refused.set()
 
     def fetch(session, tag, command):
         was_refused.wait(EVENT_SECONDS)
         return session.answer(tag, command)
 
-    source.forget_script()
     source.on(r"LOGIN|AUTHENTICATE", log_in).on(r"UID FETCH \S+ .*BODY", fetch)
     account.add(source, "--max-connections", "4")
     assert_whole(account)
-    assert source.logins == 2  # nor is it asked again in this run
+    assert was_refused.is_set()
 
 
 def test_connections_of_a_killed_worker_are_given_back(holdfast, account):
@@ -194,6 +195,36 @@ def test_connections_of_a_killed_worker_are_given_back(holdfast, account):
     wait_for(lambda: len(meeting.fetching) > 3, EVENT_SECONDS, "the next worker")
     meeting.is_met.set()
     assert_whole(account)
+
+
+def test_a_silent_account_holds_up_no_other_of_its_host(holdfast, account):
+    """One worker waits for it (for an hour, if it may), the other one is busy with a large account of another
+    host, which goes on behind whatever else is due at a host that no worker is busy with."""
+    silent, large, small = Source(range(1, 9)), Source(MESSAGES), Source(range(1, 6))
+    small_is_done = threading.Event()
+
+    def take_time(session, tag, command):
+        small_is_done.wait(0.05 * len(session.mailbox.chosen(command.split()[2])))
+
+    silent.on(r"UID FETCH \S+ .*BODY", SILENCE)
+    large.on(r"UID FETCH \S+ .*BODY", take_time, USUAL)
+    account.add(silent)
+    silent.wait_heard(r"UID FETCH \S+ .*BODY")
+    another(holdfast, "large-elsewhere", large.url("bob").replace("127.0.0.1", "localhost"))
+    large.wait_heard(r"UID FETCH \S+ .*BODY")
+    another(holdfast, "small-of-host", small.url("carol"))
+    assert "complete" in holdfast.run("sync", "small-of-host").stdout
+    large_outcome, = holdfast.sql("SELECT outcome FROM job JOIN account_name USING (account_id) "
+                                  "WHERE name = 'large-elsewhere' AND kind = 'sync'")[0]
+    small_is_done.set()
+    assert large_outcome is None
+    assert "silent" in account.sql("SELECT outcome_text FROM job WHERE account_id = {id}")[0][0]
+    silent.forget_script()
+    account.sync()
+    assert account.states() == stored(*range(1, 9))
+    assert "complete" in holdfast.run("sync", "large-elsewhere").stdout
+    large.close()
+    small.close()
 
 
 def test_a_worker_that_is_told_to_stop_ends_all_its_connections(holdfast, account):
