@@ -166,6 +166,8 @@ static size_t utf8_length(struct bytes in, bool *is_cut)
     uint8_t high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
 
     *is_cut = false;
+    if (len == 2 && in.len > 1) /* as most are */
+        return (in.ptr[1] & 0xc0) == 0x80 ? 2 : 0;
     for (size_t i = 1; i < len; i++) {
         if (i == in.len) {
             *is_cut = true;

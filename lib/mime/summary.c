@@ -10,7 +10,7 @@ struct summariser {
     size_t text_max;
     struct buf text; /* the one being made */
     struct mime_summary *out;
-    struct bytes *references;
+    struct bytes *references; /* room for MIME_REFERENCES_MAX */
 };
 
 bool mime_next_message_id(struct bytes *in, struct bytes *out)
@@ -68,12 +68,13 @@ static void append_decoded(struct summariser *s, struct bytes value)
         text = bytes_slice(text, 1, SIZE_MAX);
     while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t'))
         text.len--;
-    for (size_t i = 0; i < text.len && s->text.len <= s->text_max; i++) {
-        if (text.ptr[i] == '\0')
-            buf_text(&s->text, "\xef\xbf\xbd");
-        else
-            buf_byte(&s->text, text.ptr[i]);
+    text = bytes_slice(text, 0, s->text_max + 1 - s->text.len); /* one more than is kept: it is cut */
+    for (ssize_t zero; (zero = bytes_find_byte(text, '\0')) >= 0;) {
+        buf_append(&s->text, bytes_slice(text, 0, (size_t)zero));
+        buf_text(&s->text, "\xef\xbf\xbd");
+        text = bytes_slice(text, (size_t)zero + 1, SIZE_MAX);
     }
+    buf_append(&s->text, text);
 }
 
 static struct bytes summarise_list(struct summariser *s, const struct mime_value *values)
@@ -109,8 +110,6 @@ static void add_references(struct summariser *s, struct bytes value)
     while (mime_next_message_id(&value, &id)) {
         size_t i = 0;
 
-        if (s->references == NULL)
-            s->references = arena_new_array(s->arena, struct bytes, MIME_REFERENCES_MAX);
         if (s->out->reference_count == MIME_REFERENCES_MAX) {
             s->out->is_cut = true;
             return;
@@ -121,6 +120,18 @@ static void add_references(struct summariser *s, struct bytes value)
         if (i == s->out->reference_count)
             s->references[s->out->reference_count++] = id;
     }
+}
+
+static void keep_references(struct summariser *s)
+{
+    size_t count = s->out->reference_count;
+    struct bytes *kept;
+
+    if (count == 0)
+        return;
+    kept = arena_new_array(s->arena, struct bytes, count);
+    memcpy(kept, s->references, count * sizeof *kept);
+    s->out->references = kept;
 }
 
 static void find_references(struct summariser *s, struct bytes header)
@@ -160,9 +171,11 @@ void mime_summarise(const struct mime_envelope *envelope, struct bytes header, s
 void mime_summarise_upto(const struct mime_envelope *envelope, struct bytes header, size_t text_max,
                          struct arena *arena, struct mime_summary *out)
 {
+    struct bytes references[MIME_REFERENCES_MAX];
     struct summariser s = {
         .arena = arena,
         .text_max = text_max,
+        .references = references,
         .text = buf_create(2 * text_max + MIME_HEADER_KEPT_MAX),
         .out = out,
     };
@@ -177,7 +190,7 @@ void mime_summarise_upto(const struct mime_envelope *envelope, struct bytes head
     find_references(&s, header);
     if (envelope->in_reply_to != NULL)
         add_references(&s, *envelope->in_reply_to);
-    out->references = s.references;
+    keep_references(&s);
     summarise_subject(&s, header);
     out->from = summarise_list(&s, envelope->from);
     out->to = summarise_list(&s, envelope->to);

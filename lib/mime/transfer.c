@@ -169,12 +169,12 @@ static void decode_escape(struct mime_transfer_decoder *decoder, uint8_t c, stru
     }
 }
 
-/* One that is whole, and as most are: two digits, or a line end. False: it is left. */
+/* One that is whole, and as most are: two digits, or a line end. False: none is there, or it is left. */
 static bool take_plain_escape(struct bytes *chunk, struct buf *out)
 {
     uint8_t high, low;
 
-    if (chunk->len < 3)
+    if (chunk->len < 3 || chunk->ptr[0] != '=')
         return false;
     high = mime_hex_value(chunk->ptr[1]);
     low = mime_hex_value(chunk->ptr[2]);
@@ -190,17 +190,21 @@ static void decode_quoted_printable(struct mime_transfer_decoder *decoder, struc
                                     struct buf *out)
 {
     while (chunk.len > 0) {
-        ssize_t at = bytes_find_byte(chunk, '=');
-        size_t plain = at < 0 ? chunk.len : (size_t)at;
+        ssize_t at;
 
         if (decoder->held_len > 0) {
             decode_escape(decoder, chunk.ptr[0], out);
             chunk = bytes_slice(chunk, 1, SIZE_MAX);
             continue;
         }
-        buf_append(out, bytes_slice(chunk, 0, plain));
-        chunk = bytes_slice(chunk, plain, SIZE_MAX);
-        if (at >= 0 && !take_plain_escape(&chunk, out)) {
+        at = bytes_find_byte(chunk, '=');
+        if (at < 0)
+            at = (ssize_t)chunk.len;
+        buf_append(out, bytes_slice(chunk, 0, (size_t)at));
+        chunk = bytes_slice(chunk, (size_t)at, SIZE_MAX);
+        while (take_plain_escape(&chunk, out)) /* where one is, others follow */
+            continue;
+        if (chunk.len > 0 && chunk.ptr[0] == '=') {
             decoder->held[decoder->held_len++] = '=';
             chunk = bytes_slice(chunk, 1, SIZE_MAX);
         }

@@ -118,11 +118,24 @@ static void decode_run(struct bytes *in, struct word word, struct buf *octets, s
     }
 }
 
+/* Printable ASCII without "=?" stands for itself, and is what most values are. */
+static bool is_plain(struct bytes value)
+{
+    for (size_t i = 0; i < value.len; i++)
+        if (value.ptr[i] < ' ' || value.ptr[i] > '~')
+            return false;
+    return bytes_find(value, BYTES("=?")) < 0;
+}
+
 void mime_decode_words(struct bytes value, struct buf *out)
 {
     CLEANUP(buf_free) struct buf octets = buf_create(value.len);
     CLEANUP(buf_free) struct buf plain = buf_create(value.len);
 
+    if (is_plain(value)) {
+        buf_append(out, value);
+        return;
+    }
     while (value.len > 0) {
         struct word word;
         bool is_word = value.ptr[0] == '=' && scan_word(&value, &word);

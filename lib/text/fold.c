@@ -77,6 +77,11 @@ static enum read_result read_character(struct bytes in, uint32_t *character, siz
 
     if (c < 0xc2 || c > 0xf4)
         return READ_BAD;
+    if (c < 0xe0 && in.len > 1 && (in.ptr[1] & 0xc0) == 0x80) { /* as most are */
+        *len = 2;
+        *character = (uint32_t)(c & 0x1f) << 6 | (in.ptr[1] & 0x3f);
+        return READ_WHOLE;
+    }
     *len = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
     *character = c & (0x7fu >> *len);
     for (size_t i = 1; i < *len; i++) {

@@ -80,6 +80,13 @@ static void put_1252(struct text_html *html, uint32_t character)
     put(html, bytes_of(octets, text_encode(high[character - 0x80], octets)));
 }
 
+/* Those that are not, put_character knows. */
+static bool is_shown_as_it_is(uint32_t character)
+{
+    return character > 0xa0 && character != 0xad && character != 0x200b && character != 0x2060 &&
+           character != 0xfeff;
+}
+
 /* One character of several octets. */
 static void put_character(struct text_html *html, uint32_t character, struct bytes octets)
 {
@@ -188,16 +195,31 @@ static bool is_lane_of_words(const uint8_t *octets)
     return is_other == 0;
 }
 
-/* Of the words of ASCII at the front; single blanks between them are as they will be shown. */
+/* Is the blank at this place one that is shown as it is, between words? */
+static bool is_single_blank(struct bytes text, size_t at)
+{
+    return text.ptr[at] == ' ' && at > 0 && text.ptr[at - 1] != ' ' && at + 1 < text.len &&
+           text.ptr[at + 1] < 0x80 && !is_blank(text.ptr[at + 1]);
+}
+
+/* Of the words at the front and single blanks between them, which are all shown as they are. */
 static size_t words_length(struct bytes text)
 {
     size_t len = 0;
 
-    while (len < text.len && text.ptr[len] < 0x80 &&
-           (!is_blank(text.ptr[len]) ||
-            (text.ptr[len] == ' ' && len > 0 && text.ptr[len - 1] != ' ' && len + 1 < text.len &&
-             text.ptr[len + 1] < 0x80 && !is_blank(text.ptr[len + 1])))) {
-        len++;
+    while (len < text.len) {
+        uint32_t character = 0;
+        size_t step = 1;
+        bool is_shown;
+
+        if (text.ptr[len] < 0x80)
+            is_shown = !is_blank(text.ptr[len]) || is_single_blank(text, len);
+        else
+            is_shown = text_read_character(bytes_slice(text, len, 4), &character, &step) &&
+                       is_shown_as_it_is(character);
+        if (!is_shown)
+            break;
+        len += step;
         while (len + LANE_BYTES < text.len && is_lane_of_words(text.ptr + len))
             len += LANE_BYTES;
     }
