@@ -252,6 +252,8 @@ CREATE TABLE message_index (
     text_notes      int    NOT NULL DEFAULT 0,            -- what of it cannot be searched: TEXT_NOTE_* bits
     PRIMARY KEY (account_id, message_id)
 );
+-- Of any length, and for equality alone: `holdfast show ID`.
+CREATE INDEX message_index_message_id ON message_index USING hash (message_id_text);
 CREATE INDEX message_index_unsearched ON message_index (account_id, message_id)
     WHERE text_notes <> 0;
 

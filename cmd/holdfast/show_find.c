@@ -191,9 +191,9 @@ static bool walk_for_id(struct cli_reader *reader, const struct show_wanted *wan
     return true;
 }
 
-/* By search: several different messages may bear one Message-ID, and then their hashes tell them apart. */
-static bool find_message_id(struct cli_reader *reader, const struct show_wanted *wanted,
-                            struct show_message *out)
+/* By search: the header of every message that may hold it. */
+static bool search_message_id(struct cli_reader *reader, const struct show_wanted *wanted,
+                              struct show_message *out)
 {
     struct err *err = &reader->cli->err;
     CLEANUP(buf_free) struct buf text = buf_create(4 * ID_BYTES_MAX);
@@ -211,16 +211,32 @@ static bool find_message_id(struct cli_reader *reader, const struct show_wanted 
     if (!search_parse_query(buf_bytes(&text), reader->cli->arena, &query, NULL, err) ||
         !walk_for_id(reader, wanted, query, places, &out->place_count))
         return false;
+    out->places = places;
+    return true;
+}
+
+/*
+ * By the index, which knows journal reports by the message in them; what it does not know, by search.
+ * Several different messages may bear one Message-ID, and then their hashes tell them apart.
+ */
+static bool find_message_id(struct cli_reader *reader, const struct show_wanted *wanted,
+                            struct show_message *out)
+{
+    struct err *err = &reader->cli->err;
+
+    if (!vault_find_message_id(reader->vault, wanted->message_id, PLACES_MAX, reader->cli->arena,
+                               &out->places, &out->place_count, err) ||
+        (out->place_count == 0 && !search_message_id(reader, wanted, out)))
+        return false;
     if (out->place_count == 0)
         return err_fail(err, ERR_ABSENT, "no message has this Message-ID");
     for (size_t i = 1; i < out->place_count; i++) {
-        if (!bytes_equal(crypto_sha256_bytes(&places[0].placement.sha256),
-                         crypto_sha256_bytes(&places[i].placement.sha256)))
+        if (!bytes_equal(crypto_sha256_bytes(&out->places[0].placement.sha256),
+                         crypto_sha256_bytes(&out->places[i].placement.sha256)))
             return err_fail(err, ERR_LIMIT,
                             "different messages have this Message-ID: holdfast search id:… lists "
                             "them");
     }
-    out->places = places;
     out->has_more_places = out->place_count == PLACES_MAX;
     return true;
 }

@@ -44,6 +44,8 @@ enum imap_search_kind {
     IMAP_SEARCH_MODSEQ, /* number: the MODSEQ is at least that (RFC 7162) */
     /* Not of IMAP, no command gives them: search/language.h does. */
     IMAP_SEARCH_ATTACHMENT, /* has an attachment, as message_index says */
+    IMAP_SEARCH_MESSAGE_ID, /* text: within the Message-ID, as message_index has it (of a journal
+                             * report: of the message in it) */
     IMAP_SEARCH_SHA256,     /* text: the front of the hash of its octets, lower case hex */
 };
 

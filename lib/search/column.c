@@ -37,6 +37,8 @@ static struct bytes column_of(enum imap_search_kind kind, const struct mime_summ
         return summary->from;
     if (kind == IMAP_SEARCH_TO)
         return summary->to;
+    if (kind == IMAP_SEARCH_MESSAGE_ID)
+        return summary->message_id;
     assert(kind == IMAP_SEARCH_CC || kind == IMAP_SEARCH_BCC);
     return kind == IMAP_SEARCH_CC ? summary->cc : summary->bcc;
 }

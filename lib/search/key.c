@@ -32,6 +32,12 @@
     " WHEN i.notes <> '[]' AND i.notes @> '[\"texts-cut\"]' THEN NULL ELSE false END END",         \
         "CASE WHEN i.parser_version = ? THEN i." field "_folded IS NOT NULL END"
 
+/* Not folded there: but for ASCII letters, the key HEADER knows better. */
+#define MESSAGE_ID                                                                                 \
+    "CASE WHEN i.parser_version = ?"                                                               \
+    " THEN coalesce(strpos(lower(i.message_id_text COLLATE \"C\"), ?) > 0, false) END",            \
+        "CASE WHEN i.parser_version = ? THEN i.message_id_text IS NOT NULL END"
+
 // clang-format off
 static const struct search_key_row rows[] = {
     [IMAP_SEARCH_AND]        = { "AND",        SEARCH_ARG_CHILDREN, NULL, NULL },
@@ -62,6 +68,7 @@ static const struct search_key_row rows[] = {
     [IMAP_SEARCH_TEXT]       = { "TEXT",       SEARCH_ARG_TEXT,     "NULL::boolean", NULL },
     [IMAP_SEARCH_HEADER]     = { "HEADER",     SEARCH_ARG_TEXT,     "NULL::boolean", NULL },
     [IMAP_SEARCH_ATTACHMENT] = { "ATTACHMENT", SEARCH_ARG_PARTS,    "CASE WHEN i.parser_version = ? THEN i.has_attachment END", NULL },
+    [IMAP_SEARCH_MESSAGE_ID] = { "MESSAGE-ID", SEARCH_ARG_COLUMN,   MESSAGE_ID },
     [IMAP_SEARCH_MODSEQ]     = { "MODSEQ",     SEARCH_ARG_NUMBER,   "p.modseq >= ?", NULL },
     [IMAP_SEARCH_SHA256]     = { "SHA256",     SEARCH_ARG_HASH,     HASH, NULL },
 };

@@ -26,7 +26,7 @@ static const struct search_field fields[] = {
     { BYTES_INIT("body"),        SEARCH_VALUE_TEXT,    IMAP_SEARCH_BODY },
     { BYTES_INIT("text"),        SEARCH_VALUE_TEXT,    IMAP_SEARCH_TEXT },
     { BYTES_INIT("header"),      SEARCH_VALUE_HEADER,  IMAP_SEARCH_HEADER },
-    { BYTES_INIT("id"),          SEARCH_VALUE_ID,      IMAP_SEARCH_HEADER },
+    { BYTES_INIT("id"),          SEARCH_VALUE_ID,      IMAP_SEARCH_OR },
     { BYTES_INIT("sha256"),      SEARCH_VALUE_HASH,    IMAP_SEARCH_SHA256 },
     { BYTES_INIT("before"),      SEARCH_VALUE_DAY,     IMAP_SEARCH_BEFORE },
     { BYTES_INIT("after"),       SEARCH_VALUE_DAY,     IMAP_SEARCH_SINCE },
@@ -224,8 +224,12 @@ static bool make_state(struct bytes value, struct arena *arena, struct imap_sear
     return false;
 }
 
-static bool make_id(struct bytes value, struct imap_search_key *key, const char **mistake)
+/* In the header; or, of a journal report, in that of the message in it. */
+static bool make_id(struct bytes value, struct arena *arena, struct imap_search_key *key,
+                    const char **mistake)
 {
+    struct imap_search_key *header, *reported;
+
     if (value.len > 0 && value.ptr[0] == '<')
         value = bytes_slice(value, 1, SIZE_MAX);
     if (value.len > 0 && value.ptr[value.len - 1] == '>')
@@ -234,9 +238,14 @@ static bool make_id(struct bytes value, struct imap_search_key *key, const char 
         *mistake = "a Message-ID is expected";
         return false;
     }
-    key->kind = IMAP_SEARCH_HEADER;
-    key->field = BYTES("Message-ID");
-    key->text = value;
+    header = arena_new(arena, struct imap_search_key);
+    reported = arena_new(arena, struct imap_search_key);
+    *header = (struct imap_search_key){ .kind = IMAP_SEARCH_HEADER,
+                                        .field = BYTES("Message-ID"),
+                                        .text = value,
+                                        .next = reported };
+    *reported = (struct imap_search_key){ .kind = IMAP_SEARCH_MESSAGE_ID, .text = value };
+    *key = (struct imap_search_key){ .kind = IMAP_SEARCH_OR, .children = header };
     return true;
 }
 
@@ -270,7 +279,7 @@ bool search_make_key(const struct search_field *field, struct bytes name, struct
         key->text = value;
         return true;
     case SEARCH_VALUE_ID:
-        return make_id(value, key, mistake);
+        return make_id(value, arena, key, mistake);
     case SEARCH_VALUE_HASH:
         return make_hash(value, arena, key, mistake);
     case SEARCH_VALUE_DAY:

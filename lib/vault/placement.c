@@ -365,23 +365,15 @@ static bool read_found(const struct db_result *result, size_t row, struct arena 
                                     &out->placement, err);
 }
 
-bool vault_find_hash(struct vault_reader *reader, struct bytes hex, size_t limit,
-                     struct arena *arena, const struct vault_found **rows, size_t *count,
-                     struct err *err)
+/* Runs a query with the columns of struct vault_found. */
+static bool find(struct vault_reader *reader, const struct vault_query *query, struct arena *arena,
+                 const struct vault_found **rows, size_t *count, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *result = NULL;
-    struct crypto_sha256 first, last;
     struct vault_found *found;
     void *room;
 
-    assert(limit >= 1 && limit <= LIMIT_PAGE_ROWS);
-    if (!read_prefix(hex, &first, &last, err) ||
-        !vault_run_queries(
-            reader,
-            &(struct vault_query){ DB_VAULT_PLACEMENT_BY_HASH,
-                                   DB_ARGS(DB_BYTEA(crypto_sha256_bytes(&first)),
-                                           DB_BYTEA(crypto_sha256_bytes(&last)), DB_I64(limit)) },
-            1, &result, err) ||
+    if (!vault_run_queries(reader, query, 1, &result, err) ||
         !arena_try_alloc(arena, db_rows(result), sizeof *found, &room, err))
         return false;
     found = room;
@@ -391,6 +383,42 @@ bool vault_find_hash(struct vault_reader *reader, struct bytes hex, size_t limit
     *rows = found;
     *count = db_rows(result);
     return true;
+}
+
+bool vault_find_hash(struct vault_reader *reader, struct bytes hex, size_t limit,
+                     struct arena *arena, const struct vault_found **rows, size_t *count,
+                     struct err *err)
+{
+    struct crypto_sha256 first, last;
+
+    assert(limit >= 1 && limit <= LIMIT_PAGE_ROWS);
+    return read_prefix(hex, &first, &last, err) &&
+           find(reader,
+                &(struct vault_query){ DB_VAULT_PLACEMENT_BY_HASH,
+                                       DB_ARGS(DB_BYTEA(crypto_sha256_bytes(&first)),
+                                               DB_BYTEA(crypto_sha256_bytes(&last)),
+                                               DB_I64(limit)) },
+                arena, rows, count, err);
+}
+
+bool vault_find_message_id(struct vault_reader *reader, struct bytes message_id, size_t limit,
+                           struct arena *arena, const struct vault_found **rows, size_t *count,
+                           struct err *err)
+{
+    CLEANUP(buf_free) struct buf bracketed = buf_create(message_id.len + 2);
+    struct bytes spellings[2];
+
+    assert(limit >= 1 && limit <= LIMIT_PAGE_ROWS);
+    buf_byte(&bracketed, '<');
+    buf_append(&bracketed, message_id);
+    buf_byte(&bracketed, '>');
+    spellings[0] = vault_not_null(message_id);
+    spellings[1] = buf_bytes(&bracketed);
+    return find(reader,
+                &(struct vault_query){ DB_VAULT_PLACEMENT_BY_MESSAGE_ID,
+                                       DB_ARGS(DB_TEXTS(spellings, ARRAY_LEN(spellings)),
+                                               DB_I64(limit)) },
+                arena, rows, count, err);
 }
 
 bool vault_read_notes(struct vault_reader *reader, int64_t account_id, int64_t message_id,

@@ -245,7 +245,7 @@ MUST_USE bool vault_read_notes(struct vault_reader *reader, int64_t account_id, 
                                struct arena *arena, struct vault_message_notes *out,
                                struct err *err);
 
-/* A placement found by the hash of its octets. */
+/* A placement found by the hash of its octets, or the Message-ID that message_index has for it. */
 struct vault_found {
     int64_t account_id;
     int64_t mailbox_id;
@@ -258,6 +258,13 @@ struct vault_found {
 MUST_USE bool vault_find_hash(struct vault_reader *reader, struct bytes hex, size_t limit,
                               struct arena *arena, const struct vault_found **rows, size_t *count,
                               struct err *err);
+
+/* message_id: without angle brackets; found with and without. What was not parsed yet, and what has
+ * another one in its header too, is not found so. */
+MUST_USE bool vault_find_message_id(struct vault_reader *reader, struct bytes message_id,
+                                    size_t limit, struct arena *arena,
+                                    const struct vault_found **rows, size_t *count,
+                                    struct err *err);
 
 /* ---- octets -------------------------------------------------------------------------------- */
 

@@ -77,6 +77,14 @@ def test_what_the_envelope_says_is_searched(source):
         assert inner["message-id"] == f"<inner-{i}@corp.example>"
 
 
+def test_a_report_is_found_by_the_message_id_of_what_it_carries_and_by_its_own(source):
+    _, holdfast, _ = source
+    for kind in ("inner", "report"):
+        assert [hit["uid"] for hit in hits(holdfast, f"id:<{kind}-4@corp.example>")] == [5]
+    shown = holdfast.run("show", "<inner-4@corp.example>").stdout
+    assert "journal/INBOX;UID=5" in shown, shown
+
+
 def test_the_report_is_kept_and_served_as_it_came(source):
     dovecot, holdfast, reports = source
     holdfast.add_auditor()

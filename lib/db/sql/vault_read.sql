@@ -231,6 +231,21 @@ SELECT p.uid, p.flags, p.internal_at, p.internal_zone, p.archived_at, p.gone_at,
  WHERE m.sha256 >= $1 AND m.sha256 <= $2
  ORDER BY m.account_id, p.mailbox_id, p.uid LIMIT $3;
 
+-- By what message_index has for their Message-ID, one of these spellings.
+-- name: vault_placement_by_message_id
+-- args: spellings text[], page bigint
+SELECT p.uid, p.flags, p.internal_at, p.internal_zone, p.archived_at, p.gone_at, p.modseq,
+       p.appeared_modseq, p.keywords, p.message_id, m.size_bytes, m.sha256, l.run_id, l.raw_offset,
+       m.account_id, p.mailbox_id, n.name, b.path
+  FROM message_index i
+  JOIN message m ON m.account_id = i.account_id AND m.message_id = i.message_id
+  JOIN locator l ON l.account_id = m.account_id AND l.message_id = m.message_id
+  JOIN placement p ON p.account_id = m.account_id AND p.message_id = m.message_id
+  JOIN mailbox b ON b.account_id = p.account_id AND b.mailbox_id = p.mailbox_id
+  JOIN account_name n ON n.account_id = m.account_id
+ WHERE i.message_id_text = ANY ($1)
+ ORDER BY m.account_id, p.mailbox_id, p.uid LIMIT $2;
+
 -- name: vault_message_notes
 -- args: account_id bigint, message_id bigint
 SELECT notes::text, text_notes FROM message_index WHERE account_id = $1 AND message_id = $2;

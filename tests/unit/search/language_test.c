@@ -80,6 +80,7 @@ static void write_key(struct buf *out, const struct imap_search_key *key)
         [IMAP_SEARCH_TEXT] = "text",
         [IMAP_SEARCH_HEADER] = "header",
         [IMAP_SEARCH_ATTACHMENT] = "attachment",
+        [IMAP_SEARCH_MESSAGE_ID] = "message-id",
         [IMAP_SEARCH_SHA256] = "sha256",
     };
 
@@ -159,8 +160,8 @@ TEST(every_field_becomes_its_key)
     check_tree("header:X-Foo=\"a b\"", "(and(header X-Foo a b))");
     check_tree("header:X-Foo", "(and(header X-Foo))");
     check_tree("header:X-Foo=a=b", "(and(header X-Foo a=b))");
-    check_tree("id:<1@x.org>", "(and(header Message-ID 1@x.org))");
-    check_tree("id:1@x.org", "(and(header Message-ID 1@x.org))");
+    check_tree("id:<1@x.org>", "(and(or(header Message-ID 1@x.org)(message-id 1@x.org)))");
+    check_tree("id:1@x.org", "(and(or(header Message-ID 1@x.org)(message-id 1@x.org)))");
     check_tree("sha256:00FFaa", "(and(sha256 00ffaa))");
     check_tree("has:attachment", "(and(attachment))");
     check_tree("keyword:$Junk", "(and(keyword $Junk))");
