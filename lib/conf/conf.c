@@ -16,9 +16,10 @@ enum {
     SETTINGS_MAX = 64,
 };
 
-/* Where each setting was set in the file, so that a second time is told. */
+/* Where each section and each setting stands in the file, so that a second time is told. 0: not yet. */
 struct seen {
-    size_t line[SETTINGS_MAX]; /* 0: not yet */
+    size_t section_line[SETTINGS_MAX]; /* by the section's first setting */
+    size_t line[SETTINGS_MAX];
 };
 
 /* ---- life ---- */
@@ -101,6 +102,22 @@ static bool apply_setting(struct conf *conf, struct bytes section, const struct 
     return true;
 }
 
+static bool apply_section(struct bytes name, size_t number, struct seen *seen, struct err *err)
+{
+    const struct conf_setting *first = conf_find_section(name);
+    size_t index;
+
+    if (first == NULL)
+        return refuse_section(name, err);
+    index = (size_t)(first - conf_settings);
+    assert(index < SETTINGS_MAX);
+    if (seen->section_line[index] != 0)
+        return err_fail(err, ERR_SYNTAX, "[%s] is there already, in line %zu: put its keys together",
+                        first->section, seen->section_line[index]);
+    seen->section_line[index] = number;
+    return true;
+}
+
 static bool apply_line(struct conf *conf, struct bytes *section, const struct conf_line *line,
                        size_t number, struct seen *seen, struct err *err)
 {
@@ -108,10 +125,8 @@ static bool apply_line(struct conf *conf, struct bytes *section, const struct co
     case CONF_LINE_EMPTY:
         return true;
     case CONF_LINE_SECTION:
-        if (!conf_has_section(line->name))
-            return refuse_section(line->name, err);
         *section = line->name;
-        return true;
+        return apply_section(line->name, number, seen, err);
     case CONF_LINE_SETTING:
         return apply_setting(conf, *section, line, number, seen, err);
     }
@@ -121,7 +136,7 @@ static bool apply_line(struct conf *conf, struct bytes *section, const struct co
 static bool apply_text(struct conf *conf, struct bytes text, const char *name, struct err *err)
 {
     struct bytes section = BYTES("");
-    struct seen seen = { { 0 } };
+    struct seen seen = { 0 };
     struct conf_line line;
 
     if (bytes_start_with(text, BYTES("\xef\xbb\xbf"))) /* a byte order mark */

@@ -53,7 +53,8 @@ extern const size_t conf_setting_count;
 
 /* NULL when there is none of this name. */
 const struct conf_setting *conf_find_setting(struct bytes section, struct bytes key);
-bool conf_has_section(struct bytes section);
+/* The first setting of the section; NULL: there is none of this name. */
+const struct conf_setting *conf_find_section(struct bytes section);
 
 /* The nearest name for a mistyped one, "" when none is near. key: empty for a section. */
 const char *conf_suggest_section(struct bytes section);

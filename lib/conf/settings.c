@@ -92,12 +92,12 @@ const struct conf_setting *conf_find_setting(struct bytes section, struct bytes 
     return NULL;
 }
 
-bool conf_has_section(struct bytes section)
+const struct conf_setting *conf_find_section(struct bytes section)
 {
     for (size_t i = 0; i < conf_setting_count; i++)
         if (bytes_equal(bytes_of_text(conf_settings[i].section), section))
-            return true;
-    return false;
+            return &conf_settings[i];
+    return NULL;
 }
 
 /* ---- mistyped names ---- */

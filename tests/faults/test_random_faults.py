@@ -246,7 +246,7 @@ def check(world):
 def test_everything_is_archived_exactly_once(new_dovecot, new_holdfast, seed):
     chance = random.Random(seed)
     dovecot = new_dovecot()
-    holdfast = new_holdfast(workers=2, settings=f"[ingest]\nstall = {STALL_SECONDS}s\n").start()
+    holdfast = new_holdfast(workers=2, ingest=f"stall = {STALL_SECONDS}s\n").start()
     world = World(dovecot, holdfast, chance)
     world.deliver(MESSAGES)
     holdfast.add_account(dovecot, "alice", "--no-test", "--every", "1s")

@@ -25,7 +25,7 @@ def holdfast(module_place):
     folder = module_place / "holdfast"
     folder.mkdir()
     folder.chmod(0o755)
-    made = Holdfast(folder, f"[ingest]\nstall = {STALL_SECONDS}s\n").start()
+    made = Holdfast(folder, ingest=f"stall = {STALL_SECONDS}s\n").start()
     yield made
     made.stop()
 

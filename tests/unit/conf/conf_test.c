@@ -181,6 +181,8 @@ TEST(lines_that_are_no_settings_are_errors)
     check_refused("[ingest] # x\n",
                   "test.conf line 1: expected [section] and nothing else on the line");
     check_refused("[ingest]\n= 2\n", "test.conf line 2: a key has letters, digits and _ only");
+    check_refused("[ingest]\nworkers = 1\n[imapd]\n\n[ingest]\nstall = 2m\n",
+                  "test.conf line 5: [ingest] is there already, in line 1: put its keys together");
     check_refused("[ingest]\nworkers = 1\nworkers = 2\n",
                   "test.conf line 3: [ingest] workers is set already in line 2");
     check_refused("[ingest]\nworkers = 1\x01\n", "test.conf line 2: control character");
