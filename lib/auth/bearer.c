@@ -3,6 +3,7 @@
 
 #include "audit/append.h"
 #include "auth/exchange.h"
+#include "auth/issuer.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
 #include "oauth/token.h"
@@ -21,6 +22,7 @@ struct auth_bearers {
     struct db_pool *pool;  /* for exchanges */
     struct db_pool *quick; /* for what waits for no endpoint */
     const struct crypto_key *master;
+    struct auth_issuers *issuers;
     atomic_uint busy; /* exchanges, and those who wait for one */
 };
 
@@ -37,7 +39,9 @@ bool auth_create_bearers(const struct db_target *target, struct db_pool *quick,
     bearers->quick = quick;
     atomic_init(&bearers->busy, 0);
     patient.statement_timeout_ms = STATEMENT_TIMEOUT_MS;
-    if (!db_pool_create(&patient, AUTH_EXCHANGES, &bearers->pool, err)) {
+    if (!auth_create_issuers(&bearers->issuers, err) ||
+        !db_pool_create(&patient, AUTH_EXCHANGES, &bearers->pool, err)) {
+        auth_free_issuers(&bearers->issuers);
         free(bearers);
         return false;
     }
@@ -50,6 +54,7 @@ void auth_free_bearers(struct auth_bearers **bearers)
     if (*bearers == NULL)
         return;
     db_pool_free(&(*bearers)->pool);
+    auth_free_issuers(&(*bearers)->issuers);
     free(*bearers);
     *bearers = NULL;
 }
@@ -76,6 +81,7 @@ struct work {
     const struct auth_bearer_ask *ask;
     struct oauth_grant *grant; /* renewed under its lock */
     struct auth_exchange exchange; /* of its refresh token, if it has one */
+    int64_t rest_seconds;          /* for which the endpoint asked; 0: it did not */
     struct crypto_sha256 cache_key;
     char aad[TOKEN_AAD_BYTES];
     struct secret *token; /* what was cached and has not expired yet, not refused; or NULL */
@@ -336,6 +342,7 @@ static bool exchange(struct work *work, struct db_loan *loan, struct db_tx *tx,
         return false;
     if (!oauth_fetch_tokens(work->grant, work->ask->login, end, &tokens, &failure, err)) {
         db_rollback(tx);
+        work->rest_seconds = failure.rest_seconds;
         if (has_refresh_token(work->grant))
             auth_fail_exchange(loan->db, &work->exchange, work->grant, is_shared(work), &failure,
                                err);
@@ -368,6 +375,21 @@ static bool fetch(struct work *work, struct deadline deadline, struct err *err)
     return lock_grant(work, loan.db, err) && exchange(work, &loan, &tx, deadline, err);
 }
 
+/* As one of the few that ask this endpoint. */
+static bool fetch_from_issuer(struct work *work, struct deadline deadline, struct err *err)
+{
+    struct auth_issuers *issuers = work->bearers->issuers;
+    const char *token_url = oauth_get_field(work->grant, OAUTH_TOKEN_URL);
+    struct auth_issuer *issuer;
+    bool is_fetched;
+
+    if (!auth_enter_issuer(issuers, token_url, deadline, &issuer, err))
+        return err_wrap(err, "%.120s", token_url);
+    is_fetched = fetch(work, deadline, err);
+    auth_leave_issuer(issuers, issuer, work->rest_seconds);
+    return is_fetched;
+}
+
 static bool fetch_in_turn(struct work *work, struct deadline deadline, struct err *err)
 {
     atomic_uint *busy = &work->bearers->busy;
@@ -377,7 +399,7 @@ static bool fetch_in_turn(struct work *work, struct deadline deadline, struct er
         (void)atomic_fetch_sub(busy, 1);
         return err_fail(err, ERR_RETRY, "too many accounts wait for token endpoints");
     }
-    is_fetched = fetch(work, deadline, err);
+    is_fetched = fetch_from_issuer(work, deadline, err);
     (void)atomic_fetch_sub(busy, 1);
     return is_fetched;
 }

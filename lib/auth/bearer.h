@@ -12,7 +12,7 @@
  * A token is renewed max(300 s, a tenth of its life) before it expires, at most half of its life
  * before, moved by some jitter, and when a source has refused it; while the endpoint cannot be reached, an older one is given as long as
  * it lasts. Exchanges with endpoints have database connections of their own, AUTH_EXCHANGES at a time,
- * and AUTH_EXCHANGES_WAITING may wait for one: whoever needs only a password never waits for any
+ * and AUTH_EXCHANGES_WAITING may wait for one, fewer of one endpoint (issuer.h): whoever needs only a password never waits for any
  * endpoint. Shared between threads.
  */
 #pragma once

@@ -107,6 +107,13 @@ static bool is_refusal(unsigned status)
     return status >= 400 && status <= 499;
 }
 
+static int64_t rest_asked_for(const struct oauth_reply *reply)
+{
+    if (reply->status == 429 && reply->retry_after_seconds == 0)
+        return OAUTH_REST_DEFAULT_SECONDS;
+    return reply->status == 429 || reply->status == 503 ? reply->retry_after_seconds : 0;
+}
+
 static bool ask_tokens(const struct oauth_grant *grant, const struct buf *form,
                        struct deadline deadline, struct oauth_tokens *out,
                        struct oauth_failure *failure, struct err *err)
@@ -123,7 +130,7 @@ static bool ask_tokens(const struct oauth_grant *grant, const struct buf *form,
         return true;
     failure->may_have_rotated = !is_refusal(reply.status);
     failure->is_invalid = progress == OAUTH_INVALID;
-    failure->retry_after_seconds = reply.retry_after_seconds;
+    failure->rest_seconds = rest_asked_for(&reply);
     if (progress == OAUTH_PENDING || progress == OAUTH_SLOW_DOWN)
         err_set(err, ERR_RETRY, "the endpoint speaks of a consent that was not asked for");
     name_url(grant, OAUTH_TOKEN_URL, err);

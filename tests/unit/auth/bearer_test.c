@@ -70,11 +70,12 @@ static void end(struct bench *b)
 }
 
 /* The token, the caller's; NULL: b->err says why. */
-static struct secret *ask(struct bench *b, const struct secret *refused, struct err *err)
+static struct secret *ask_for(struct bench *b, struct bytes login, const struct secret *refused,
+                              struct err *err)
 {
     struct crypto_sha256 hash = { { 0 } };
     struct auth_bearer_ask want = {
-        .account_id = 1, .job_id = 1, .grant = b->grant, .login = BYTES("anna")
+        .account_id = 1, .job_id = 1, .grant = b->grant, .login = login
     };
     struct secret *token = NULL;
 
@@ -85,6 +86,11 @@ static struct secret *ask(struct bench *b, const struct secret *refused, struct 
     *err = (struct err){ 0 };
     (void)!auth_get_bearer(b->bearers, &want, deadline_after_ms(10000), &token, err);
     return token;
+}
+
+static struct secret *ask(struct bench *b, const struct secret *refused, struct err *err)
+{
+    return ask_for(b, BYTES("anna"), refused, err);
 }
 
 static void check_token(struct bench *b, const struct secret *refused, const char *want)
@@ -323,6 +329,58 @@ TEST(of_many_who_ask_at_once_one_fetches)
         secret_free(&askers[i].token);
     }
     CHECK_EQ_U64(atomic_load(&b->endpoint.asked), 1);
+    end(b);
+}
+
+/* As many mailboxes of one tenant, one after the other: how many tokens were got for them. */
+static unsigned ask_for_tenant(struct bench *b, unsigned mailboxes)
+{
+    unsigned given = 0;
+    char login[32];
+
+    for (unsigned i = 0; i < mailboxes; i++) {
+        CLEANUP(secret_free) struct secret *token = NULL;
+
+        (void)snprintf(login, sizeof login, "mailbox-%u", i);
+        token = ask_for(b, bytes_of_text(login), NULL, &b->err);
+        given += token != NULL;
+    }
+    return given;
+}
+
+static void become_tenant(struct bench *b)
+{
+    secret_free(&b->grant);
+    b->grant = write_grant(with(client_credentials(), "token_url", b->endpoint.url));
+}
+
+TEST(the_accounts_of_a_tenant_share_the_token_of_its_application)
+{
+    static const struct endpoint_answer answers[] = { TOKENS("a1", "r1"), TOKENS("a2", "r2") };
+    struct bench bench, *b = &bench;
+
+    if (!begin(b, answers, ARRAY_LEN(answers)))
+        return;
+    become_tenant(b);
+    CHECK_EQ_U64(ask_for_tenant(b, 1000), 1000);
+    CHECK_EQ_U64(atomic_load(&b->endpoint.asked), 1);
+    end(b);
+}
+
+TEST(after_too_many_requests_a_thousand_accounts_leave_the_endpoint_alone)
+{
+    static const struct endpoint_answer answers[] = { { 429, "Retry-After: 300\r\n", "{}" },
+                                                      TOKENS("a1", "r1") };
+    struct bench bench, *b = &bench;
+
+    if (!begin(b, answers, ARRAY_LEN(answers)))
+        return;
+    CHECK_EQ_U64(ask_for_tenant(b, 1000), 0); /* each by its own mailbox: the refresh token's grant */
+    CHECK_EQ_U64(atomic_load(&b->endpoint.asked), 1);
+    CHECK_EQ_U64(b->err.code, ERR_RETRY);
+    CHECK(strncmp(b->err.text, b->endpoint.url, strlen(b->endpoint.url)) == 0);
+    CHECK(strstr(b->err.text, "asked to be left alone") != NULL);
+    CHECK_EQ_U64(count_open(b), 0);
     end(b);
 }
 

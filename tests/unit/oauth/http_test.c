@@ -191,6 +191,7 @@ TEST(a_failure_says_whether_tokens_may_have_been_given_and_how_long_to_rest)
         { { 400, "", "{\"error\":\"invalid_grant\"}" }, false, true, 0 },
         { { 401, "", "{\"error\":\"invalid_client\"}" }, false, false, 0 },
         { { 429, "Retry-After: 77\r\n", "{\"error\":\"invalid_grant\"}" }, false, false, 77 },
+        { { 429, "", "" }, false, false, OAUTH_REST_DEFAULT_SECONDS },
         { { 503, "Retry-After: 5\r\n", "busy" }, true, false, 5 },
         { { 504, "Retry-After: soon\r\n", "" }, true, false, 0 },
         { { 200, "", "{\"access_token\":" }, true, false, 0 }, /* broken off */
@@ -209,7 +210,7 @@ TEST(a_failure_says_whether_tokens_may_have_been_given_and_how_long_to_rest)
                                   &err));
         CHECK_EQ_U64(failure.may_have_rotated, cases[i].may_have_rotated);
         CHECK_EQ_U64(failure.is_invalid, cases[i].is_invalid);
-        CHECK_EQ_I64(failure.retry_after_seconds, cases[i].rest);
+        CHECK_EQ_I64(failure.rest_seconds, cases[i].rest);
         endpoint_close(&endpoint);
         CHECK(!oauth_fetch_tokens(grant, BYTES(""), deadline_after_ms(5000), &tokens, &failure,
                                   &err)); /* nobody listens: nothing was sent */
