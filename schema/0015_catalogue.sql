@@ -29,6 +29,10 @@ LANGUAGE sql STABLE SET search_path = holdfast, pg_temp AS $$
         OR (c.epoch_to, c.uid_to) > (c.epoch_from, c.uid_from)
 $$;
 
+-- Changes of who may see what and of what must stay: an installation pack should tell of them soon.
+CREATE INDEX audit_event_rights ON audit_event (event_id)
+    WHERE event IN ('auditor_add', 'auditor_passwd', 'grant', 'revoke', 'hold', 'retention');
+
 REVOKE ALL ON FUNCTION seal_sources FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION seal_sources TO holdfast_keeper;
 GRANT SELECT ON identity_scope, message_identity, import_file TO holdfast_keeper;

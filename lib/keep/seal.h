@@ -4,7 +4,8 @@
  *
  * By itself: an account with seal_bytes waiting, in packs of that size; one with a week in the spool
  * that is over, or metadata that is a week old, completely. By request (`holdfast seal`): completely.
- * Likewise the installation, by request or once a day, if anything was audited. Each pack is audited. The connection is the keeper's; one thread.
+ * Likewise the installation, by request or once a day, if anything was audited, and five minutes after the last when rights
+ * of auditors, or holds, have changed. Each pack is audited. The connection is the keeper's; one thread.
  */
 #pragma once
 

@@ -4,12 +4,13 @@ import concurrent.futures
 import json
 import os
 import pwd
+import re
 import signal
 import subprocess
 
 import pytest
 
-from harness.place import children_of, wait_for
+from harness.place import ROOT, children_of, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,19 @@ def test_every_command_explains_itself(installed):
     assert len(names) >= 18
     for words in names:
         assert installed.run(*words, "--help").stdout.startswith(f"usage: holdfast {' '.join(words)}")
+
+
+def test_every_command_and_every_setting_stands_in_ops(installed):
+    commands = (ROOT / "ops" / "commands.md").read_text()
+    names = [" ".join(line[2:20].split()) for line in installed.run("help").stdout.splitlines()
+             if line.startswith("  ")]
+    assert [name for name in names if not re.search(rf"`(holdfast )?{name}`", commands)] == []
+    settings = (ROOT / "ops" / "settings.md").read_text()
+    table = (ROOT / "lib" / "conf" / "settings.c").read_text()
+    found = re.findall(r'^    \{ "([a-z]+)", "([a-z_]+)"', table, re.M)
+    assert len(found) > 20
+    for section, key in found:
+        assert f"`{key}`" in settings.split(f"`[{section}]`")[1].split("| `[")[0], (section, key)
 
 
 def test_a_wrong_setting_is_named_with_file_and_line(installed, place):

@@ -3,12 +3,19 @@
 -- The installation pack: what no account's pack tells (vault/seal.h, lib/store/README.md 18). A line is
 -- made by PostgreSQL, whole, as JSON. Secrets go out as they are stored: sealed under the master key.
 
--- Is there anything new, and is the last pack old enough? Every change of what it tells is audited. Never
+-- Is there anything new, and is the last pack old enough? Every change of what it tells is audited; of rights a
+-- rebuild must not know less than five minutes' worth, for it would revive what was revoked (the index is
+-- audit_event_rights). Never
 -- while a rebuild goes on, whose audit events do not have their numbers yet.
 -- name: vault_installation_state
 -- args: older_than_seconds bigint
 SELECT s.last_sha256, s.pending_sha256,
-       coalesce(s.sealed_at <= now() - $1 * interval '1 second', true)
+       (coalesce(s.sealed_at <= now() - $1 * interval '1 second', true)
+        OR (s.sealed_at <= now() - interval '5 minutes'
+            AND EXISTS (SELECT FROM audit_event e
+                         WHERE e.event_id > s.event_id
+                           AND e.event IN ('auditor_add', 'auditor_passwd', 'grant', 'revoke',
+                                           'hold', 'retention'))))
        AND EXISTS (SELECT FROM audit_event e WHERE e.event_id > s.event_id AND e.event <> 'seal')
        AND NOT (SELECT rebuild_is_running())
   FROM seal_installation s;

@@ -288,6 +288,29 @@ TEST(nothing_is_sealed_while_a_rebuild_goes_on)
     close_rebuild(&r);
 }
 
+TEST(change_of_rights_is_in_an_installation_pack_after_minutes_not_a_day)
+{
+    struct rebuild_fixture r;
+    bool is_made;
+
+    if (!open_rebuild(&r))
+        return;
+    run_sql(&r, "INSERT INTO audit_event (process, event) VALUES ('holdfast', 'login')");
+    MUST(vault_seal_installation(r.s.keeper, r.s.packs, 0, &is_made, ERR));
+    CHECK(is_made);
+    run_sql(&r, "INSERT INTO audit_event (process, event) VALUES ('holdfast', 'revoke')");
+    MUST(vault_seal_installation(r.s.keeper, r.s.packs, 86400, &is_made, ERR));
+    CHECK(!is_made);
+    run_sql(&r, "UPDATE seal_installation SET sealed_at = sealed_at - interval '6 minutes'");
+    MUST(vault_seal_installation(r.s.keeper, r.s.packs, 86400, &is_made, ERR));
+    CHECK(is_made);
+    run_sql(&r, "INSERT INTO audit_event (process, event) VALUES ('holdfast', 'login')");
+    run_sql(&r, "UPDATE seal_installation SET sealed_at = sealed_at - interval '6 minutes'");
+    MUST(vault_seal_installation(r.s.keeper, r.s.packs, 86400, &is_made, ERR));
+    CHECK(!is_made);
+    close_rebuild(&r);
+}
+
 /* ---- the end ------------------------------------------------------------------------------------------ */
 
 static int64_t finish_at(struct rebuild_fixture *r, int64_t uidnext)
