@@ -36,6 +36,7 @@ static const char settings_text[] =
     "min_wal_size = '256MB'\n"
     "checkpoint_timeout = '15min'\n"
     "wal_compression = 'lz4'\n"
+    "wal_init_zero = off\n" /* a first import would write all of its WAL twice (README) */
     "jit = off\n"
     "timezone = 'UTC'\n"
     "log_timezone = 'UTC'\n"
