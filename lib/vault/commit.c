@@ -16,6 +16,7 @@ struct outcome {
     const struct vault_entry *entry;
     int64_t message_id;
     uint32_t placement_uid; /* 0: repeated */
+    bool has_row;           /* its source UID: in source_uid */
     bool is_repeated;
     bool is_matched;
     bool is_new;           /* its octets: the first entry that has them */
@@ -43,8 +44,7 @@ enum {
     LOOK_MAILBOX,
     LOOK_EPOCH,
     LOOK_KEYWORDS,
-    LOOK_ADDED,
-    LOOK_FOUND,
+    LOOK_MESSAGES,
     LOOK_STORED,
     LOOK_RUN,
     LOOK_CANDIDATES,
@@ -161,7 +161,6 @@ static bool queue_look(struct commit *commit, struct err *err)
            db_queue(db, DB_VAULT_KEYWORD_NUMBERS, DB_ARGS(account, mailbox), err) &&
            db_queue(db, DB_VAULT_MESSAGE_ADD,
                     DB_ARGS(account, hashes, DB_I64S(commit->sizes, commit->hash_count)), err) &&
-           db_queue(db, DB_VAULT_MESSAGE_FIND, DB_ARGS(account, hashes), err) &&
            db_queue(db, DB_VAULT_SOURCE_UID_STORED,
                     DB_ARGS(account, mailbox, DB_I32(commit->batch->epoch),
                             DB_I64S(uids, commit->batch->count),
@@ -210,33 +209,60 @@ static size_t find_hash(const struct commit *commit, struct bytes hash)
     return low;
 }
 
-/* Which octets are new, and the message of each entry. False: one is in neither answer. */
-static bool decide_messages(struct commit *commit, const struct db_result *added,
-                            const struct db_result *found, struct err *err)
+/* The message of this row is that of all entries with its octets; gives the first of them. */
+static struct outcome *note_message(struct commit *commit, const struct db_result *messages,
+                                    size_t row)
 {
-    for (size_t row = 0; row < db_rows(added); row++)
-        commit->by_hash[find_hash(commit, db_bytes(added, row, 1))]->is_new = true;
-    for (size_t row = 0; row < db_rows(found); row++) {
-        size_t first = find_hash(commit, db_bytes(found, row, 1));
+    size_t first = find_hash(commit, db_bytes(messages, row, 1));
 
-        for (size_t i = first; i < commit->batch->count &&
-                               has_same_octets(commit->by_hash[i], commit->by_hash[first]);
-             i++)
-            commit->by_hash[i]->message_id = db_i64(found, row, 0);
-    }
+    for (size_t i = first;
+         i < commit->batch->count && has_same_octets(commit->by_hash[i], commit->by_hash[first]);
+         i++)
+        commit->by_hash[i]->message_id = db_i64(messages, row, 0);
+    return commit->by_hash[first];
+}
+
+static bool has_all_messages(const struct commit *commit)
+{
     for (size_t i = 0; i < commit->batch->count; i++)
         if (commit->outcomes[i].message_id == 0)
-            return err_fail(err, ERR_RETRY, "a message vanished while it was looked up");
+            return false;
     return true;
 }
 
-static void decide_repeated(struct commit *commit, const struct db_result *stored)
+/* Which octets are new, and the message of each entry. What another job of the account added at this very
+ * moment is found by looking again. */
+static bool decide_messages(struct commit *commit, const struct db_result *messages,
+                            struct err *err)
+{
+    struct vault_writer *writer = commit->writer;
+    CLEANUP(db_result_free) struct db_result *found = NULL;
+
+    for (size_t row = 0; row < db_rows(messages); row++)
+        note_message(commit, messages, row)->is_new = db_bool(messages, row, 2);
+    if (has_all_messages(commit))
+        return true;
+    if (!db_run(writer->db, DB_VAULT_MESSAGE_FIND,
+                DB_ARGS(DB_I64(writer->lease.account_id),
+                        DB_BYTEAS(commit->hashes, commit->hash_count)),
+                &found, err))
+        return false;
+    for (size_t row = 0; row < db_rows(found); row++)
+        (void)note_message(commit, found, row);
+    return has_all_messages(commit) ||
+           err_fail(err, ERR_RETRY, "a message vanished while it was looked up");
+}
+
+static void decide_repeated(struct commit *commit, const struct db_result *known)
 {
     for (size_t i = 0; i < commit->batch->count; i++) {
         struct outcome *outcome = &commit->outcomes[i];
 
-        for (size_t row = 0; row < db_rows(stored) && !outcome->is_repeated; row++)
-            outcome->is_repeated = db_i64(stored, row, 0) == outcome->entry->source_uid;
+        for (size_t row = 0; row < db_rows(known) && !outcome->has_row; row++)
+            if (db_i64(known, row, 0) == outcome->entry->source_uid) {
+                outcome->has_row = true;
+                outcome->is_repeated = db_bool(known, row, 1);
+            }
         for (size_t other = 0; other < i && !outcome->is_repeated; other++)
             outcome->is_repeated =
                 commit->outcomes[other].entry->source_uid == outcome->entry->source_uid;
@@ -318,7 +344,7 @@ static bool decide(struct commit *commit, struct db_result **results, struct err
 {
     vault_load_numbers(commit->writer, results[LOOK_KEYWORDS]);
     number_keywords(commit);
-    if (!decide_messages(commit, results[LOOK_ADDED], results[LOOK_FOUND], err))
+    if (!decide_messages(commit, results[LOOK_MESSAGES], err))
         return false;
     decide_repeated(commit, results[LOOK_STORED]);
     if (commit->batch->epoch > 1)
@@ -391,11 +417,10 @@ static bool queue_locators(struct commit *commit, struct err *err)
         commit->counts.new_messages++;
         commit->counts.new_octets += commit->batch->entries[i].size_bytes;
     }
-    return used == 0 ||
-           db_queue(writer->db, DB_VAULT_LOCATOR_ADD,
-                    DB_ARGS(DB_I64(writer->lease.account_id), DB_I64(writer->run_id),
-                            DB_I64S(ids, used), DB_I64S(offsets, used)),
-                    err);
+    return used == 0 || db_queue(writer->db, DB_VAULT_LOCATOR_ADD,
+                                 DB_ARGS(DB_I64(writer->lease.account_id), DB_I64(writer->run_id),
+                                         DB_I64S(ids, used), DB_I64S(offsets, used)),
+                                 err);
 }
 
 static bool queue_octets(struct commit *commit, struct err *err)
@@ -493,7 +518,15 @@ static bool queue_placements(struct commit *commit, struct db_value account,
                     err);
 }
 
-static bool queue_source_uids(struct commit *commit, struct db_value account,
+/* Is the row with which its UID becomes 'stored' its first? A substitute's stays pending. */
+static bool is_stored_at_once(const struct outcome *outcome)
+{
+    return !outcome->has_row &&
+           (outcome->entry->doubt == VAULT_ORIGINAL || outcome->entry->doubt == VAULT_EMPTY);
+}
+
+/* Those that are stored at once, or the others. */
+static bool queue_source_uids(struct commit *commit, bool at_once, struct db_value account,
                               struct db_value mailbox, struct err *err)
 {
     struct db_value epoch = DB_I32(commit->batch->epoch);
@@ -503,7 +536,7 @@ static bool queue_source_uids(struct commit *commit, struct db_value account,
     struct bytes *doubts = arena_new_array(commit->arena, struct bytes, count);
 
     for (size_t i = 0; i < count; i++) {
-        if (commit->outcomes[i].is_repeated)
+        if (commit->outcomes[i].is_repeated || is_stored_at_once(&commit->outcomes[i]) != at_once)
             continue;
         uids[used] = commit->outcomes[i].entry->source_uid;
         doubts[used] = doubt_of(commit->outcomes[i].entry);
@@ -511,7 +544,8 @@ static bool queue_source_uids(struct commit *commit, struct db_value account,
     }
     if (used == 0)
         return true;
-    return db_queue(commit->writer->db, DB_VAULT_SOURCE_UID_STORE,
+    return db_queue(commit->writer->db,
+                    at_once ? DB_VAULT_SOURCE_UID_ADD : DB_VAULT_SOURCE_UID_STORE,
                     DB_ARGS(account, mailbox, epoch, DB_I64S(uids, used), DB_I64S(placements, used),
                             DB_TEXTS(doubts, used)),
                     err) &&
@@ -535,11 +569,10 @@ static bool queue_recognised(struct commit *commit, struct db_value account,
         uids[used] = entry->source_uid;
         ways[used++] = vault_recognition_name(entry->by);
     }
-    return used == 0 ||
-           db_queue(commit->writer->db, DB_VAULT_SOURCE_UID_RECOGNISED,
-                    DB_ARGS(account, mailbox, DB_I32(commit->batch->epoch), DB_I64S(uids, used),
-                            DB_TEXTS(ways, used)),
-                    err);
+    return used == 0 || db_queue(commit->writer->db, DB_VAULT_SOURCE_UID_RECOGNISED,
+                                 DB_ARGS(account, mailbox, DB_I32(commit->batch->epoch),
+                                         DB_I64S(uids, used), DB_TEXTS(ways, used)),
+                                 err);
 }
 
 static bool queue_identities(struct commit *commit, struct err *err)
@@ -562,7 +595,8 @@ static bool write_all(struct commit *commit, struct err *err)
            vault_queue_new_keywords(writer, commit->batch->mailbox_id, commit->keywords_known,
                                     err) &&
            queue_placements(commit, account, mailbox, err) &&
-           queue_source_uids(commit, account, mailbox, err) &&
+           queue_source_uids(commit, true, account, mailbox, err) &&
+           queue_source_uids(commit, false, account, mailbox, err) &&
            queue_recognised(commit, account, mailbox, err) && queue_identities(commit, err) &&
            db_commit(&writer->tx, err);
 }

@@ -41,14 +41,25 @@ INSERT INTO mailbox_keyword (account_id, mailbox_id, number, name)
 SELECT $1, $2, k.number, k.name FROM unnest($3, $4) AS k (number, name);
 
 -- Hashes come sorted, so that two transactions that add the same ones do not wait in a circle.
+-- What others have added since the statement began is in neither part.
 -- name: vault_message_add
 -- args: account_id bigint, sha256 bytea[], size_bytes bigint[]
-INSERT INTO message (account_id, sha256, size_bytes)
-SELECT $1, m.sha256, m.size_bytes FROM unnest($2, $3) AS m (sha256, size_bytes)
-    ON CONFLICT (account_id, sha256) DO NOTHING
-RETURNING message_id, sha256;
+WITH added AS (
+    INSERT INTO message (account_id, sha256, size_bytes)
+    SELECT $1, m.sha256, m.size_bytes FROM unnest($2, $3) AS m (sha256, size_bytes)
+        ON CONFLICT (account_id, sha256) DO NOTHING
+    RETURNING message_id, sha256
+)
+SELECT a.message_id, a.sha256, true AS is_new FROM added a
+ UNION ALL
+SELECT m.message_id, m.sha256, false
+  FROM (SELECT w.sha256 FROM unnest($2) AS w (sha256)
+         WHERE w.sha256 NOT IN (SELECT a.sha256 FROM added a)) w
+ CROSS JOIN LATERAL (
+       SELECT m.message_id, m.sha256 FROM message m
+        WHERE m.account_id = $1 AND m.sha256 = w.sha256 OFFSET 0) m;
 
--- Runs after vault_message_add, so it sees what others have added meanwhile.
+-- Those too.
 -- name: vault_message_find
 -- args: account_id bigint, sha256 bytea[]
 SELECT m.message_id, m.sha256
@@ -57,16 +68,17 @@ SELECT m.message_id, m.sha256
        SELECT m.message_id, m.sha256 FROM message m
         WHERE m.account_id = $1 AND m.sha256 = w.sha256 OFFSET 0) m;
 
--- A substitute that is there already is not placed again.
+-- UIDs that have a row, and whether it is all they get: a substitute that is there already is not placed again.
 -- name: vault_source_uid_stored
 -- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[], doubts text[]
-SELECT s.uid
+SELECT s.uid,
+       s.state = 'stored' OR (coalesce(w.doubt IN ('reassembled', 'placeholder'), false)
+                              AND s.substitute_uid IS NOT NULL)
   FROM unnest($4, $5) AS w (uid, doubt)
  CROSS JOIN LATERAL (
        SELECT s.uid, s.state, s.substitute_uid FROM source_uid s
         WHERE s.account_id = $1 AND s.mailbox_id = $2 AND s.epoch = $3 AND s.uid = w.uid
-       OFFSET 0) s
- WHERE s.state = 'stored' OR (w.doubt IN ('reassembled', 'placeholder') AND s.substitute_uid IS NOT NULL);
+       OFFSET 0) s;
 
 -- Placements of these octets and dates that no UID of this epoch stands for yet.
 -- name: vault_epoch_candidates
@@ -159,7 +171,14 @@ SELECT $1, $2, p.uid, p.message_id, p.internal_at, p.zone, p.day, p.flags, p.key
   FROM unnest($4, $5, $6, $7, $8, $9, $10)
        AS p (uid, message_id, internal_at, zone, day, flags, keywords);
 
--- What stands in for the original leaves the UID pending.
+-- The original of UIDs that have no row yet: most of all, and without a search for one a third cheaper.
+-- name: vault_source_uid_add
+-- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[], placement_uids bigint[], doubts text[]
+INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, placement_uid, doubt)
+SELECT $1, $2, $3, s.uid, 'stored', s.placement_uid, s.doubt
+  FROM unnest($4, $5, $6) AS s (uid, placement_uid, doubt);
+
+-- All others. What stands in for the original leaves the UID pending.
 -- name: vault_source_uid_store
 -- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[], placement_uids bigint[], doubts text[]
 INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, placement_uid, doubt, substitute_uid)

@@ -398,10 +398,12 @@ TEST(batch_takes_two_round_trips_once_its_statements_are_prepared)
     before = db_round_trips(f.ingest);
     fixture_commit(&f);
     CHECK_EQ_U64(db_round_trips(f.ingest) - before, 2);
-    for (uint32_t i = 100; i < 200; i++)
-        fixture_put(&f, i, fixture_mail(&f, 20000, i));
-    before = db_round_trips(f.ingest);
-    fixture_commit(&f);
+    for (uint32_t first = 100; first <= 200; first += 100) {
+        for (uint32_t i = first; i < first + 100; i++)
+            fixture_put(&f, i, fixture_mail(&f, 20000, i));
+        before = db_round_trips(f.ingest);
+        fixture_commit(&f);
+    }
     CHECK_EQ_U64(db_round_trips(f.ingest) - before, 3); /* one asks what is new, ahead */
     fixture_close(&f);
 }
