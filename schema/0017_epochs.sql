@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- 0017_epochs: messages that a new source epoch shows again.
+-- 0017_epochs: messages that a new source epoch shows again; mailboxes that their source renamed.
 
 SET LOCAL search_path = holdfast, pg_temp;
 
@@ -9,3 +9,31 @@ SET LOCAL search_path = holdfast, pg_temp;
 ALTER TABLE source_epoch
     ADD COLUMN recognises boolean NOT NULL DEFAULT false,
     ADD COLUMN refuted_at timestamptz;
+
+---------------------------------------------------------------------------------------------------
+-- Renamed mailboxes
+---------------------------------------------------------------------------------------------------
+
+-- What the source calls the mailbox, whatever its name (MAILBOXID, RFC 8474); NULL: nothing.
+ALTER TABLE mailbox
+    ADD COLUMN object_id text CHECK (octet_length(object_id) BETWEEN 1 AND 255);
+
+-- Paths that mailboxes had until their source renamed them.
+CREATE TABLE mailbox_former (
+    account_id bigint      NOT NULL,
+    mailbox_id bigint      NOT NULL,
+    path       text        NOT NULL,
+    until      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (account_id, mailbox_id, until),
+    FOREIGN KEY (account_id, mailbox_id) REFERENCES mailbox (account_id, mailbox_id)
+);
+ALTER TABLE mailbox_former ENABLE ROW LEVEL SECURITY;
+CREATE POLICY process ON mailbox_former TO holdfast_ingest, holdfast_keeper, holdfast_gate
+    USING (true) WITH CHECK (true);
+CREATE POLICY rebuild ON mailbox_former TO holdfast_rebuild
+    USING ((SELECT rebuild_is_running())) WITH CHECK ((SELECT rebuild_is_running()));
+
+REVOKE ALL ON mailbox_former FROM PUBLIC;
+GRANT SELECT, INSERT ON mailbox_former TO holdfast_ingest, holdfast_rebuild;
+GRANT SELECT ON mailbox_former TO holdfast_keeper;
+GRANT UPDATE (path, source_name, delimiter, object_id) ON mailbox TO holdfast_ingest;

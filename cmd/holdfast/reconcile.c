@@ -87,8 +87,10 @@ static void add_row(struct cli_table *table, const struct cli_run *account,
 
 static json_t *json_row(const struct source_mailbox_facts *m)
 {
-    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:o}", "path",
-                     cli_json_text(m->path), "exists", (json_int_t)m->exists, "archived",
+    return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:o}", "path",
+                     cli_json_text(m->path), "former_path",
+                     m->former_path.len > 0 ? cli_json_text(m->former_path) : json_null(), "exists",
+                     (json_int_t)m->exists, "archived",
                      (json_int_t)(m->stored - m->stored_gone), "recognised",
                      (json_int_t)m->recognised, "pending", (json_int_t)m->pending,
                      "skipped", (json_int_t)m->skipped, "unexplained", (json_int_t)unexplained(m),

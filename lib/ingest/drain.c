@@ -45,7 +45,8 @@ static bool is_sample_due(const struct drain *drain)
 
     return drain->selected.uidvalidity != 0 && epoch->enumerated_usec != 0 &&
            !drain->target->is_sampled &&
-           (drain->run->lease->is_full || drain->selected.exists != epoch->exists ||
+           (drain->run->lease->is_full || drain->target->was_renamed ||
+            drain->selected.exists != epoch->exists ||
             drain->selected.uidnext != epoch->uidnext);
 }
 

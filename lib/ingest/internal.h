@@ -45,6 +45,7 @@ struct ingest_target {
     int breaks;                  /* connections lost within it, without progress */
     uint32_t suspect_uid;        /* whose octets the last of them broke off in; 0: none */
     bool is_epoch_new;           /* opened by this run */
+    bool was_renamed;            /* found under another name by this run */
     bool is_sampled;             /* the epoch's messages are those we know */
     bool lists_all;              /* asking for changes came to nothing: every UID is listed */
     bool is_refuted;             /* some of what was recognised is pending again: begin anew */
@@ -89,6 +90,8 @@ struct ingest_run {
     enum ingest_state state;
     struct ingest_listing listing;
     bool has_listing;
+    const int64_t *renamed_ids; /* mailboxes that this run found under other names */
+    size_t renamed_count;
     struct ingest_target *targets;
     size_t target_count, target_at;
     int breaks;

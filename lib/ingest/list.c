@@ -7,6 +7,7 @@
 #include "imap/mailbox.h"
 #include "ingest/login.h"
 #include "ingest/rule.h"
+#include "vault/write.h"
 
 #include <stdlib.h>
 
@@ -22,6 +23,7 @@ struct lister {
     struct ingest_listed *rows;
     size_t count, cap;
     size_t unreadable; /* names that were left out */
+    size_t id_at;      /* behind the row that got the last MAILBOXID */
 };
 
 int ingest_compare_paths(struct bytes a, struct bytes b)
@@ -293,6 +295,41 @@ static bool list_hidden(struct lister *lister, enum ingest_list_ask ask, struct 
     return true;
 }
 
+/* In the order of the list before, as a rule: looks on where it found the last one. */
+static bool take_id(void *context, const struct imap_response *response, struct err *err)
+{
+    const struct imap_mailbox_status_response *status = &response->mailbox_status;
+    struct lister *lister = context;
+
+    if (response->kind != IMAP_RESPONSE_MAILBOX_STATUS ||
+        (status->has & IMAP_STATUS_MAILBOXID) == 0 || !vault_is_identity(status->mailbox_id))
+        return true;
+    for (size_t i = 0; i < lister->count; i++) {
+        struct ingest_listed *row = &lister->rows[(lister->id_at + i) % lister->count];
+
+        if (!is_named(row, status->wire_name))
+            continue;
+        lister->id_at += i + 1;
+        return arena_try_copy(lister->arena, status->mailbox_id, VAULT_IDENTITY_BYTES,
+                              &row->object_id, err);
+    }
+    return true;
+}
+
+/* A question of its own: beside other items Cyrus 3.6 answers MAILBOXID with octets of freed memory. */
+static bool ask_ids(struct lister *lister, struct err *err)
+{
+    const uint32_t needed = INGEST_OBJECTID | INGEST_LIST_STATUS;
+    struct ingest_reply ignored;
+    struct ingest_tag tag;
+
+    if ((ingest_capabilities(lister->client) & needed) != needed)
+        return true;
+    ingest_begin_command(lister->client, "LIST \"\" \"*\" RETURN (STATUS (MAILBOXID))");
+    return ingest_send_command(lister->client, &tag, err) &&
+           ingest_finish_command(lister->client, tag, take_id, lister, &ignored, err);
+}
+
 bool ingest_list(struct ingest_client *client, const struct source_account_settings *account,
                  enum ingest_list_ask ask, struct arena *arena, struct ingest_listing *out,
                  struct err *err)
@@ -300,7 +337,8 @@ bool ingest_list(struct ingest_client *client, const struct source_account_setti
     struct lister lister = { .client = client, .account = account, .arena = arena };
 
     if (!ingest_ask_namespaces(client, arena, &lister.namespaces, err) ||
-        !list_some(&lister, BYTES(""), ask, err) || !list_hidden(&lister, ask, err))
+        !list_some(&lister, BYTES(""), ask, err) || !list_hidden(&lister, ask, err) ||
+        !ask_ids(&lister, err))
         return false;
     settle(&lister, out);
     return true;

@@ -25,6 +25,7 @@ struct ingest_listed {
     struct bytes special_use; /* "\Sent"; empty: none */
     uint32_t status;          /* IMAP_STATUS_* of the numbers below that came with LIST-STATUS */
     uint64_t messages, uidnext, uidvalidity, highestmodseq, size_bytes;
+    struct bytes object_id; /* MAILBOXID, where the server offers OBJECTID and LIST-STATUS; empty: not told */
 };
 
 struct ingest_listing {
@@ -59,7 +60,7 @@ enum ingest_list_ask {
 };
 
 /*
- * LIST "" "*", and of namespaces that are wanted and that it does not show, with special uses. What is of another namespace is left out unless the
+ * LIST "" "*", and of namespaces that are wanted and that it does not show, with special uses and MAILBOXIDs. What is of another namespace is left out unless the
  * account asks for it.
  * ERR_RETRY or ERR_DENIED: refused; ERR_LIMIT: more than INGEST_MAILBOXES_MAX.
  */

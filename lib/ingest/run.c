@@ -7,6 +7,7 @@
 #include "ingest/login.h"
 #include "ingest/pace.h"
 #include "ingest/provider.h"
+#include "ingest/rename.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -132,8 +133,39 @@ static struct vault_listed describe(const struct ingest_listed *listed)
         .delimiter = bytes_of(&listed->delimiter, listed->delimiter == 0 ? 0 : 1),
         .path = listed->path,
         .special_use = listed->special_use,
+        .object_id = listed->object_id,
         .is_noselect = listed->is_noselect,
     };
+}
+
+/* Archived mailboxes go on under the names that their source gave them. *known is read anew then. */
+static bool follow_renames(struct ingest_run *run, struct source_mailbox_list *known,
+                           struct err *err)
+{
+    const struct ingest_rename *renames;
+    size_t count = ingest_find_renames(&run->listing, known, run->arena, &renames);
+    int64_t *ids = arena_new_array(run->arena, int64_t, count);
+    struct vault_listed *listed = arena_new_array(run->arena, struct vault_listed, count);
+
+    for (size_t i = 0; i < count; i++) {
+        ids[i] = renames[i].known->mailbox_id;
+        listed[i] = describe(renames[i].listed);
+        log_info(run->settings->log, "mailbox renamed at the source",
+                 F_I64("account", run->lease->account_id), F_I64("mailbox", ids[i]));
+    }
+    run->renamed_ids = ids;
+    run->renamed_count = count;
+    return count == 0 ||
+           (ingest_archive(run, vault_rename_mailboxes(run->writer, ids, listed, count, err)) &&
+            ingest_archive(run, source_load_mailboxes(run->db, run->lease, run->arena, known, err)));
+}
+
+static bool was_renamed(const struct ingest_run *run, int64_t mailbox_id)
+{
+    for (size_t i = 0; i < run->renamed_count; i++)
+        if (run->renamed_ids[i] == mailbox_id)
+            return true;
+    return false;
 }
 
 static bool save_left_out(struct ingest_run *run, struct err *err)
@@ -204,7 +236,7 @@ static bool is_unchanged(const struct ingest_target *target)
            (listed->status & needed) == needed && listed->uidvalidity == epoch->uidvalidity &&
            listed->uidnext == epoch->uidnext && listed->messages == epoch->exists &&
            listed->highestmodseq != 0 && listed->highestmodseq == epoch->highestmodseq &&
-           target->known.pending_due == 0 && !epoch->is_doubtful;
+           target->known.pending_due == 0 && !epoch->is_doubtful && !target->was_renamed;
 }
 
 /* Mailboxes that hold every message come first: the others are then placed by their ids. */
@@ -258,6 +290,7 @@ static bool choose_targets(struct ingest_run *run, const struct source_mailbox_l
             continue;
         run->progress.mailboxes++;
         target.known = *row;
+        target.was_renamed = was_renamed(run, row->mailbox_id);
         if (is_done_before(run, &target))
             run->progress.mailboxes_done++;
         else if (!run->lease->is_full && is_unchanged(&target))
@@ -281,7 +314,7 @@ static bool list_mailboxes(struct ingest_run *run, struct err *err)
     if (run->listing.count == 0)
         return err_fail(err, ERR_RETRY, "the source lists no mailbox at all");
     run->rules = *ingest_rules(run->client); /* with what its ID told */
-    if (!save_listing(run, &known, err) ||
+    if (!follow_renames(run, &known, err) || !save_listing(run, &known, err) ||
         !ingest_archive(run, source_load_mailboxes(run->db, run->lease, run->arena, &known, err)) ||
         !choose_targets(run, &known, err) || !ingest_report(run, true, err))
         return false;

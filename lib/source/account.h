@@ -177,6 +177,7 @@ MUST_USE bool source_show_account(struct db *db, int64_t account_id, struct aren
 struct source_mailbox_facts {
     int64_t mailbox_id;
     struct bytes path; /* UTF-8 */
+    struct bytes former_path; /* before its source renamed it; empty: it did not */
     bool is_noselect;
     int64_t gone_usec; /* no longer listed at the source since; 0: listed */
     uint64_t messages, octets;

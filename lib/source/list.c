@@ -156,7 +156,8 @@ static bool read_facts(const struct db_result *rows, size_t row, struct arena *a
     out->enumerated_usec = source_time(rows, row, 14);
     out->longest_gap_usec = db_i64(rows, row, 15);
     out->recognised = (uint64_t)db_i64(rows, row, 16);
-    return source_copy_column(rows, row, 1, arena, &out->path, err);
+    return source_copy_column(rows, row, 1, arena, &out->path, err) &&
+           source_copy_column(rows, row, 17, arena, &out->former_path, err);
 }
 
 bool source_list_mailbox_facts(struct db *db, int64_t account_id, struct arena *arena,

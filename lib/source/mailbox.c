@@ -29,7 +29,8 @@ static bool read_mailbox(const struct db_result *rows, size_t row, struct arena 
     out->denied = (uint64_t)db_i64(rows, row, 16);
     out->epoch.listed_usec = source_time(rows, row, 13);
     return source_copy_column(rows, row, 1, arena, &out->wire_name, err) &&
-           source_copy_column(rows, row, 2, arena, &out->path, err);
+           source_copy_column(rows, row, 2, arena, &out->path, err) &&
+           source_copy_column(rows, row, 17, arena, &out->object_id, err);
 }
 
 bool source_load_mailboxes(struct db *db, const struct source_lease *lease, struct arena *arena,

@@ -40,6 +40,7 @@ struct source_epoch {
 struct source_mailbox {
     int64_t mailbox_id;
     struct bytes wire_name, path;
+    struct bytes object_id; /* MAILBOXID; empty: not known */
     bool is_noselect;
     bool is_gone;
     struct source_epoch epoch; /* the open one */

@@ -45,7 +45,10 @@ static const struct store_line_format formats[STORE_LINE_TYPES] = {
         { "is_noselect", STORE_BOOL, false, 0, 0 }, { "special_use", STORE_TEXT, true, 0, 0 },
         { "retention_class", STORE_TEXT, true, 0, 0 }, { "created_at", STORE_TIME, false, 0, 0 },
         { "gone_at", STORE_TIME, true, 0, 0 }, { "disposed", STORE_RANGES, false, 0, 0 },
-        { "skipped", STORE_RANGES, true, 0, 0 } } },
+        { "skipped", STORE_RANGES, true, 0, 0 }, { "object_id", STORE_TEXT, true, 0, 0 } } },
+    [STORE_LINE_FORMER] = { "former", {
+        { "mailbox", STORE_NUMBER, false, ID }, { "path", STORE_TEXT, false, 0, 0 },
+        { "until", STORE_TIME, false, 0, 0 } } },
     [STORE_LINE_EPOCH] = { "epoch", {
         { "mailbox", STORE_NUMBER, false, ID }, { "epoch", STORE_NUMBER, false, 1, INT32_MAX },
         { "uidvalidity", STORE_NUMBER, true, COUNT }, { "uidnext", STORE_NUMBER, false, COUNT },

@@ -11,7 +11,8 @@ enum {
     COL_SPECIAL_USE,
     COL_IS_NOSELECT,
     COL_IS_GONE,
-    COL_IS_IMPORTED
+    COL_IS_IMPORTED,
+    COL_OBJECT_ID,
 };
 
 /* The rows come in the order of bytes_compare. */
@@ -40,7 +41,8 @@ struct work {
     struct bytes *paths;
     int64_t *ids;
     /* Those to be added, or to be changed: arrays as the statements take them. */
-    struct bytes *new_names, *new_delimiters, *new_paths, *new_uses, *changed_uses;
+    struct bytes *new_names, *new_delimiters, *new_paths, *new_uses, *new_object_ids;
+    struct bytes *changed_uses, *changed_object_ids;
     bool *new_noselect, *changed_noselect;
     int64_t *changed_ids;
     size_t new_count, changed_count;
@@ -57,9 +59,11 @@ static void make_room(struct work *work)
     work->new_delimiters = arena_new_array(arena, struct bytes, count);
     work->new_paths = arena_new_array(arena, struct bytes, count);
     work->new_uses = arena_new_array(arena, struct bytes, count);
+    work->new_object_ids = arena_new_array(arena, struct bytes, count);
     work->new_noselect = arena_new_array(arena, bool, count);
     work->changed_ids = arena_new_array(arena, int64_t, count);
     work->changed_uses = arena_new_array(arena, struct bytes, count);
+    work->changed_object_ids = arena_new_array(arena, struct bytes, count);
     work->changed_noselect = arena_new_array(arena, bool, count);
     for (size_t i = 0; i < count; i++)
         work->paths[i] = vault_not_null(work->listed[i].path);
@@ -71,12 +75,22 @@ static struct bytes null_if_empty(struct bytes text)
     return text.len > 0 ? text : bytes_of(NULL, 0);
 }
 
+/* NULL: not told, or nothing that can be one. */
+static struct bytes object_id_of(const struct vault_listed *listed)
+{
+    return vault_is_identity(listed->object_id) ? listed->object_id : bytes_of(NULL, 0);
+}
+
 static bool is_unchanged(const struct vault_listed *listed, const struct db_result *rows,
                          size_t row)
 {
+    struct bytes object_id = object_id_of(listed);
+
     return !db_bool(rows, row, COL_IS_GONE) &&
            db_bool(rows, row, COL_IS_NOSELECT) == listed->is_noselect &&
-           bytes_equal(db_bytes(rows, row, COL_SPECIAL_USE), listed->special_use);
+           bytes_equal(db_bytes(rows, row, COL_SPECIAL_USE), listed->special_use) &&
+           (object_id.ptr == NULL ||
+            bytes_equal(db_bytes(rows, row, COL_OBJECT_ID), object_id));
 }
 
 /* What files were imported into is never a source's mailbox too: their UIDs would mix. */
@@ -99,6 +113,7 @@ static void compare(struct work *work, const struct db_result *rows)
             work->new_delimiters[at] = null_if_empty(listed->delimiter);
             work->new_paths[at] = work->paths[i];
             work->new_uses[at] = null_if_empty(listed->special_use);
+            work->new_object_ids[at] = object_id_of(listed);
             work->new_noselect[at] = listed->is_noselect;
             continue;
         }
@@ -110,6 +125,7 @@ static void compare(struct work *work, const struct db_result *rows)
 
             work->changed_ids[at] = work->ids[i];
             work->changed_uses[at] = null_if_empty(listed->special_use);
+            work->changed_object_ids[at] = object_id_of(listed);
             work->changed_noselect[at] = listed->is_noselect;
         }
     }
@@ -125,12 +141,14 @@ static bool write_listed(struct work *work, struct err *err)
             db_run_ok(db, DB_VAULT_LISTED_ADD,
                       DB_ARGS(account, DB_BYTEAS(work->new_names, n),
                               DB_TEXTS(work->new_delimiters, n), DB_TEXTS(work->new_paths, n),
-                              DB_TEXTS(work->new_uses, n), DB_BOOLS(work->new_noselect, n)),
+                              DB_TEXTS(work->new_uses, n), DB_BOOLS(work->new_noselect, n),
+                              DB_TEXTS(work->new_object_ids, n)),
                       err)) &&
            (c == 0 ||
             db_run_ok(db, DB_VAULT_LISTED_CHANGE,
                       DB_ARGS(account, DB_I64S(work->changed_ids, c),
-                              DB_TEXTS(work->changed_uses, c), DB_BOOLS(work->changed_noselect, c)),
+                              DB_TEXTS(work->changed_uses, c), DB_BOOLS(work->changed_noselect, c),
+                              DB_TEXTS(work->changed_object_ids, c)),
                       err));
 }
 
@@ -162,6 +180,26 @@ static bool find_added(struct work *work, struct err *err)
     return true;
 }
 
+/* Only where something was written: whoever had the id of a new or changed mailbox, has it no more. */
+static bool settle_object_ids(struct work *work, struct err *err)
+{
+    struct arena *arena = work->writer->arena;
+    struct bytes *object_ids = arena_new_array(arena, struct bytes, work->count);
+    int64_t *ids = arena_new_array(arena, int64_t, work->count);
+    size_t count = 0;
+
+    for (size_t i = 0; i < work->count; i++)
+        if (work->ids[i] != 0 && object_id_of(&work->listed[i]).ptr != NULL) {
+            ids[count] = work->ids[i];
+            object_ids[count++] = work->listed[i].object_id;
+        }
+    return count == 0 || work->new_count + work->changed_count == 0 ||
+           db_run_ok(work->writer->db, DB_VAULT_OBJECT_IDS_SETTLE,
+                     DB_ARGS(DB_I64(work->writer->lease.account_id), DB_I64S(ids, count),
+                             DB_TEXTS(object_ids, count)),
+                     err);
+}
+
 static bool open_listed(struct work *work, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *rows = NULL;
@@ -169,7 +207,8 @@ static bool open_listed(struct work *work, struct err *err)
     if (!vault_begin_tx(work->writer, err) || !find(work, &rows, err))
         return false;
     compare(work, rows);
-    return write_listed(work, err) && find_added(work, err) && db_commit(&work->writer->tx, err);
+    return write_listed(work, err) && find_added(work, err) && settle_object_ids(work, err) &&
+           db_commit(&work->writer->tx, err);
 }
 
 /* READ COMMITTED; may be called again after ERR_RETRY. */
@@ -194,6 +233,42 @@ bool vault_open_mailbox(struct vault_writer *writer, const struct vault_listed *
                         int64_t *mailbox_id, struct err *err)
 {
     return vault_open_mailboxes(writer, listed, 1, mailbox_id, err);
+}
+
+static bool rename_listed(struct vault_writer *writer, const int64_t *ids,
+                          const struct vault_listed *listed, size_t count, struct err *err)
+{
+    struct db_value account = DB_I64(writer->lease.account_id);
+    struct bytes *names = arena_new_array(writer->arena, struct bytes, count);
+    struct bytes *delimiters = arena_new_array(writer->arena, struct bytes, count);
+    struct bytes *paths = arena_new_array(writer->arena, struct bytes, count);
+
+    for (size_t i = 0; i < count; i++) {
+        names[i] = vault_not_null(listed[i].source_name);
+        delimiters[i] = null_if_empty(listed[i].delimiter);
+        paths[i] = vault_not_null(listed[i].path);
+    }
+    return vault_begin_tx(writer, err) &&
+           db_run_ok(writer->db, DB_VAULT_MAILBOX_UNNAME, DB_ARGS(account, DB_I64S(ids, count)),
+                     err) &&
+           db_run_ok(writer->db, DB_VAULT_MAILBOX_RENAME,
+                     DB_ARGS(account, DB_I64S(ids, count), DB_BYTEAS(names, count),
+                             DB_TEXTS(delimiters, count), DB_TEXTS(paths, count)),
+                     err) &&
+           db_commit(&writer->tx, err);
+}
+
+bool vault_rename_mailboxes(struct vault_writer *writer, const int64_t *ids,
+                            const struct vault_listed *listed, size_t count, struct err *err)
+{
+    bool is_ok;
+
+    assert(writer->state == VAULT_CLOSED || writer->state == VAULT_FILLING);
+    is_ok = rename_listed(writer, ids, listed, count, err);
+    if (!is_ok)
+        db_rollback(&writer->tx);
+    arena_reset(writer->arena);
+    return is_ok;
 }
 
 bool vault_mark_unlisted(struct vault_writer *writer, const int64_t *listed_ids, size_t count,

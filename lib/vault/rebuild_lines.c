@@ -17,6 +17,7 @@ static const struct {
     [STORE_LINE_ACCOUNT]   = { true, true,  DB_REBUILD_LINE_ACCOUNT },
     [STORE_LINE_SCOPE]     = { true, false, DB_REBUILD_LINE_SCOPE },
     [STORE_LINE_MAILBOX]   = { true, false, DB_REBUILD_LINE_MAILBOX },
+    [STORE_LINE_FORMER]    = { true, false, DB_REBUILD_LINE_FORMER },
     [STORE_LINE_EPOCH]     = { true, false, DB_REBUILD_LINE_EPOCH },
     [STORE_LINE_MESSAGE]   = { true, false, DB_REBUILD_LINE_MESSAGE },
     [STORE_LINE_PLACEMENT] = { true, false, DB_REBUILD_LINE_PLACEMENT },
@@ -145,6 +146,16 @@ static bool add_keywords(struct vault_lines *lines, const struct db_value *value
                                  err);
 }
 
+/* A path may have been another mailbox's in an earlier pack, which has another one in this. */
+static bool free_paths(struct vault_lines *lines, const struct db_value *values, struct err *err)
+{
+    if (lines->type != STORE_LINE_MAILBOX)
+        return true;
+    assert(strcmp(store_line_format(lines->type)->fields[1].name, "path") == 0);
+    return db_run_ok(lines->db, DB_REBUILD_PATHS_FREE,
+                     DB_ARGS(DB_I64(lines->account_id), values[1], values[2]), err);
+}
+
 /* Of SELECT count(*): that; of others the rows affected. */
 static bool run_statement(struct vault_lines *lines, const struct db_value *values, size_t count,
                           struct err *err)
@@ -175,7 +186,8 @@ bool vault_flush_lines(struct vault_lines *lines, struct err *err)
         values[count++] = make_column(lines, i);
     if (lines->type == STORE_LINE_MESSAGE)
         values[count++] = DB_I64(lines->run_id);
-    is_done = add_keywords(lines, values, err) && run_statement(lines, values, count, err);
+    is_done = add_keywords(lines, values, err) && free_paths(lines, values, err) &&
+              run_statement(lines, values, count, err);
     lines->given[lines->type] += lines->count;
     lines->count = 0;
     lines->octets = 0;

@@ -167,7 +167,8 @@ static bool put_lines(struct vault_sealing *sealing, struct store_catalogue *cat
     return LINES(DB_VAULT_SEAL_LINE_HEAD, account, vault_previous_value(sealing)) &&
            LINES(DB_VAULT_SEAL_LINE_ACCOUNT, account) &&
            LINES(DB_VAULT_SEAL_LINE_SCOPE, account) &&
-           LINES(DB_VAULT_SEAL_LINE_MAILBOX, account) && LINES(DB_VAULT_SEAL_LINE_EPOCH, account) &&
+           LINES(DB_VAULT_SEAL_LINE_MAILBOX, account) &&
+           LINES(DB_VAULT_SEAL_LINE_FORMER, account) && LINES(DB_VAULT_SEAL_LINE_EPOCH, account) &&
            LINES(DB_VAULT_SEAL_LINE_MESSAGE, account, DB_I64S(a->run_ids, a->runs),
                  DB_I64S(a->bases, a->runs)) &&
            LINES(DB_VAULT_SEAL_LINE_PLACEMENT, account, mailboxes, DB_I64S(a->uids_from, a->cuts),

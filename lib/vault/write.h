@@ -113,6 +113,7 @@ struct vault_listed {
     struct bytes delimiter;   /* empty: NIL */
     struct bytes path;        /* UTF-8, "/" between levels (imap_path_from_source); identifies it */
     struct bytes special_use; /* "\Sent"; empty: none */
+    struct bytes object_id;   /* MAILBOXID (RFC 8474); empty, or no vault_is_identity: not told */
     bool is_noselect;
 };
 
@@ -127,6 +128,14 @@ MUST_USE bool vault_open_mailboxes(struct vault_writer *writer, const struct vau
 
 MUST_USE bool vault_open_mailbox(struct vault_writer *writer, const struct vault_listed *listed,
                                  int64_t *mailbox_id, struct err *err);
+
+/*
+ * Mailboxes that the source renamed: ids[i] is called listed[i] now. It keeps UIDVALIDITY, UIDs and messages, and its
+ * former path is noted. No other mailbox may have one of the paths, unless it is renamed too. One transaction.
+ */
+MUST_USE bool vault_rename_mailboxes(struct vault_writer *writer, const int64_t *ids,
+                                     const struct vault_listed *listed, size_t count,
+                                     struct err *err);
 
 /* After a complete LIST: every other mailbox of the account that is a source's is marked gone. Nothing is deleted.
  * newly_gone: NULL, or set to how many there were. */

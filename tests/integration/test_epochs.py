@@ -156,6 +156,91 @@ def test_two_mailboxes_that_swap_their_names_download_samples_only(account):
     assert account.sql("SELECT count(*) FROM message WHERE account_id = {id}") == [(2 * COUNT,)]
 
 
+# ---- mailboxes that say who they are (MAILBOXID, RFC 8474) -----------------------------------------
+
+OBJECTID = "IMAP4rev1 LIST-EXTENDED LIST-STATUS OBJECTID"
+
+
+def named(account):
+    """{path: (mailbox_id, UIDVALIDITY of the archive, messages)} of what is not gone."""
+    return {path: rest for path, *rest in account.sql(
+        "SELECT path, mailbox_id, uidvalidity, messages FROM mailbox WHERE account_id = {id} AND "
+        "gone_at IS NULL AND path <> 'INBOX'")}
+
+
+def formers(account):
+    return account.sql("SELECT f.path, b.path FROM mailbox_former f JOIN mailbox b USING (account_id, "
+                       "mailbox_id) WHERE account_id = {id} ORDER BY f.until, f.path")
+
+
+@pytest.fixture
+def boxes(account):
+    """An account whose mailboxes One and Two, of COUNT letters each, are archived."""
+    source = Source(capabilities=OBJECTID)
+    source.inbox.mailboxid = "F0"
+    source.add("One", letters(), uidvalidity=17).mailboxid = "F1"
+    source.add("Two", letters(first=100), uidvalidity=18).mailboxid = "F2"
+    account.add(source).sync()
+    for mailbox in source.mailboxes.values():
+        anew(mailbox)
+    return account, source
+
+
+def test_a_mailbox_goes_on_under_its_new_name(boxes):
+    account, source = boxes
+    before = named(account)
+    third = source.mailboxes["Third"] = source.mailboxes.pop("One")
+    third.messages[500] = letter(500)
+    account.sync()
+    assert third.given == [500]
+    assert named(account) == {"Two": before["Two"], "Third": [*before["One"][:2], COUNT + 1]}
+    assert account.archived("Third") == all_of(third)
+    assert formers(account) == [("One", "Third")]
+    # Another mailbox of the old name is another one; and the renamed one may get that name back.
+    source.add("One", {1: letter(900)}, uidvalidity=19).mailboxid = "F3"
+    account.sync()
+    assert account.archived("One") == [letter(900)] and named(account)["One"][0] not in {
+        mailbox_id for mailbox_id, _, _ in before.values()}
+    row = account.reconcile()["Third"]
+    assert (row["archived"], row["former_path"]) == (COUNT + 1, "One")
+
+
+def test_mailboxes_that_swap_their_names_go_on(boxes):
+    account, source = boxes
+    before = named(account)
+    one, two = source.mailboxes["One"], source.mailboxes["Two"]
+    source.mailboxes["One"], source.mailboxes["Two"] = two, one
+    account.sync()
+    assert one.given == two.given == []
+    assert named(account) == {"One": before["Two"], "Two": before["One"]}
+    assert (account.archived("One"), account.archived("Two")) == (all_of(two), all_of(one))
+    assert formers(account) == [("One", "Two"), ("Two", "One")]
+
+
+def test_an_id_over_other_messages_loses_nothing(boxes):
+    account, source = boxes
+    del source.mailboxes["One"]
+    other = source.add("Third", {uid: b"x" * uid for uid in range(1, COUNT + 1)}, uidvalidity=17)
+    other.dates = {uid: DATE.replace("2020", "2021") for uid in other.messages}
+    other.mailboxid = "F1"
+    account.sync()
+    assert account.archived("Third") == [*letters().values(), *all_of(other)]
+    assert account.reconcile()["Third"]["archived"] == COUNT
+
+
+def test_a_name_that_another_archived_mailbox_has_is_not_taken_from_it(boxes):
+    account, source = boxes
+    before = named(account)
+    two = source.mailboxes["Two"] = source.mailboxes.pop("One")  # the former Two was deleted
+    account.sync()
+    assert len(two.given) == SAMPLE
+    assert named(account) == {"Two": [*before["Two"][:2], 2 * COUNT]}
+    assert account.archived("Two") == [*letters(first=100).values(), *all_of(two)]
+    source.mailboxes["Third"] = source.mailboxes.pop("Two")  # its id came with it
+    account.sync()
+    assert list(named(account)) == ["Third"] and formers(account) == [("Two", "Third")]
+
+
 # ---- what looks the same and is not ----------------------------------------------------------------
 
 

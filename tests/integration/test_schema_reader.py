@@ -59,6 +59,7 @@ INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, placement_uid
     SELECT account_id, mailbox_id, 1, uid, 'stored', uid FROM placement;
 INSERT INTO source_announced SELECT account_id, mailbox_id, 1, 1000, 1999 FROM mailbox;
 INSERT INTO mailbox_left_out SELECT account_id, 'Junk', 'pattern' FROM account;
+INSERT INTO mailbox_former SELECT account_id, mailbox_id, 'Before' FROM mailbox;
 INSERT INTO identity_scope SELECT account_id, 1, 'EMAILID', 'h', 'u' FROM account;
 INSERT INTO message_identity SELECT account_id, 1, 'M' || message_id, message_id FROM message;
 INSERT INTO source_host (host) VALUES ('h');

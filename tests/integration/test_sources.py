@@ -250,6 +250,7 @@ def test_renamed_deleted_and_made_again_mailboxes_are_followed_and_nothing_is_lo
     wait_for(is_made_anew, 5, "another UIDVALIDITY")
     for message in list(mail.generate(1, seed=6)) + list(mail.generate(4, seed=91)):
         assert client.append(name("with space"), message, "\\Seen")
+    mailbox_id, _ = account.known()[name("Work", "2001")]
     client.rename(name("Work", "2001"), name("Work", "2002"))
     client.ok(f"DELETE {name('Doomed')}")
     account.holdfast.run("sync", account.source.name)
@@ -258,3 +259,5 @@ def test_renamed_deleted_and_made_again_mailboxes_are_followed_and_nothing_is_lo
         "SELECT count(*) FROM mailbox m JOIN account_name n USING (account_id) WHERE n.name = %s "
         "AND m.gone_at IS NOT NULL AND m.path LIKE '%%Doomed'", account.source.name)[0]
     assert gone == 1
+    goes_on = account.known()[name("Work", "2002")][0] == mailbox_id
+    assert goes_on is (b"OBJECTID" in b"".join(client.ok("CAPABILITY")))

@@ -90,19 +90,37 @@ SELECT $1, l.* FROM unnest($2, $3, $4, $5, $6, $7)
     ON CONFLICT (account_id, scope) DO UPDATE
    SET placed = EXCLUDED.placed, distrusted_at = coalesce(s.distrusted_at, EXCLUDED.distrusted_at);
 
+-- Other mailboxes that an earlier pack told under these paths: their own lines tell what they are called now.
+-- name: rebuild_paths_free
+-- args: account_id bigint, mailboxes bigint[], paths text[]
+UPDATE mailbox b SET path = chr(1) || b.mailbox_id
+  FROM unnest($2, $3) AS l (mailbox_id, path)
+ WHERE b.account_id = $1 AND b.path = l.path AND b.mailbox_id <> l.mailbox_id;
+
+-- name: rebuild_line_former
+-- args: account_id bigint, mailboxes bigint[], paths text[], until timestamptz[]
+INSERT INTO mailbox_former (account_id, mailbox_id, path, until)
+SELECT $1, l.mailbox_id, l.path, l.until
+  FROM unnest($2, $3, $4) AS l (mailbox_id, path, until)
+ CROSS JOIN LATERAL (SELECT FROM mailbox b
+                      WHERE b.account_id = $1 AND b.mailbox_id = l.mailbox_id OFFSET 0) b
+    ON CONFLICT DO NOTHING;
+
 -- name: rebuild_line_mailbox
--- args: account_id bigint, mailboxes bigint[], paths text[], source_names bytea[], delimiters text[], uidvalidities bigint[], uidnexts bigint[], highestmodseqs bigint[], is_noselect boolean[], special_uses text[], retention_classes text[], created_at timestamptz[], gone_at timestamptz[], disposed text[], skipped text[]
+-- args: account_id bigint, mailboxes bigint[], paths text[], source_names bytea[], delimiters text[], uidvalidities bigint[], uidnexts bigint[], highestmodseqs bigint[], is_noselect boolean[], special_uses text[], retention_classes text[], created_at timestamptz[], gone_at timestamptz[], disposed text[], skipped text[], object_ids text[]
 WITH l AS MATERIALIZED (
-    SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+    SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
            AS l (mailbox_id, path, source_name, delimiter, uidvalidity, uidnext, highestmodseq,
-                 is_noselect, special_use, retention_class, created_at, gone_at, disposed, skipped)
+                 is_noselect, special_use, retention_class, created_at, gone_at, disposed, skipped,
+                 object_id)
 ), b AS (
     INSERT INTO mailbox AS b (account_id, mailbox_id, path, source_name, delimiter, uidvalidity,
                               uidnext, highestmodseq, is_noselect, special_use, retention_class,
-                              created_at, gone_at)
+                              created_at, gone_at, object_id)
     OVERRIDING SYSTEM VALUE
     SELECT $1, l.mailbox_id, l.path, l.source_name, l.delimiter, l.uidvalidity, l.uidnext,
-           l.highestmodseq, l.is_noselect, l.special_use, l.retention_class, l.created_at, l.gone_at
+           l.highestmodseq, l.is_noselect, l.special_use, l.retention_class, l.created_at, l.gone_at,
+           l.object_id
       FROM l
         ON CONFLICT (account_id, mailbox_id) DO UPDATE
        SET path = EXCLUDED.path, source_name = EXCLUDED.source_name,
@@ -110,7 +128,8 @@ WITH l AS MATERIALIZED (
            uidnext = greatest(b.uidnext, EXCLUDED.uidnext),
            highestmodseq = greatest(b.highestmodseq, EXCLUDED.highestmodseq),
            is_noselect = EXCLUDED.is_noselect, special_use = EXCLUDED.special_use,
-           retention_class = EXCLUDED.retention_class, gone_at = EXCLUDED.gone_at
+           retention_class = EXCLUDED.retention_class, gone_at = EXCLUDED.gone_at,
+           object_id = EXCLUDED.object_id
     RETURNING mailbox_id
 ), d AS (
     INSERT INTO mailbox_disposed AS d (account_id, mailbox_id, first_uid, last_uid, is_skipped)

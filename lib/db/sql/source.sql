@@ -239,7 +239,10 @@ SELECT a.account_id, n.name, a.kind, a.host, a.port, a.login, a.tls, a.tls_ca, a
 SELECT b.mailbox_id, b.path, b.is_noselect, b.gone_at, b.messages, b.octets,
        coalesce(e.epoch, 0), coalesce(e.uidvalidity, 0), o.messages,
        u.stored, u.pending + n.announced, u.gone, u.skipped, u.stored_gone, e.enumerated_at,
-       (coalesce(extract(epoch FROM e.longest_gap), 0) * 1000000)::bigint, u.recognised
+       (coalesce(extract(epoch FROM e.longest_gap), 0) * 1000000)::bigint, u.recognised,
+       coalesce((SELECT f.path FROM mailbox_former f
+                  WHERE f.account_id = b.account_id AND f.mailbox_id = b.mailbox_id
+                  ORDER BY f.until DESC LIMIT 1), '')
   FROM mailbox b
   LEFT JOIN source_epoch e
          ON e.account_id = b.account_id AND e.mailbox_id = b.mailbox_id AND e.closed_at IS NULL

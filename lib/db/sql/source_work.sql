@@ -80,7 +80,7 @@ SELECT b.mailbox_id, b.source_name, b.path, b.is_noselect, b.gone_at IS NOT NULL
        coalesce(e.epoch, 0), coalesce(e.uidvalidity, 0), coalesce(e.uidnext, 1),
        coalesce(e.highestmodseq, 0), coalesce(e.messages, 0), e.enumerated_at,
        coalesce(p.pending, 0), coalesce(p.due, 0), e.listed_at, i.distrusted_at IS NOT NULL,
-       coalesce(e.recognises, false), coalesce(p.denied, 0)
+       coalesce(e.recognises, false), coalesce(p.denied, 0), coalesce(b.object_id, '')
   FROM mailbox b
   LEFT JOIN source_epoch e
          ON e.account_id = b.account_id AND e.mailbox_id = b.mailbox_id AND e.closed_at IS NULL

@@ -153,8 +153,14 @@ SELECT row_to_json(t)::text
                       ORDER BY d.first_uid) AS disposed,
                ARRAY(SELECT ARRAY[d.first_uid, d.last_uid] FROM mailbox_disposed d
                       WHERE d.account_id = $1 AND d.mailbox_id = b.mailbox_id AND d.is_skipped
-                      ORDER BY d.first_uid) AS skipped
+                      ORDER BY d.first_uid) AS skipped, b.object_id
           FROM mailbox b WHERE b.account_id = $1 ORDER BY b.mailbox_id) t;
+
+-- name: vault_seal_line_former
+-- args: account_id bigint
+SELECT row_to_json(t)::text
+  FROM (SELECT 'former' AS type, f.mailbox_id AS mailbox, f.path, f.until
+          FROM mailbox_former f WHERE f.account_id = $1 ORDER BY f.mailbox_id, f.until) t;
 
 -- name: vault_seal_line_epoch
 -- args: account_id bigint

@@ -316,27 +316,52 @@ UPDATE placement p
 -- name: vault_listed_find
 -- args: account_id bigint, paths text[]
 SELECT mailbox_id, path, coalesce(special_use, ''), is_noselect, gone_at IS NOT NULL,
-       octet_length(source_name) = 0
+       octet_length(source_name) = 0, coalesce(object_id, '')
   FROM mailbox WHERE account_id = $1 AND path = ANY ($2)
  ORDER BY path COLLATE "C";
 
 -- UIDVALIDITY: seconds since 1970, and over all that the account has had.
 -- name: vault_listed_add
--- args: account_id bigint, source_names bytea[], delimiters text[], paths text[], special_uses text[], is_noselect boolean[]
-INSERT INTO mailbox (account_id, source_name, delimiter, path, special_use, is_noselect,
+-- args: account_id bigint, source_names bytea[], delimiters text[], paths text[], special_uses text[], is_noselect boolean[], object_ids text[]
+INSERT INTO mailbox (account_id, source_name, delimiter, path, special_use, is_noselect, object_id,
                      uidvalidity)
-SELECT $1, l.source_name, l.delimiter, l.path, l.special_use, l.is_noselect,
+SELECT $1, l.source_name, l.delimiter, l.path, l.special_use, l.is_noselect, l.object_id,
        greatest(extract(epoch FROM now())::bigint,
                 (SELECT max(m.uidvalidity) FROM mailbox m WHERE m.account_id = $1)) + l.position
-  FROM unnest($2, $3, $4, $5, $6) WITH ORDINALITY
-       AS l (source_name, delimiter, path, special_use, is_noselect, position)
+  FROM unnest($2, $3, $4, $5, $6, $7) WITH ORDINALITY
+       AS l (source_name, delimiter, path, special_use, is_noselect, object_id, position)
     ON CONFLICT (account_id, path) DO NOTHING;
 
 -- name: vault_listed_change
--- args: account_id bigint, mailbox_ids bigint[], special_uses text[], is_noselect boolean[]
+-- args: account_id bigint, mailbox_ids bigint[], special_uses text[], is_noselect boolean[], object_ids text[]
 UPDATE mailbox m
-   SET special_use = l.special_use, is_noselect = l.is_noselect, gone_at = NULL
-  FROM unnest($2, $3, $4) AS l (mailbox_id, special_use, is_noselect)
+   SET special_use = l.special_use, is_noselect = l.is_noselect, gone_at = NULL,
+       object_id = coalesce(l.object_id, m.object_id)
+  FROM unnest($2, $3, $4, $5) AS l (mailbox_id, special_use, is_noselect, object_id)
+ WHERE m.account_id = $1 AND m.mailbox_id = l.mailbox_id;
+
+-- An id is one mailbox's: of another that had it, it is not any more.
+-- name: vault_object_ids_settle
+-- args: account_id bigint, mailbox_ids bigint[], object_ids text[]
+UPDATE mailbox m SET object_id = NULL
+  FROM unnest($2, $3) AS l (mailbox_id, object_id)
+ WHERE m.account_id = $1 AND m.object_id = l.object_id AND m.mailbox_id <> l.mailbox_id;
+
+-- Renaming is two statements, so that mailboxes may change their names with one another.
+-- name: vault_mailbox_unname
+-- args: account_id bigint, mailbox_ids bigint[]
+WITH noted AS (
+    INSERT INTO mailbox_former (account_id, mailbox_id, path)
+    SELECT m.account_id, m.mailbox_id, m.path FROM mailbox m
+     WHERE m.account_id = $1 AND m.mailbox_id = ANY ($2)
+)
+UPDATE mailbox m SET path = chr(1) || m.mailbox_id
+ WHERE m.account_id = $1 AND m.mailbox_id = ANY ($2);
+
+-- name: vault_mailbox_rename
+-- args: account_id bigint, mailbox_ids bigint[], source_names bytea[], delimiters text[], paths text[]
+UPDATE mailbox m SET source_name = l.source_name, delimiter = l.delimiter, path = l.path
+  FROM unnest($2, $3, $4, $5) AS l (mailbox_id, source_name, delimiter, path)
  WHERE m.account_id = $1 AND m.mailbox_id = l.mailbox_id;
 
 -- name: vault_unlisted_mark

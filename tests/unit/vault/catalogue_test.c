@@ -143,6 +143,33 @@ TEST(ids_labels_and_what_ended_the_trust_in_them_are_known_again)
     close_rebuild(&r);
 }
 
+TEST(mailboxes_that_changed_their_names_with_one_another_are_called_as_they_were_at_last)
+{
+    struct vault_listed listed[] = {
+        { .source_name = BYTES("Other"), .path = BYTES("Other"), .object_id = BYTES("F1") },
+        { .source_name = BYTES("Work"), .path = BYTES("Work"), .object_id = BYTES("F2") },
+    };
+    struct rebuild_fixture r;
+    int64_t ids[2], ids_now[2];
+
+    if (!open_rebuild(&r))
+        return;
+    MUST(vault_open_mailboxes(r.s.f.writer, listed, 2, ids, ERR));
+    seal_commit_run(&r.s, (size_t[]){ 100 }, 1);
+    seal_next(&r);
+    MUST(vault_rename_mailboxes(r.s.f.writer, (int64_t[]){ ids[1], ids[0] }, listed, 2, ERR));
+    MUST(vault_open_mailboxes(r.s.f.writer, listed, 2, ids_now, ERR));
+    CHECK_EQ_I64(ids_now[0], ids[1]);
+    CHECK_EQ_I64(ids_now[1], ids[0]);
+    CHECK_EQ_I64(fixture_number(&r.s.f, COUNT_OF("mailbox") " AND (path, object_id) IN "
+                                        "(('Other', 'F1'), ('Work', 'F2'))"), 2);
+    seal_commit_run(&r.s, (size_t[]){ 101 }, 1);
+    seal_next(&r);
+    check_made_again(&r);
+    CHECK_EQ_I64(fixture_number(&r.s.f, COUNT_OF("mailbox_former")), 2);
+    close_rebuild(&r);
+}
+
 TEST(limits_and_watched_mailboxes_of_an_account_come_back)
 {
     struct rebuild_fixture r;

@@ -123,7 +123,7 @@ TEST_UNUSED static void lose(struct rebuild_fixture *r)
     static const char *const tables[] = { "seal_mailbox", "seal_account", "text_spool", "text_block", "message_identity", "locator",
                                           "import_file", "source_uid",
                                           "flag_event", "placement", "spool", "frame", "pack",
-                                          "message", "identity_scope", "source_epoch", "mailbox_keyword", "mailbox_disposed", "mailbox",
+                                          "message", "identity_scope", "source_epoch", "mailbox_keyword", "mailbox_disposed", "mailbox_former", "mailbox",
                                           "job", "account_name", "account" };
 
     for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
@@ -167,7 +167,9 @@ TEST_UNUSED static struct vault_rebuild_counts rebuild(struct rebuild_fixture *r
     "SELECT concat_ws(' ', kind, login, max_connections, daily_bytes, watch) FROM account WHERE "  \
     "account_id = $1 UNION ALL SELECT concat_ws(' ', coalesce(mailbox_id, 0), epoch, "             \
     "coalesce(uid, 0), name, path, size_bytes, modified_ns, state, note, noted_at) FROM "          \
-    "import_file WHERE account_id = $1) x"
+    "import_file WHERE account_id = $1 UNION ALL SELECT concat_ws(' ', mailbox_id, path, "         \
+    "source_name, object_id) FROM mailbox WHERE account_id = $1 UNION ALL SELECT concat_ws(' ', "  \
+    "mailbox_id, path, until) FROM mailbox_former WHERE account_id = $1) x"
 
 TEST_UNUSED static void seal_next(struct rebuild_fixture *r)
 {
