@@ -13,6 +13,7 @@ enum {
     HELPERS_MAX = INGEST_CONNECTIONS_MAX - 1,
     LOSSES_MAX = 3,       /* helpers whose connection failed: then the run goes on without */
     LOOK_MS = 300,        /* how long a new helper looks whether the writer has time */
+    LOOK_AGAIN_MS = 30000,  /* the same, when the account or its host had no connection left */
     LOGIN_STALL_MS = 10000, /* the run waits for its helpers when it ends */
 };
 
@@ -49,7 +50,8 @@ struct ingest_crew {
     pthread_mutex_t lock; /* LOCK_INGEST_CREW: all below */
     pthread_cond_t has_moved;
     struct helper *helpers[HELPERS_MAX];
-    bool is_closed;  /* no more of them: the source or the database says so */
+    bool is_closed;  /* no more of them: the source does not want it */
+    int64_t look_ms; /* of the next one */
     bool is_leaving; /* dismissed */
     size_t losses;
     uint64_t round; /* counts pages */
@@ -137,14 +139,15 @@ static void lose(struct helper *helper, const struct err *err)
 /* Waits for a while. Has the writer had more time than work meanwhile, and is there still something to do? */
 static bool is_worth_while(struct ingest_crew *crew)
 {
-    struct deadline until = deadline_after_ms(LOOK_MS);
+    int64_t look_ms = crew->look_ms;
+    struct deadline until = deadline_after_ms(look_ms);
     struct timespec at = { until.at_usec / 1000000, until.at_usec % 1000000 * 1000 };
     uint64_t before = atomic_load(&crew->turn.used_usec);
 
     while (crew->is_open && !crew->is_leaving && !deadline_has_passed(until))
         (void)pthread_cond_timedwait(&crew->has_moved, &crew->lock, &at);
     return crew->is_open && !crew->is_leaving &&
-           (atomic_load(&crew->turn.used_usec) - before) * 2 < LOOK_MS * UINT64_C(1000);
+           (atomic_load(&crew->turn.used_usec) - before) * 2 < (uint64_t)look_ms * 1000;
 }
 
 /* In the turn, or when no helper is at work. run->connections tells how many it has then. */
@@ -230,10 +233,10 @@ static void come(struct helper *helper)
     if (!is_worth_while(crew))
         return;
     if (!is_allowed(helper)) {
-        crew->is_closed = true;
-        helper->state = HELPER_GONE;
+        crew->look_ms = LOOK_AGAIN_MS;
         return;
     }
+    crew->look_ms = LOOK_MS;
     helper->state = HELPER_COMING;
     unlock(crew);
     is_connected = connect_helper(helper, &err);
@@ -415,9 +418,9 @@ static void recruit(struct ingest_crew *crew)
 
 /* ---- the first connection ------------------------------------------------------------------------ */
 
-bool ingest_is_for_crew(size_t uids, uint32_t uidvalidity)
+bool ingest_is_for_crew(const struct ingest_run *run, size_t uids, uint32_t uidvalidity)
 {
-    return uids >= INGEST_CREW_UIDS && uidvalidity != 0;
+    return !run->is_alone && uids >= INGEST_CREW_UIDS && uidvalidity != 0;
 }
 
 static struct ingest_crew *create_crew(struct ingest_run *run)
@@ -428,6 +431,7 @@ static struct ingest_crew *create_crew(struct ingest_run *run)
     if (crew == NULL)
         return NULL;
     crew->run = run;
+    crew->look_ms = LOOK_MS;
     crew->lane = make_lane(crew);
     crew->lane.beat = beat_first;
     crew->lane.beat_context = run;
@@ -556,6 +560,7 @@ void ingest_dismiss_crew(struct ingest_run *run)
         crew->helpers[i] = NULL;
     }
     unlock(crew);
+    run->is_alone = crew->is_closed;
     run->progress.size_notes += crew->size_notes;
     run->progress.odd_responses += crew->odd_responses;
     (void)pthread_cond_destroy(&crew->has_moved);

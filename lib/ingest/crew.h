@@ -27,7 +27,7 @@ enum {
 };
 
 /* Is this page one to be shared? uidvalidity 0: UIDs mean something within one connection only. */
-bool ingest_is_for_crew(size_t uids, uint32_t uidvalidity);
+bool ingest_is_for_crew(const struct ingest_run *run, size_t uids, uint32_t uidvalidity);
 
 /*
  * As ingest_fetch by peeking, of the mailbox that the first connection has selected, with all the help that

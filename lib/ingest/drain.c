@@ -436,7 +436,7 @@ static bool fetch_by_crew(struct drain *drain, const uint32_t *uids, size_t coun
     struct ingest_share share;
     bool is_done;
 
-    if (!ingest_is_for_crew(count, uidvalidity))
+    if (!ingest_is_for_crew(run, count, uidvalidity))
         return fetch_by(drain, uids, count, INGEST_BY_PEEK, result, err);
     ingest_open_share(uids, count, run->window_arena, &share);
     *result = ingest_start_result(&share, run->window_arena);

@@ -85,6 +85,7 @@ struct ingest_run {
     struct ingest_client *client;
     struct ingest_crew *crew; /* connections that help it (crew.h); NULL: none was needed yet */
     int32_t connections;      /* as the database counts them for the job */
+    bool is_alone;            /* the source does not want more connections */
     struct vault_writer *writer;
     struct ingest_deriver *deriver; /* the writer's */
     enum ingest_state state;

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from harness.account import stored
+from harness.delay import DelayProxy
 from harness.holdfast import Holdfast
 from harness.place import wait_for
 from harness.scripted_source import SILENCE, USUAL, Source
@@ -182,6 +183,26 @@ def test_a_source_that_refuses_further_logins_is_read_by_one_connection(account)
     account.add(source, "--max-connections", "4")
     assert_whole(account)
     assert was_refused.is_set()
+
+
+def test_a_dovecot_that_allows_two_connections_is_read_by_two(holdfast, account, new_dovecot):
+    """Through each of them comes so little that a third one is asked for."""
+    dovecot = new_dovecot(extra="mail_max_userip_connections = 2\n")
+    messages = [b"Subject: %d\r\n\r\n%b\r\n" % (n, b"x" * 900) for n in range(420)]
+    for octets in messages:
+        dovecot.deliver("alice", octets)
+    narrow = DelayProxy(dovecot.tls_port, 0, rate=60_000)
+    try:
+        holdfast.run("account", "add", account.name, "--url", f"imaps://alice@localhost:{narrow.port}/",
+                     "--tls-ca", dovecot.ca, "--no-test", "--every", "1h", "--max-connections", "4",
+                     "--password-file", holdfast.secret_file("alice", dovecot.users["alice"]))
+        wait_for(lambda: outcome(account) == "NONE", EVENT_SECONDS, "the run to end well")
+    finally:
+        narrow.stop()
+    assert sorted(account.archived()) == sorted(messages)
+    said = (dovecot.dir / "dovecot.log").read_text()
+    assert "Maximum number of connections" in said, said
+    assert said.count("Login: user=<alice>") >= 2, said
 
 
 def test_connections_of_a_killed_worker_are_given_back(holdfast, account):
