@@ -4,7 +4,7 @@
  * one of them has news (ingest/watch.h).
  *
  * Holds one database connection, in the role of holdfast-ingest, and a connection for each mailbox. What it reads of
- * a source it uses for nothing but that hint. One thread.
+ * a source it uses for nothing but that hint. One thread, and a few while connections are made.
  */
 #include "conf/runtime.h"
 #include "gate/client.h"

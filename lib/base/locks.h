@@ -16,6 +16,7 @@
  *   62    ingest_crew.turn             one run's writer and its database connection, for a message or a statement
  *   64    ingest_crew.lock             the connections that help a run
  *   66    ingest_share.lock            which of them fetches which UIDs
+ *   68    ingest_logins.lock           which logins of watches are running
  *   70    vault_line.lock              batches: which thread has each of them now
  */
 #pragma once
@@ -31,5 +32,6 @@ enum lock_rank {
     LOCK_INGEST_TURN = 62,
     LOCK_INGEST_CREW = 64,
     LOCK_INGEST_SHARE = 66,
+    LOCK_INGEST_LOGINS = 68,
     LOCK_VAULT_LINE = 70,
 };

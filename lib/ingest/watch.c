@@ -2,14 +2,11 @@
 #include "ingest/watch.h"
 
 #include "base/arena.h"
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/fd.h"
-#include "imap/response.h"
-#include "imap/response_framer.h"
-#include "ingest/enumerate.h"
-#include "ingest/login.h"
+#include "ingest/idle.h"
 #include "ingest/outcome.h"
+#include "ingest/watch_login.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,28 +18,25 @@ enum {
     RENEW_MS = 60000,        /* of the leases; they last for three times as long */
     ROUND_MS = 1000,         /* the longest wait */
     SCAN_MS = 1000,          /* between two looks at all deadlines */
-    LOGIN_STALL_MS = 10000,  /* one silent server must not keep the others waiting for long */
-    IDLE_MS = 9 * 60 * 1000, /* RFC 2177 §3: again within 29 minutes; many a NAT forgets sooner */
-    ANSWER_MS = 60000,       /* to IDLE and DONE: the proof that the connection lives */
     WAKE_MS = 2000,          /* between two wakes of one account */
     FIRST_RETRY_MS = 5000,
     LAST_RETRY_MS = 10 * 60 * 1000,
     UNABLE_SECONDS = 24 * 60 * 60, /* a source without IDLE is asked again */
-    LINE_BYTES = 8 << 10,
-    FILL_BYTES = 16 << 10,
     EVENTS_AT_ONCE = 64,
     WORK_ARENA_BYTES = 1 << 20,
 };
 
 /*
- *   OFFLINE --connect_watch--> ASKED --"+"--> IDLE --renew_idle, DONE--> ENDING --tagged OK--> ASKED
- *   any --lose_watch, the connection ended or an answer is late--> OFFLINE until `deadline`
+ *   OFFLINE --begin_login--> LOGGING_IN --end_login--> HELD
+ *   any --lose_watch, a failure that time may mend--> OFFLINE until `retry_at`
+ *
+ *   LOGGING_IN: a thread has the lease and the name, so the watch stays until it has ended.
+ *   HELD: what the connection waits for is the state of `idle`.
  */
 enum watch_state {
     WATCH_OFFLINE,
-    WATCH_ASKED,
-    WATCH_IDLE,
-    WATCH_ENDING,
+    WATCH_LOGGING_IN,
+    WATCH_HELD,
 };
 
 struct watch {
@@ -50,12 +44,10 @@ struct watch {
     uint8_t *name; /* of the mailbox, as on the wire */
     size_t name_len;
     enum watch_state state;
-    struct net_stream *stream; /* NULL: OFFLINE */
-    uint64_t tag;
-    struct deadline deadline; /* OFFLINE: when to connect; IDLE: when to renew; otherwise: too late */
+    struct ingest_idle idle;
+    struct deadline retry_at; /* OFFLINE */
     struct deadline wake_at;  /* not before */
     unsigned failures;        /* since it was last in IDLE */
-    bool has_news;
     bool is_over; /* the lease is lost, or given back */
 };
 
@@ -64,7 +56,8 @@ struct ingest_watcher {
     struct bytes owner;
     struct watch **watches;
     size_t count, room;
-    int epoll_fd;
+    struct ingest_logins *logins;
+    int epoll_fd; /* of each connection its watch; NULL: asked to stop; `logins`: one has ended */
     struct arena *arena; /* of one round's step */
     struct deadline next_claim, next_renew, next_scan;
 };
@@ -73,7 +66,7 @@ struct ingest_watcher {
 
 static void disconnect(struct watch *watch)
 {
-    net_close(&watch->stream); /* epoll forgets a closed descriptor */
+    ingest_end_idle(&watch->idle); /* epoll forgets a closed descriptor */
     watch->state = WATCH_OFFLINE;
 }
 
@@ -95,186 +88,35 @@ static void lose_watch(struct ingest_watcher *w, struct watch *watch, const stru
         wait_ms = (int64_t)FIRST_RETRY_MS << watch->failures;
     watch->failures++;
     disconnect(watch);
-    watch->deadline = deadline_after_ms(wait_ms / 2 + clock_now_usec() % (wait_ms / 2));
+    watch->retry_at = deadline_after_ms(wait_ms / 2 + clock_now_usec() % (wait_ms / 2));
     log_info(w->settings.log, "watch lost, connecting again later",
              F_I64("account", watch->lease.account_id), F_TEXT("code", err_code_name(err->code)),
              F_I64("in_ms", wait_ms));
 }
 
-/* Lines are short, and the socket's buffer is empty: what does not go out at once never will. */
-static bool say(struct watch *watch, struct bytes line, struct err *err)
-{
-    enum net_progress progress;
-
-    if (!net_write(watch->stream, line, err))
-        return false;
-    progress = net_try_flush(watch->stream, err);
-    if (progress == NET_FAILED)
-        return false;
-    return progress == NET_DONE || err_fail(err, ERR_RETRY, "the source takes no octets");
-}
-
-static bool ask_idle(struct watch *watch, struct err *err)
-{
-    CLEANUP(buf_free) struct buf line = buf_create(64);
-
-    watch->tag++;
-    buf_text(&line, "w");
-    buf_u64(&line, watch->tag);
-    buf_text(&line, " IDLE\r\n");
-    watch->state = WATCH_ASKED;
-    watch->deadline = deadline_after_ms(ANSWER_MS);
-    return say(watch, buf_bytes(&line), err);
-}
-
-static bool renew_idle(struct watch *watch, struct err *err)
-{
-    watch->state = WATCH_ENDING;
-    watch->deadline = deadline_after_ms(ANSWER_MS);
-    return say(watch, BYTES("DONE\r\n"), err);
-}
-
-/* ---- what a source says ------------------------------------------------------------------------------ */
-
-static bool take_tagged(struct watch *watch, const struct imap_response *response, struct err *err)
-{
-    struct bytes in = response->tag;
-    uint64_t number;
-
-    if (!scan_byte(&in, 'w') || !scan_u64(&in, &number) || in.len > 0 || number != watch->tag)
-        return true; /* nobody asked */
-    if (watch->state == WATCH_ENDING && response->status.condition == IMAP_OK)
-        return ask_idle(watch, err);
-    return err_fail(err, ERR_RETRY, "IDLE is refused or was ended by the source");
-}
-
-static bool take_response(struct watch *watch, const struct imap_response *response,
-                          struct err *err)
-{
-    switch ((int)response->kind) {
-    case IMAP_RESPONSE_EXISTS:
-    case IMAP_RESPONSE_EXPUNGE:
-    case IMAP_RESPONSE_VANISHED:
-    case IMAP_RESPONSE_FETCH:
-        watch->has_news = true;
-        return true;
-    case IMAP_RESPONSE_CONTINUATION:
-        if (watch->state == WATCH_ASKED) {
-            watch->state = WATCH_IDLE;
-            watch->failures = 0;
-            watch->deadline =
-                deadline_after_ms(IDLE_MS - clock_now_usec() % (IDLE_MS / 10)); /* not all at once */
-        }
-        return true;
-    case IMAP_RESPONSE_STATUS:
-        if (response->tag.len > 0)
-            return take_tagged(watch, response, err);
-        return response->status.condition != IMAP_BYE ||
-               err_fail(err, ERR_RETRY, "the source ended the connection");
-    default:
-        return true;
-    }
-}
-
-/* True: a line was taken, or there is none (*has_line). A response with a literal is no line; none that
- * comes in IDLE has one, and without its end the connection is of no use. */
-static bool take_line(struct ingest_watcher *w, struct watch *watch, bool *has_line,
-                      struct err *err)
-{
-    struct bytes in = net_peek(watch->stream);
-    ssize_t end = bytes_find(bytes_slice(in, 0, LINE_BYTES), BYTES("\r\n"));
-    struct imap_received line = { .text = bytes_slice(in, 0, end < 0 ? 0 : (size_t)end) };
-    struct imap_response response;
-    struct err unread = { 0 };
-    bool is_taken = true;
-
-    *has_line = end >= 0;
-    if (end < 0)
-        return in.len < LINE_BYTES || err_fail(err, ERR_LIMIT, "line over %d octets", LINE_BYTES);
-    if (line.text.len > 0 && line.text.ptr[line.text.len - 1] == '}')
-        return err_fail(err, ERR_SYNTAX, "a literal where none is expected");
-    arena_reset(w->arena);
-    if (imap_parse_response(&line, w->arena, &response, &unread))
-        is_taken = take_response(watch, &response, err);
-    net_consume(watch->stream, (size_t)end + 2);
-    return is_taken;
-}
-
 static bool hear(struct ingest_watcher *w, struct watch *watch, struct err *err)
 {
-    for (;;) {
-        bool has_line = true;
-
-        while (has_line)
-            if (!take_line(w, watch, &has_line, err))
-                return false;
-        switch (net_try_fill(watch->stream, FILL_BYTES, err)) {
-        case NET_DONE:
-            break;
-        case NET_WANT_READ:
-        case NET_WANT_WRITE:
-            return true;
-        case NET_ENDED:
-            return err_fail(err, ERR_RETRY, "the source closed the connection");
-        case NET_FAILED:
-            return false;
-        }
-    }
+    if (!ingest_hear_idle(&watch->idle, w->arena, err))
+        return false;
+    if (watch->idle.state == INGEST_IDLE_HELD)
+        watch->failures = 0;
+    return true;
 }
 
 /* ---- connecting -------------------------------------------------------------------------------------- */
 
-/* identity: what was refused before, or nothing; becomes what was tried. */
-static bool log_in(struct ingest_watcher *w, const struct watch *watch,
-                   const struct source_work *work, struct source_identity *identity,
-                   struct ingest_client **out, bool *is_token_refused, struct err *err)
-{
-    struct ingest_client_options options = {
-        .stop_fd = w->settings.stop_fd,
-        .stall_ms = LOGIN_STALL_MS,
-    };
-    struct ingest_login login = { .account = &work->account, .identity = identity };
-    struct source_identity next = { 0 };
-
-    if (!source_get_identity(w->settings.gate_socket, &watch->lease, identity->secret, &next, err))
-        return false;
-    source_free_identity(identity);
-    *identity = next;
-    if (ingest_log_in(&login, &options, out, err))
-        return true;
-    *is_token_refused = login.was_refused && identity->proof == SOURCE_BY_TOKEN;
-    return false;
-}
-
-/* As the workers do: a token that is refused is replaced once. */
-static bool open_mailbox(struct ingest_watcher *w, struct watch *watch,
-                         const struct source_work *work, struct ingest_client **out,
-                         struct err *err)
-{
-    CLEANUP(source_free_identity) struct source_identity identity = { 0 };
-    struct ingest_selected selected;
-    bool is_token_refused = false;
-
-    if (!log_in(w, watch, work, &identity, out, &is_token_refused, err)) {
-        if (!is_token_refused)
-            return false;
-        err_clear(err);
-        if (!log_in(w, watch, work, &identity, out, &is_token_refused, err))
-            return false;
-    }
-    if ((ingest_capabilities(*out) & INGEST_IDLE) == 0)
-        return err_fail(err, ERR_ABSENT, "the source does not offer IDLE: it is polled only");
-    return ingest_examine(*out, bytes_of(watch->name, watch->name_len), &selected, err);
-}
-
-static bool enter_idle(struct ingest_watcher *w, struct watch *watch, struct err *err)
+static bool enter_idle(struct ingest_watcher *w, struct watch *watch, struct net_stream **stream,
+                       struct err *err)
 {
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = watch };
 
-    if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, net_fd(watch->stream), &event) != 0)
+    watch->state = WATCH_HELD;
+    if (!ingest_begin_idle(&watch->idle, stream, &ingest_idle_usual_pace, err))
+        return false;
+    if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, net_fd(watch->idle.stream), &event) != 0)
         return err_errno(err, "watch a connection");
-    watch->has_news = true; /* what came while it was not watched */
-    return ask_idle(watch, err) && hear(w, watch, err);
+    watch->idle.has_news = true; /* what came while it was not watched */
+    return hear(w, watch, err);
 }
 
 /* Time does not mend it: the watch goes back, with the reason for the operator. */
@@ -299,34 +141,59 @@ static bool give_back(struct ingest_watcher *w, struct db *db, struct watch *wat
     return true;
 }
 
-static bool connect_watch(struct ingest_watcher *w, struct db *db, struct watch *watch,
-                          struct err *err)
+static bool begin_login(struct ingest_watcher *w, struct db *db, struct watch *watch,
+                        struct err *err)
 {
-    CLEANUP(ingest_close_client) struct ingest_client *client = NULL;
-    struct arena *arena = arena_create(WORK_ARENA_BYTES);
-    struct source_work work;
-    struct err failure = { 0 };
-    bool is_in;
+    CLEANUP(arena_free) struct arena *arena = arena_create(WORK_ARENA_BYTES);
+    struct source_work *work = arena_new(arena, struct source_work);
+    struct ingest_login_order order = {
+        .who = watch,
+        .lease = watch->lease,
+        .mailbox = bytes_of(watch->name, watch->name_len),
+        .work = work,
+    };
 
-    if (!source_load_work(db, &watch->lease, arena, &work, err)) {
-        arena_free(&arena);
+    if (!source_load_work(db, &watch->lease, arena, work, err)) {
         if (err->code != ERR_DENIED)
             return false;
         err_clear(err);
         watch->is_over = true;
         return true;
     }
-    is_in = open_mailbox(w, watch, &work, &client, &failure);
-    arena_free(&arena);
-    if (is_in) {
-        watch->stream = ingest_take_stream(&client);
-        is_in = enter_idle(w, watch, &failure);
-    }
-    if (is_in)
+    if (!ingest_start_login(w->logins, &order, &arena, err)) {
+        lose_watch(w, watch, err);
+        err_clear(err);
         return true;
-    if (failure.code == ERR_DENIED || failure.code == ERR_ABSENT)
-        return give_back(w, db, watch, &failure, err);
-    lose_watch(w, watch, &failure);
+    }
+    watch->state = WATCH_LOGGING_IN;
+    return true;
+}
+
+static bool end_login(struct ingest_watcher *w, struct db *db, struct ingest_login_end *end,
+                      struct err *err)
+{
+    struct watch *watch = end->who;
+
+    watch->state = WATCH_OFFLINE;
+    if (watch->is_over) { /* lost meanwhile */
+        net_close(&end->stream);
+        return true;
+    }
+    if (end->stream != NULL && enter_idle(w, watch, &end->stream, &end->failure))
+        return true;
+    if (end->failure.code == ERR_DENIED || end->failure.code == ERR_ABSENT)
+        return give_back(w, db, watch, &end->failure, err);
+    lose_watch(w, watch, &end->failure);
+    return true;
+}
+
+static bool end_logins(struct ingest_watcher *w, struct db *db, struct err *err)
+{
+    struct ingest_login_end end;
+
+    while (ingest_take_login(w->logins, &end))
+        if (!end_login(w, db, &end, err))
+            return false;
     return true;
 }
 
@@ -342,7 +209,7 @@ static bool add_watch(struct ingest_watcher *w, const struct source_watch *sourc
         memcpy(watch->name, source->source_name.ptr, source->source_name.len);
     watch->name_len = source->source_name.len;
     watch->lease = source->lease;
-    watch->deadline = deadline_after_ms(0);
+    watch->retry_at = deadline_after_ms(0);
     watch->wake_at = deadline_after_ms(0);
     if (w->count == w->room) {
         size_t room = w->room == 0 ? 64 : w->room * 2;
@@ -416,31 +283,26 @@ static bool renew(struct ingest_watcher *w, struct db *db, struct err *err)
     return true;
 }
 
-/* Those whose time has come, but one connection at most: logging in waits. */
-static bool scan(struct ingest_watcher *w, struct db *db, bool *has_more, struct err *err)
+/* Those whose time has come. */
+static bool scan(struct ingest_watcher *w, struct db *db, struct err *err)
 {
-    struct watch *next = NULL;
-
-    *has_more = false;
     if (!deadline_has_passed(w->next_scan))
         return true;
     for (size_t i = 0; i < w->count; i++) {
         struct watch *watch = w->watches[i];
         struct err failure = { 0 };
 
-        if (watch->is_over || !deadline_has_passed(watch->deadline))
+        if (watch->is_over)
             continue;
-        if (watch->state == WATCH_OFFLINE) {
-            *has_more |= next != NULL;
-            next = watch;
-        } else if (watch->state == WATCH_IDLE ? !renew_idle(watch, &failure)
-                                              : !err_fail(&failure, ERR_RETRY, "no answer")) {
+        if (watch->state == WATCH_OFFLINE && deadline_has_passed(watch->retry_at) &&
+            ingest_can_start_login(w->logins) && !begin_login(w, db, watch, err))
+            return false;
+        if (watch->state == WATCH_HELD && deadline_has_passed(watch->idle.deadline) &&
+            !ingest_keep_idle(&watch->idle, &failure))
             lose_watch(w, watch, &failure);
-        }
     }
-    if (!*has_more)
-        w->next_scan = deadline_after_ms(SCAN_MS);
-    return next == NULL || connect_watch(w, db, next, err);
+    w->next_scan = deadline_after_ms(SCAN_MS);
+    return true;
 }
 
 static bool tell(struct ingest_watcher *w, struct db *db, struct err *err)
@@ -448,7 +310,7 @@ static bool tell(struct ingest_watcher *w, struct db *db, struct err *err)
     for (size_t i = 0; i < w->count; i++) {
         struct watch *watch = w->watches[i];
 
-        if (!watch->has_news || watch->is_over || !deadline_has_passed(watch->wake_at))
+        if (!watch->idle.has_news || watch->is_over || !deadline_has_passed(watch->wake_at))
             continue;
         if (!source_wake_account(db, &watch->lease, err)) {
             if (err->code != ERR_DENIED)
@@ -456,7 +318,7 @@ static bool tell(struct ingest_watcher *w, struct db *db, struct err *err)
             err_clear(err);
             watch->is_over = true;
         }
-        watch->has_news = false;
+        watch->idle.has_news = false;
         watch->wake_at = deadline_after_ms(WAKE_MS);
     }
     return true;
@@ -467,7 +329,7 @@ static void drop_over(struct ingest_watcher *w)
     size_t kept = 0;
 
     for (size_t i = 0; i < w->count; i++) {
-        if (w->watches[i]->is_over)
+        if (w->watches[i]->is_over && w->watches[i]->state != WATCH_LOGGING_IN)
             free_watch(&w->watches[i]);
         else
             w->watches[kept++] = w->watches[i];
@@ -486,7 +348,9 @@ static bool listen_to_all(struct ingest_watcher *w, int wait_ms, struct err *err
         struct watch *watch = events[i].data.ptr;
         struct err failure = { 0 };
 
-        if (watch != NULL && !hear(w, watch, &failure)) /* NULL: asked to stop */
+        if (events[i].data.ptr == w->logins)
+            w->next_scan = deadline_after_ms(0); /* another one may begin */
+        else if (watch != NULL && !hear(w, watch, &failure)) /* NULL: asked to stop */
             lose_watch(w, watch, &failure);
     }
     return true;
@@ -494,12 +358,10 @@ static bool listen_to_all(struct ingest_watcher *w, int wait_ms, struct err *err
 
 bool ingest_watch(struct ingest_watcher *w, struct db *db, struct err *err)
 {
-    bool has_more;
-
-    if (!claim(w, db, err) || !renew(w, db, err) || !scan(w, db, &has_more, err))
+    if (!end_logins(w, db, err) || !claim(w, db, err) || !renew(w, db, err) || !scan(w, db, err))
         return false;
     drop_over(w);
-    return listen_to_all(w, has_more ? 0 : ROUND_MS, err) && tell(w, db, err);
+    return listen_to_all(w, ROUND_MS, err) && tell(w, db, err);
 }
 
 bool ingest_create_watcher(const struct ingest_settings *settings, struct bytes owner,
@@ -507,6 +369,7 @@ bool ingest_create_watcher(const struct ingest_settings *settings, struct bytes 
 {
     CLEANUP(ingest_free_watcher) struct ingest_watcher *w = calloc(1, sizeof *w);
     struct epoll_event stop = { .events = EPOLLIN, .data.ptr = NULL };
+    struct epoll_event ended = { .events = EPOLLIN };
 
     if (w == NULL)
         return err_errno(err, "memory for the watcher");
@@ -519,7 +382,11 @@ bool ingest_create_watcher(const struct ingest_settings *settings, struct bytes 
         .next_renew = deadline_after_ms(RENEW_MS),
         .next_scan = deadline_after_ms(0),
     };
+    if (!ingest_create_logins(settings, &w->logins, err))
+        return false;
+    ended.data.ptr = w->logins;
     if (w->epoll_fd < 0 ||
+        epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, ingest_logins_fd(w->logins), &ended) != 0 ||
         (settings->stop_fd >= 0 &&
          epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, settings->stop_fd, &stop) != 0))
         return err_errno(err, "epoll");
@@ -534,6 +401,7 @@ void ingest_free_watcher(struct ingest_watcher **watcher)
 
     if (w == NULL)
         return;
+    ingest_free_logins(&w->logins); /* they use names of the watches */
     for (size_t i = 0; i < w->count; i++)
         free_watch(&w->watches[i]);
     free(w->watches);
@@ -548,6 +416,6 @@ size_t ingest_count_watched(const struct ingest_watcher *watcher)
     size_t count = 0;
 
     for (size_t i = 0; i < watcher->count; i++)
-        count += watcher->watches[i]->state == WATCH_IDLE;
+        count += watcher->watches[i]->idle.state == INGEST_IDLE_HELD;
     return count;
 }

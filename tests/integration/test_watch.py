@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mailboxes held in IDLE: their news comes at once, although the schedule says every hour."""
+import socket
 import threading
 import time
 
@@ -124,6 +125,66 @@ def test_a_source_without_idle_is_polled_only_and_the_reason_is_kept(account):
                                         "kind = 'watch' AND outcome_text IS NOT NULL"), 30, "the reason")
     assert "does not offer IDLE" in told[0][0]
     assert not source.heard_like("IDLE|SELECT")
+
+
+class Mute:
+    """A source that takes connections and never says a word."""
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.connections = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                self.connections.append(self.listener.accept()[0])
+            except OSError:
+                return
+
+    def url(self):
+        return f"imap+plain://user@127.0.0.1:{self.port}/"
+
+    def is_waited_for(self):
+        """Somebody is connected now."""
+        for connection in self.connections:
+            try:
+                if connection.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK):
+                    return True
+            except BlockingIOError:
+                return True
+            except OSError:
+                continue
+        return False
+
+    def close(self):
+        self.listener.close()
+        for connection in self.connections:
+            connection.close()
+
+
+def test_sources_that_say_nothing_at_login_keep_neither_news_nor_logins_of_others_waiting(holdfast, account):
+    holdfast.sql("UPDATE source_host SET connections = 40 WHERE host = '127.0.0.1'")
+    source = Source((1,), capabilities=CAPABILITIES)
+    news = idle(source)
+    account.add(source, "--watch", "INBOX")
+    wait_idle(source)
+    wait_for(lambda: rests(holdfast, 1), 30, "the run that the watch asks for when it begins")
+    mutes = [Mute() for _ in range(4)]
+    for n, mute in enumerate(mutes):
+        holdfast.run("account", "add", f"mute-{n}", "--url", mute.url(), "--no-test", "--watch", "INBOX", "--every",
+                     "1h", "--password-file", holdfast.secret_file("mute", "x"))
+    wait_for(lambda: all(mute.is_waited_for() for mute in mutes), 60, "logins at all of them at once")
+    asked = account.sql("SELECT requested_at FROM job WHERE account_id = {id} AND kind = 'sync'")
+    news.append("* 2 EXISTS\r\n")
+    wait_for(lambda: account.sql("SELECT requested_at FROM job WHERE account_id = {id} AND kind = 'sync'") != asked,
+             30, "the news")
+    for n in range(len(mutes)):
+        holdfast.run("account", "remove", f"mute-{n}")
+    holdfast.run("account", "remove", account.name)
+    holdfast.sql("UPDATE source_host SET connections = NULL")
+    for mute in mutes:
+        mute.close()
 
 
 def test_watchers_leave_connections_of_a_host_to_the_fetchers(holdfast, account):
