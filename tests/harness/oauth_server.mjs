@@ -81,7 +81,7 @@ const provider = new Provider(OIDC, {
       token_endpoint_auth_method: 'client_secret_post',
       grant_types: ['client_credentials', 'refresh_token', JWT_BEARER, DEVICE_CODE] },
     { client_id: 'native', application_type: 'native', token_endpoint_auth_method: 'none',
-      redirect_uris: ['http://127.0.0.1'], response_types: ['code'],
+      redirect_uris: ['http://127.0.0.1', 'https://holdfast.test/consent'], response_types: ['code'],
       grant_types: ['authorization_code', 'refresh_token'] },
     { ...base, client_id: 'certified', token_endpoint_auth_method: 'private_key_jwt',
       jwks: { keys: [{ ...clientKey, use: 'sig', alg: 'RS256' }] }, grant_types: ['client_credentials'] },

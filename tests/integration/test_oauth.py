@@ -287,6 +287,22 @@ def test_a_human_consents_in_a_browser_on_this_machine_or_pastes_where_another_e
     assert secret not in holdfast.log() + output + errors + holdfast.run("account", "show", "ivan").stdout
 
 
+def test_a_consent_that_comes_back_to_another_address_is_pasted(holdfast, oauth):
+    config = {"token_url": f"{oauth.oidc}/token", "authorization_url": f"{oauth.oidc}/auth?prompt=consent",
+              "client_id": "native", "scope": "openid offline_access",
+              "redirect_url": "https://holdfast.test/consent"}
+    arguments = ("credential", "add", "pasted", "--oauth", "authorization-code", "--oauth-config",
+                 str(config_file(holdfast, "pasted", config)))
+    process, url, back = ask_browser(holdfast, *arguments)
+    assert back == config["redirect_url"]
+    assert "standard input ended without an answer" in process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    process, url, _ = ask_browser(holdfast, *arguments)
+    output, errors = process.communicate(browse(url, elsewhere=back) + "\n", timeout=60)
+    assert process.returncode == 0, output + errors
+    assert holdfast.json("credential", "show", "pasted")["has_consent"] is True
+
+
 def kill_gate_before_its_commit(holdfast, oauth, name, has_grace=False):
     """The endpoint has answered with another refresh token, and the gate dies as it writes it down. With grace the
     endpoint takes the one before it, too."""
