@@ -197,7 +197,7 @@ static bool parse_block(struct bytes raw, struct store_text_block *out, struct e
         memcpy(record->sha256.octets, at + ENTRY_SHA256, CRYPTO_SHA256_BYTES);
         record->notes = get_le32(at + ENTRY_NOTES);
         record->octets = bytes_of(rest.ptr, get_le32(at + ENTRY_OCTETS));
-        rest = bytes_of(rest.ptr + record->octets.len, rest.len - record->octets.len);
+        rest = bytes_slice(rest, record->octets.len, SIZE_MAX);
     }
     return true;
 }
