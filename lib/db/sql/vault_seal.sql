@@ -269,7 +269,9 @@ SELECT row_to_json(t)::text
          WHERE greatest(u.placement_uid, u.substitute_uid, 0) <= c.placement_to
          ORDER BY u.mailbox_id, u.epoch, u.uid) t;
 
--- Ids of the messages that these source UIDs stand for.
+-- Ids of the messages that these source UIDs stand for. By the number of the message alone, which is unique over
+-- accounts: with the account beside it, a table without statistics is read by its primary key, whole for each
+-- message (300,000 ids, 3,000 of them told: 100 s instead of 0.4).
 -- name: vault_seal_line_identity
 -- args: account_id bigint, mailbox_ids bigint[], epochs_from integer[], uids_from bigint[], epochs_to integer[], uids_to bigint[], placements_from bigint[], placements_to bigint[]
 SELECT row_to_json(t)::text
@@ -283,7 +285,7 @@ SELECT row_to_json(t)::text
                OFFSET 0) p
          CROSS JOIN LATERAL (
                SELECT i.* FROM message_identity i
-                WHERE i.message_id = p.message_id AND i.account_id = $1 OFFSET 0) i
+                WHERE i.message_id = p.message_id OFFSET 0) i
          CROSS JOIN LATERAL (
                SELECT m.sha256 FROM message m
                 WHERE m.account_id = $1 AND m.message_id = p.message_id OFFSET 0) m
