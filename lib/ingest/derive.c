@@ -23,6 +23,8 @@ enum {
 /* Beside those of the parser. */
 #define NOTE_JOURNAL_REPORT "journal-report"       /* the columns tell of the message in it too */
 #define NOTE_JOURNAL_NONE "journal-no-report"      /* in a journal account: a copy, or an odd form */
+#define NOTE_JOURNAL_GUESSED "journal-labels-unknown" /* the first address for the sender */
+#define NOTE_JOURNAL_WRAPPED "journal-wrapped-message" /* in TNEF or message/global: not read */
 #define NOTE_JOURNAL_EMPTY "journal-no-message"    /* a report without the message */
 #define NOTE_JOURNAL_SEVERAL "journal-several-messages" /* the first is taken for the one reported */
 #define NOTE_ENVELOPE_LARGE "envelope-large"       /* not stored */
@@ -215,6 +217,17 @@ static const struct mime_part *find_reported(const struct mime_part *root, size_
     return found;
 }
 
+/* A message stands beside the text, in a form that is not read. */
+static bool has_wrapped(const struct mime_part *root)
+{
+    for (const struct mime_part *part = root->children; part != NULL; part = part->next)
+        if (mime_part_is(part, BYTES("application"), BYTES("ms-tnef")) ||
+            mime_part_is(part, BYTES("application"), BYTES("vnd.ms-tnef")) ||
+            mime_part_is(part, BYTES("message"), BYTES("global")))
+            return true;
+    return false;
+}
+
 /* The subject of an envelope, still encoded, behind that of the report. */
 static struct bytes join_subject(struct ingest_deriver *deriver, struct bytes column,
                                  struct bytes subject)
@@ -287,23 +300,42 @@ static void derive_envelope(struct ingest_deriver *deriver, const struct ingest_
         add_note(deriver, NOTE_TEXTS_CUT);
 }
 
+/* Of a message that is not there, or cannot be read, the text of the report tells more. (It was folded; that
+ * changes a Message-ID only where it has capitals.) */
+static void derive_told(struct ingest_deriver *deriver, const struct ingest_journal *journal,
+                        struct vault_index *out)
+{
+    struct err ignored = { 0 };
+
+    out->subject = join_folded(deriver, out->subject, journal->subject);
+    if (journal->message_id.len > 0 &&
+        !arena_try_copy(deriver->arena, journal->message_id, SIZE_MAX, &out->message_id, &ignored))
+        add_note(deriver, NOTE_TEXTS_CUT);
+}
+
 static void derive_report(struct ingest_deriver *deriver, const struct mime_part *root,
                           struct vault_index *out)
 {
     CLEANUP(ingest_free_journal) struct ingest_journal journal;
     const struct mime_part *reported;
+    bool is_wrapped = root->is_multipart && has_wrapped(root);
     size_t count;
 
     ingest_start_journal(&journal);
     reported = find_reported(root, &count);
-    if (root->is_multipart && ingest_read_journal(buf_bytes(&deriver->report), &journal)) {
+    if (root->is_multipart && ingest_read_journal(buf_bytes(&deriver->report),
+                                                  count > 0 || is_wrapped, &journal)) {
         add_note(deriver, NOTE_JOURNAL_REPORT);
+        if (journal.is_guessed)
+            add_note(deriver, NOTE_JOURNAL_GUESSED);
         if (reported != NULL)
             derive_reported(deriver, reported, out);
         else
-            out->subject = join_folded(deriver, out->subject, journal.subject);
-        if (count != 1)
-            add_note(deriver, count == 0 ? NOTE_JOURNAL_EMPTY : NOTE_JOURNAL_SEVERAL);
+            derive_told(deriver, &journal, out);
+        if (count > 1)
+            add_note(deriver, NOTE_JOURNAL_SEVERAL);
+        else if (count == 0)
+            add_note(deriver, is_wrapped ? NOTE_JOURNAL_WRAPPED : NOTE_JOURNAL_EMPTY);
     } else {
         add_note(deriver, NOTE_JOURNAL_NONE);
         if (!ingest_read_journal_header(mime_parser_header(text_parser(deriver->extractor)),

@@ -3,9 +3,11 @@
 
 #include "base/err.h"
 #include "mime/header.h"
+#include "text/fold.h"
 
 enum {
     VALUE_MAX = 4096, /* of one line or field */
+    LABEL_MAX = 64,   /* octets in front of its colon */
 };
 
 void ingest_start_journal(struct ingest_journal *journal)
@@ -91,20 +93,106 @@ enum fact {
     FACT_NONE,
 };
 
-/* Takes the name of a fact and its colon from the front of a line. */
-static enum fact take_fact(struct bytes *line)
-{
-    static const struct bytes names[] = {
-        [FACT_SENDER] = BYTES_INIT("sender:"),     [FACT_ON_BEHALF_OF] = BYTES_INIT("on-behalf-of:"),
-        [FACT_SUBJECT] = BYTES_INIT("subject:"),   [FACT_MESSAGE_ID] = BYTES_INIT("message-id:"),
-        [FACT_TO] = BYTES_INIT("to:"),             [FACT_CC] = BYTES_INIT("cc:"),
-        [FACT_BCC] = BYTES_INIT("bcc:"),           [FACT_RECIPIENT] = BYTES_INIT("recipient:"),
-    };
+/* As folded (text/fold.h): marks stand behind their letters. */
+static const struct label {
+    struct bytes name;
+    enum fact fact;
+} labels[] = {
+    // clang-format off
+    { BYTES_INIT("sender"),                       FACT_SENDER },
+    { BYTES_INIT("on-behalf-of"),                 FACT_ON_BEHALF_OF },
+    { BYTES_INIT("subject"),                      FACT_SUBJECT },
+    { BYTES_INIT("message-id"),                   FACT_MESSAGE_ID },
+    { BYTES_INIT("to"),                           FACT_TO },
+    { BYTES_INIT("cc"),                           FACT_CC },
+    { BYTES_INIT("bcc"),                          FACT_BCC },
+    { BYTES_INIT("recipient"),                    FACT_RECIPIENT },
+    { BYTES_INIT("absender"),                     FACT_SENDER }, /* German */
+    { BYTES_INIT("im auftrag von"),               FACT_ON_BEHALF_OF },
+    { BYTES_INIT("betreff"),                      FACT_SUBJECT },
+    { BYTES_INIT("nachrichten-id"),               FACT_MESSAGE_ID },
+    { BYTES_INIT("an"),                           FACT_TO },
+    { BYTES_INIT("empfa\u0308nger"),              FACT_RECIPIENT },
+    { BYTES_INIT("expe\u0301diteur"),             FACT_SENDER }, /* French */
+    { BYTES_INIT("de la part de"),                FACT_ON_BEHALF_OF },
+    { BYTES_INIT("objet"),                        FACT_SUBJECT },
+    { BYTES_INIT("id du message"),                FACT_MESSAGE_ID },
+    { BYTES_INIT("a\u0300"),                      FACT_TO },
+    { BYTES_INIT("cci"),                          FACT_BCC },
+    { BYTES_INIT("destinataire"),                 FACT_RECIPIENT },
+    { BYTES_INIT("remitente"),                    FACT_SENDER }, /* Spanish */
+    { BYTES_INIT("en nombre de"),                 FACT_ON_BEHALF_OF },
+    { BYTES_INIT("asunto"),                       FACT_SUBJECT },
+    { BYTES_INIT("id. de mensaje"),               FACT_MESSAGE_ID },
+    { BYTES_INIT("para"),                         FACT_TO }, /* Portuguese too */
+    { BYTES_INIT("cco"),                          FACT_BCC }, /* the same */
+    { BYTES_INIT("destinatario"),                 FACT_RECIPIENT }, /* Italian too */
+    { BYTES_INIT("mittente"),                     FACT_SENDER }, /* Italian */
+    { BYTES_INIT("per conto di"),                 FACT_ON_BEHALF_OF },
+    { BYTES_INIT("oggetto"),                      FACT_SUBJECT },
+    { BYTES_INIT("id messaggio"),                 FACT_MESSAGE_ID },
+    { BYTES_INIT("a"),                            FACT_TO },
+    { BYTES_INIT("ccn"),                          FACT_BCC },
+    { BYTES_INIT("remetente"),                    FACT_SENDER }, /* Portuguese */
+    { BYTES_INIT("em nome de"),                   FACT_ON_BEHALF_OF },
+    { BYTES_INIT("assunto"),                      FACT_SUBJECT },
+    { BYTES_INIT("id da mensagem"),               FACT_MESSAGE_ID },
+    { BYTES_INIT("destinata\u0301rio"),           FACT_RECIPIENT },
+    { BYTES_INIT("afzender"),                     FACT_SENDER }, /* Dutch */
+    { BYTES_INIT("namens"),                       FACT_ON_BEHALF_OF },
+    { BYTES_INIT("onderwerp"),                    FACT_SUBJECT },
+    { BYTES_INIT("bericht-id"),                   FACT_MESSAGE_ID },
+    { BYTES_INIT("aan"),                          FACT_TO },
+    { BYTES_INIT("geadresseerde"),                FACT_RECIPIENT },
+    { BYTES_INIT("ontvanger"),                    FACT_RECIPIENT },
+    { BYTES_INIT("\u9001\u4fe1\u8005"),           FACT_SENDER }, /* Japanese: soushinsha, sashidashinin */
+    { BYTES_INIT("\u5dee\u51fa\u4eba"),           FACT_SENDER },
+    { BYTES_INIT("\u4ef6\u540d"),                 FACT_SUBJECT }, /* kenmei */
+    { BYTES_INIT("\u5b9b\u5148"),                 FACT_TO }, /* atesaki */
+    { BYTES_INIT("\u53d7\u4fe1\u8005"),           FACT_RECIPIENT }, /* jushinsha */
+    // clang-format on
+};
 
-    for (int fact = 0; fact < FACT_NONE; fact++)
-        if (scan_text_nocase(line, names[fact]))
-            return (enum fact)fact;
+/* Splits "label: value"; false: it is no such line. */
+static bool split_line(struct bytes line, struct bytes *label, struct bytes *value)
+{
+    ssize_t colon = bytes_find_byte(bytes_slice(line, 0, LABEL_MAX), ':');
+
+    if (colon < 0)
+        return false;
+    *label = trim(bytes_slice(line, 0, (size_t)colon));
+    *value = trim(bytes_slice(line, (size_t)colon + 1, SIZE_MAX));
+    return label->len > 0;
+}
+
+static enum fact find_label(struct bytes label)
+{
+    CLEANUP(buf_free) struct buf folded = buf_create((size_t)LABEL_MAX * TEXT_FOLD_GROWTH_MAX);
+
+    text_fold(label, &folded);
+    for (size_t i = 0; i < ARRAY_LEN(labels); i++)
+        if (bytes_equal(trim(buf_bytes(&folded)), labels[i].name)) /* U+00A0 folds to a blank */
+            return labels[i].fact;
     return FACT_NONE;
+}
+
+/* "bob@example.org", perhaps with more of a list behind it; not "<id@example.org>". */
+static bool begins_with_address(struct bytes value)
+{
+    struct bytes first;
+
+    if (!scan_until_byte(&value, ',', &first))
+        first = value;
+    first = trim(first);
+    return bytes_find_byte(first, '@') > 0 && bytes_find_byte(first, ' ') < 0 &&
+           first.ptr[0] != '<';
+}
+
+static struct bytes strip_brackets(struct bytes id)
+{
+    if (id.len > 2 && id.ptr[0] == '<' && id.ptr[id.len - 1] == '>')
+        return bytes_slice(id, 1, id.len - 2);
+    return id;
 }
 
 static void take_value(struct ingest_journal *journal, enum fact fact, struct bytes value)
@@ -130,13 +218,35 @@ static void take_value(struct ingest_journal *journal, enum fact fact, struct by
     case FACT_RECIPIENT:
         add_redirected(journal, &journal->recipients, value);
         break;
-    case FACT_MESSAGE_ID: /* the message has it too, as it is written */
+    case FACT_MESSAGE_ID:
+        if (journal->message_id.ptr == NULL)
+            journal->message_id = strip_brackets(bytes_slice(trim(value), 0, VALUE_MAX));
+        break;
     case FACT_NONE:
         break;
     }
 }
 
-bool ingest_read_journal(struct bytes text, struct ingest_journal *journal)
+/* What a line says. The first one settles whether labels are known or guessed by what stands behind them. */
+static enum fact read_fact(struct ingest_journal *journal, struct bytes line, bool may_guess,
+                           struct bytes *value)
+{
+    struct bytes label;
+    enum fact fact;
+
+    if (!split_line(line, &label, value))
+        return FACT_NONE;
+    fact = find_label(label);
+    if (fact != FACT_NONE || !begins_with_address(*value))
+        return fact;
+    if (may_guess && !journal->is_guessed) {
+        journal->is_guessed = true;
+        return FACT_SENDER;
+    }
+    return journal->is_guessed ? FACT_RECIPIENT : FACT_NONE;
+}
+
+bool ingest_read_journal(struct bytes text, bool may_guess, struct ingest_journal *journal)
 {
     bool is_first = true, has_sender = false;
     struct bytes line;
@@ -144,6 +254,7 @@ bool ingest_read_journal(struct bytes text, struct ingest_journal *journal)
     text = bytes_slice(text, 0, INGEST_JOURNAL_READ_MAX);
     (void)!scan_text(&text, BYTES("\xef\xbb\xbf")); /* a byte order mark */
     while (text.len > 0) {
+        struct bytes value = { 0 };
         enum fact fact;
 
         if (!scan_until_byte(&text, '\n', &line)) {
@@ -154,12 +265,12 @@ bool ingest_read_journal(struct bytes text, struct ingest_journal *journal)
         }
         if (trim(line).len == 0)
             continue;
-        fact = take_fact(&line);
+        fact = read_fact(journal, line, may_guess && is_first, &value);
         if (is_first && fact == FACT_NONE)
             return false;
         is_first = false;
         has_sender = has_sender || fact == FACT_SENDER;
-        take_value(journal, fact, line);
+        take_value(journal, fact, value);
     }
     if (has_sender)
         return true;

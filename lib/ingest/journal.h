@@ -13,6 +13,9 @@
  *     To: bob@example.org, Expanded: all@example.org      Cc: and Bcc: alike; or Forwarded:
  *     Recipient: eve@example.org                          in the envelope; nobody knows by which field
  *
+ * The labels are known in English, German, French, Spanish, Italian, Portuguese, Dutch and Japanese. In
+ * another language the first address is the sender and every other one a recipient.
+ *
  * Others (Gmail) send a copy, whose envelope stands in fields of its header, if anywhere.
  *
  * Pure. Texts of any case; lists of addresses, ", " between them. Hostile like all mail: what does not
@@ -31,15 +34,19 @@ struct ingest_journal {
     struct buf from, to, cc, bcc; /* Sender and On-Behalf-Of; by field */
     struct buf recipients;        /* of the envelope, LF behind each */
     struct bytes subject;         /* of the text, borrowed; ptr NULL: not said */
+    struct bytes message_id;      /* likewise, without angle brackets */
+    bool is_guessed;              /* the labels are of no language known here */
     bool is_cut;
 };
 
 void ingest_start_journal(struct ingest_journal *journal);
 void ingest_free_journal(struct ingest_journal *journal);
 
-/* Reads the text of a report. False: it is none (its first line is no fact, or it names no sender);
- * *journal is as it was started. */
-MUST_USE bool ingest_read_journal(struct bytes text, struct ingest_journal *journal);
+/* Reads the text of a report. may_guess: a message stands beside it, so a first line of a label and an
+ * address is enough. False: it is none (its first line is no fact, or it names no sender); *journal is
+ * as it was started. */
+MUST_USE bool ingest_read_journal(struct bytes text, bool may_guess,
+                                  struct ingest_journal *journal);
 
 /* Reads the envelope that a copy's header has. False: it has none. */
 MUST_USE bool ingest_read_journal_header(struct bytes header, struct ingest_journal *journal);

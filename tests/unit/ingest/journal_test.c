@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "ingest/derive.h"
 #include "ingest/journal.h"
+#include "text/fold.h"
 #include "test.h"
 
 #include <stdlib.h>
@@ -22,13 +23,14 @@ TEST(each_line_of_a_report_is_a_fact)
                                     "Subject: To: mallory@x\r\nMessage-ID: <1@x>\r\nLabel: secret\r\n"
                                     "To: bob@x, Expanded: all@x\r\ncc: carl@x, Forwarded: old@x\r\n"
                                     "BCC: eve@x\r\nRecipient: one@x\r\nRecipient: two@x, Expanded: list@x"),
-                              &journal));
+                              false, &journal));
     CHECK_BYTES(buf_bytes(&journal.from), BYTES("ann@x, chief@x"));
     CHECK_BYTES(buf_bytes(&journal.to), BYTES("bob@x, all@x"));
     CHECK_BYTES(buf_bytes(&journal.cc), BYTES("carl@x, old@x"));
     CHECK_BYTES(buf_bytes(&journal.bcc), BYTES("eve@x"));
     CHECK_BYTES(buf_bytes(&journal.recipients), BYTES("one@x\ntwo@x\nlist@x\n"));
     CHECK_BYTES(journal.subject, BYTES("To: mallory@x"));
+    CHECK_BYTES(journal.message_id, BYTES("1@x"));
     CHECK(!journal.is_cut);
     ingest_free_journal(&journal);
 }
@@ -40,17 +42,78 @@ TEST(a_text_that_begins_otherwise_or_names_no_sender_is_no_report)
         BYTES_INIT("\r\n\r\n"),
         BYTES_INIT("Hello,\nSender: ann@x\n"),
         BYTES_INIT("Subject: x\nTo: bob@x\n"),
-        BYTES_INIT("Absender: ann@x\n"),
+        BYTES_INIT("Von: ann@x\n"),
     };
 
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         struct ingest_journal journal;
 
         ingest_start_journal(&journal);
-        CHECK(!ingest_read_journal(texts[i], &journal));
+        CHECK(!ingest_read_journal(texts[i], false, &journal));
         CHECK_EQ_U64(journal.to.len + journal.from.len, 0);
         ingest_free_journal(&journal);
     }
+}
+
+TEST(labels_are_known_in_eight_languages_composed_and_decomposed)
+{
+    static const struct {
+        struct bytes text, bcc;
+    } cases[] = {
+        { BYTES_INIT("Absender: ann@x\nAn: bob@x\nBetreff: hi\nEmpf\u00e4nger: eve@x\n"), BYTES_INIT("") },
+        { BYTES_INIT("EXP\u00c9DITEUR\u00a0: ann@x\nObjet : hi\n\u00c0 : bob@x\nCci : dan@x\n"
+                     "Destinataire : eve@x\n"),
+          BYTES_INIT("dan@x") },
+        { BYTES_INIT("Remitente: ann@x\nAsunto: hi\nPara: bob@x\nCCO: dan@x\nDestinatario: eve@x"),
+          BYTES_INIT("dan@x") },
+        { BYTES_INIT("Mittente: ann@x\nOggetto: hi\nA: bob@x\nCcn: dan@x\nDestinatario: eve@x"),
+          BYTES_INIT("dan@x") },
+        { BYTES_INIT("Remetente: ann@x\nAssunto: hi\nPara: bob@x\nDestinat\u00e1rio: eve@x"),
+          BYTES_INIT("") },
+        { BYTES_INIT("Afzender: ann@x\nOnderwerp: hi\nAan: bob@x\nOntvanger: eve@x"), BYTES_INIT("") },
+        { BYTES_INIT("\u9001\u4fe1\u8005: ann@x\n\u4ef6\u540d: hi\n\u5b9b\u5148: bob@x\n"
+                     "\u53d7\u4fe1\u8005: eve@x"),
+          BYTES_INIT("") },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        CLEANUP(buf_free) struct buf folded = buf_create(4096);
+
+        text_fold(cases[i].text, &folded);
+        for (int round = 0; round < 2; round++) {
+            struct ingest_journal journal;
+
+            ingest_start_journal(&journal);
+            CHECK(ingest_read_journal(round == 0 ? cases[i].text : buf_bytes(&folded), false,
+                                      &journal));
+            CHECK_BYTES(buf_bytes(&journal.from), BYTES("ann@x"));
+            CHECK_BYTES(buf_bytes(&journal.to), BYTES("bob@x"));
+            CHECK_BYTES(buf_bytes(&journal.bcc), cases[i].bcc);
+            CHECK_BYTES(buf_bytes(&journal.recipients), BYTES("eve@x\n"));
+            CHECK_BYTES(journal.subject, BYTES("hi"));
+            CHECK(!journal.is_guessed);
+            ingest_free_journal(&journal);
+        }
+    }
+}
+
+TEST(beside_a_message_unknown_labels_are_guessed_by_the_addresses_behind_them)
+{
+    const struct bytes text = BYTES("L\u00e4hett\u00e4j\u00e4: ann@x\nAihe: what@ever is this\n"
+                                    "Tunnus: <1@x>\nVastaanottaja: bob@x, eve@x\nCc: carl@x\n");
+    struct ingest_journal journal;
+
+    ingest_start_journal(&journal);
+    CHECK(!ingest_read_journal(text, false, &journal));
+    CHECK(ingest_read_journal(text, true, &journal));
+    CHECK(journal.is_guessed);
+    CHECK_BYTES(buf_bytes(&journal.from), BYTES("ann@x"));
+    CHECK_BYTES(buf_bytes(&journal.recipients), BYTES("bob@x\neve@x\n"));
+    CHECK_BYTES(buf_bytes(&journal.cc), BYTES("carl@x"));
+    ingest_free_journal(&journal);
+    ingest_start_journal(&journal);
+    CHECK(!ingest_read_journal(BYTES("Hello Bob,\nwrite: ann@x\n"), true, &journal));
+    ingest_free_journal(&journal);
 }
 
 TEST(a_report_with_more_recipients_than_there_is_room_for_is_cut)
@@ -62,7 +125,7 @@ TEST(a_report_with_more_recipients_than_there_is_room_for_is_cut)
     for (size_t i = 0; i < 10000; i++)
         buf_text(&text, "Bcc: somebody@example.org\n");
     ingest_start_journal(&journal);
-    CHECK(ingest_read_journal(buf_bytes(&text), &journal));
+    CHECK(ingest_read_journal(buf_bytes(&text), false, &journal));
     CHECK(journal.is_cut && journal.bcc.len <= INGEST_JOURNAL_TEXT_MAX);
     ingest_free_journal(&journal);
 }
@@ -142,6 +205,19 @@ TEST(odd_reports_are_noted_and_told_as_far_as_they_go)
     index = derive(BYTES(MIXED MESSAGE "\r\n--b--\r\n"), true, 100);
     CHECK(has(index.notes, "journal-no-report"));
     CHECK_BYTES(index.message_id, BYTES("report@sys"));
+    ingest_free_deriver(&made);
+}
+
+TEST(of_a_message_in_tnef_the_report_tells_and_it_says_so)
+{
+    struct vault_index index =
+        derive(BYTES(MIXED FACTS "Message-ID: <told@x>\r\n--b\r\nContent-Type: application/ms-tnef; "
+                           "name=winmail.dat\r\n\r\nx\r\n--b--\r\n"),
+               true, 100);
+
+    CHECK_BYTES(index.notes, BYTES("[\"journal-report\",\"journal-wrapped-message\",\"wrapped\"]"));
+    CHECK(has(index.subject, "hi") && has(index.bcc, "dan@x"));
+    CHECK_BYTES(index.message_id, BYTES("told@x"));
     ingest_free_deriver(&made);
 }
 
