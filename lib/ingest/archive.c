@@ -71,27 +71,32 @@ static void give_up(void *context)
     run->is_in_large = false;
 }
 
-/* Names as the database can hold them, in the arena; with ours, when there is doubt. */
-static bool settle_keywords(const struct imap_flags *flags, struct arena *arena,
-                            struct vault_arrival *arrival, struct err *err)
+bool ingest_copy_keywords(const struct imap_flags *flags, bool is_doubtful, struct arena *arena,
+                          const struct bytes **out, struct err *err)
 {
     CLEANUP(buf_free) struct buf name = buf_create(LIMIT_KEYWORD_BYTES);
-    struct bytes *names;
+    struct bytes *names = arena_new_array(arena, struct bytes, flags->keyword_count + 1);
 
-    if (flags->keyword_count == 0 && arrival->doubt == VAULT_ORIGINAL)
-        return true;
-    names = arena_new_array(arena, struct bytes, flags->keyword_count + 1);
     for (size_t i = 0; i < flags->keyword_count; i++) {
         buf_reset(&name, LIMIT_KEYWORD_BYTES);
         ingest_write_keyword(&name, flags->keywords[i]);
         if (!arena_try_copy(arena, buf_bytes(&name), LIMIT_KEYWORD_BYTES, &names[i], err))
             return false;
     }
-    arrival->keywords = names;
-    arrival->keyword_count = flags->keyword_count;
-    if (arrival->doubt != VAULT_ORIGINAL)
-        names[arrival->keyword_count++] = BYTES(IMAP_STORED_NOT_ORIGINAL);
+    if (is_doubtful)
+        names[flags->keyword_count] = BYTES(IMAP_STORED_NOT_ORIGINAL);
+    *out = names;
     return true;
+}
+
+static bool settle_keywords(const struct imap_flags *flags, struct arena *arena,
+                            struct vault_arrival *arrival, struct err *err)
+{
+    bool is_doubtful = arrival->doubt != VAULT_ORIGINAL;
+
+    arrival->keyword_count = flags->keyword_count + is_doubtful;
+    return arrival->keyword_count == 0 ||
+           ingest_copy_keywords(flags, is_doubtful, arena, &arrival->keywords, err);
 }
 
 static enum vault_doubt doubt_of(const struct ingest_run *run)

@@ -203,6 +203,27 @@ static bool add_file(struct import *import, const struct ingest_feed_record *rec
     return true;
 }
 
+/* Those of a Maildir, whose files follow. Files that wait go by the ones before. */
+static bool take_keywords(struct import *import, const struct ingest_feed_record *record,
+                          struct err *err)
+{
+    struct err why = { 0 };
+    size_t got = 0;
+
+    if (!open_folder(import, record->folder, err) ||
+        (import->file_count > 0 && !ingest_import_files(import, err)))
+        return false;
+    import->keywords = (struct ingest_maildir_keywords){ 0 };
+    buf_reset(&import->keywords_file, INGEST_MAILDIR_KEYWORDS_BYTES);
+    if (record->fd < 0)
+        return true;
+    if (!ingest_read_file(record->fd, 0, import->chunk, INGEST_MAILDIR_KEYWORDS_BYTES, &got, &why))
+        return ingest_tell_problem(import, record->path, true, bytes_of_text(why.text), err);
+    buf_append(&import->keywords_file, bytes_of(import->chunk, got));
+    ingest_read_maildir_keywords(buf_bytes(&import->keywords_file), &import->keywords);
+    return true;
+}
+
 static bool take_record(struct import *import, const struct ingest_feed_record *record,
                         struct err *err)
 {
@@ -210,6 +231,8 @@ static bool take_record(struct import *import, const struct ingest_feed_record *
     case INGEST_FEED_FILE:
     case INGEST_FEED_MAILDIR:
         return add_file(import, record, err);
+    case INGEST_FEED_KEYWORDS:
+        return take_keywords(import, record, err);
     case INGEST_FEED_FAILED:
         import->run.progress.files++;
         return ingest_tell_problem(import, record->path, true, record->name, err);
@@ -360,6 +383,7 @@ static void clean_up(struct import *import)
     ingest_clean_up(&import->run);
     buf_free(&import->prefix);
     buf_free(&import->folder);
+    buf_free(&import->keywords_file);
     free(import->chunk);
     free(import->room);
 }
@@ -381,6 +405,7 @@ bool ingest_run_import(struct db *db, int feed_fd, struct bytes owner,
         .feed_fd = feed_fd,
         .prefix = buf_create(INGEST_FEED_TEXT_BYTES),
         .folder = buf_create(INGEST_FEED_TEXT_BYTES),
+        .keywords_file = buf_create(INGEST_MAILDIR_KEYWORDS_BYTES),
         .next_beat = deadline_after_ms(IMPORT_BEAT_MS),
         .chunk = malloc(IMPORT_CHUNK_BYTES),
         .room = malloc(INGEST_FEED_RECORD_BYTES),

@@ -163,7 +163,8 @@ bool ingest_receive_record(int socket, int stop_fd, struct deadline deadline,
     fd = take_descriptor(&message);
     if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
         !read_record(bytes_of(room, (size_t)got), &record) ||
-        (fd >= 0) != (record.kind == INGEST_FEED_FILE || record.kind == INGEST_FEED_MAILDIR))
+        (record.kind != INGEST_FEED_KEYWORDS &&
+         (fd >= 0) != (record.kind == INGEST_FEED_FILE || record.kind == INGEST_FEED_MAILDIR)))
         return err_fail(err, ERR_SYNTAX, "the import is fed with what is no record");
     record.fd = fd_take(&fd);
     *out = record;

@@ -107,9 +107,44 @@ static bool find_version(struct import *import, const struct source_known_files 
     return true;
 }
 
-/* A known file is passed over, or takes the UID that still waits for it; a new one takes the next. */
+/* What the name of an archived file says now. */
+static bool note_flags(struct import *import, const struct source_known_file *known,
+                       const struct import_file *file, struct vault_change *change,
+                       struct err *err)
+{
+    struct ingest_maildir_flags read;
+    struct imap_flags flags;
+
+    ingest_read_maildir_flags(file->facts.path, &import->keywords, &read);
+    flags = (struct imap_flags){ .keywords = read.keywords, .keyword_count = read.keyword_count };
+    *change = (struct vault_change){ .uid = known->placement_uid,
+                                     .flags = read.system,
+                                     .keyword_count = read.keyword_count };
+    return ingest_copy_keywords(&flags, false, import->run.page_arena, &change->keywords, err);
+}
+
+/* Flags that were changed since the last import. */
+static bool record_flags(struct import *import, const struct vault_change *changes, size_t count,
+                         struct err *err)
+{
+    struct ingest_run *run = &import->run;
+    uint64_t changed = 0;
+
+    if (count == 0)
+        return true;
+    if (!ingest_settle_import(import, err) ||
+        !ingest_archive(run, vault_record_changes(run->writer, import->messages.mailbox_id, changes,
+                                                  count, &changed, err)))
+        return false;
+    run->progress.flag_changes += changed;
+    return true;
+}
+
+/* A known file is passed over, or takes the UID that still waits for it; a new one takes the next. Of a
+ * Maildir what is passed over adds to changes. */
 static bool settle_uid(struct import *import, const struct source_known_files *known,
-                       struct import_file *file, struct err *err)
+                       struct import_file *file, struct vault_change *changes, size_t *count,
+                       struct err *err)
 {
     const struct source_known_file *version;
 
@@ -123,11 +158,13 @@ static bool settle_uid(struct import *import, const struct source_known_files *k
     }
     if (!is_same_version(version, file) && !touch(import, version, file, err))
         return false;
-    if (version->is_stored)
-        note_known(import, file);
-    else
+    if (!version->is_stored) {
         file->facts.uid = version->uid;
-    return true;
+        return true;
+    }
+    note_known(import, file);
+    return !file->is_maildir || version->placement_uid == 0 ||
+           note_flags(import, version, file, &changes[(*count)++], err);
 }
 
 static bool load_known(struct import *import, struct source_known_files *known, struct err *err)
@@ -195,6 +232,7 @@ static bool archive_messages(struct import *import, struct err *err)
             .bytes = file->facts.size_bytes,
             .size_bytes = file->facts.size_bytes,
             .format = INGEST_MBOXCL2, /* nothing is quoted */
+            .keywords = &import->keywords,
         };
         uint64_t pending = import->run.progress.pending;
 
@@ -220,8 +258,10 @@ static bool fail_messages(struct import *import, const struct err *why, struct e
 
 static bool import_messages(struct import *import, struct err *err)
 {
+    struct vault_change changes[IMPORT_PAGE_FILES];
     struct source_known_files known;
     struct err why = { 0 };
+    size_t changed = 0;
     uint32_t first;
 
     if (!open_folder(import, &why)) {
@@ -239,7 +279,7 @@ static bool import_messages(struct import *import, struct err *err)
     for (size_t i = 0; i < import->file_count; i++) {
         struct import_file *file = &import->files[i];
 
-        if (file->kind != IMPORT_MESSAGE || settle_uid(import, &known, file, &why))
+        if (file->kind != IMPORT_MESSAGE || settle_uid(import, &known, file, changes, &changed, &why))
             continue;
         *err = why;
         if (import->run.has_archive_failed || import->run.was_stopped)
@@ -250,7 +290,8 @@ static bool import_messages(struct import *import, struct err *err)
         file->kind = IMPORT_NOTHING;
         err_clear(&why);
     }
-    return announce(import, first, err) && archive_messages(import, err);
+    return record_flags(import, changes, changed, err) && announce(import, first, err) &&
+           archive_messages(import, err);
 }
 
 /* Paths that failed in an earlier run, perhaps, and did not in this one. */

@@ -6,6 +6,7 @@
 
 #include "ingest/import_feed.h"
 #include "ingest/internal.h"
+#include "ingest/maildir.h"
 #include "source/import.h"
 
 enum {
@@ -51,6 +52,8 @@ struct import {
     bool has_folder;
     bool is_folder_open;
     struct import_target messages; /* of its files that are one message */
+    struct ingest_maildir_keywords keywords; /* of the Maildir */
+    struct buf keywords_file;                /* in which they lie */
     uint32_t next_uid;
     struct import_file files[IMPORT_PAGE_FILES];
     size_t file_count;
@@ -71,6 +74,7 @@ struct import_message {
     struct imap_date_time date;
     enum ingest_mbox_format format; /* how it is quoted */
     bool is_in_mbox;
+    const struct ingest_maildir_keywords *keywords; /* of a Maildir */
 };
 
 /* ---- import.c ---- */
@@ -114,9 +118,6 @@ struct import_header {
     uint8_t flags;              /* of Status and X-Status */
 };
 void ingest_read_import_header(struct bytes head, struct import_header *out);
-
-/* Flags of a name in a Maildir: "…:2,FS". Pure. */
-uint8_t ingest_read_maildir_flags(struct bytes path);
 
 /* What a file holds, by its first octets. Pure. */
 enum import_kind ingest_judge_file(struct bytes name, struct bytes head);

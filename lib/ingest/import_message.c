@@ -78,37 +78,6 @@ void ingest_read_import_header(struct bytes head, struct import_header *out)
     }
 }
 
-uint8_t ingest_read_maildir_flags(struct bytes path)
-{
-    ssize_t info = bytes_find(path, BYTES(":2,"));
-    uint8_t flags = 0;
-
-    if (info < 0)
-        return 0;
-    for (size_t i = (size_t)info + 3; i < path.len; i++) {
-        switch (path.ptr[i]) {
-        case 'D':
-            flags |= VAULT_FLAG_DRAFT;
-            break;
-        case 'F':
-            flags |= VAULT_FLAG_FLAGGED;
-            break;
-        case 'R':
-            flags |= VAULT_FLAG_ANSWERED;
-            break;
-        case 'S':
-            flags |= VAULT_FLAG_SEEN;
-            break;
-        case 'T':
-            flags |= VAULT_FLAG_DELETED;
-            break;
-        default:
-            break; /* P (passed), and keywords of Dovecot, which are letters */
-        }
-    }
-    return flags;
-}
-
 /* A header of mail: fields only, one of those that mail has. */
 static bool is_mail(struct bytes head)
 {
@@ -228,6 +197,7 @@ static struct imap_date_time date_of(const struct import_message *message,
 static bool end_message(const struct import_message *message, struct pouring *pouring,
                         struct err *err)
 {
+    struct ingest_maildir_flags flags;
     struct import_header header;
     struct imap_fetch_response arrival = {
         .has = IMAP_HAS_UID | IMAP_HAS_FLAGS | IMAP_HAS_INTERNALDATE,
@@ -237,10 +207,14 @@ static bool end_message(const struct import_message *message, struct pouring *po
 
     ingest_read_import_header(buf_bytes(&pouring->head), &header);
     arrival.internaldate = date_of(message, &header);
-    if (message->is_in_mbox)
+    if (message->is_in_mbox) {
         arrival.flags.system = header.flags;
-    else if (message->file->is_maildir)
-        arrival.flags.system = ingest_read_maildir_flags(message->file->facts.path);
+    } else if (message->file->is_maildir) {
+        ingest_read_maildir_flags(message->file->facts.path, message->keywords, &flags);
+        arrival.flags.system = flags.system;
+        arrival.flags.keywords = flags.keywords;
+        arrival.flags.keyword_count = flags.keyword_count;
+    }
     if (!ingest_file_is_same(message->file)) {
         pouring->sink.abort(pouring->sink.context);
         return err_fail(err, ERR_ABSENT, "the file changed while it was read");

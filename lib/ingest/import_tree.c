@@ -345,11 +345,31 @@ static bool enter_maildirs(struct walk *walk, const struct folder *folder, const
     return enter(walk, folder, name, buf_bytes(&mailbox));
 }
 
+/* Its keywords by number, as Dovecot keeps them; without that file, none. */
+static bool feed_keywords(struct walk *walk, const struct folder *maildir)
+{
+    static const char name[] = "dovecot-keywords";
+    CLEANUP(buf_free) struct buf path = buf_create(2 * INGEST_FEED_TEXT_BYTES);
+    CLEANUP(fd_close)
+    int fd = openat(maildir->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct ingest_feed_record record = {
+        .kind = INGEST_FEED_KEYWORDS,
+        .folder = maildir->mailbox,
+        .path = join(&path, maildir->path, BYTES("dovecot-keywords")),
+    };
+    struct stat st;
+
+    if (fd < 0 && errno != ENOENT && !tell_errno(walk, maildir, name))
+        return false;
+    record.fd = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? fd : -1;
+    return ingest_send_record(walk->socket, &record, walk->err);
+}
+
 static bool walk_folder(struct walk *walk, struct folder *folder)
 {
     if (!is_maildir(folder->fd))
         return each_entry(walk, folder, feed_file) && each_entry(walk, folder, enter_plain);
-    return walk_messages(walk, folder, "new") && walk_messages(walk, folder, "cur") &&
+    return feed_keywords(walk, folder) && walk_messages(walk, folder, "new") && walk_messages(walk, folder, "cur") &&
            each_entry(walk, folder, enter_maildirs);
 }
 

@@ -133,6 +133,11 @@ void ingest_clean_up(struct ingest_run *run);
 /* archive.c: the vault as the sink of a fetch; commits; progress. */
 MUST_USE bool ingest_open_writer(struct ingest_run *run, struct err *err);
 struct ingest_sink ingest_make_sink(struct ingest_run *run);
+
+/* Names of keywords as the database can hold them, in the arena, and behind them, when there is doubt about
+ * the octets, our own. ERR_LIMIT. */
+MUST_USE bool ingest_copy_keywords(const struct imap_flags *flags, bool is_doubtful,
+                                   struct arena *arena, const struct bytes **out, struct err *err);
 MUST_USE bool ingest_commit(struct ingest_run *run, struct err *err);
 
 /* The batch that is with the vault's thread is committed, and the connection is ours. What fails is tried

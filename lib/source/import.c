@@ -93,6 +93,7 @@ static bool read_known(const struct db_result *rows, size_t row, struct arena *a
     out->size_bytes = (uint64_t)db_i64(rows, row, 3);
     out->modified_ns = db_i64(rows, row, 4);
     out->is_stored = db_bool(rows, row, 5);
+    out->placement_uid = (uint32_t)db_i64(rows, row, 7);
     return source_copy_column(rows, row, 0, arena, &out->name, err) &&
            source_copy_column(rows, row, 6, arena, &out->sha256, err);
 }

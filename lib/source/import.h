@@ -49,6 +49,7 @@ struct source_known_file {
     uint64_t size_bytes;
     int64_t modified_ns;
     bool is_stored;
+    uint32_t placement_uid; /* of the archive; 0: none */
     struct bytes sha256; /* of what is stored; empty: nothing is */
 };
 

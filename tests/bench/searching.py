@@ -5,6 +5,7 @@
 cached fields of these messages unless an earlier query asked for them.
 """
 import collections
+import random
 import re
 import statistics
 
@@ -47,7 +48,7 @@ def choose_words(maildir):
     Of lines that are plain words, as a client would type them."""
     files = sorted((maildir / "cur").iterdir())
     words, pairs = collections.Counter(), collections.Counter()
-    sample = files[:: max(1, len(files) // SAMPLE)]
+    sample = random.Random(1).sample(files, min(SAMPLE, len(files)))
     for path in sample:
         lines = [line for line in path.read_bytes().splitlines() if PROSE.fullmatch(line)]
         words.update({word for line in lines for word in WORD.findall(line)})

@@ -150,6 +150,36 @@ def test_a_maildir_of_dovecot_comes_in_with_flags_and_dates(holdfast, account, n
         assert files.get(digest, when) == when
 
 
+def test_keywords_of_a_maildir_come_in_and_so_do_later_changes_of_its_flags(holdfast, account, new_dovecot):
+    dovecot = new_dovecot()
+    for message in messages(4, seed=11):
+        dovecot.deliver("alice", message)
+
+    def found(query):
+        return [hit["uid"] for hit in holdfast.json("search", query, "--account", account)["hits"]]
+
+    with dovecot.client("alice") as client:
+        client.select("INBOX")
+        client.store("1:2", "+FLAGS", r"(\Seen Urgent)")
+        client.store("2", "+FLAGS", "$Forwarded")
+    home = dovecot.dir / "home" / "alice" / "Maildir"
+    run(holdfast, account, home)
+    urgent, forwarded = found("keyword:urgent"), found("keyword:$Forwarded")
+    assert len(urgent) == 2 and len(forwarded) == 1 and set(forwarded) < set(urgent)
+    assert found("is:read") == urgent
+    with dovecot.client("alice") as client:
+        client.select("INBOX")
+        client.store("2", "-FLAGS", "(Urgent)")
+        client.store("2", "+FLAGS", r"(\Flagged)")
+    run(holdfast, account, home)
+    assert found("keyword:urgent") == sorted(set(urgent) - set(forwarded))
+    assert found("is:flagged") == found("keyword:$Forwarded") == forwarded
+    history = "SELECT count(*) FROM flag_event JOIN account_name n USING (account_id) WHERE n.name = %s"
+    events = holdfast.sql(history, account)
+    run(holdfast, account, home)
+    assert holdfast.sql(history, account) == events != [(0,)]
+
+
 def test_folders_of_message_files_become_mailboxes(holdfast, account, tmp_path):
     octets = messages(12, seed=6)
     write_files(tmp_path / "tree", octets[:4])

@@ -35,11 +35,11 @@ SELECT is_held, coalesce((SELECT epoch FROM opened), 0) FROM held;
 
 -- name: import_known
 -- args: account_id bigint, mailbox_id bigint, names bytea[]
-SELECT f.name, f.uid, f.file_id, f.size_bytes, f.modified_ns, f.is_stored, f.sha256
+SELECT f.name, f.uid, f.file_id, f.size_bytes, f.modified_ns, f.is_stored, f.sha256, f.placement_uid
   FROM (SELECT DISTINCT w.name FROM unnest($3) AS w (name)) w
  CROSS JOIN LATERAL (
        SELECT f.name, f.uid, f.file_id, f.size_bytes, f.modified_ns, u.state = 'stored' AS is_stored,
-              m.sha256
+              m.sha256, coalesce(p.uid, 0) AS placement_uid
          FROM import_file f
          JOIN source_uid u ON u.account_id = f.account_id AND u.mailbox_id = f.mailbox_id
                           AND u.epoch = f.epoch AND u.uid = f.uid

@@ -49,10 +49,22 @@ TEST(flags_of_an_mbox_stand_in_the_header)
     CHECK_EQ_U64(header.flags, VAULT_FLAG_SEEN | VAULT_FLAG_ANSWERED | VAULT_FLAG_FLAGGED);
 }
 
-TEST(flags_of_a_maildir_stand_in_the_name)
+TEST(flags_of_a_maildir_stand_in_the_name_and_keywords_by_number)
 {
-    CHECK_EQ_U64(ingest_read_maildir_flags(BYTES("cur/1.M2.host:2,DFPRSTab")), VAULT_FLAGS_ALL);
-    CHECK_EQ_U64(ingest_read_maildir_flags(BYTES("new/1.M2.host")), 0);
+    struct ingest_maildir_keywords keywords;
+    struct ingest_maildir_flags flags;
+
+    ingest_read_maildir_keywords(BYTES("0 $Forwarded\n2 Urgent\r\n26 Far\n4294967296 Big\nno\n3 two "
+                                       "words\n4 \n25 Last\n5 no line end"),
+                                 &keywords);
+    ingest_read_maildir_flags(BYTES("cur/1.M2.host:2,DFPRSTzcabcdef"), &keywords, &flags);
+    CHECK_EQ_U64(flags.system, VAULT_FLAGS_ALL);
+    CHECK_EQ_U64(flags.keyword_count, 3);
+    CHECK_BYTES(flags.keywords[0], BYTES("$Forwarded"));
+    CHECK_BYTES(flags.keywords[1], BYTES("Urgent"));
+    CHECK_BYTES(flags.keywords[2], BYTES("Last"));
+    ingest_read_maildir_flags(BYTES("new/1.M2.host"), &keywords, &flags);
+    CHECK_EQ_U64(flags.system + flags.keyword_count, 0);
 }
 
 /* ---- what a file is -------------------------------------------------------------------------------- */
@@ -116,7 +128,7 @@ TEST(what_is_no_record_is_refused)
         BYTES_INIT("x"),
         BYTES_INIT("\x05\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),            /* a text is missing */
         BYTES_INIT("\x05\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),        /* one octet too many */
-        BYTES_INIT("\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),          /* no such kind */
+        BYTES_INIT("\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),          /* no such kind */
         BYTES_INIT("\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),          /* a file without descriptor */
         BYTES_INIT("\x05\0\0\0\0\0\0\0\0\0\0\xff\xff\0\0\0\0\0\0"),      /* a text that is too long */
         BYTES_INIT("\x05\0\0\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0\0\0\0"), /* a negative job */
@@ -159,7 +171,8 @@ static void make_file(const char *path)
     (void)fclose(file);
 }
 
-/* Each record as a line: "folder|name|stem|path", those of a Maildir with "M" before it; "!path|why". */
+/* Each record as a line: "folder|name|stem|path", those of a Maildir with "M" before it; "!path|why". Of
+ * keywords "K" or, when there is no file, "-" and the folder. */
 static void walk(struct buf *out)
 {
     CLEANUP(fd_close) int top = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -184,7 +197,10 @@ static void walk(struct buf *out)
             buf_text(out, i > 0 ? "|" : "");
             buf_append(out, texts[i]);
         }
-        if (!is_file) {
+        if (record.kind == INGEST_FEED_KEYWORDS) {
+            buf_byte(out, record.fd >= 0 ? 'K' : '-');
+            buf_append(out, record.folder);
+        } else if (!is_file) {
             buf_byte(out, '!');
             buf_append(out, record.path);
             buf_byte(out, '|');
@@ -218,6 +234,7 @@ TEST(folders_and_maildirs_are_fed_with_the_mailboxes_they_are)
     make_file("Mail/new/1.x");
     make_file("Mail/tmp/3.x");
     make_file("Mail/dovecot-uidlist");
+    make_file("Mail/dovecot-keywords");
     make_file("Mail/.Sent.2001/new/");
     make_file("Mail/.Sent.2001/cur/4.x");
     make_file("Mail/Entw&APw-rfe/cur/5.x");
@@ -232,9 +249,12 @@ TEST(folders_and_maildirs_are_fed_with_the_mailboxes_they_are)
                       "|b.eml|b.eml|b.eml\n"
                       "!link|a symbolic link: not followed\n"
                       "Apple|mbox||Apple.mbox/mbox\n"
+                      "KMail\n"
                       "MMail|1.x|1.x|Mail/new/1.x\n"
                       "MMail|2.x|2.x:2,S|Mail/cur/2.x:2,S\n"
+                      "-Mail/Sent/2001\n"
                       "MMail/Sent/2001|4.x|4.x|Mail/.Sent.2001/cur/4.x\n"
+                      "-Mail/Entw\xc3\xbcrfe\n"
                       "MMail/Entw\xc3\xbcrfe|5.x|5.x|Mail/Entw&APw-rfe/cur/5.x\n"
                       "Post|Sub|Sub|Post.sbd/Sub\n"));
     CHECK(nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0);
