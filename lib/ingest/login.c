@@ -264,8 +264,8 @@ static bool fail_unoffered(const struct login *login, struct err *err)
         [SOURCE_BY_PASSWORD] =
             "neither a way to AUTHENTICATE that we know nor LOGIN on this connection",
         [SOURCE_BY_TOKEN] = "neither OAUTHBEARER nor XOAUTH2, so it takes no token",
-        [SOURCE_BY_CERTIFICATE] = "no EXTERNAL on this connection: it asked for no certificate, or "
-                                  "does not take ours",
+        [SOURCE_BY_CERTIFICATE] =
+            "no EXTERNAL on this connection: it asked for no certificate, or does not take ours",
     };
 
     return err_fail(err, ERR_DENIED, "%s:%u offers %s", login->host, (unsigned)login->account->port,
