@@ -18,6 +18,7 @@ CREATE TABLE mailbox_left_out (
     reason     text        NOT NULL CHECK (reason IN ('pattern', 'others', 'shared')),
     since      timestamptz NOT NULL DEFAULT now(),
     ended_at   timestamptz,
+    rule       text,                                      -- the exclude that says no; NULL: no include says yes
     PRIMARY KEY (account_id, path)
 );
 ALTER TABLE mailbox_left_out ENABLE ROW LEVEL SECURITY;
@@ -26,7 +27,7 @@ CREATE POLICY process ON mailbox_left_out TO holdfast_ingest, holdfast_keeper, h
 
 REVOKE ALL ON mailbox_left_out FROM PUBLIC;
 GRANT SELECT, INSERT ON mailbox_left_out TO holdfast_ingest;
-GRANT UPDATE (reason, since, ended_at) ON mailbox_left_out TO holdfast_ingest;
+GRANT UPDATE (reason, since, ended_at, rule) ON mailbox_left_out TO holdfast_ingest;
 
 ---------------------------------------------------------------------------------------------------
 -- Known messages

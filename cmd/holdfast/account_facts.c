@@ -36,7 +36,7 @@ static bool load(struct cli *cli, int64_t account_id, struct facts *out)
 static void print_left_out(const struct source_left_out_list *left_out)
 {
     static const char *const words[SOURCE_LEFT_OUT_REASONS] = {
-        [SOURCE_LEFT_OUT_BY_PATTERN] = "by --include and --exclude",
+        [SOURCE_LEFT_OUT_BY_PATTERN] = "no --include matches it",
         [SOURCE_LEFT_OUT_OTHERS] = "another user's: --namespace others",
         [SOURCE_LEFT_OUT_SHARED] = "shared: --namespace shared",
     };
@@ -47,7 +47,10 @@ static void print_left_out(const struct source_left_out_list *left_out)
 
         (void)fputs("left out:       ", stdout);
         cli_print_text(m->path);
-        (void)printf(" (%s; since %s)\n", words[m->reason], cli_write_time(m->since_usec, time));
+        (void)fputs(m->rule.len > 0 ? " (by --exclude " : " (", stdout);
+        cli_print_text(m->rule);
+        (void)printf("%s; since %s)\n", m->rule.len > 0 ? "" : words[m->reason],
+                     cli_write_time(m->since_usec, time));
     }
 }
 

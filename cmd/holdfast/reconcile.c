@@ -109,20 +109,32 @@ struct report {
 };
 
 static const char *const left_out_reasons[SOURCE_LEFT_OUT_REASONS] = {
-    [SOURCE_LEFT_OUT_BY_PATTERN] = "--include and --exclude",
+    [SOURCE_LEFT_OUT_BY_PATTERN] = "no --include matches it",
     [SOURCE_LEFT_OUT_OTHERS] = "another user's: --namespace others would archive it",
     [SOURCE_LEFT_OUT_SHARED] = "shared: --namespace shared would archive it",
 };
 
+static const char *why_left_out(struct cli *cli, const struct source_left_out_mailbox *m)
+{
+    CLEANUP(buf_free) struct buf text = buf_create(CLI_ARENA_BYTES);
+
+    if (m->rule.len == 0)
+        return left_out_reasons[m->reason];
+    buf_text(&text, "--exclude ");
+    buf_append(&text, m->rule);
+    buf_byte(&text, '\0');
+    return arena_text(cli->arena, (const char *)text.ptr);
+}
+
 /* Mailboxes of the source that nobody counts, by rule. */
-static json_t *report_left_out(const struct cli_run *run, const struct source_left_out_list *found,
-                               struct report *report)
+static json_t *report_left_out(struct cli *cli, const struct cli_run *run,
+                               const struct source_left_out_list *found, struct report *report)
 {
     json_t *rows = json_array();
 
     for (size_t i = 0; i < found->count; i++) {
         const struct source_left_out_mailbox *row = &found->rows[i];
-        const char *why = left_out_reasons[row->reason];
+        const char *why = why_left_out(cli, row);
 
         (void)json_array_append_new(rows,
                                     json_pack("{s:o, s:s, s:o}", "path", cli_json_text(row->path),
@@ -165,7 +177,7 @@ static bool report_account(struct cli *cli, const struct cli_run *run, struct re
         report->json, json_pack("{s:o, s:s, s:o, s:o, s:o}", "account", cli_json_text(run->name),
                                 "outcome", err_code_name(account.run.outcome), "outcome_text",
                                 cli_json_text(account.run.outcome_text), "mailboxes", rows,
-                                "left_out", report_left_out(run, &left_out, report)));
+                                "left_out", report_left_out(cli, run, &left_out, report)));
     return true;
 }
 

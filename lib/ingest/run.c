@@ -180,7 +180,8 @@ static bool save_left_out(struct ingest_run *run, struct err *err)
 
         if (listed->left_out != SOURCE_NOT_LEFT_OUT && !listed->is_noselect)
             rows[count++] = (struct source_left_out_mailbox){ .path = listed->path,
-                                                              .reason = listed->left_out };
+                                                              .reason = listed->left_out,
+                                                              .rule = listed->rule };
     }
     run->progress.skipped = count;
     return ingest_archive(

@@ -210,6 +210,7 @@ enum source_left_out {
 struct source_left_out_mailbox {
     struct bytes path; /* UTF-8 */
     enum source_left_out reason;
+    struct bytes rule; /* BY_PATTERN: the exclude that says no; empty: no include says yes */
     int64_t since_usec;
 };
 

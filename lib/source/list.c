@@ -208,7 +208,8 @@ bool source_list_left_out(struct db *db, int64_t account_id, struct arena *arena
     for (size_t i = 0; i < db_rows(rows); i++) {
         mailboxes[i].reason = source_left_out_of(db_bytes(rows, i, 1));
         mailboxes[i].since_usec = db_time_usec(rows, i, 2);
-        if (!source_copy_column(rows, i, 0, arena, &mailboxes[i].path, err))
+        if (!source_copy_column(rows, i, 0, arena, &mailboxes[i].path, err) ||
+            !source_copy_column(rows, i, 3, arena, &mailboxes[i].rule, err))
             return false;
     }
     *out = (struct source_left_out_list){ mailboxes, db_rows(rows) };

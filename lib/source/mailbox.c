@@ -55,14 +55,17 @@ bool source_record_left_out(struct db *db, const struct source_lease *lease,
 {
     struct bytes *paths = arena_new_array(arena, struct bytes, count);
     struct bytes *reasons = arena_new_array(arena, struct bytes, count);
+    struct bytes *rules = arena_new_array(arena, struct bytes, count);
 
     for (size_t i = 0; i < count; i++) {
         paths[i] = mailboxes[i].path;
         reasons[i] = source_left_out_name(mailboxes[i].reason);
+        rules[i] = mailboxes[i].rule;
     }
     return source_run_leased(db, lease, DB_SOURCE_LEFT_OUT,
                              DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
-                                     DB_TEXTS(paths, count), DB_TEXTS(reasons, count)),
+                                     DB_TEXTS(paths, count), DB_TEXTS(reasons, count),
+                                     DB_TEXTS(rules, count)),
                              NULL, err);
 }
 

@@ -70,7 +70,9 @@ def test_the_first_sync_leaves_out_by_use_what_reconcile_then_names(holdfast, do
         "SELECT m.path FROM mailbox m JOIN account_name n USING (account_id) WHERE n.name = 'byuse'")}
     assert mailboxes == {"INBOX", "Büro"}
     account = holdfast.json("reconcile", "byuse")["accounts"][0]
-    assert {row["path"] for row in account["left_out"]} == {"Spam", "Papierkorb"}
+    assert {row["path"]: row["why"] for row in account["left_out"]} == {
+        "Spam": "--exclude \\Junk", "Papierkorb": "--exclude \\Trash"}
+    assert "(by --exclude \\Junk; since " in holdfast.run("account", "show", "byuse").stdout
 
 
 def test_a_pattern_that_matches_nothing_is_told(holdfast, dovecot):

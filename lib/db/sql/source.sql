@@ -271,7 +271,7 @@ SELECT b.mailbox_id, b.path, b.is_noselect, b.gone_at, b.messages, b.octets,
 
 -- name: source_left_out_list
 -- args: account_id bigint
-SELECT path, reason, since FROM mailbox_left_out
+SELECT path, reason, since, coalesce(rule, '') FROM mailbox_left_out
  WHERE account_id = $1 AND ended_at IS NULL ORDER BY path COLLATE "C";
 
 -- name: source_listing_load

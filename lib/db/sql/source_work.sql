@@ -98,17 +98,19 @@ SELECT b.mailbox_id, b.source_name, b.path, b.is_noselect, b.gone_at IS NOT NULL
 
 -- What the list of mailboxes leaves out now; what does not stand here any more has ended.
 -- name: source_left_out
--- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, paths text[], reasons text[]
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, paths text[], reasons text[], rules text[]
 WITH held AS MATERIALIZED (
     SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
            set_config('synchronous_commit', 'off', true)
 ), left_out AS (
-    INSERT INTO mailbox_left_out AS o (account_id, path, reason)
-    SELECT $5, path, reason FROM held, unnest($6, $7) AS l (path, reason) WHERE is_held
+    INSERT INTO mailbox_left_out AS o (account_id, path, reason, rule)
+    SELECT $5, path, reason, nullif(rule, '')
+      FROM held, unnest($6, $7, $8) AS l (path, reason, rule) WHERE is_held
         ON CONFLICT (account_id, path) DO UPDATE
-       SET reason = EXCLUDED.reason, ended_at = NULL,
+       SET reason = EXCLUDED.reason, rule = EXCLUDED.rule, ended_at = NULL,
            since = CASE WHEN o.ended_at IS NULL THEN o.since ELSE EXCLUDED.since END
      WHERE o.ended_at IS NOT NULL OR o.reason <> EXCLUDED.reason
+        OR o.rule IS DISTINCT FROM EXCLUDED.rule
 ), ended AS (
     UPDATE mailbox_left_out o SET ended_at = now() FROM held
      WHERE is_held AND o.account_id = $5 AND o.ended_at IS NULL AND o.path <> ALL ($6)
