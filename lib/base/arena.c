@@ -78,7 +78,8 @@ void arena_reset(struct arena *arena)
         oldest->used = 0;
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+/* Not zeroed. */
+static void *take_room(struct arena *arena, size_t size)
 {
     size_t aligned;
     struct block *block = arena->first;
@@ -93,7 +94,20 @@ void *arena_alloc(struct arena *arena, size_t size)
     }
     room = block->data + block->used;
     block->used += aligned;
-    memset(room, 0, aligned);
+    return room;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    return memset(take_room(arena, size), 0, size);
+}
+
+void *arena_copy(struct arena *arena, const void *from, size_t size)
+{
+    void *room = take_room(arena, size);
+
+    if (size > 0)
+        memcpy(room, from, size);
     return room;
 }
 
@@ -109,10 +123,21 @@ void *arena_alloc_array(struct arena *arena, size_t count, size_t item_size)
 char *arena_text(struct arena *arena, const char *text)
 {
     size_t size = strlen(text) + 1;
-    char *copy = arena_alloc(arena, size);
 
-    memcpy(copy, text, size);
-    return copy;
+    return arena_copy(arena, text, size);
+}
+
+static bool fail_over_ceiling(const struct arena *arena, struct err *err)
+{
+    return err_fail(err, ERR_LIMIT, "more than %zu bytes needed", arena->ceiling_bytes);
+}
+
+static bool count_tried(struct arena *arena, size_t size, struct err *err)
+{
+    if (size > arena->ceiling_bytes - arena->tried_bytes)
+        return fail_over_ceiling(arena, err);
+    arena->tried_bytes += size;
+    return true;
 }
 
 bool arena_try_alloc(struct arena *arena, size_t count, size_t item_size, void **out,
@@ -120,9 +145,10 @@ bool arena_try_alloc(struct arena *arena, size_t count, size_t item_size, void *
 {
     size_t size;
 
-    if (!checked_mul(count, item_size, &size) || size > arena->ceiling_bytes - arena->tried_bytes)
-        return err_fail(err, ERR_LIMIT, "more than %zu bytes needed", arena->ceiling_bytes);
-    arena->tried_bytes += size;
+    if (!checked_mul(count, item_size, &size))
+        return fail_over_ceiling(arena, err);
+    if (!count_tried(arena, size, err))
+        return false;
     *out = arena_alloc(arena, size);
     return true;
 }
@@ -130,14 +156,10 @@ bool arena_try_alloc(struct arena *arena, size_t count, size_t item_size, void *
 bool arena_try_copy(struct arena *arena, struct bytes from, size_t max_bytes, struct bytes *out,
                     struct err *err)
 {
-    void *room = NULL;
-
     if (from.len > max_bytes)
         return err_fail(err, ERR_LIMIT, "%zu bytes, at most %zu accepted", from.len, max_bytes);
-    if (!arena_try_alloc(arena, from.len, 1, &room, err))
+    if (!count_tried(arena, from.len, err))
         return false;
-    if (from.len > 0)
-        memcpy(room, from.ptr, from.len);
-    *out = (struct bytes){ room, from.len };
+    *out = (struct bytes){ arena_copy(arena, from.ptr, from.len), from.len };
     return true;
 }

@@ -27,6 +27,9 @@ MALLOC_LIKE void *arena_alloc(struct arena *arena, size_t size);
 #define arena_new_array(arena, type, count) ((type *)arena_alloc_array((arena), (count), sizeof(type)))
 MALLOC_LIKE void *arena_alloc_array(struct arena *arena, size_t count, size_t item_size);
 
+/* A copy of size octets, where that many are known to be few enough; never NULL. */
+void *arena_copy(struct arena *arena, const void *from, size_t size);
+
 /* NUL-terminated copy of text that we wrote ourselves. */
 char *arena_text(struct arena *arena, const char *text);
 

@@ -45,14 +45,8 @@ static size_t measure(struct vault_index *index)
 
 static void keep(struct bytes *value, void *context)
 {
-    uint8_t *copy;
-
-    if (value->ptr == NULL)
-        return;
-    copy = arena_alloc(context, value->len + 1);
-    if (value->len > 0)
-        memcpy(copy, value->ptr, value->len);
-    value->ptr = copy;
+    if (value->ptr != NULL)
+        value->ptr = arena_copy(context, value->ptr, value->len);
 }
 
 struct vault_index vault_copy_index(const struct vault_index *index, struct arena *arena)

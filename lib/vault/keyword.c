@@ -33,13 +33,7 @@ static uint16_t *find_slot(struct vault_keywords *keywords, struct bytes name)
 
 static struct bytes keep_octets(struct arena *arena, struct bytes octets)
 {
-    uint8_t *copy;
-
-    if (octets.len == 0)
-        return bytes_of("", 0);
-    copy = arena_alloc(arena, octets.len);
-    memcpy(copy, octets.ptr, octets.len);
-    return bytes_of(copy, octets.len);
+    return bytes_of(arena_copy(arena, octets.ptr, octets.len), octets.len);
 }
 
 bool vault_put_keyword(struct vault_keywords *keywords, struct arena *arena, size_t number,

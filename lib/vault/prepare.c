@@ -141,18 +141,9 @@ static struct vault_kept *keep(struct vault_prepared *prepared, size_t octets, s
     return kept;
 }
 
-static void *copy(struct arena *arena, const void *from, size_t size)
-{
-    void *to = arena_alloc(arena, size);
-
-    if (size > 0)
-        memcpy(to, from, size);
-    return to;
-}
-
 static struct bytes copy_octets(struct arena *arena, struct bytes octets)
 {
-    return bytes_of(copy(arena, octets.ptr, octets.len), octets.len);
+    return bytes_of(arena_copy(arena, octets.ptr, octets.len), octets.len);
 }
 
 static bool keep_frame(void *context, const struct store_frame *frame, struct err *err)
@@ -185,7 +176,7 @@ static bool keep_rows(void *context, const struct vault_rows *rows, struct err *
     kept->kind = KEPT_ROWS;
     kept->rows = *rows;
     kept->rows.values = values;
-    kept->rows.entries = copy(arena, rows->entries, rows->count * sizeof *rows->entries);
+    kept->rows.entries = arena_copy(arena, rows->entries, rows->count * sizeof *rows->entries);
     return true;
 }
 
@@ -198,7 +189,7 @@ static bool keep_blocks(void *context, const struct vault_blocks *blocks, struct
 
     if (kept == NULL)
         return false;
-    values = copy(arena, blocks->values, blocks->count * sizeof *values);
+    values = arena_copy(arena, blocks->values, blocks->count * sizeof *values);
     for (size_t i = 0; i < blocks->count; i++) {
         values[i].stored = copy_octets(arena, values[i].stored);
         values[i].signature = copy_octets(arena, values[i].signature);
@@ -206,8 +197,8 @@ static bool keep_blocks(void *context, const struct vault_blocks *blocks, struct
     kept->kind = KEPT_BLOCKS;
     kept->blocks = *blocks;
     kept->blocks.values = values;
-    kept->blocks.entries = copy(arena, blocks->entries,
-                                blocks->record_count * sizeof *blocks->entries);
+    kept->blocks.entries = arena_copy(arena, blocks->entries,
+                                      blocks->record_count * sizeof *blocks->entries);
     return true;
 }
 

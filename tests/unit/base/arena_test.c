@@ -45,6 +45,29 @@ TEST(a_copy_longer_than_asked_for_is_refused)
     CHECK_BYTES(out, BYTES("abc"));
 }
 
+TEST(an_impossible_size_is_refused_whatever_the_ceiling)
+{
+    CLEANUP(arena_free) struct arena *arena = arena_create(SIZE_MAX);
+    struct err err = { 0 };
+    void *out = NULL;
+
+    CHECK(!arena_try_alloc(arena, SIZE_MAX, 2, &out, &err));
+    CHECK(err.code == ERR_LIMIT);
+}
+
+TEST(what_was_copied_stays_when_more_comes)
+{
+    CLEANUP(arena_free) struct arena *arena = arena_create(0);
+    const char *none = arena_copy(arena, NULL, 0);
+    const char *first = arena_copy(arena, "first", 5);
+    uint8_t *zeroed = arena_alloc(arena, 5);
+
+    (void)arena_copy(arena, "second", 6);
+    CHECK(none != NULL);
+    CHECK_BYTES(bytes_of(first, 5), BYTES("first"));
+    CHECK_EQ_U64(zeroed[4], 0);
+}
+
 TEST(blocks_larger_than_the_standard_are_given)
 {
     CLEANUP(arena_free) struct arena *arena = arena_create(1 << 30);
