@@ -151,6 +151,26 @@ bool ingest_settle(struct ingest_run *run, struct err *err)
     return ingest_archive(run, is_settled);
 }
 
+bool ingest_take_connection(struct ingest_run *run, struct err *err)
+{
+    bool is_taken;
+
+    if (run->writer == NULL)
+        return true;
+    is_taken = vault_pause_commits(run->writer, err);
+    if (!is_taken && err->code == ERR_RETRY) { /* a serialization failure, say: what waits is kept */
+        err_clear(err);
+        is_taken = vault_pause_commits(run->writer, err);
+    }
+    return ingest_archive(run, is_taken);
+}
+
+void ingest_give_connection(struct ingest_run *run)
+{
+    if (run->writer != NULL)
+        vault_resume_commits(run->writer);
+}
+
 static void note_committed(struct ingest_run *run, const struct vault_counts *counts)
 {
     run->next_commit = deadline_after_ms(INGEST_COMMIT_MS);
@@ -164,12 +184,15 @@ static void note_committed(struct ingest_run *run, const struct vault_counts *co
 static bool pass_on(struct ingest_run *run, struct err *err)
 {
     struct vault_counts counts;
+    bool is_told;
 
-    if (!ingest_settle(run, err))
+    if (!ingest_take_connection(run, err))
         return false;
     counts = vault_take_counts(run->writer);
     note_committed(run, &counts);
-    return ingest_report(run, false, err) && ingest_archive(run, vault_send_batch(run->writer, err));
+    is_told = ingest_report(run, false, err);
+    ingest_give_connection(run);
+    return is_told && ingest_archive(run, vault_send_batch(run->writer, err));
 }
 
 static bool end(void *context, const struct imap_fetch_response *message, struct err *err)
@@ -204,10 +227,15 @@ struct ingest_sink ingest_make_sink(struct ingest_run *run)
 bool ingest_prolong_lease(void *context, struct err *err)
 {
     struct ingest_run *run = context;
+    bool is_prolonged;
 
     if (run->is_in_large)
         return true; /* the vault's transaction holds the job's row: nobody can claim it */
-    return (run->writer == NULL || ingest_settle(run, err)) && ingest_report(run, true, err);
+    if (!ingest_take_connection(run, err))
+        return false;
+    is_prolonged = ingest_report(run, true, err);
+    ingest_give_connection(run);
+    return is_prolonged;
 }
 
 bool ingest_report(struct ingest_run *run, bool is_urgent, struct err *err)

@@ -153,15 +153,18 @@ static bool is_worth_while(struct ingest_crew *crew)
 /* In the turn, or when no helper is at work. run->connections tells how many it has then. */
 static bool ask_connections(struct ingest_run *run, int32_t wanted, struct err *err)
 {
-    int32_t granted;
+    int32_t granted = 0;
+    bool has_asked;
 
-    if (!ingest_settle(run, err) ||
-        !ingest_archive(run, source_ask_connections(run->db, run->lease, wanted,
-                                                    run->settings->host_connections, &granted,
-                                                    err)))
+    if (!ingest_take_connection(run, err))
         return false;
-    run->connections = granted;
-    return true;
+    has_asked = ingest_archive(run, source_ask_connections(run->db, run->lease, wanted,
+                                                           run->settings->host_connections,
+                                                           &granted, err));
+    ingest_give_connection(run);
+    if (has_asked)
+        run->connections = granted;
+    return has_asked;
 }
 
 static bool is_in(const struct ingest_crew *crew, size_t at, enum helper_state state)

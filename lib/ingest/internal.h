@@ -140,9 +140,13 @@ MUST_USE bool ingest_copy_keywords(const struct imap_flags *flags, bool is_doubt
                                    struct arena *arena, const struct bytes **out, struct err *err);
 MUST_USE bool ingest_commit(struct ingest_run *run, struct err *err);
 
-/* The batch that is with the vault's thread is committed, and the connection is ours. What fails is tried
- * once more. */
+/* All that was sent is committed, and the connection is ours. What fails is tried once more. */
 MUST_USE bool ingest_settle(struct ingest_run *run, struct err *err);
+
+/* The connection is ours between two commits, although batches wait: nothing of the vault meanwhile. A
+ * commit that fails is tried once more. Not within a large message. */
+MUST_USE bool ingest_take_connection(struct ingest_run *run, struct err *err);
+void ingest_give_connection(struct ingest_run *run);
 MUST_USE bool ingest_report(struct ingest_run *run, bool is_urgent, struct err *err);
 
 /* fact.c: what the source says of a message beside its octets. */

@@ -27,12 +27,18 @@ void ingest_start_pace(struct ingest_run *run)
 /* When the slice is over, and no more often than every LOOK_MS. */
 static bool look_for_others(struct ingest_run *run, bool *are_waiting, struct err *err)
 {
+    bool is_known;
+
     *are_waiting = false;
     if (!deadline_has_passed(run->slice_end))
         return true;
     run->slice_end = deadline_after_ms(LOOK_MS);
-    return ingest_prolong_lease(run, err) &&
-           ingest_archive(run, source_others_wait(run->db, are_waiting, err));
+    if (!ingest_take_connection(run, err))
+        return false;
+    is_known = ingest_report(run, true, err) &&
+               ingest_archive(run, source_others_wait(run->db, are_waiting, err));
+    ingest_give_connection(run);
+    return is_known;
 }
 
 bool ingest_keep_pace(struct ingest_run *run, uint64_t octets, struct err *err)

@@ -36,6 +36,8 @@ struct vault_line {
     bool is_told;                             /* the caller knows */
     struct err err;
     struct vault_counts counts; /* of what is committed and not yet told */
+    bool is_busy;               /* the committer uses the connection */
+    bool is_paused;             /* and takes it for nothing new */
     bool is_closing;
 };
 
@@ -176,10 +178,12 @@ static void guess(struct vault_line *line, size_t at)
 
     for (size_t i = 0; i < at; i++)
         ahead[i] = batch_at(line, i);
+    line->is_busy = true;
     unlock(line);
     is_guessed = is_worth_preparing(batch) && has_preparers(line) &&
                  vault_guess_new(line->writer, batch, ahead, at, &ignored);
     lock(line);
+    line->is_busy = false;
     move(line, batch, is_guessed ? VAULT_BATCH_GUESSED : VAULT_BATCH_READY);
 }
 
@@ -203,9 +207,11 @@ static void commit_first(struct vault_line *line)
     struct err err = { 0 };
     bool is_done;
 
+    line->is_busy = true;
     unlock(line);
     is_done = vault_commit(line->writer, batch, &counts, &err);
     lock(line);
+    line->is_busy = false;
     if (is_done) {
         vault_clear_batch(batch);
         add_counts(&line->counts, &counts);
@@ -227,7 +233,7 @@ static void *run_committer(void *context)
     while (!line->is_closing) {
         size_t sent = find_state(line, VAULT_BATCH_SENT);
 
-        if (line->has_failed || line->count == 0)
+        if (line->has_failed || line->is_paused || line->count == 0)
             wait_for_move(line);
         else if (sent < line->count) /* first, so that preparers have work meanwhile */
             guess(line, sent);
@@ -379,6 +385,30 @@ bool vault_settle(struct vault_writer *writer, struct err *err)
     is_ok = tell_failure(line, err);
     unlock(line);
     return is_ok;
+}
+
+bool vault_pause_line(struct vault_line *line, struct err *err)
+{
+    bool is_ok;
+
+    lock(line);
+    assert(!line->is_paused);
+    line->is_paused = true;
+    go_on(line); /* when it is resumed */
+    while (line->is_busy)
+        wait_for_move(line);
+    is_ok = tell_failure(line, err);
+    line->is_paused = is_ok;
+    unlock(line);
+    return is_ok;
+}
+
+void vault_resume_line(struct vault_line *line)
+{
+    lock(line);
+    line->is_paused = false;
+    tell_move(line);
+    unlock(line);
 }
 
 bool vault_commit_entries(struct vault_writer *writer, struct err *err)

@@ -15,8 +15,8 @@
  *
  * A batch changes hands with its state, under the lock; nothing else is shared. When a commit fails the
  * line stands still, with all that is in it, until the caller was told and asks for anything again: then
- * the same batch is tried again. While the line is empty or stands still, the connection and what
- * struct vault_writer keeps for a unit of work are the caller's.
+ * the same batch is tried again. While the line is empty, stands still or is paused, the connection and
+ * what struct vault_writer keeps for a unit of work are the caller's.
  *
  * Memory: 24 MiB of octets and what is made of them, the batch that is being filled included, and about
  * 5 MiB a preparer, whatever the messages are.
@@ -46,6 +46,14 @@ MUST_USE bool vault_await_room(struct vault_writer *writer, uint64_t octets, str
 
 /* Waits until the line is empty. Failure: a batch has failed. */
 MUST_USE bool vault_settle(struct vault_writer *writer, struct err *err);
+
+/*
+ * Waits until the committer has done what it is at, and lets it begin nothing: the connection is the
+ * caller's. Preparers go on. Nothing that waits for the line may be called until it is resumed. Failure: a
+ * batch has failed; it is not paused.
+ */
+MUST_USE bool vault_pause_line(struct vault_line *line, struct err *err);
+void vault_resume_line(struct vault_line *line);
 
 /* Sends what was filled, and settles. */
 MUST_USE bool vault_commit_entries(struct vault_writer *writer, struct err *err);

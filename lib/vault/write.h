@@ -236,6 +236,15 @@ void vault_abort_message(struct vault_writer *writer);
  */
 MUST_USE bool vault_settle_batch(struct vault_writer *writer, struct err *err);
 
+/*
+ * Between two transactions, so that the connection is free for a statement of others although batches
+ * wait: at most one transaction is waited for, and all else goes on. No other call of this header but
+ * vault_take_counts before vault_resume_commits. Failure: as of vault_commit_batch, and nothing is to be
+ * resumed. Not within a message over LIMIT_BATCH_BYTES.
+ */
+MUST_USE bool vault_pause_commits(struct vault_writer *writer, struct err *err);
+void vault_resume_commits(struct vault_writer *writer);
+
 bool vault_batch_is_full(const struct vault_writer *writer);
 
 /* Messages that are not known to be committed. */

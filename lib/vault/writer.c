@@ -222,6 +222,17 @@ bool vault_settle_batch(struct vault_writer *writer, struct err *err)
     return vault_settle(writer, err);
 }
 
+bool vault_pause_commits(struct vault_writer *writer, struct err *err)
+{
+    assert(writer->state != VAULT_IN_LARGE);
+    return vault_pause_line(writer->line, err);
+}
+
+void vault_resume_commits(struct vault_writer *writer)
+{
+    vault_resume_line(writer->line);
+}
+
 bool vault_send_batch(struct vault_writer *writer, struct err *err)
 {
     assert(writer->state == VAULT_FILLING);

@@ -257,6 +257,38 @@ TEST(a_line_that_stands_still_is_forgotten_by_another_batch)
     close_line(&line);
 }
 
+TEST(between_two_commits_the_connection_is_free_although_batches_wait)
+{
+    struct line line;
+    struct fixture *f = &line.f;
+    struct vault_counts counts = { 0 };
+    uint64_t placed = 0;
+
+    if (!open_line(&line))
+        return;
+    for (uint32_t i = 1; i <= MAILS; i++) {
+        fixture_put(f, i, fixture_mail(f, MAIL_BYTES, i));
+        if (i % 50 != 0)
+            continue;
+        MUST(vault_pause_commits(f->writer, ERR));
+        MUST(db_run_ok(f->ingest, DB_SESSION_NOW, DB_NO_ARGS, ERR));
+        counts = vault_take_counts(f->writer);
+        vault_resume_commits(f->writer);
+        placed += counts.placed;
+    }
+    CHECK_EQ_U64(placed + fixture_commit(f).placed, MAILS);
+    CHECK_EQ_I64(fixture_number(f, COUNT_OF("placement")), MAILS);
+    fixture_refuse_commits(f);
+    fixture_put(f, MAILS + 1, fixture_mail(f, MAIL_BYTES, MAILS + 1));
+    MUST(vault_send_batch(f->writer, ERR));
+    CHECK(!vault_settle_batch(f->writer, ERR));
+    fixture_accept_commits(f);
+    MUST(vault_pause_commits(f->writer, ERR)); /* it is tried again when the line is resumed */
+    vault_resume_commits(f->writer);
+    CHECK_EQ_U64(fixture_commit(f).placed, 1);
+    close_line(&line);
+}
+
 /* Text that hardly gets smaller is held twice, in frames and in blocks. */
 TEST(what_is_too_much_to_hold_is_made_in_the_transaction)
 {
