@@ -19,6 +19,7 @@
 #include "source/import.h"
 #include "source/lease.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -142,6 +143,8 @@ int main(int argc, char **argv)
     struct err err = { 0 };
     int status = 0;
 
+    /* What one thread prepares another frees: with an arena each, they would hold a quarter more, for the same CPU. */
+    (void)mallopt(M_ARENA_MAX, 1);
     if (!process_start(argc, argv, "ingest", "holdfast_ingest", &process, &err)) {
         (void)fprintf(stderr, "holdfast-ingest: %s\n", err.text);
         return err_exit_status(err.code);
