@@ -57,24 +57,20 @@ static const struct ingest_listed **sort_listed(const struct ingest_listing *lis
 
 /* ---- by path ---- */
 
+static int compare_with_path(const void *path, const void *row)
+{
+    const struct ingest_listed *mailbox = row;
+
+    return ingest_compare_paths(*(const struct bytes *)path, mailbox->path);
+}
+
 static const struct ingest_listed *find_listed(const struct ingest_listing *listing,
                                                struct bytes path)
 {
-    size_t low = 0;
-    size_t high = listing->count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = ingest_compare_paths(listing->rows[middle].path, path);
-
-        if (order == 0)
-            return &listing->rows[middle];
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
+    return listing->count == 0
+               ? NULL
+               : bsearch(&path, listing->rows, listing->count, sizeof *listing->rows,
+                         compare_with_path);
 }
 
 static bool is_inbox(struct bytes path)

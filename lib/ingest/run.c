@@ -106,24 +106,20 @@ static bool connect_source(struct ingest_run *run, struct err *err)
 /* ---- mailboxes ---- */
 
 /* Both in the order of ingest_compare_paths. */
+static int compare_with_path(const void *path, const void *row)
+{
+    const struct source_mailbox *mailbox = row;
+
+    return ingest_compare_paths(*(const struct bytes *)path, mailbox->path);
+}
+
 static const struct source_mailbox *find_known(const struct source_mailbox_list *known,
                                                struct bytes path)
 {
-    size_t low = 0;
-    size_t high = known->count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = ingest_compare_paths(known->rows[middle].path, path);
-
-        if (order == 0)
-            return &known->rows[middle];
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
+    return known->count == 0
+               ? NULL
+               : bsearch(&path, known->rows, known->count, sizeof *known->rows,
+                         compare_with_path);
 }
 
 static struct vault_listed describe(const struct ingest_listed *listed)
