@@ -179,6 +179,28 @@ static bool check_whole(const struct conf *conf, struct err *err)
     return true;
 }
 
+/* What is decided and not built yet must not look as if it were in force. */
+static bool check_built(const struct conf *conf, struct err *err)
+{
+    const struct {
+        bool is_set;
+        const char *name;
+    } unbuilt[] = {
+        { conf->database.read_url[0] != '\0', "[database] read_url" },
+        { conf->imapd.slice_messages > 0, "[imapd] slice" },
+        { conf->store.url[0] != '\0', "[store] url" },
+        { conf->store.encryption, "[store] encryption" },
+        { conf->metrics.listen.count > 0, "[metrics] listen" },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(unbuilt); i++)
+        if (unbuilt[i].is_set)
+            return err_fail(err, ERR_SYNTAX,
+                            "%s is not built yet and would have no effect: leave it out",
+                            unbuilt[i].name);
+    return true;
+}
+
 /* ---- loading ---- */
 
 static bool apply_file(struct conf *conf, const char *path, struct err *err)
@@ -213,7 +235,7 @@ bool conf_load(const char *path, struct conf **out, struct err *err)
         return false;
     if (file != NULL && !apply_file(conf, file, err))
         return false;
-    if (!apply_environment(conf, err) || !check_whole(conf, err))
+    if (!apply_environment(conf, err) || !check_whole(conf, err) || !check_built(conf, err))
         return false;
     *out = conf;
     conf = NULL;

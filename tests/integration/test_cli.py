@@ -115,6 +115,16 @@ def test_every_command_explains_itself(installed):
         assert installed.run(*words, "--help").stdout.startswith(f"usage: holdfast {' '.join(words)}")
 
 
+@pytest.mark.parametrize("name, value", [
+    ("DATABASE_READ_URL", "postgresql://standby/holdfast"), ("IMAPD_SLICE", "1000"),
+    ("STORE_URL", "s3://bucket/prefix"), ("STORE_ENCRYPTION", "on"),
+    ("METRICS_LISTEN", "127.0.0.1:9100")])
+def test_a_setting_that_is_not_built_yet_is_refused(installed, monkeypatch, name, value):
+    monkeypatch.setenv(f"HOLDFAST_{name}", value)
+    section, _, key = name.lower().partition("_")
+    fails(installed, 1, "status", says=[f"[{section}] {key} is not built yet"])
+
+
 def test_every_command_and_every_setting_stands_in_ops(installed):
     commands = (ROOT / "ops" / "commands.md").read_text()
     names = [" ".join(line[2:20].split()) for line in installed.run("help").stdout.splitlines()
