@@ -16,7 +16,7 @@
 #include "ingest/fetch.h"
 
 enum {
-    INGEST_LANE_BYTES = 2 << 20,
+    INGEST_LANE_BYTES = 1 << 20,
 };
 
 struct ingest_turn {

@@ -148,7 +148,7 @@ TEST(a_message_over_the_lane_has_the_turn_from_beginning_to_end)
     CHECK_EQ_U64(w.beats, 1);
     sink.abort(sink.context);
     CHECK(is_turn_free(&w));
-    CHECK_BYTES(buf_bytes(&w.told), BYTES("b2097153 o2 a;"));
+    CHECK_BYTES(buf_bytes(&w.told), BYTES("b1048577 o2 a;"));
     w.begin_fails = ERR_LIMIT;
     CHECK(!sink.begin(sink.context, INGEST_LANE_BYTES + 1, &err));
     CHECK(err.code == ERR_LIMIT && !lane.has_failed);
