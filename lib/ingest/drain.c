@@ -72,13 +72,26 @@ static bool check_sample(struct drain *drain, struct err *err)
            (other <= same || open_epoch(drain, err));
 }
 
+/* One that was filled by ids that are not trusted any more is read again, octet for octet. */
+static bool open_epoch_of_octets(struct drain *drain, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    struct source_mailbox *known = &drain->target->known;
+
+    if (!open_epoch(drain, err))
+        return false;
+    known->epoch.recognises = false;
+    return ingest_archive(run, source_note_whole(run->db, run->lease, known->mailbox_id,
+                                                 known->epoch.number, err));
+}
+
 static bool settle_epoch(struct drain *drain, struct err *err)
 {
     const struct source_epoch *epoch = &drain->target->known.epoch;
 
-    /* One that was filled by ids that are not trusted any more is read again, octet for octet. */
-    if (epoch->number == 0 || epoch->uidvalidity != drain->selected.uidvalidity ||
-        epoch->is_doubtful)
+    if (epoch->is_doubtful)
+        return open_epoch_of_octets(drain, err);
+    if (epoch->number == 0 || epoch->uidvalidity != drain->selected.uidvalidity)
         return open_epoch(drain, err);
     return !is_sample_due(drain) || check_sample(drain, err);
 }
