@@ -123,13 +123,14 @@ unpack_server() {
     folder=$1
     shift
     as_root rm -rf "$downloads/archives" "$downloads/root"
-    as_root mkdir -p "$downloads/archives/partial" "$downloads/root"
+    as_root mkdir -p "$downloads/archives/partial" "$downloads/root/usr/lib"
+    as_root ln -s usr/lib "$downloads/root/lib" # as Debian itself has it; some packages name /lib
     apt_get install -y --download-only --no-install-recommends \
         -o Dir::Cache::archives="$downloads/archives" "$@" dovecot-imapd-
     for package in "$downloads"/archives/*.deb; do
         case ${package##*/} in
         exim4*) ;;
-        *) as_root dpkg-deb -x "$package" "$downloads/root" ;;
+        *) dpkg-deb --fsys-tarfile "$package" | as_root tar -x --keep-directory-symlink -C "$downloads/root" ;;
         esac
     done
     as_root mkdir -p "$servers"

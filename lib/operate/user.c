@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -76,9 +77,25 @@ static bool make_user(const char *name)
     return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/*
+ * One at a time on a machine: two useradd that both saw no such user give it two user ids in turn,
+ * and the first stops existing under the process that became it.
+ */
+static bool look_up_or_make_user(const char *name, struct user *out)
+{
+    CLEANUP(fd_close) int lock = -1;
+
+    if (look_up_user(name, out))
+        return true;
+    lock = open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (lock < 0 || flock(lock, LOCK_EX) != 0)
+        return false;
+    return look_up_user(name, out) || (make_user(name) && look_up_user(name, out));
+}
+
 static bool find_user(const char *name, struct user *out, struct err *err)
 {
-    if (!look_up_user(name, out) && !(make_user(name) && look_up_user(name, out)))
+    if (!look_up_or_make_user(name, out))
         return err_fail(err, ERR_DENIED,
                         "system user %s does not exist and useradd could not make it: make it, or "
                         "name another one as [holdfast] user",

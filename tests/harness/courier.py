@@ -9,10 +9,8 @@ import pwd
 import shlex
 import subprocess
 
-import pytest
-
 from . import certificates
-from .place import accepts_connections, free_port, wait_for
+from .place import accepts_connections, free_port, need_mounts, wait_for
 from .servers import Source, unpacked
 
 MAIL_USER = "mail"
@@ -44,8 +42,7 @@ class Courier(Source):
 
     def __init__(self, folder, users=("alice",), connections=4):
         self.root = unpacked("courier")
-        if os.geteuid() != 0:
-            pytest.skip("Courier needs root: it mounts, and changes its user at login")
+        need_mounts("Courier's paths are built in, and it changes its user at login")
         self.dir = pathlib.Path(folder) / "courier"
         self.users = {user: f"pw-{user}" for user in users}
         self.port, self.tls_port = free_port(), free_port()

@@ -5,8 +5,11 @@ import pathlib
 import random
 import shutil
 import socket
+import subprocess
 import tempfile
 import time
+
+import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
@@ -55,6 +58,13 @@ def wait_for(condition, seconds, what):
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds} s in vain: {what}")
         time.sleep(0.02)
+
+
+def need_mounts(why):
+    """Skips where a mount namespace with overlays cannot be made: it needs root, and not in every container."""
+    script = "mount -t tmpfs none /mnt && mount -t overlay -o lowerdir=/usr:/etc none /mnt"
+    if subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True).returncode:
+        pytest.skip(f"no mount namespace with overlays can be made here: {why}")
 
 
 def accepts_connections(port, host="127.0.0.1"):

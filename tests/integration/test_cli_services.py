@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from harness import mail
-from harness.place import accepts_connections, children_of, wait_for
+from harness.place import accepts_connections, children_of, need_mounts, wait_for
 
 
 @pytest.fixture
@@ -64,6 +64,30 @@ def _is_alive(pid):
             return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_many_at_once_on_a_new_machine_make_one_user(tmp_path, new_holdfast):
+    need_mounts("the user is made in an /etc of the test's own")
+    tmp_path.chmod(0o755)
+    program = new_holdfast().bin / "holdfast"
+    for i in range(8):
+        (tmp_path / f"{i}.conf").write_text(
+            f'[holdfast]\ndata_dir = "{tmp_path}/{i}"\nuser = "holdfast-once"\n')
+    # Each fails after it has settled: there is no database at that address.
+    script = f"""set -e
+        mount -t tmpfs none /mnt
+        mkdir /mnt/upper /mnt/work
+        mount -t overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work none /etc
+        for i in 0 1 2 3 4 5 6 7; do
+            HOLDFAST_DATABASE_URL=postgresql://127.0.0.1:1/ {program} -c {tmp_path}/$i.conf status &
+        done
+        wait
+        grep ^holdfast-once: /etc/passwd"""
+    said = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True)
+    users = [line for line in said.stdout.splitlines() if line.startswith("holdfast-once:")]
+    assert len(users) == 1, said.stdout + said.stderr
+    owners = {(tmp_path / str(i)).stat().st_uid for i in range(8)}
+    assert owners == {int(users[0].split(":")[2])}, said.stderr
 
 
 # ---- with a holdfastd ----------------------------------------------------------------------------------
