@@ -96,7 +96,7 @@ struct vault_batch {
     struct buf octets; /* of all entries, one behind the other, then of the message in progress */
     size_t count;
     struct vault_entry entries[LIMIT_BATCH_MESSAGES];
-    struct vault_entry *by_hash[LIMIT_BATCH_MESSAGES]; /* sorted; from VAULT_BATCH_GUESSED on */
+    struct vault_entry *by_hash[LIMIT_BATCH_MESSAGES]; /* vault_sort_hashes */
     struct arena *arena; /* keyword names and numbers */
     struct vault_keywords keywords;
     uint64_t keywords_dropped;
@@ -138,6 +138,9 @@ MUST_USE bool vault_queue_identities(struct vault_writer *writer, const struct v
 /* ---- prepare.c: frames, rows and blocks of a batch before its transaction ------------------------ */
 
 struct vault_writer;
+
+/* Of every batch that is in the line, before one behind it is guessed. */
+void vault_sort_hashes(struct vault_batch *batch);
 
 /*
  * Takes for new what neither the archive has, in one look-up, nor the batches ahead bring. Only a guess:

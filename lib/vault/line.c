@@ -180,6 +180,7 @@ static void guess(struct vault_line *line, size_t at)
         ahead[i] = batch_at(line, i);
     line->is_busy = true;
     unlock(line);
+    vault_sort_hashes(batch);
     is_guessed = is_worth_preparing(batch) && has_preparers(line) &&
                  vault_guess_new(line->writer, batch, ahead, at, &ignored);
     lock(line);
@@ -424,13 +425,12 @@ void vault_forget_entries(struct vault_writer *writer)
     while ((line->count > 0 && !line->has_failed) ||
            find_state(line, VAULT_BATCH_PREPARING) < line->count)
         wait_for_move(line);
-    for (size_t i = 0; i < line->count; i++)
+    for (size_t i = 0; i <= line->count; i++)
         vault_clear_batch(batch_at(line, i));
     line->count = 0;
     line->has_failed = false;
     writer->batch = batch_at(line, 0);
     unlock(line);
-    vault_clear_batch(writer->batch);
 }
 
 size_t vault_line_messages(struct vault_line *line)

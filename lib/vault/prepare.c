@@ -73,15 +73,19 @@ static bool is_brought_by(struct vault_batch *const *ahead, size_t count, struct
     return false;
 }
 
+void vault_sort_hashes(struct vault_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        batch->by_hash[i] = &batch->entries[i];
+    qsort(batch->by_hash, batch->count, sizeof batch->by_hash[0], compare_entries);
+}
+
 /* Distinct hashes that no batch ahead brings; their first entries are taken for new. */
 static size_t guess_by_line(struct vault_batch *batch, struct vault_batch *const *ahead,
                             size_t count, struct bytes *hashes)
 {
     size_t found = 0;
 
-    for (size_t i = 0; i < batch->count; i++)
-        batch->by_hash[i] = &batch->entries[i];
-    qsort(batch->by_hash, batch->count, sizeof batch->by_hash[0], compare_entries);
     for (size_t i = 0; i < batch->count; i++) {
         struct vault_entry *entry = batch->by_hash[i];
         struct bytes hash = crypto_sha256_bytes(&entry->sha256);

@@ -257,6 +257,56 @@ TEST(a_line_that_stands_still_is_forgotten_by_another_batch)
     close_line(&line);
 }
 
+TEST(what_was_being_filled_behind_a_line_that_stands_still_is_forgotten_too)
+{
+    struct line line;
+    struct fixture *f = &line.f;
+    uint32_t put = 0;
+
+    if (!open_line(&line))
+        return;
+    fixture_refuse_commits(f);
+    while (put < MAILS && fixture_try_put(f, put + 1, fixture_mail(f, MAIL_BYTES, put),
+                                          FIXTURE_DATE, 0, NULL))
+        put++;
+    CHECK(put < MAILS); /* batches wait, and one is full */
+    fixture_accept_commits(f);
+    fixture_begin(f);
+    for (uint32_t i = 0; i < MAILS; i++)
+        fixture_put(f, 10000 + i, fixture_mail(f, MAIL_BYTES, 10000 + i));
+    CHECK_EQ_U64(fixture_commit(f).placed, MAILS);
+    CHECK_EQ_I64(fixture_number(f, COUNT_OF("source_uid") " AND uid < 10000"), 0);
+    close_line(&line);
+}
+
+/* What is too small to be prepared waits in the line too. */
+TEST(a_small_batch_waits_ahead_of_one_that_is_prepared)
+{
+    CLEANUP(db_close) struct db *other = NULL;
+    struct line line;
+    struct fixture *f = &line.f;
+
+    if (!open_line(&line))
+        return;
+    other = test_db(DB_ROLE_OWNER);
+    test_sql(other, "BEGIN");
+    test_sql(other, "LOCK TABLE mailbox");
+    fixture_put(f, 1, fixture_mail(f, MAIL_BYTES, 1));
+    MUST(vault_send_batch(f->writer, ERR));
+    await_waiting(f); /* its transaction waits for the mailbox */
+    fixture_put(f, 2, fixture_mail(f, MAIL_BYTES, 2));
+    MUST(vault_send_batch(f->writer, ERR));
+    fixture_put(f, 3, fixture_mail(f, MAIL_BYTES, 2));
+    for (uint32_t i = 4; i <= 100; i++)
+        fixture_put(f, i, fixture_mail(f, MAIL_BYTES, i));
+    MUST(vault_send_batch(f->writer, ERR));
+    test_sql(other, "COMMIT");
+    CHECK_EQ_U64(fixture_commit(f).placed, 100);
+    CHECK_EQ_U64(atomic_load(&line.shared.ended), 99); /* the small one is looked into */
+    check_texts(&line, 99);
+    close_line(&line);
+}
+
 TEST(between_two_commits_the_connection_is_free_although_batches_wait)
 {
     struct line line;
