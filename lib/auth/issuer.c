@@ -138,13 +138,16 @@ bool auth_enter_issuer(struct auth_issuers *issuers, const char *token_url,
 void auth_leave_issuer(struct auth_issuers *issuers, struct auth_issuer *issuer,
                        int64_t rest_seconds)
 {
+    struct deadline rest;
+
     if (rest_seconds > AUTH_ISSUER_REST_MAX_SECONDS)
         rest_seconds = AUTH_ISSUER_REST_MAX_SECONDS;
+    rest = deadline_after_ms(rest_seconds * 1000);
     (void)pthread_mutex_lock(&issuers->lock);
     assert(issuer->running > 0);
     issuer->running--;
-    if (rest_seconds > 0)
-        issuer->rests_until = deadline_after_ms(rest_seconds * 1000);
+    if (rest_seconds > 0 && rest.at_usec > issuer->rests_until.at_usec)
+        issuer->rests_until = rest;
     (void)pthread_cond_broadcast(&issuers->has_left);
     (void)pthread_mutex_unlock(&issuers->lock);
 }

@@ -49,14 +49,30 @@ bool oauth_is_local_host(const char *host)
     return inet_pton(AF_INET, host, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
 }
 
-/* True: http, to this machine. */
+/* libcurl also takes "https:/host" and "https:///host": nobody means that, and others read it otherwise. */
+static bool has_two_slashes(const char *text, const char *scheme)
+{
+    const char *rest = text + strlen(scheme);
+
+    return strncmp(rest, "://", 3) == 0 && rest[3] != '/';
+}
+
+static bool is_ascii(const char *text)
+{
+    while (*text > 0x20 && *text < 0x7f)
+        text++;
+    return *text == '\0';
+}
+
+/* *is_local: to this machine, to which http will do. */
 static bool read_url(const char *text, bool *is_local, struct err *err)
 {
     CLEANUP(free_url) CURLU *url = curl_url();
     char *scheme = NULL, *host = NULL, *user = NULL;
     bool has_parts = url != NULL && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
                      curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
-                     curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK;
+                     curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+                     has_two_slashes(text, scheme);
     bool has_user = has_parts && curl_url_get(url, CURLUPART_USER, &user, 0) == CURLUE_OK;
     bool is_https = has_parts && strcmp(scheme, "https") == 0;
     bool is_http = has_parts && strcmp(scheme, "http") == 0;
@@ -76,6 +92,7 @@ bool oauth_check_url(const char *url, struct err *err)
     bool is_local;
 
     return read_url(url, &is_local, err) &&
+           (is_ascii(url) || err_fail(err, ERR_SYNTAX, "nothing but ASCII in a URL")) &&
            (strchr(url, '#') == NULL || err_fail(err, ERR_SYNTAX, "no \"#\" in a URL"));
 }
 

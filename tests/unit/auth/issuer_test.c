@@ -51,13 +51,15 @@ TEST(a_few_ask_one_endpoint_at_a_time_and_others_are_not_kept_waiting)
 TEST(an_endpoint_that_asked_for_rest_is_left_alone_and_the_others_are_not)
 {
     CLEANUP(auth_free_issuers) struct auth_issuers *issuers = create();
-    struct auth_issuer *in, *second, *other;
+    struct auth_issuer *in, *second, *third, *other;
     struct err err;
 
     CHECK((in = enter(issuers, URL, 0, &err)) != NULL);
+    CHECK((third = enter(issuers, URL, 0, &err)) != NULL);
     CHECK((second = enter(issuers, URL, 0, &err)) != NULL);
     auth_leave_issuer(issuers, in, 300);
     auth_leave_issuer(issuers, second, 0); /* it was good once more: the rest stands */
+    auth_leave_issuer(issuers, third, 60); /* nor does a shorter one end it */
     CHECK(enter(issuers, URL, 1000, &err) == NULL);
     CHECK_EQ_U64(err.code, ERR_RETRY);
     CHECK(strstr(err.text, "for 300 s more") != NULL || strstr(err.text, "for 299 s more") != NULL);

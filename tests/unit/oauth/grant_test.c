@@ -75,6 +75,9 @@ TEST(a_url_is_https_or_of_this_machine_and_holds_no_password)
                   "https://");
     check_refused(with(client_credentials(), "token_url", "ftp://login.example/"), "https://");
     check_refused(with(client_credentials(), "token_url", "not a url"), "https://");
+    check_refused(with(client_credentials(), "token_url", "https:/login.example/token"), "https://");
+    check_refused(with(client_credentials(), "token_url", "https:///login.example/token"), "https://");
+    check_refused(with(client_credentials(), "token_url", "https://login.example/\xc3\xa9"), "ASCII");
     check_refused(with(client_credentials(), "token_url", "https://u:p@login.example/"),
                   "password");
     check_refused(with(client_credentials(), "token_url", "http://127.0.0.1@evil.example/"),

@@ -108,6 +108,8 @@ TEST(only_http_to_this_machine_is_listened_for)
     CHECK(!oauth_is_loopback("https://holdfast.example/consent"));
     CHECK(!oauth_is_loopback("http://127.0.0.1.example/"));
     CHECK(!oauth_is_loopback("urn:ietf:wg:oauth:2.0:oob"));
+    CHECK(!oauth_is_loopback("http:/127.0.0.1/")); /* libcurl would take them */
+    CHECK(!oauth_is_loopback("http:///127.0.0.1/"));
 }
 
 TEST(a_stranger_ends_nothing_and_the_browser_with_the_state_is_told_that_it_is_done)
