@@ -13,6 +13,7 @@ enum {
 const struct ingest_idle_pace ingest_idle_usual_pace = {
     .renew_ms = 9 * 60 * 1000,
     .answer_ms = 60 * 1000,
+    .flood_bytes = 1 << 20,
 };
 
 /* ---- what we say ----------------------------------------------------------------------------------- */
@@ -140,14 +141,21 @@ static bool take_line(struct ingest_idle *idle, struct arena *scratch, bool *has
 
 bool ingest_hear_idle(struct ingest_idle *idle, struct arena *scratch, struct err *err)
 {
+    size_t heard = 0;
+
     for (;;) {
         bool has_line = true;
+        size_t kept;
 
         while (has_line)
             if (!take_line(idle, scratch, &has_line, err))
                 return false;
+        if (heard > idle->pace->flood_bytes)
+            return err_fail(err, ERR_LIMIT, "over %zu octets without a pause", heard);
+        kept = net_peek(idle->stream).len;
         switch (net_try_fill(idle->stream, FILL_BYTES, err)) {
         case NET_DONE:
+            heard += net_peek(idle->stream).len - kept;
             break;
         case NET_WANT_READ:
         case NET_WANT_WRITE:

@@ -24,6 +24,7 @@ enum ingest_idle_state {
 struct ingest_idle_pace {
     int64_t renew_ms;  /* how long one IDLE lasts, less up to a tenth: not all at once */
     int64_t answer_ms; /* for the answer to IDLE and to DONE: the proof that the connection lives */
+    size_t flood_bytes; /* more than this without a pause is a flood, which would keep all others waiting */
 };
 
 /* 9 minutes: RFC 2177 §3 says within 29, and many a NAT forgets sooner; a minute for an answer. */
@@ -43,7 +44,7 @@ MUST_USE bool ingest_begin_idle(struct ingest_idle *idle, struct net_stream **st
                                 const struct ingest_idle_pace *pace, struct err *err);
 
 /* Takes all that has come. scratch: reset for each line. ERR_RETRY: the connection ended, IDLE is refused;
- * ERR_LIMIT, ERR_SYNTAX: what came can be no answer. */
+ * ERR_LIMIT, ERR_SYNTAX: what came can be no answer, or does not end. */
 MUST_USE bool ingest_hear_idle(struct ingest_idle *idle, struct arena *scratch, struct err *err);
 
 /* The deadline has passed: renews a held one; fails (ERR_RETRY) when an answer is late. */

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-static const struct ingest_idle_pace at_once = { .renew_ms = 0, .answer_ms = 0 };
+static const struct ingest_idle_pace at_once = { .renew_ms = 0, .answer_ms = 0, .flood_bytes = 1 << 20 };
 
 struct bench {
     struct peer peer;
@@ -166,6 +166,24 @@ TEST(a_source_that_refuses_ends_or_answers_nonsense_is_let_go)
     check_lost("+ idling\r\n* 1 FETCH (BODY[] {100}\r\n", ERR_SYNTAX);
     memset(endless, 'x', sizeof endless - 1);
     check_lost(endless, ERR_LIMIT);
+}
+
+TEST(a_source_that_never_pauses_is_let_go_and_what_it_said_is_news)
+{
+    static const struct ingest_idle_pace strict = { .renew_ms = 1000, .answer_ms = 1000, .flood_bytes = 4 << 10 };
+    static char flood[40 << 10];
+    struct bench bench, *b = &bench;
+
+    for (size_t at = 0; at + 16 < sizeof flood; at += 12)
+        memcpy(flood + at, "* 2 EXISTS\r\n", 12);
+    begin(b, flood, &ingest_idle_usual_pace);
+    CHECK(hear(b)); /* many news at once are no flood */
+    end(b);
+    begin(b, flood, &strict);
+    CHECK(!hear(b));
+    CHECK_EQ_U64(b->err.code, ERR_LIMIT);
+    CHECK(b->idle.has_news);
+    end(b);
 }
 
 TEST(a_connection_that_is_closed_is_lost_at_once)
