@@ -62,7 +62,8 @@ $$;
 
 -- The UIDs of these ranges (firsts, lasts) are known one by one from now on: those that have no row in
 -- source_uid yet get one, pending. The only way out of source_announced, for all roles. What was
--- announced together stays so, as ranges that are no more than needed. Planned once a connection: the
+-- announced together stays so, as ranges that are no more than needed; those that lie between are not touched:
+-- several connections fetch from all over a page. Planned once a connection: the
 -- planner thinks ill of each batch's plan, and would make another each time.
 CREATE FUNCTION settle_announced(account bigint, mailbox bigint, of_epoch int, firsts bigint[],
                                  lasts bigint[]) RETURNS void
@@ -71,16 +72,22 @@ SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     settled int8multirange := (SELECT range_agg(int8range(r.first, r.last, '[]'))
                                  FROM unnest(firsts, lasts) AS r (first, last));
-    lowest  bigint := lower(settled);
-    highest bigint := upper(settled) - 1;
 BEGIN
     WITH touched AS (
         DELETE FROM source_announced a
-         WHERE a.account_id = account AND a.mailbox_id = mailbox AND a.epoch = of_epoch
-           AND a.first_uid >= coalesce((SELECT max(b.first_uid) FROM source_announced b
-                                         WHERE b.account_id = account AND b.mailbox_id = mailbox
-                                           AND b.epoch = of_epoch AND b.first_uid <= lowest), lowest)
-           AND a.first_uid <= highest AND a.last_uid >= lowest
+         WHERE a.ctid = ANY (ARRAY(
+               SELECT b.place FROM unnest(settled) AS r (uids)
+                CROSS JOIN LATERAL (
+                      SELECT b.ctid AS place FROM source_announced b
+                       WHERE b.account_id = account AND b.mailbox_id = mailbox AND b.epoch = of_epoch
+                         AND b.first_uid >= coalesce((SELECT max(c.first_uid) FROM source_announced c
+                                                       WHERE c.account_id = account
+                                                         AND c.mailbox_id = mailbox
+                                                         AND c.epoch = of_epoch
+                                                         AND c.first_uid <= lower(r.uids)),
+                                                     lower(r.uids))
+                         AND b.first_uid < upper(r.uids) AND b.last_uid >= lower(r.uids)
+                      OFFSET 0) b))
         RETURNING a.first_uid, a.last_uid, a.announced_at
     ), together AS (
         SELECT t.announced_at, range_agg(int8range(t.first_uid, t.last_uid, '[]')) AS uids

@@ -422,6 +422,31 @@ TEST(announced_uids_are_ranges_until_more_is_known_of_one)
     end(b);
 }
 
+TEST(announced_ranges_between_those_of_a_batch_are_not_written_again)
+{
+    struct bench bench, *b = &bench;
+    const uint32_t gone[] = { 1999, 1, 2000, 1001, 1 };
+    const char *written = "SELECT xmin::text::bigint FROM source_announced "
+                          "WHERE account_id = $1::bigint AND first_uid = 501";
+    int64_t before;
+    struct source_epoch epoch;
+    struct source_lease lease;
+    int64_t mailbox;
+
+    if (!begin(b, "between"))
+        return;
+    lease = claim(b);
+    mailbox = make_mailbox(b);
+    MUST(source_open_epoch(b->ingest, &lease, mailbox, 77, &epoch, &b->err));
+    announce(b, &lease, mailbox, 1, 1999, 2);
+    before = number(b, written);
+    MUST(source_mark_gone(b->ingest, &lease, mailbox, 1, gone, 5, true, &b->err));
+    CHECK_EQ_I64(number(b, RANGES), 997);
+    CHECK_EQ_I64(number(b, ROWS), 3);
+    CHECK_EQ_I64(number(b, written), before);
+    end(b);
+}
+
 TEST(a_new_epoch_closes_the_old_and_abandons_what_was_pending)
 {
     struct bench bench, *b = &bench;
