@@ -30,16 +30,17 @@ static void start_findings(struct findings *findings, struct arena *arena, size_
     };
 }
 
-/* As the placement has them: nothing was said of them. */
-static void keep_flags(struct vault_change *change, const struct source_known *known,
-                       const struct ingest_names *names, struct arena *arena)
+/*
+ * The placement's keywords that are still its own: all when the source said nothing of flags, else the
+ * one that is not the source's to take back.
+ */
+static void keep_keywords(struct vault_change *change, struct bytes *keywords,
+                          const struct source_known *known, const struct ingest_names *names,
+                          bool keeps_all)
 {
-    struct bytes *keywords = arena_new_array(arena, struct bytes, known->keywords.len * 8);
-
-    change->flags = known->flags;
-    change->keywords = keywords;
     for (size_t i = 0; i < known->keywords.len * 8 && i < names->known_count; i++)
-        if ((known->keywords.ptr[i / 8] >> (i % 8) & 1) != 0)
+        if ((known->keywords.ptr[i / 8] >> (i % 8) & 1) != 0 &&
+            (keeps_all || bytes_equal(names->names[i], BYTES(IMAP_STORED_NOT_ORIGINAL))))
             keywords[change->keyword_count++] = names->names[i];
 }
 
@@ -48,19 +49,16 @@ static void add_change(struct findings *findings, const struct ingest_seen *seen
                        struct arena *arena)
 {
     struct vault_change *change = &findings->changes[findings->change_count++];
-    struct bytes *keywords;
+    size_t said = seen->has_flags ? seen->keyword_count : 0;
+    struct bytes *keywords =
+        arena_new_array(arena, struct bytes, said + known->keywords.len * 8);
 
-    *change = (struct vault_change){ .uid = known->placement_uid };
-    if (!seen->has_flags) {
-        keep_flags(change, known, names, arena);
-        return;
-    }
-    keywords = arena_new_array(arena, struct bytes, seen->keyword_count);
-    for (size_t i = 0; i < seen->keyword_count; i++)
-        keywords[i] = names->names[seen->keywords[i]];
-    change->flags = seen->flags;
-    change->keywords = keywords;
-    change->keyword_count = seen->keyword_count;
+    *change = (struct vault_change){ .uid = known->placement_uid,
+                                     .flags = seen->has_flags ? seen->flags : known->flags,
+                                     .keywords = keywords };
+    for (size_t i = 0; i < said; i++)
+        keywords[change->keyword_count++] = names->names[seen->keywords[i]];
+    keep_keywords(change, keywords, known, names, !seen->has_flags);
 }
 
 static void add_finding(struct findings *findings, enum ingest_difference kind,

@@ -157,6 +157,10 @@ def test_22_a_substitute_of_a_message_that_vanishes_is_gone_with_it(account):
     account.sync()
     assert account.states() == {1: "stored", 2: "gone"}
     assert account.placements() == (2, 1, 2)
+    source.inbox.messages[2] = PLACEHOLDER
+    account.sync(3)
+    assert account.placements() == (2, 0, 2)
+    assert b"$NotOriginal" in account.shown_flags()[1]  # there again, and still not the original
     source.inbox.uidvalidity = 8
     source.inbox.messages[2] = PLACEHOLDER
     account.sync(3)
