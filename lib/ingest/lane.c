@@ -166,10 +166,12 @@ static bool may_go_on(void *context, struct err *why)
 
     if (!atomic_load(&lane->turn->is_over))
         return true;
-    ingest_take_turn(lane->turn);
+    if (!lane->has_turn) /* within a large message it is its own already */
+        ingest_take_turn(lane->turn);
     if (lane->sink.may_go_on != NULL)
         may = lane->sink.may_go_on(lane->sink.context, why);
-    ingest_end_turn(lane->turn);
+    if (!lane->has_turn)
+        ingest_end_turn(lane->turn);
     return may ? err_fail(why, ERR_RETRY, "another connection of this run has failed") : false;
 }
 

@@ -2,6 +2,8 @@
 #include "ingest/lane.h"
 #include "test.h"
 
+#include <unistd.h>
+
 /* A sink that writes down what it is told: "b7 o7 e;" */
 struct writer {
     struct buf told;
@@ -208,5 +210,27 @@ TEST(an_idle_lane_leaves_the_run_alone)
     lane.is_idle = true;
     CHECK(ingest_beat_lane(&lane, &err));
     CHECK_EQ_U64(w.beats, 0);
+    close_writer(&w);
+}
+
+TEST(a_lane_that_has_the_turn_is_told_to_stop_within_its_message)
+{
+    struct writer w;
+    struct err err = { 0 };
+
+    open_writer(&w);
+    struct ingest_lane lane = open_lane(&w);
+    struct ingest_sink sink = ingest_lane_sink(&lane);
+
+    CHECK(sink.begin(sink.context, INGEST_LANE_BYTES + 1, &err));
+    w.is_enough = true;
+    atomic_store(&w.turn.is_over, true); /* by another lane */
+    (void)alarm(5);                      /* to wait for its own turn is to wait for ever */
+    CHECK(!sink.may_go_on(sink.context, &err));
+    (void)alarm(0);
+    CHECK_STR(err.text, "enough");
+    CHECK(!is_turn_free(&w)); /* the message goes on */
+    CHECK(sink.end(sink.context, &message, &err) && is_turn_free(&w));
+    ingest_free_lane(&lane);
     close_writer(&w);
 }
