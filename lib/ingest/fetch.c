@@ -483,6 +483,7 @@ static bool end_flight(struct fetch *fetch, struct flight *flight,
     ingest_take_reply(status, &reply);
     if (!is_ok && ingest_speaks_of_load(&reply)) {
         fetch->result->was_refused = true;
+        ingest_note_refused(fetch->client);
         return err_fail(err, ERR_RETRY, "UID FETCH is refused for now: %s", reply.text);
     }
     if (is_helper(fetch))

@@ -430,6 +430,18 @@ TEST(a_set_that_is_refused_to_a_helper_is_left_to_the_first_connection)
     drop(&b);
 }
 
+TEST(words_of_load_to_a_helper_are_kept_with_its_connection)
+{
+    struct bench b = { 0 };
+
+    CHECK(!help(&b, BYTES("h1 NO [LIMIT] Rate limit hit\r\n"), two, 2));
+    CHECK_EQ_U64(b.err.code, ERR_RETRY);
+    CHECK(ingest_was_refused(b.client));
+    ingest_leave_share(&b.share, 2);
+    CHECK_EQ_U64(b.share.open_count, 2);
+    drop(&b);
+}
+
 TEST(of_what_a_lost_helper_held_only_the_message_that_was_arriving_is_left_to_the_first)
 {
     struct bench b = { 0 };
