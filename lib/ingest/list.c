@@ -320,14 +320,18 @@ static bool take_id(void *context, const struct imap_response *response, struct 
 static bool ask_ids(struct lister *lister, struct err *err)
 {
     const uint32_t needed = INGEST_OBJECTID | INGEST_LIST_STATUS;
-    struct ingest_reply ignored;
+    struct ingest_reply reply;
     struct ingest_tag tag;
 
     if ((ingest_capabilities(lister->client) & needed) != needed)
         return true;
     ingest_begin_command(lister->client, "LIST \"\" \"*\" RETURN (STATUS (MAILBOXID))");
-    return ingest_send_command(lister->client, &tag, err) &&
-           ingest_finish_command(lister->client, tag, take_id, lister, &ignored, err);
+    if (!ingest_send_command(lister->client, &tag, err) ||
+        !ingest_finish_command(lister->client, tag, take_id, lister, &reply, err))
+        return false;
+    for (size_t i = 0; i < lister->count && reply.condition != IMAP_OK; i++)
+        lister->rows[i].object_id = (struct bytes){ 0 }; /* nothing was learned (ingest/README 1) */
+    return true;
 }
 
 bool ingest_list(struct ingest_client *client, const struct source_account_settings *account,

@@ -261,3 +261,25 @@ TEST(the_longest_prefix_tells_whose_a_mailbox_is)
     CHECK(ingest_owner_of(&spaces, BYTES("Other Users/all/x")) == INGEST_SHARED);
     CHECK(ingest_owner_of(&spaces, BYTES("inbox")) == INGEST_PERSONAL);
 }
+
+TEST(what_mailboxes_are_called_by_id_is_known_only_when_the_answer_ends_in_ok)
+{
+    static const char list_ok[] = "* LIST () \"/\" a\r\n* LIST () \"/\" b\r\nh1 OK done\r\n"
+                                  "* STATUS b (MAILBOXID (F2))\r\n";
+    CLEANUP(buf_free) struct buf script = buf_create(1000);
+    struct listed l;
+
+    buf_text(&script, list_ok);
+    buf_text(&script, "* STATUS a (MAILBOXID (F1))\r\nh2 OK done\r\n");
+    CHECK(list(&l, buf_bytes(&script), "LIST-STATUS OBJECTID", &everything));
+    CHECK_BYTES(l.listing.rows[0].object_id, BYTES("F1"));
+    CHECK_BYTES(l.listing.rows[1].object_id, BYTES("F2"));
+    drop(&l);
+    buf_reset(&script, 1000);
+    buf_text(&script, list_ok);
+    buf_text(&script, "h2 NO [SERVERBUG] out of memory\r\n");
+    CHECK(list(&l, buf_bytes(&script), "LIST-STATUS OBJECTID", &everything));
+    CHECK_EQ_U64(l.listing.count, 2);
+    CHECK_EQ_U64(l.listing.rows[1].object_id.len, 0);
+    drop(&l);
+}
