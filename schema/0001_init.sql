@@ -234,7 +234,7 @@ CREATE TABLE message_index (
     message_id      bigint NOT NULL,
     parser_version  int    NOT NULL,
     header_bytes    bigint NOT NULL,                      -- with the empty line that ends it
-    header_sha256   bytea CHECK (octet_length(header_sha256) = 32), -- of them; NULL: too many to be kept
+    header_sha256   bytea CHECK (octet_length(header_sha256) = 32), -- of them; NULL: no Message-ID, or too many to be kept
     date_at         timestamptz,                          -- of the Date field
     date_day        date,                                 -- its date as written: SENTSINCE ignores the zone
     message_id_text text,                                 -- of the Message-ID field

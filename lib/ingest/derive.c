@@ -345,13 +345,14 @@ static void derive_report(struct ingest_deriver *deriver, const struct mime_part
     derive_envelope(deriver, &journal, out);
 }
 
-/* By it the message is known again (recognise.c). */
+/* By it the message is known again (recognise.c): not by one that names nothing, which may head many. Before a
+ * report tells the Message-ID of the message in it. */
 static void derive_header(struct ingest_deriver *deriver, struct vault_index *out)
 {
     struct bytes header = mime_parser_header(text_parser(deriver->extractor));
 
-    if (header.len != out->header_bytes)
-        return; /* not all of it was kept */
+    if (out->message_id.len == 0 || header.len != out->header_bytes)
+        return; /* or not all of it was kept */
     deriver->header_hash = crypto_hash(header);
     out->header_sha256 = crypto_sha256_bytes(&deriver->header_hash);
 }
@@ -390,7 +391,6 @@ static void end(void *context, struct vault_index *out)
 
     *out = (struct vault_index){ .parser_version = MIME_PARSER_VERSION,
                                  .header_bytes = root->header_bytes };
-    derive_header(deriver, out);
     buf_byte(&deriver->notes, '[');
     add_parser_notes(deriver);
     mime_write_structure(&deriver->structure, root);
@@ -402,6 +402,7 @@ static void end(void *context, struct vault_index *out)
     out->bodystructure = buf_bytes(&deriver->bodystructure);
     out->has_attachment = mime_has_attachment(root);
     derive_summary(deriver, root, out);
+    derive_header(deriver, out);
     if (deriver->is_journal)
         derive_report(deriver, root, out);
     derive_text(deriver, out);

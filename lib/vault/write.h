@@ -61,7 +61,7 @@ struct vault_lease {
 struct vault_index {
     int32_t parser_version;
     uint64_t header_bytes;
-    struct bytes header_sha256; /* of the header's octets; NULL: they were too many to be kept */
+    struct bytes header_sha256; /* of the header's octets; NULL: without a Message-ID, or too many to be kept */
     bool has_date;
     int64_t date_usec; /* outside the years 1 to 9999 it is not stored */
     int64_t

@@ -75,6 +75,7 @@ TEST(a_header_is_known_by_its_octets)
         CHECK(bytes_equal(derive(bytes_of_text(plain), chunk).header_sha256,
                           crypto_sha256_bytes(&hash)));
     CHECK(derive(bytes_of(endless, size), 100000).header_sha256.ptr == NULL);
+    CHECK(derive(BYTES("Subject: x\r\n\r\n"), 100).header_sha256.ptr == NULL);
     ingest_free_deriver(&made);
     free(endless);
 }

@@ -208,6 +208,21 @@ TEST(odd_reports_are_noted_and_told_as_far_as_they_go)
     ingest_free_deriver(&made);
 }
 
+TEST(a_report_without_a_message_id_of_its_own_is_not_known_by_its_header)
+{
+    struct vault_index index = derive(
+        BYTES("Subject: Report\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n" FACTS MESSAGE
+              "\r\n--b--\r\n"),
+        true, 100);
+
+    CHECK_BYTES(index.message_id, BYTES("Inner@x"));
+    CHECK(index.header_sha256.ptr == NULL);
+    ingest_free_deriver(&made);
+    index = derive(BYTES(MIXED FACTS MESSAGE "\r\n--b--\r\n"), true, 100);
+    CHECK_EQ_U64(index.header_sha256.len, 32);
+    ingest_free_deriver(&made);
+}
+
 TEST(of_a_message_in_tnef_the_report_tells_and_it_says_so)
 {
     struct vault_index index =
