@@ -2,7 +2,7 @@
 /*
  * vault/mailbox_write.c - mailboxes as the source lists them.
  */
-#include "vault/internal.h"
+#include "vault/line.h"
 
 /* Columns of vault_listed_find. */
 enum {
@@ -219,6 +219,8 @@ bool vault_open_mailboxes(struct vault_writer *writer, const struct vault_listed
     bool is_ok;
 
     assert(writer->state == VAULT_CLOSED || writer->state == VAULT_FILLING);
+    if (!vault_settle(writer, err)) /* until then the arena is the committer's */
+        return false;
     make_room(&work);
     is_ok = open_listed(&work, err);
     if (is_ok && count > 0)
@@ -264,6 +266,8 @@ bool vault_rename_mailboxes(struct vault_writer *writer, const int64_t *ids,
     bool is_ok;
 
     assert(writer->state == VAULT_CLOSED || writer->state == VAULT_FILLING);
+    if (!vault_settle(writer, err)) /* until then the arena is the committer's */
+        return false;
     is_ok = rename_listed(writer, ids, listed, count, err);
     if (!is_ok)
         db_rollback(&writer->tx);

@@ -339,6 +339,30 @@ TEST(between_two_commits_the_connection_is_free_although_batches_wait)
     close_line(&line);
 }
 
+TEST(a_mailbox_is_opened_when_what_was_sent_has_ended)
+{
+    struct line line;
+    struct fixture *f = &line.f;
+    int64_t other = 0;
+
+    if (!open_line(&line))
+        return;
+    for (uint32_t i = 1; i <= MAILS; i++) {
+        char path[32];
+
+        fixture_put(f, i, fixture_mail(f, MAIL_BYTES, i));
+        if (i % 100 != 0)
+            continue;
+        MUST(vault_send_batch(f->writer, ERR));
+        (void)snprintf(path, sizeof path, "of %u", i);
+        other = fixture_open_mailbox(f, path);
+        CHECK(other != 0 && other != f->mailbox_id);
+    }
+    CHECK_EQ_U64(fixture_commit(f).placed, MAILS);
+    CHECK_EQ_I64(fixture_number(f, COUNT_OF("mailbox") " AND path LIKE 'of %00'"), 7);
+    close_line(&line);
+}
+
 /* Text that hardly gets smaller is held twice, in frames and in blocks. */
 TEST(what_is_too_much_to_hold_is_made_in_the_transaction)
 {
