@@ -8,6 +8,10 @@
 #include "db/db.h"
 #include "source/internal.h"
 
+enum {
+    ABANDON_UIDS = 100000, /* in one statement: about a second */
+};
+
 static bool read_mailbox(const struct db_result *rows, size_t row, struct arena *arena,
                          struct source_mailbox *out, struct err *err)
 {
@@ -88,21 +92,49 @@ bool source_load_keywords(struct db *db, const struct source_lease *lease, int64
     return true;
 }
 
+/* A step at a time: no statement may take longer than statement_timeout_ms allows, and each prolongs the
+ * lease. Nothing is lost where it ends in between: the epoch that ends is still open then. */
+static bool abandon_pending(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
+                            struct err *err)
+{
+    struct db_value mailbox = DB_I64(mailbox_id), max = DB_I64(ABANDON_UIDS);
+    struct db_value why = DB_TEXT(BYTES("the source numbered its messages anew (UIDVALIDITY) before "
+                                        "this one was fetched"));
+    int64_t left;
+
+    do {
+        CLEANUP(db_result_free) struct db_result *row = NULL;
+
+        if (!source_run_leased(db, lease, DB_SOURCE_MAILBOX_SETTLE,
+                               DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
+                                       mailbox, max),
+                               &row, err))
+            return false;
+        left = db_i64(row, 0, 1);
+    } while (left > 0);
+    do {
+        CLEANUP(db_result_free) struct db_result *row = NULL;
+
+        if (!source_run_leased(db, lease, DB_SOURCE_MAILBOX_ABANDON,
+                               DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
+                                       mailbox, max, why),
+                               &row, err))
+            return false;
+        left = db_i64(row, 0, 1);
+    } while (left == ABANDON_UIDS);
+    return true;
+}
+
 bool source_open_epoch(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
                        uint32_t uidvalidity, struct source_epoch *out, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
 
-    if (!source_run_leased(db, lease, DB_SOURCE_MAILBOX_SETTLE,
-                           DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
-                                   DB_I64(mailbox_id)),
-                           NULL, err) ||
+    if (!abandon_pending(db, lease, mailbox_id, err) ||
         !source_run_leased(
             db, lease, DB_SOURCE_EPOCH_OPEN,
             DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
-                    DB_I64(mailbox_id), db_null_unless(uidvalidity != 0, DB_I64(uidvalidity)),
-                    DB_TEXT(BYTES("the source numbered its messages anew (UIDVALIDITY) before "
-                                  "this one was fetched"))),
+                    DB_I64(mailbox_id), db_null_unless(uidvalidity != 0, DB_I64(uidvalidity))),
             &row, err))
         return false;
     *out = (struct source_epoch){

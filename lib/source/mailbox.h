@@ -82,7 +82,8 @@ MUST_USE bool source_save_listing(struct db *db, const struct source_lease *leas
 /* ---- epochs ---- */
 
 /* Closes the open epoch of the mailbox, if there is one, and opens the next. UIDs that were pending in
- * the closed one can be asked for no more: they become 'gone', with that as their error. */
+ * the closed one can be asked for no more: they become 'gone', with that as their error. Many statements, if
+ * there were many; a failure may leave some of them 'gone' and the epoch open, and the call is made again. */
 MUST_USE bool source_open_epoch(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
                                 uint32_t uidvalidity, struct source_epoch *out, struct err *err);
 

@@ -173,22 +173,16 @@ SELECT number, name FROM mailbox_keyword WHERE account_id = $1 AND mailbox_id = 
 -- None of them waits for the disk: what a crash takes back is found again by the next enumeration, and
 -- a later commit of the vault, which waits, makes all before it durable too (WAL is in order).
 
--- Behind source_mailbox_settle. UIDs that were pending in the epoch that ends can be asked for no more.
--- The next one recognises what this mailbox had, or one that is gone by now and had the same
+-- Behind source_mailbox_abandon. The next one recognises what this mailbox had, or one that is gone by now and had the same
 -- UIDVALIDITY: it may have been renamed.
 -- name: source_epoch_open
--- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, uidvalidity bigint, error text
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, uidvalidity bigint
 WITH held AS MATERIALIZED (
     SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
            set_config('synchronous_commit', 'off', true)
 ), closed AS (
     UPDATE source_epoch e SET closed_at = now() FROM held
      WHERE is_held AND e.account_id = $5 AND e.mailbox_id = $6 AND e.closed_at IS NULL
-), abandoned AS (
-    UPDATE source_uid u SET state = 'gone', gone_at = now(), error = $8, next_try_at = NULL,
-                            recognised_by = NULL
-      FROM held
-     WHERE is_held AND u.account_id = $5 AND u.mailbox_id = $6 AND u.state = 'pending'
 ), opened AS (
     INSERT INTO source_epoch (account_id, mailbox_id, epoch, uidvalidity, recognises)
     SELECT $5, $6, 1 + coalesce(l.epoch, 0), $7,
@@ -422,17 +416,44 @@ WITH held AS MATERIALIZED (
 )
 SELECT is_held, CASE WHEN is_held THEN settle_announced($5, $6, $7, $8, $9) END::text FROM held;
 
--- The same for all that is announced in a mailbox.
+-- The same for the first max UIDs that are announced in a mailbox. Gives how many epochs they are of: none,
+-- nothing was left.
 -- name: source_mailbox_settle
--- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, max bigint
 WITH held AS MATERIALIZED (
     SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
            set_config('synchronous_commit', 'off', true)
+), ranges AS (
+    SELECT a.*, sum(a.last_uid - a.first_uid + 1) OVER (ORDER BY a.epoch, a.first_uid)
+                - (a.last_uid - a.first_uid + 1) AS uids_before
+      FROM (SELECT * FROM source_announced WHERE account_id = $5 AND mailbox_id = $6
+             ORDER BY epoch, first_uid LIMIT $7) a
+), due AS MATERIALIZED (
+    SELECT r.epoch, array_agg(r.first_uid) AS firsts,
+           array_agg(least(r.last_uid, r.first_uid + $7 - 1)) AS lasts
+      FROM ranges r WHERE r.uids_before < $7 GROUP BY r.epoch
 )
-SELECT is_held,
-       (SELECT count(settle_announced($5, $6, e.epoch, '{1}', '{4294967295}')) FROM source_epoch e
-         WHERE is_held AND e.account_id = $5 AND e.mailbox_id = $6)
+SELECT is_held, (SELECT count(settle_announced($5, $6, d.epoch, d.firsts, d.lasts)) FROM due d
+                  WHERE is_held)
   FROM held;
+
+-- Behind that: the first max UIDs that are pending in the mailbox can be asked for no more. Gives how many
+-- there were.
+-- name: source_mailbox_abandon
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, max bigint, error text
+WITH held AS MATERIALIZED (
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
+           set_config('synchronous_commit', 'off', true)
+), abandoned AS (
+    UPDATE source_uid u SET state = 'gone', gone_at = now(), error = $8, next_try_at = NULL,
+                            recognised_by = NULL
+      FROM held
+     WHERE is_held AND u.ctid = ANY (ARRAY(
+           SELECT p.ctid FROM source_uid p
+            WHERE p.account_id = $5 AND p.mailbox_id = $6 AND p.state = 'pending' LIMIT $7))
+    RETURNING 1
+)
+SELECT is_held, (SELECT count(*) FROM abandoned) FROM held;
 
 -- name: source_uid_gone
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, uids bigint[]

@@ -474,6 +474,33 @@ TEST(a_new_epoch_closes_the_old_and_abandons_what_was_pending)
     end(b);
 }
 
+TEST(more_than_a_statement_may_take_is_abandoned_in_steps)
+{
+    struct bench bench, *b = &bench;
+    struct source_epoch epoch;
+    struct source_lease lease;
+    int64_t mailbox, other;
+
+    if (!begin(b, "in steps"))
+        return;
+    lease = claim(b);
+    mailbox = make_mailbox(b);
+    MUST(source_open_epoch(b->ingest, &lease, mailbox, 77, &epoch, &b->err));
+    announce(b, &lease, mailbox, 1, 3, 2);
+    announce(b, &lease, mailbox, 5, 100004, 1); /* the first statement ends within */
+    other = number(b, "INSERT INTO mailbox (account_id, source_name, path, uidvalidity) "
+                      "VALUES ($1, 'other', 'other', 2) RETURNING mailbox_id");
+    MUST(source_open_epoch(b->ingest, &lease, other, 77, &epoch, &b->err));
+    announce(b, &lease, other, 1, 9, 1);
+    MUST(source_open_epoch(b->ingest, &lease, mailbox, 78, &epoch, &b->err));
+    CHECK_EQ_I64(epoch.number, 2);
+    CHECK_EQ_I64(number(b, RANGES), 1);
+    CHECK_EQ_I64(number(b, ROWS), 100002);
+    CHECK_EQ_I64(number(b, ROWS " AND state = 'gone' AND gone_at IS NOT NULL AND error IS NOT NULL"),
+                 100002);
+    end(b);
+}
+
 TEST(who_lost_the_lease_changes_nothing)
 {
     struct bench bench, *b = &bench;
