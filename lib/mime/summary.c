@@ -62,6 +62,8 @@ static void append_decoded(struct summariser *s, struct bytes value)
     CLEANUP(buf_free) struct buf decoded = buf_create(4 * (size_t)MIME_HEADER_KEPT_MAX);
     struct bytes text;
 
+    if (s->text.len > s->text_max) /* by the ", " before it, say */
+        return;
     mime_decode_words(value, &decoded);
     text = buf_bytes(&decoded);
     while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t'))
