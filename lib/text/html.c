@@ -278,11 +278,14 @@ static void begin(struct text_html *html)
     parse(html, root);
 }
 
-/* What libxml2 holds back, as it may be cut, comes. */
+/* What libxml2 holds back, as it may be cut, comes. What it then leaves, but for a last '<', stands behind the
+ * end of the root. */
 static void end(struct text_html *html)
 {
     html->is_ending = true;
     parse(html, bytes_of(NULL, 0));
+    if (html->parser->input->end - html->parser->input->cur > 1)
+        html->has_stopped = true;
 }
 
 /* ---- text that libxml2 need not see ------------------------------------------------------------ */
@@ -313,12 +316,13 @@ static bool is_lane_of_text(const uint8_t *octets)
     return is_other == 0;
 }
 
-/* How much of the source is text: whole characters, and not the last octets before what is none. */
+/* How much of the source is text: whole characters, and not the last octets before what is none. Two stay at
+ * least: libxml2 drops a '<' or '&' that is all it still has when the document ends. */
 static size_t text_length(struct bytes source)
 {
     size_t len = 0;
 
-    while (len + LANE_BYTES < source.len && is_lane_of_text(source.ptr + len))
+    while (len + LANE_BYTES + 1 < source.len && is_lane_of_text(source.ptr + len))
         len += LANE_BYTES;
     while (len > 0 && (source.ptr[len] & 0xc0) == 0x80)
         len--;

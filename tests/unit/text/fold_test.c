@@ -3,6 +3,7 @@
 #include "text/fold.h"
 #include "text/internal.h"
 
+#include <stdlib.h>
 #include <utf8proc.h>
 
 static void check_fold(const char *text, const char *want)
@@ -66,6 +67,46 @@ TEST(nul_is_a_replacement)
     text_fold(bytes_of("a\0\0b", 4), &out);
     CHECK_BYTES(buf_bytes(&out), BYTES("a\xef\xbf\xbd"
                                        "b"));
+}
+
+/* Folded octet by octet, so that nothing is done in runs. The text lies at the end of its memory. */
+static void check_runs(struct bytes text)
+{
+    CLEANUP(buf_free) struct buf singly = buf_create(1000);
+    CLEANUP(buf_free) struct buf whole = buf_create(1000);
+    struct text_folder folder = { 0 };
+    uint8_t *copy = malloc(text.len);
+
+    CHECK(copy != NULL);
+    memcpy(copy, text.ptr, text.len);
+    text_fold(bytes_of(copy, text.len), &whole);
+    for (size_t i = 0; i < text.len; i++)
+        text_fold_chunk(&folder, bytes_of(copy + i, 1), &singly);
+    text_finish_fold(&folder, &singly);
+    CHECK_BYTES(buf_bytes(&whole), buf_bytes(&singly));
+    free(copy);
+}
+
+TEST(runs_of_ascii_fold_as_their_octets_do_wherever_something_else_stands)
+{
+    static const char *const others[] = { "",         "\x01",     "\x7f",         "\x80",
+                                          "\xc3\x84", "\xe6\x96", "\xf0\x9f\x98", "\xef\xac\x81" };
+    static const char letters[] = "@AZ[`az{ Qq09~\x08\x1f";
+    uint8_t text[64];
+
+    for (size_t o = 0; o < ARRAY_LEN(others); o++) {
+        struct bytes other = bytes_of_text(others[o]);
+
+        for (size_t len = other.len + 1; len < 52; len++) {
+            for (size_t at = 0; at + other.len <= len; at++) {
+                for (size_t i = 0; i < len; i++)
+                    text[i] = (uint8_t)letters[(i + at) % (sizeof letters - 1)];
+                if (other.len > 0)
+                    memcpy(text + at, other.ptr, other.len);
+                check_runs(bytes_of(text, len));
+            }
+        }
+    }
 }
 
 TEST(folding_twice_changes_nothing_and_no_character_grows_beyond_the_limit)

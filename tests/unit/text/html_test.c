@@ -141,6 +141,7 @@ TEST(a_long_text_is_rendered_as_a_short_one)
                LONG_TEXT "\xe2\x82\xac \xd1\x84 " LONG_TEXT ".");
     check_html("<html>" LONG_TEXT "<b>x</b><head>" LONG_TEXT, LONG_TEXT "x " LONG_TEXT);
     check_html("<p>5 > 4 " LONG_TEXT " > 3", "5 > 4 " LONG_TEXT " > 3");
+    check_html("<p>" LONG_TEXT "&", LONG_TEXT "&");
 }
 
 TEST(a_long_text_that_is_not_shown_stays_out)
@@ -227,6 +228,9 @@ TEST(the_end_of_the_root_in_a_document_is_said)
     CLEANUP(buf_free) struct buf out = buf_create(RENDERED_MAX);
 
     CHECK(!render_long("a</holdfast:document>", "b", 1, "", &out));
+    CHECK_BYTES(buf_bytes(&out), BYTES("a"));
+    CHECK(render_long("a<", "", 0, "", &out));
+    CHECK(!render_long("<a <\">a</holdfast:document>bb", "", 0, "", &out));
     CHECK_BYTES(buf_bytes(&out), BYTES("a"));
 }
 
