@@ -176,18 +176,37 @@ static bool is_wanted(const struct vault_link *link, const struct vault_tips *ti
     return false;
 }
 
-/* The tip that the operator wants; NULL: none of these. */
-static struct vault_link *find_wanted(struct vault_link *links, size_t count,
+/* The newest that the operator wants of those that nothing leads to yet, older than `below`; NULL: none. */
+static struct vault_link *find_wanted(struct vault_link *links, size_t count, int64_t below,
                                       const struct vault_tips *tips)
 {
-    for (size_t i = 0; i < count; i++)
-        if (links[i].is_tip && is_wanted(&links[i], tips))
-            return &links[i];
-    return NULL;
+    struct vault_link *newest = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        struct vault_link *link = &links[i];
+
+        if (link->state == VAULT_LINK_OUTSIDE && link->number < below &&
+            (newest == NULL || link->number > newest->number) && is_wanted(link, tips))
+            newest = link;
+    }
+    return newest;
+}
+
+/* Which one goes on behind a hole, that has this number. */
+static struct vault_link *cross(struct vault_link *links, size_t count, int64_t hole,
+                                const struct vault_tips *tips)
+{
+    struct vault_link *wanted = find_wanted(links, count, hole, tips);
+    struct vault_link *next = wanted != NULL ? wanted : find_newest(links, count, hole);
+
+    if (next != NULL)
+        next->is_guess = wanted == NULL;
+    return next;
 }
 
 /* Follows `previous` from this one on; chain gets them newest first. */
-static void follow(struct vault_link *links, size_t count, struct vault_link *at, struct buf *chain)
+static void follow(struct vault_link *links, size_t count, const struct vault_tips *tips,
+                   struct vault_link *at, struct buf *chain)
 {
     while (at != NULL) {
         int64_t number = at->number;
@@ -208,8 +227,16 @@ static void follow(struct vault_link *links, size_t count, struct vault_link *at
         } else {
             buf_append(chain, bytes_of(&hole, sizeof hole));
         }
-        at = find_newest(links, count, number - 1);
+        at = cross(links, count, number - 1, tips);
     }
+}
+
+/* The first one behind a hole is no guess if it ends a branch, and no other could stand there. */
+static void settle_guesses(struct vault_link *links, size_t in_chain, int64_t lowest_outside)
+{
+    for (size_t i = 0; i + 1 < in_chain; i++)
+        links[i].is_guess =
+            links[i].is_guess && (!links[i].is_tip || lowest_outside < links[i + 1].number);
 }
 
 static void lay_out(const struct buf *chain, const struct vault_link *links, size_t count,
@@ -218,22 +245,36 @@ static void lay_out(const struct buf *chain, const struct vault_link *links, siz
     size_t in_chain = vault_count(chain, sizeof *links);
     const struct vault_link *newest_first = (const struct vault_link *)(const void *)chain->ptr;
     struct vault_link *all = arena_new_array(arena, struct vault_link, in_chain + count);
+    int64_t lowest_outside = INT64_MAX;
 
     for (size_t i = 0; i < in_chain; i++)
         all[i] = newest_first[in_chain - 1 - i];
     out->in_chain = out->count = in_chain;
     for (size_t i = 0; i < count; i++)
-        if (links[i].state != VAULT_LINK_GOOD && links[i].state != VAULT_LINK_MISSING)
+        if (links[i].state != VAULT_LINK_GOOD && links[i].state != VAULT_LINK_MISSING) {
             all[out->count++] = links[i];
+            if (links[i].state == VAULT_LINK_OUTSIDE && links[i].number < lowest_outside)
+                lowest_outside = links[i].number;
+        }
+    settle_guesses(all, in_chain, lowest_outside);
     out->links = all;
 }
 
-static bool has_outside(const struct vault_chain *chain)
+/* What goes on behind a hole is no guess if it ends a branch, and nothing else could stand there. */
+/* Packs outside, and the operator has not said which ones to follow, or more than can be followed. */
+static bool is_forked(const struct vault_chain *chain, const struct vault_tips *tips)
 {
+    bool has_outside = false;
+    bool is_open = chain->in_chain > 0 && !is_wanted(&chain->links[chain->in_chain - 1], tips);
+
+    for (size_t i = 0; i < chain->in_chain; i++)
+        is_open = is_open || chain->links[i].is_guess;
     for (size_t i = chain->in_chain; i < chain->count; i++)
-        if (chain->links[i].state == VAULT_LINK_OUTSIDE)
-            return true;
-    return false;
+        if (chain->links[i].state == VAULT_LINK_OUTSIDE) {
+            has_outside = true;
+            is_open = is_open || is_wanted(&chain->links[i], tips);
+        }
+    return has_outside && is_open;
 }
 
 bool vault_read_chain(const char *packs_dir, int64_t account_id, const struct vault_tips *tips,
@@ -262,10 +303,12 @@ bool vault_read_chain(const char *packs_dir, int64_t account_id, const struct va
     if (count > 0)
         qsort(all, count, sizeof *all, by_hash);
     find_tips(all, count);
-    wanted = find_wanted(all, count, tips);
-    follow(all, count, wanted != NULL ? wanted : find_newest(all, count, INT64_MAX), &chain);
+    wanted = find_wanted(all, count, INT64_MAX, tips);
+    if (wanted == NULL || !wanted->is_tip)
+        wanted = find_newest(all, count, INT64_MAX);
+    follow(all, count, tips, wanted, &chain);
     lay_out(&chain, all, count, arena, out);
-    out->is_forked = wanted == NULL && has_outside(out);
+    out->is_forked = is_forked(out, tips);
     return true;
 }
 

@@ -6,7 +6,8 @@
  * The newest pack leads to the one before it by its `previous`, and so on. What is named so and is not
  * there, or cannot be read, is a hole; the newest of the older ones goes on. Readable packs that nothing
  * leads to are outside: two databases have sealed this account, one of them restored from a backup. Such a
- * chain is forked, and nothing in the files says which of its tips is to be followed: the operator does.
+ * chain is forked, and nothing in the files says which of its tips is to be followed, nor, where it has a hole,
+ * which branch goes on behind it: the operator does.
  *
  * Hostile input: of each file its index and the first line of its catalogue are read, both checked.
  * Memory: about 200 octets a pack.
@@ -34,6 +35,7 @@ struct vault_link {
     int64_t sealed_usec;
     int64_t installation; /* number of the newest installation pack at its sealing; 0: none, or unknown */
     bool is_tip;          /* readable, and no other one leads to it */
+    bool is_guess;        /* goes on behind a hole, where another one could as well; nobody has said which */
     const char *what;     /* UNREADABLE, FOREIGN: why */
 };
 
@@ -41,10 +43,11 @@ struct vault_chain {
     const struct vault_link *links; /* the chain from the first pack on, its holes; then the others */
     size_t count;
     size_t in_chain;
-    bool is_forked; /* there are packs outside, and nobody said which tip to follow */
+    bool is_forked; /* there are packs outside, and nobody said which ones to follow, or too many were said */
 };
 
-/* Tips to be followed where there are several: what their names begin with, in lower case. */
+/* Tips to be followed where there are several, and packs to go on with behind holes: what their names begin
+ * with, in lower case. */
 struct vault_tips {
     const char *const *digits;
     size_t count;

@@ -38,6 +38,7 @@ static void add_pack(struct buf *text, const struct vault_link *link)
 void vault_ask_fork(struct rebuilding *r, const struct vault_chain *chain)
 {
     CLEANUP(buf_free) struct buf text = buf_create(TEXT_BYTES);
+    bool has_guess = false;
     size_t told = 0;
 
     if (!chain->is_forked)
@@ -48,13 +49,17 @@ void vault_ask_fork(struct rebuilding *r, const struct vault_chain *chain)
         const struct vault_link *link = &chain->links[i];
         bool is_end = i + 1 == chain->in_chain || i >= chain->in_chain;
 
-        if (!link->is_tip || !is_end)
+        has_guess = has_guess || link->is_guess;
+        if (!link->is_guess && (!link->is_tip || !is_end))
             continue;
         buf_text(&text, told++ > 0 ? ", " : "");
         add_pack(&text, link);
     }
     buf_text(&text, ". Say which one to follow: `holdfast rebuild --follow ");
     buf_text(&text, "DIGITS`. What only another branch tells stays in its files");
+    if (has_guess)
+        buf_text(&text, ". Packs are missing where the branches part, so nothing says which of the older ones came "
+                        "before: name that one too, with an option of its own");
     buf_byte(&text, '\0');
     ask(r, (const char *)text.ptr);
 }

@@ -75,12 +75,18 @@ TEST_UNUSED static void close_rebuild(struct rebuild_fixture *r)
     seal_close(&r->s);
 }
 
-TEST_UNUSED static void pack_path(const struct rebuild_fixture *r, size_t number, char out[300])
+TEST_UNUSED static void name_pack(const struct rebuild_fixture *r, const struct crypto_sha256 *sha256,
+                                  char out[300])
 {
     (void)snprintf(out, 300, "%s/%jd/", r->s.packs, (intmax_t)r->s.f.account_id);
     for (size_t i = 0; i < CRYPTO_SHA256_BYTES; i++)
-        (void)snprintf(out + strlen(out), 3, "%02x", r->packs[number].octets[i]);
+        (void)snprintf(out + strlen(out), 3, "%02x", sha256->octets[i]);
     (void)strcat(out, ".tar.zst");
+}
+
+TEST_UNUSED static void pack_path(const struct rebuild_fixture *r, size_t number, char out[300])
+{
+    name_pack(r, &r->packs[number], out);
 }
 
 TEST_UNUSED static void cut_pack(const struct rebuild_fixture *r, size_t number)

@@ -256,6 +256,55 @@ TEST(forked_packs_are_not_followed_before_the_operator_has_said_which)
     close_rebuild(&r);
 }
 
+/* A name's first digits, as the operator writes them. */
+static const char *digits_of(const struct crypto_sha256 *sha256, char out[13])
+{
+    for (size_t i = 0; i < 6; i++)
+        (void)snprintf(out + 2 * i, 3, "%02x", sha256->octets[i]);
+    return out;
+}
+
+/* 1 - 2 - 3, and behind 1 another 2 - 3 - 4, of which 2 and 3 are lost: the first 2 must not stand for the second. */
+TEST(branch_is_not_mixed_with_another_behind_a_hole)
+{
+    struct rebuild_fixture r;
+    struct vault_rebuild_counts counts;
+    struct vault_sealed sealed;
+    char end[13], before[13], path[300];
+    const char *digits[2];
+
+    if (!open_rebuild(&r))
+        return;
+    run_for_account(&r, "UPDATE seal_account SET packs = 1, last_sha256 = (SELECT sha256 FROM pack WHERE "
+                        "account_id = $1::bigint AND $2::bigint IS NOT NULL ORDER BY pack_id LIMIT 1) "
+                        "WHERE account_id = $1");
+    for (size_t i = 0; i < 3; i++) {
+        seal_commit_run(&r.s, (size_t[]){ 600 }, 1);
+        MUST(seal_try(&r.s, &sealed));
+        name_pack(&r, &sealed.sha256, path);
+        CHECK(i == 2 || unlink(path) == 0);
+    }
+    digits[0] = digits_of(&sealed.sha256, end);
+    lose(&r);
+    r.tips = (struct vault_tips){ digits, 1 };
+    counts = rebuild(&r);
+    CHECK_EQ_U64(counts.questions, 1);
+    CHECK_EQ_U64(counts.packs, 0);
+    CHECK(strstr(r.questions, "name that one too") != NULL);
+    CHECK(strstr(r.questions, digits_of(&r.packs[1], before)) != NULL);
+    digits[1] = digits_of(&r.packs[0], before);
+    r.tips.count = 2;
+    counts = rebuild(&r);
+    CHECK_EQ_U64(counts.questions, 0);
+    CHECK_EQ_U64(counts.packs, 2);
+    CHECK(strstr(r.losses, "is missing") != NULL);
+    lose(&r);
+    digits[1] = digits_of(&r.packs[2], before); /* the ends of both branches: no answer */
+    counts = rebuild(&r);
+    CHECK_EQ_U64(counts.questions, 1);
+    close_rebuild(&r);
+}
+
 /* What the keeper would begin with: 1 for what is due, 2 for what was asked for, 4 for the installation. */
 static unsigned keeper_begins(struct rebuild_fixture *r)
 {
