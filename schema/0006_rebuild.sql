@@ -95,6 +95,9 @@ BEGIN
     END IF;
     DELETE FROM rebuild;
     INSERT INTO rebuild DEFAULT VALUES;
+    -- A keeper may have sealed that there is nothing.
+    UPDATE seal_installation
+       SET packs = 0, last_sha256 = NULL, pending_sha256 = NULL, sealed_at = NULL, event_id = 0;
     WITH old AS (DELETE FROM audit_event RETURNING *)
     INSERT INTO audit_event (event_id, at, process, session_id, auditor_id, event, account_id,
                              mailbox_id, detail) OVERRIDING SYSTEM VALUE

@@ -38,6 +38,11 @@ GRANT EXECUTE ON FUNCTION seal_sources TO holdfast_keeper;
 GRANT SELECT ON identity_scope, message_identity, import_file TO holdfast_keeper;
 CREATE POLICY keeper ON import_file FOR SELECT TO holdfast_keeper USING (true);
 
+-- Of an interrupted rebuild: were UIDs raised already?
+GRANT SELECT ON seal_mailbox TO holdfast_rebuild;
+CREATE POLICY rebuild ON seal_mailbox FOR SELECT TO holdfast_rebuild
+    USING ((SELECT rebuild_is_running()));
+
 GRANT SELECT, INSERT, UPDATE ON identity_scope, import_file TO holdfast_rebuild;
 GRANT SELECT, INSERT ON message_identity TO holdfast_rebuild;
 GRANT UPDATE (state, placement_uid, attempts, error, next_try_at, gone_at, doubt, substitute_uid,

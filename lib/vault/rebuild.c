@@ -297,7 +297,9 @@ static bool read_pack(struct reading *reading, struct err *err)
     return true;
 }
 
-static bool take_pack(struct rebuilding *r, const struct vault_link *link, struct err *err)
+/* may_read: none of those behind it was read before, by a rebuild that was interrupted. */
+static bool take_pack(struct rebuilding *r, const struct vault_link *link, bool may_read,
+                      struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *known = NULL;
     CLEANUP(close_reading) struct reading reading = { .r = r, .link = link, .fd = -1 };
@@ -310,6 +312,10 @@ static bool take_pack(struct rebuilding *r, const struct vault_link *link, struc
         return false;
     if (db_bool(known, 0, 0)) {
         r->counts->known_packs++;
+        return true;
+    }
+    if (!may_read) {
+        tell_bad(r, link, "could not be read when later ones were", LOST);
         return true;
     }
     if (!read_pack(&reading, &why)) {
@@ -328,6 +334,7 @@ static bool take_pack(struct rebuilding *r, const struct vault_link *link, struc
 static bool take_account(struct rebuilding *r, int64_t account_id, struct err *err)
 {
     CLEANUP(arena_free) struct arena *arena = arena_create(VAULT_CHAIN_ARENA_BYTES);
+    struct vault_read_before before;
     struct vault_chain chain;
     struct err why = { 0 };
 
@@ -338,10 +345,12 @@ static bool take_account(struct rebuilding *r, int64_t account_id, struct err *e
         tell(r, why.text);
         return true;
     }
+    if (!vault_find_read_before(r, &chain, arena, &before, err))
+        return err_wrap(err, "account %jd", (intmax_t)account_id);
     for (size_t i = 0; i < chain.count; i++) {
         if (chain.links[i].state != VAULT_LINK_GOOD)
             tell_link(r, &chain.links[i]);
-        else if (!take_pack(r, &chain.links[i], err))
+        else if (!take_pack(r, &chain.links[i], i >= before.links, err))
             return err_wrap(err, "account %jd", (intmax_t)account_id);
     }
     r->counts->accounts++;
@@ -376,8 +385,39 @@ static bool read_installation(struct reading *reading, bool is_newest, struct er
 /* What follows from a link: the state is that of the first that can be read, the newest if no gap came before. */
 struct installation {
     bool has_state;
-    bool has_gap; /* a newer one there was cannot be read */
+    bool has_gap;   /* a newer one there was cannot be read */
+    bool has_known; /* an interrupted rebuild has taken the state */
+    struct crypto_sha256 known;
+    int64_t known_usec;
 };
+
+static bool find_known(const struct rebuilding *r, struct installation *found, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+
+    if (!db_run(r->db, DB_REBUILD_INSTALLATION_KNOWN, DB_NO_ARGS, &row, err))
+        return false;
+    found->has_known = db_rows(row) > 0;
+    if (found->has_known) {
+        memcpy(found->known.octets, db_bytes(row, 0, 0).ptr, sizeof found->known.octets);
+        found->known_usec = db_time_usec(row, 0, 1);
+    }
+    return true;
+}
+
+static bool is_known(const struct installation *found, const struct vault_link *link)
+{
+    return found->has_known && bytes_equal(crypto_sha256_bytes(&found->known),
+                                           crypto_sha256_bytes(&link->sha256));
+}
+
+static bool is_in_chain(const struct installation *found, const struct vault_chain *chain)
+{
+    for (size_t i = 0; i < chain->in_chain; i++)
+        if (is_known(found, &chain->links[i]))
+            return true;
+    return false;
+}
 
 static bool take_installation_pack(struct rebuilding *r, const struct vault_link *link,
                                    struct installation *found, struct err *err)
@@ -410,12 +450,20 @@ static bool take_installation(struct rebuilding *r, struct err *err)
     struct vault_chain chain;
 
     r->account_id = 0;
-    if (!vault_read_chain(r->order->packs_dir, 0, &r->order->tips, arena, &chain, err))
+    if (!vault_read_chain(r->order->packs_dir, 0, &r->order->tips, arena, &chain, err) ||
+        !find_known(r, &found, err))
         return false;
     vault_ask_fork(r, &chain);
+    if (found.has_known && !chain.is_forked && !is_in_chain(&found, &chain))
+        vault_ask_stray(r, &found.known);
     for (size_t i = chain.count; i-- > 0 && r->counts->questions == 0;) {
         const struct vault_link *link = &chain.links[i];
 
+        if (is_known(&found, link) && !found.has_state) {
+            found.has_state = true;
+            r->counts->installation_usec = found.known_usec;
+            continue;
+        }
         if (link->state != VAULT_LINK_GOOD) {
             tell_link(r, link);
             found.has_gap = found.has_gap || link->state == VAULT_LINK_MISSING ||
@@ -446,8 +494,7 @@ bool vault_rebuild(struct db *db, const struct vault_rebuild *order,
     if (!vault_find_pack_folders(order->packs_dir, arena, &ids, &count, err) ||
         !db_run_ok(db, DB_SOURCE_GO_BY_KEYS, DB_NO_ARGS, err))
         return false;
-    vault_survey_chains(&r, ids, count);
-    if (!take_installation(&r, err))
+    if (!vault_survey_chains(&r, ids, count, err) || !take_installation(&r, err))
         return false;
     for (size_t i = 0; i < count && counts->questions == 0; i++)
         if (!take_account(&r, ids[i], err))

@@ -9,7 +9,7 @@
  *
  * Each pack is one transaction, at whose end every octet of its file was compared (vault_check_pack) and
  * every message found where the catalogue said. So it may be killed at any moment: what is there is
- * whole packs, and those are passed over the next time. Damage is told and passed over, whatever a pack holds
+ * whole packs, and those are passed over the next time, which follows the same chain (README 33b). Damage is told and passed over, whatever a pack holds
  * and whatever the disk says of it; only what stops everything (the database) is a failure. Memory is
  * constant in the number of messages.
  *

@@ -78,26 +78,66 @@ void vault_ask_old_installation(struct rebuilding *r, const struct vault_link *l
     ask(r, (const char *)text.ptr);
 }
 
-static void survey_chain(struct rebuilding *r, struct arena *arena)
+void vault_ask_stray(struct rebuilding *r, const struct crypto_sha256 *stray)
 {
+    char name[VAULT_PACK_NAME_BYTES], text[TEXT_BYTES];
+
+    vault_write_pack_name(stray, name);
+    (void)snprintf(text, sizeof text,
+                   "the interrupted rebuild has read pack %.*s, which is not in the chain that is to be followed "
+                   "now. Say what was said then (and put the file back if it is gone), or begin again with an "
+                   "empty database",
+                   DIGITS_TOLD, name);
+    ask(r, text);
+}
+
+bool vault_find_read_before(const struct rebuilding *r, const struct vault_chain *chain,
+                            struct arena *arena, struct vault_read_before *out, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+    struct bytes *hashes = arena_new_array(arena, struct bytes, chain->in_chain);
+
+    for (size_t i = 0; i < chain->in_chain; i++)
+        hashes[i] = crypto_sha256_bytes(&chain->links[i].sha256);
+    if (!db_run_one(r->db, DB_REBUILD_READ_BEFORE,
+                    DB_ARGS(DB_I64(r->account_id), DB_BYTEAS(hashes, chain->in_chain)), &row, err))
+        return false;
+    out->has_stray = !db_is_null(row, 0, 0);
+    if (out->has_stray)
+        memcpy(out->stray.octets, db_bytes(row, 0, 0).ptr, sizeof out->stray.octets);
+    out->links = db_bool(row, 0, 2) ? chain->in_chain : (size_t)db_i64(row, 0, 1);
+    return true;
+}
+
+static bool survey_chain(struct rebuilding *r, struct arena *arena, struct err *err)
+{
+    struct vault_read_before before;
     struct vault_chain chain;
     struct err ignored = { 0 }; /* told when the account is read */
 
     if (!vault_read_chain(r->order->packs_dir, r->account_id, &r->order->tips, arena, &chain,
                           &ignored))
-        return;
+        return true;
+    if (!vault_find_read_before(r, &chain, arena, &before, err))
+        return false;
     for (size_t i = 0; i < chain.count; i++)
         if (chain.links[i].installation > r->newest_installation)
             r->newest_installation = chain.links[i].installation;
     vault_ask_fork(r, &chain);
+    if (before.has_stray && !chain.is_forked)
+        vault_ask_stray(r, &before.stray);
+    return true;
 }
 
-void vault_survey_chains(struct rebuilding *r, const int64_t *accounts, size_t count)
+bool vault_survey_chains(struct rebuilding *r, const int64_t *accounts, size_t count,
+                         struct err *err)
 {
     for (size_t i = 0; i < count; i++) {
         CLEANUP(arena_free) struct arena *arena = arena_create(VAULT_CHAIN_ARENA_BYTES);
 
         r->account_id = accounts[i];
-        survey_chain(r, arena);
+        if (!survey_chain(r, arena, err))
+            return err_wrap(err, "account %jd", (intmax_t)accounts[i]);
     }
+    return true;
 }

@@ -15,6 +15,20 @@ SELECT rebuild_begin();
 SELECT EXISTS (SELECT FROM pack p WHERE p.account_id = $1 AND p.sha256 = $2),
        EXISTS (SELECT FROM account a WHERE a.account_id = $1);
 
+-- What an interrupted rebuild has read: a pack that is not in the chain of now; the last of the chain; whether UIDs were
+-- raised already.
+-- name: rebuild_read_before
+-- args: account_id bigint, chain bytea[]
+SELECT (SELECT p.sha256 FROM pack p WHERE p.account_id = $1 AND p.sha256 <> ALL ($2) LIMIT 1),
+       (SELECT coalesce(max(c.place), 0)
+          FROM unnest($2) WITH ORDINALITY AS c (sha256, place)
+          JOIN pack p ON p.account_id = $1 AND p.sha256 = c.sha256),
+       EXISTS (SELECT FROM seal_mailbox s WHERE s.account_id = $1);
+
+-- The installation pack whose state is there; NULL: none.
+-- name: rebuild_installation_known
+SELECT last_sha256, sealed_at FROM seal_installation WHERE packs > 0;
+
 -- name: rebuild_pack_add
 -- args: account_id bigint, sha256 bytea, previous bytea, stored_bytes bigint, raw_bytes bigint, sealed_at timestamptz
 INSERT INTO pack (account_id, sha256, previous_sha256, stored_bytes, raw_bytes, sealed_at)

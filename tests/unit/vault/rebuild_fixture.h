@@ -123,6 +123,9 @@ TEST_UNUSED static void on_question(void *context, int64_t account_id, const cha
                    "%s\n", text);
 }
 
+#define FORGET_INSTALLATION                                                                        \
+    "UPDATE seal_installation SET packs = 0, last_sha256 = NULL, pending_sha256 = NULL, sealed_at = NULL"
+
 /* Everything of the account goes, as with a database that is lost. */
 TEST_UNUSED static void lose(struct rebuild_fixture *r)
 {
@@ -139,6 +142,7 @@ TEST_UNUSED static void lose(struct rebuild_fixture *r)
         (void)snprintf(sql, sizeof sql, "DELETE FROM %s WHERE account_id = $1", tables[i]);
         MUST(db_run_assembled(r->s.f.owner, sql, DB_ARGS(DB_I64(r->s.f.account_id)), &result, ERR));
     }
+    run_sql(r, FORGET_INSTALLATION);
     run_sql(r, "DELETE FROM rebuild");
     run_sql(r, "INSERT INTO rebuild DEFAULT VALUES");
 }

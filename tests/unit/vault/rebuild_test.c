@@ -305,6 +305,108 @@ TEST(branch_is_not_mixed_with_another_behind_a_hole)
     close_rebuild(&r);
 }
 
+/* ---- one that was interrupted ----------------------------------------------------------------------- */
+
+TEST(interrupted_rebuild_does_not_go_on_with_another_branch)
+{
+    struct rebuild_fixture r;
+    struct vault_rebuild_counts counts;
+    struct crypto_sha256 other;
+    char text[13];
+    const char *digits = text;
+
+    if (!open_rebuild(&r))
+        return;
+    other = fork_chain(&r);
+    lose(&r);
+    r.tips = (struct vault_tips){ &digits, 1 };
+    (void)digits_of(&r.packs[2], text);
+    CHECK_EQ_U64(rebuild(&r).packs, 3);
+    (void)digits_of(&other, text);
+    counts = rebuild(&r);
+    CHECK_EQ_U64(counts.questions, 1);
+    CHECK_EQ_U64(counts.packs, 0);
+    CHECK(strstr(r.questions, "empty database") != NULL);
+    (void)digits_of(&r.packs[2], text);
+    counts = rebuild(&r);
+    CHECK_EQ_U64(counts.questions, 0);
+    CHECK_EQ_U64(counts.known_packs, 3);
+    close_rebuild(&r);
+}
+
+/* Away, then back, with a rebuild before and one after. */
+static struct vault_rebuild_counts put_back(struct rebuild_fixture *r, size_t number, bool is_finishing)
+{
+    struct vault_rebuild_counts counts;
+    char path[300], aside[300];
+
+    pack_path(r, number, path);
+    (void)snprintf(aside, sizeof aside, "%.200s/aside", r->s.packs);
+    lose(r);
+    CHECK(rename(path, aside) == 0);
+    counts = rebuild(r);
+    CHECK_EQ_U64(counts.packs, 2);
+    if (is_finishing)
+        run_for_account(r, "SELECT rebuild_finish_mailbox($1, $2)");
+    CHECK(rename(aside, path) == 0);
+    return rebuild(r);
+}
+
+/* Its lines would hold over those of the packs behind it, and the next pack would follow it. */
+TEST(pack_that_is_put_back_while_a_rebuild_is_interrupted_does_not_come_after_later_ones)
+{
+    struct rebuild_fixture r;
+    struct vault_rebuild_counts counts;
+
+    if (!open_rebuild(&r))
+        return;
+    counts = put_back(&r, 1, false);
+    CHECK_EQ_U64(counts.packs, 0);
+    CHECK_EQ_U64(counts.bad_packs, 1);
+    CHECK(strstr(r.losses, "later ones") != NULL);
+    CHECK_EQ_I64(fixture_number(&r.s.f, "SELECT packs FROM seal_account WHERE account_id = $1::bigint AND "
+                                        "$2::bigint IS NOT NULL"), 3);
+    close_rebuild(&r);
+}
+
+TEST(pack_that_is_put_back_when_uids_were_raised_comes_too_late)
+{
+    struct rebuild_fixture r;
+    struct vault_rebuild_counts counts;
+
+    if (!open_rebuild(&r))
+        return;
+    counts = put_back(&r, 2, true);
+    CHECK_EQ_U64(counts.packs, 0);
+    CHECK_EQ_U64(counts.bad_packs, 1);
+    CHECK_EQ_U64(seal_read_all(&r.s), 4);
+    close_rebuild(&r);
+}
+
+TEST(rebuild_that_goes_on_does_not_take_an_account_back_to_its_installation_pack)
+{
+    struct rebuild_fixture r;
+    bool is_made;
+
+    if (!open_rebuild(&r))
+        return;
+    run_sql(&r, FORGET_INSTALLATION);
+    run_sql(&r, "INSERT INTO audit_event (process, event) VALUES ('holdfast', 'login')");
+    MUST(vault_seal_installation(r.s.keeper, r.s.packs, 0, &is_made, ERR));
+    CHECK(is_made);
+    run_for_account(&r, "UPDATE account SET every_seconds = 77 WHERE account_id = $1::bigint AND $2::bigint "
+                        "IS NOT NULL");
+    seal_commit_run(&r.s, (size_t[]){ 100 }, 1);
+    seal_next(&r);
+    lose(&r);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK_EQ_U64(rebuild(&r).questions, 0);
+        CHECK_EQ_I64(fixture_number(&r.s.f, "SELECT every_seconds::bigint FROM account WHERE account_id = "
+                                            "$1::bigint AND $2::bigint IS NOT NULL"), 77);
+    }
+    close_rebuild(&r);
+}
+
 /* What the keeper would begin with: 1 for what is due, 2 for what was asked for, 4 for the installation. */
 static unsigned keeper_begins(struct rebuild_fixture *r)
 {
