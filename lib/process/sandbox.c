@@ -9,9 +9,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,16 +29,22 @@
 #define LANDLOCK_ACCESS_NET_CONNECT_TCP (1ULL << 1)
 #endif
 
+#ifndef LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
+#define LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET (1ULL << 0)
+#endif
+
 /* What a ruleset denies, unless a rule allows it. A kernel takes a longer one than its own if the rest is 0. */
 struct denied {
     uint64_t fs;
     uint64_t net;
+    uint64_t scoped;
 };
 
 enum {
     ABI_REFER = 2, /* versions of Landlock that brought these */
     ABI_TRUNCATE = 3,
     ABI_NET = 4,
+    ABI_SCOPE = 6,
 };
 
 static const uint64_t changing =
@@ -81,19 +92,45 @@ static struct denied deny(unsigned rights, long abi)
         denied.net |= LANDLOCK_ACCESS_NET_CONNECT_TCP;
     if (abi >= ABI_NET && (rights & SANDBOX_LISTENS) == 0)
         denied.net |= LANDLOCK_ACCESS_NET_BIND_TCP;
+    if (abi >= ABI_SCOPE)
+        denied.scoped |= LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET;
     return denied;
 }
 
-/* A folder that this system does not have needs no rule. */
-static bool let_read(int ruleset, const char *folder, struct err *err)
+/* A folder, or a file. What this system does not have needs no rule. */
+static bool let_read(int ruleset, const char *path, struct err *err)
 {
-    CLEANUP(fd_close) int fd = open(folder, O_PATH | O_CLOEXEC);
+    CLEANUP(fd_close) int fd = open(path, O_PATH | O_CLOEXEC);
     struct landlock_path_beneath_attr rule = { .allowed_access = reading, .parent_fd = fd };
+    struct stat facts;
 
     if (fd < 0)
-        return errno == ENOENT || err_errno(err, "sandbox: %s", folder);
+        return errno == ENOENT || err_errno(err, "sandbox: %s", path);
+    if (fstat(fd, &facts) != 0)
+        return err_errno(err, "sandbox: %s", path);
+    if (!S_ISDIR(facts.st_mode))
+        rule.allowed_access = LANDLOCK_ACCESS_FS_READ_FILE;
     return syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0 ||
-           err_errno(err, "sandbox: rule for %s", folder);
+           err_errno(err, "sandbox: rule for %s", path);
+}
+
+static void free_text(char **text)
+{
+    free(*text);
+}
+
+/* What manages the network keeps it elsewhere (/run/NetworkManager, /run/resolvconf, /mnt/wsl). The folder, since the
+ * file is replaced by another; but of a folder at the root, which holds everything else too, the file. */
+static bool let_read_resolver(int ruleset, struct err *err)
+{
+    CLEANUP(free_text) char *path = realpath("/etc/resolv.conf", NULL);
+    char *end = path == NULL ? NULL : strrchr(path, '/');
+
+    if (end == NULL)
+        return true;
+    if (strchr(path + 1, '/') != end)
+        *end = '\0';
+    return let_read(ruleset, path, err);
 }
 
 static bool let_read_all(int ruleset, const struct sandbox *sandbox, struct err *err)
@@ -101,6 +138,8 @@ static bool let_read_all(int ruleset, const struct sandbox *sandbox, struct err 
     for (size_t i = 0; i < ARRAY_LEN(readable_folders); i++)
         if (!let_read(ruleset, readable_folders[i], err))
             return false;
+    if (!let_read_resolver(ruleset, err))
+        return false;
     return sandbox->readable == NULL || let_read(ruleset, sandbox->readable, err);
 }
 
@@ -155,8 +194,29 @@ static bool refuse(scmp_filter_ctx filter, const char *name)
            seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0) == 0;
 }
 
+/* Of a command number the kernel reads 32 bits. */
+static bool refuse_command(scmp_filter_ctx filter, int call, uint32_t command)
+{
+    return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), call, 1,
+                            SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, command)) == 0;
+}
+
+/* Keys pressed for whoever sits at our terminal; signals sent to others for what happens at a descriptor. */
+static bool refuse_commands(scmp_filter_ctx filter)
+{
+    static const uint32_t ioctls[] = { TIOCSTI, TIOCLINUX, FIOSETOWN, SIOCSPGRP };
+    static const uint32_t fcntls[] = { F_SETOWN, F_SETOWN_EX, F_SETSIG };
+    bool is_made = true;
+
+    for (size_t i = 0; i < ARRAY_LEN(ioctls); i++)
+        is_made = is_made && refuse_command(filter, SCMP_SYS(ioctl), ioctls[i]);
+    for (size_t i = 0; i < ARRAY_LEN(fcntls); i++)
+        is_made = is_made && refuse_command(filter, SCMP_SYS(fcntl), fcntls[i]);
+    return is_made;
+}
+
 /* Signals to itself end it when an assertion fails; clone makes threads. The C library asks clone when there is no clone3,
- * whose flags a filter cannot see. */
+ * whose flags a filter cannot see. Limits are its own: one on another's CPU time would kill that. */
 static bool refuse_by_argument(scmp_filter_ctx filter)
 {
     scmp_datum_t self = (scmp_datum_t)getpid();
@@ -165,6 +225,8 @@ static bool refuse_by_argument(scmp_filter_ctx filter)
                             SCMP_A0(SCMP_CMP_NE, self)) == 0 &&
            seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(tgkill), 1,
                             SCMP_A0(SCMP_CMP_NE, self)) == 0 &&
+           seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1,
+                            SCMP_A0(SCMP_CMP_NE, 0)) == 0 &&
            seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
                             SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0)) == 0 &&
            seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0;
@@ -173,7 +235,7 @@ static bool refuse_by_argument(scmp_filter_ctx filter)
 static bool enter_seccomp(struct err *err)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    bool is_made = filter != NULL && refuse_by_argument(filter);
+    bool is_made = filter != NULL && refuse_by_argument(filter) && refuse_commands(filter);
     int status = 0;
 
     for (size_t i = 0; is_made && i < ARRAY_LEN(refused_calls); i++)

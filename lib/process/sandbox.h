@@ -6,12 +6,13 @@
  *
  *   Landlock   no file is written, made, removed or executed; none is read but those that the system's libraries
  *              need (`readable` comes to them; SANDBOX_READS_ALL: any); no TCP port is connected or bound without the right
- *   seccomp    what Landlock cannot see: no program and no process is started, no other process traced or signalled,
+ *   seccomp    what Landlock cannot see: no program and no process is started, no other process traced, signalled or
+ *              limited, nothing typed at the terminal,
  *              no owner, mode, time or attribute of a file changed, no link made, no part of the system
  *              reconfigured
  *
  * Descriptors that are open stay what they are: log, sockets, what the gate hands over. Sockets of the file system can
- * be connected.
+ * be connected; those that have but a name (abstract ones) on kernels before Linux 6.12 only.
  */
 #pragma once
 

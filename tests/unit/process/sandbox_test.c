@@ -10,14 +10,20 @@
 #include <fcntl.h>
 #include <iconv.h>
 #include <linux/landlock.h>
+#include <sched.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,7 +33,7 @@
 #define ON_RELEASE_BUILDS(attempt) CHECK(attempt)
 #endif
 
-enum { ABI_OF_TCP_RULES = 4 };
+enum { ABI_OF_TCP_RULES = 4, ABI_OF_SCOPES = 6, NO_NAMESPACES = 77 };
 
 static char folder[] = "/tmp/holdfast-sandbox-XXXXXX"; /* which is no folder of the system */
 static char file[sizeof folder + sizeof "/file"];
@@ -103,6 +109,21 @@ static int signal_parent(void) { return kill(getppid(), 0); }
 static int signal_itself(void) { return kill(getpid(), 0); }
 static int trace_parent(void) { return (int)syscall(SYS_ptrace, 16, getppid(), 0, 0); }
 static int leave_by_io_uring(void) { return (int)syscall(SYS_io_uring_setup, 1, NULL); }
+
+static int press_key(void) { return ioctl(STDIN_FILENO, TIOCSTI, "x"); }
+static int own_events(void) { return fcntl(STDIN_FILENO, F_SETOWN, getppid()); }
+static int look_at_own_limit(void) { return getrlimit(RLIMIT_CPU, &(struct rlimit){ 0 }); }
+
+/* The kernel looks at the lower half of the number only. */
+static int press_key_by_long_number(void)
+{
+    return (int)syscall(SYS_ioctl, STDIN_FILENO, (1UL << 32) | TIOCSTI, "x");
+}
+
+static int limit_parent(void)
+{
+    return prlimit(getppid(), RLIMIT_CPU, NULL, &(struct rlimit){ 0 });
+}
 
 static int fork_one(void)
 {
@@ -182,7 +203,96 @@ TEST(other_processes_are_left_alone)
 {
     ON_RELEASE_BUILDS(attempt(0, signal_parent) == EPERM);
     ON_RELEASE_BUILDS(attempt(0, trace_parent) == EPERM);
+    ON_RELEASE_BUILDS(attempt(0, limit_parent) == EPERM);
+    ON_RELEASE_BUILDS(attempt(0, own_events) == EPERM);
+    CHECK_EQ_I64(attempt(0, look_at_own_limit), 0);
     CHECK_EQ_I64(attempt(0, signal_itself), 0);
+}
+
+TEST(nothing_is_typed_at_the_terminal)
+{
+    ON_RELEASE_BUILDS(attempt(0, press_key) == EPERM);
+    ON_RELEASE_BUILDS(attempt(0, press_key_by_long_number) == EPERM);
+}
+
+static struct sockaddr_un abstract_name(socklen_t *size)
+{
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+    int len = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "holdfast-sandbox-%s",
+                       folder + sizeof folder - 7);
+
+    *size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
+    return name;
+}
+
+static int connect_by_abstract_name(void)
+{
+    socklen_t size;
+    struct sockaddr_un name = abstract_name(&size);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    return connect(fd, (struct sockaddr *)&name, size);
+}
+
+TEST(sockets_that_have_but_a_name_are_not_reached)
+{
+    CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t size;
+    struct sockaddr_un name;
+
+    make_file();
+    name = abstract_name(&size);
+    CHECK(bind(fd, (struct sockaddr *)&name, size) == 0 && listen(fd, 8) == 0);
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >= ABI_OF_SCOPES)
+        ON_RELEASE_BUILDS(attempt(0, connect_by_abstract_name) == EPERM);
+}
+
+static bool write_proc(const char *path, const char *text)
+{
+    CLEANUP(fd_close) int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+/* Of files of our own: root there is who we are here. */
+static bool enter_namespaces(void)
+{
+    char users[64], groups[64];
+
+    (void)snprintf(users, sizeof users, "0 %u 1", geteuid());
+    (void)snprintf(groups, sizeof groups, "0 %u 1", getegid());
+    return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && write_proc("/proc/self/uid_map", users) &&
+           write_proc("/proc/self/setgroups", "deny") && write_proc("/proc/self/gid_map", groups);
+}
+
+/* /etc/resolv.conf leads to `file`, for us alone. */
+static int read_moved_resolver(void)
+{
+    struct sandbox sandbox = { 0 };
+    struct err err = { 0 };
+    bool has_landlock;
+
+    if (!enter_namespaces() || mount("none", "/etc", "tmpfs", 0, NULL) != 0)
+        return NO_NAMESPACES;
+    if (symlink(file, "/etc/resolv.conf") != 0 || !sandbox_enter(&sandbox, &has_landlock, &err))
+        return EXIT_FAILURE;
+    return open("/etc/resolv.conf", O_RDONLY) >= 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+TEST(the_resolver_is_read_where_the_network_manager_keeps_it)
+{
+    int status;
+    pid_t pid;
+
+    make_file();
+    pid = fork();
+    if (pid == 0)
+        _exit(read_moved_resolver());
+    CHECK(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+    if (WEXITSTATUS(status) == NO_NAMESPACES)
+        (void)printf("SKIP no namespaces for users here\n");
+    else
+        CHECK_EQ_I64(WEXITSTATUS(status), EXIT_SUCCESS);
 }
 
 TEST(the_filter_is_not_gone_around)
