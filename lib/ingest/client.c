@@ -28,6 +28,7 @@ struct ingest_client {
     uint64_t tag;        /* of the last command begun */
     struct ingest_client_options options;
     struct deadline next_beat;
+    struct deadline end; /* of all waits */
     bool has_heard; /* octets, since the last beat */
     size_t lent;   /* octets at the front of the stream's buffer that the caller still looks at */
     bool has_body; /* of the response that is being received */
@@ -58,6 +59,7 @@ bool ingest_open_client(struct net_stream **stream, const struct ingest_client_o
         .arena = arena_create(ARENA_BYTES),
         .command = buf_create(COMMAND_BYTES),
         .options = *options,
+        .end = deadline_never(),
         .rules = ingest_rules_for(&(struct ingest_peer){ .capabilities = 0 }),
     };
     if (client->options.stall_ms == 0)
@@ -203,6 +205,11 @@ static void note_capabilities(struct ingest_client *client, const struct imap_re
         client->has_qresync = true;
 }
 
+void ingest_set_end(struct ingest_client *client, struct deadline end)
+{
+    client->end = end;
+}
+
 bool ingest_has_qresync(const struct ingest_client *client)
 {
     return client->has_qresync;
@@ -252,10 +259,10 @@ static bool wait_ready(struct ingest_client *client, enum net_progress progress,
         { .fd = net_fd(client->stream), .events = progress == NET_WANT_WRITE ? POLLOUT : POLLIN },
         { .fd = client->options.stop_fd, .events = POLLIN },
     };
-    struct deadline until = stall;
+    struct deadline until = deadline_earlier(stall, client->end);
 
     if (client->options.beat != NULL)
-        until = deadline_earlier(stall, client->next_beat);
+        until = deadline_earlier(until, client->next_beat);
     if (poll(fds, 2, deadline_poll_ms(until)) > 0 && (fds[1].revents & POLLIN) != 0) {
         client->was_stopped = true;
         return err_fail(err, ERR_RETRY, "asked to stop");
@@ -272,8 +279,11 @@ static bool fill(struct ingest_client *client, struct err *err)
     struct deadline stall = deadline_after_ms(client->options.stall_ms);
 
     for (;;) {
-        enum net_progress progress = net_try_fill(client->stream, FILL_BYTES, err);
+        enum net_progress progress;
 
+        if (deadline_has_passed(client->end))
+            return err_fail(err, ERR_RETRY, "time-out: the source says much and does not answer");
+        progress = net_try_fill(client->stream, FILL_BYTES, err);
         switch (progress) {
         case NET_DONE:
             client->has_heard = true;

@@ -11,7 +11,7 @@
  * or, to pipeline and to stream, ingest_next_event in a loop. Only a tagged OK ends anything; what
  * fails otherwise has taught nothing (ingest/README 1).
  *
- * Every wait ends after stall_ms without one octet, and at once when stop_fd becomes readable. All
+ * Every wait ends after stall_ms without one octet, at ingest_set_end, and at once when stop_fd becomes readable. All
  * failures of this module are ERR_RETRY (connection, stall, BYE, stop), ERR_SYNTAX (the peer speaks
  * something else) or ERR_LIMIT (a line over 1 MB): the connection is then of no more use.
  * One thread.
@@ -20,6 +20,7 @@
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "imap/response.h"
 #include "ingest/provider.h"
@@ -93,6 +94,9 @@ void ingest_set_rules(struct ingest_client *client, const struct ingest_rules *r
 
 /* From now on. */
 void ingest_set_stall(struct ingest_client *client, int64_t stall_ms);
+
+/* Nothing is waited for beyond it, also not while octets come; deadline_never(), as at first: no such end. */
+void ingest_set_end(struct ingest_client *client, struct deadline end);
 
 bool ingest_has_qresync(const struct ingest_client *client); /* it said ENABLED QRESYNC */
 

@@ -16,6 +16,8 @@ enum {
     MECHANISMS_TRIED = 2, /* more would look like guessing */
     /* Until there is a client nobody prolongs the job: all before it is shorter than the lease. */
     HANDSHAKE_STALL_MS = 20000,
+    HANDSHAKE_STALLS = 2, /* so many of the longest silences are a whole handshake: octets may drip for ever */
+    LOGIN_STALLS = 4,     /* and a login, from the greeting on */
     CONNECT_QUICK_MS = 5000,
 };
 
@@ -158,6 +160,7 @@ static bool start_tls(const struct login *login, struct net_stream *stream, stru
     CLEANUP(net_free_tls) struct net_tls *tls = NULL;
     char ca_path[64];
     struct bytes ca = login->account->tls_ca;
+    int64_t stall_ms = login->stall_ms < HANDSHAKE_STALL_MS ? login->stall_ms : HANDSHAKE_STALL_MS;
 
     if (ca.len > 0 && !make_ca_file(ca, &ca_fd, ca_path, err))
         return false;
@@ -166,9 +169,11 @@ static bool start_tls(const struct login *login, struct net_stream *stream, stru
         (login->identity->proof == SOURCE_BY_CERTIFICATE &&
          !net_identify_tls_client(tls, secret_bytes(login->identity->secret), err)))
         return false;
-    net_set_stall(stream, login->stall_ms < HANDSHAKE_STALL_MS ? login->stall_ms : HANDSHAKE_STALL_MS);
+    net_set_stall(stream, stall_ms);
+    net_set_deadline(stream, deadline_after_ms(HANDSHAKE_STALLS * stall_ms));
     if (!net_start_tls_client(stream, tls, login->host, err))
         return false;
+    net_set_deadline(stream, deadline_never());
     net_set_stall(stream, login->stall_ms);
     return true;
 }
@@ -389,7 +394,9 @@ bool ingest_greet_and_log_in(struct net_stream **stream, struct ingest_login *as
     if (!ingest_open_client(stream, options, &client, err))
         return false;
     login.client = client;
+    ingest_set_end(client, deadline_after_ms(LOGIN_STALLS * login.stall_ms));
     is_in = log_in(&login, err);
+    ingest_set_end(client, deadline_never());
     ask->was_refused = login.was_refused;
     if (!is_in)
         return false;

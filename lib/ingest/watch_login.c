@@ -16,6 +16,7 @@
 
 enum {
     STACK_BYTES = 512 << 10,
+    EXAMINE_MS = 60000, /* of it, whatever else the source says meanwhile */
 };
 
 /*
@@ -87,6 +88,7 @@ static bool open_mailbox(const struct login *login, struct ingest_client **out, 
     }
     if ((ingest_capabilities(*out) & INGEST_IDLE) == 0)
         return err_fail(err, ERR_ABSENT, "the source does not offer IDLE: it is polled only");
+    ingest_set_end(*out, deadline_after_ms(EXAMINE_MS));
     return ingest_examine(*out, login->order.mailbox, &selected, err);
 }
 

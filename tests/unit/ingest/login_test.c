@@ -2,6 +2,12 @@
 #include "ingest/login.h"
 #include "peer.h"
 
+#include "base/fd.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+
 static const struct source_account_settings plain_account = {
     .name = BYTES_INIT("alice"),
     .host = BYTES_INIT("127.0.0.1"),
@@ -309,4 +315,72 @@ TEST(a_silent_source_ends_by_the_stall_time)
 
     CHECK(!log_in(&peer, &plain_account, BYTES("pw"), BYTES("* OK [CAPA"), &err));
     CHECK_EQ_U64(err.code, ERR_RETRY);
+}
+
+/* ---- sources that talk and do not come to an end ---------------------------------------------------- */
+
+enum { DRIP_MS = 50 };
+
+static void drip(int fd, struct bytes octets)
+{
+    while (send(fd, octets.ptr, octets.len, MSG_NOSIGNAL) > 0) /* until nobody listens any more */
+        (void)poll(NULL, 0, DRIP_MS);
+}
+
+static void *drip_lines(void *context)
+{
+    const struct peer *peer = context;
+
+    drip(peer->fd, BYTES("* OK please wait\r\n"));
+    return NULL;
+}
+
+/* A record of TLS whose 16 KiB come octet by octet. */
+static void *drip_handshake(void *context)
+{
+    static const uint8_t record[] = { 0x16, 0x03, 0x03, 0x40, 0x00, 0x02 };
+    const struct peer *peer = context;
+    struct err err = { 0 };
+    char heard[4096];
+
+    CHECK(recv(peer->fd, heard, sizeof heard, 0) > 0); /* STARTTLS */
+    CHECK(fd_write_all(peer->fd, BYTES("h1 OK begin\r\n"), &err));
+    CHECK(recv(peer->fd, heard, sizeof heard, 0) > 0); /* ClientHello */
+    CHECK(fd_write_all(peer->fd, bytes_of(record, sizeof record), &err));
+    drip(peer->fd, BYTES("\0"));
+    return NULL;
+}
+
+static void check_time_out(const struct source_account_settings *account, const char *greeting,
+                           void *(*talk)(void *))
+{
+    CLEANUP(source_free_identity) struct source_identity identity = { .proof = SOURCE_BY_PASSWORD };
+    CLEANUP(ingest_close_client) struct ingest_client *client = NULL;
+    struct ingest_login login = { .account = account, .identity = &identity };
+    struct ingest_client_options options = { .stop_fd = -1, .stall_ms = 300 };
+    struct peer peer = { 0 };
+    struct net_stream *stream = peer_play(&peer, bytes_of_text(greeting), false);
+    struct err err = { 0 };
+    pthread_t thread;
+
+    CHECK(secret_create(BYTES("pw"), &identity.secret, &err));
+    CHECK(pthread_create(&thread, NULL, talk, &peer) == 0);
+    CHECK(!ingest_greet_and_log_in(&stream, &login, &options, &client, &err));
+    CHECK_EQ_U64(err.code, ERR_RETRY);
+    CHECK(strstr(err.text, "time-out") != NULL);
+    (void)pthread_join(thread, NULL);
+    peer_close(&peer);
+}
+
+TEST(a_source_that_talks_without_an_answer_to_the_login_is_left)
+{
+    check_time_out(&plain_account, "* OK [CAPABILITY IMAP4rev1] hi\r\n", drip_lines);
+}
+
+TEST(a_handshake_that_comes_octet_by_octet_is_left)
+{
+    struct source_account_settings account = plain_account;
+
+    account.tls = SOURCE_TLS_STARTTLS;
+    check_time_out(&account, "* OK [CAPABILITY IMAP4rev1 STARTTLS] hi\r\n", drip_handshake);
 }
