@@ -79,7 +79,8 @@ static bool make_user(const char *name)
 
 /*
  * One at a time on a machine: two useradd that both saw no such user give it two user ids in turn,
- * and the first stops existing under the process that became it.
+ * and the first stops existing under the process that became it. The lock is a file that only root can
+ * open: of one that others can read they could keep us waiting.
  */
 static bool look_up_or_make_user(const char *name, struct user *out)
 {
@@ -87,7 +88,7 @@ static bool look_up_or_make_user(const char *name, struct user *out)
 
     if (look_up_user(name, out))
         return true;
-    lock = open("/etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    lock = open("/etc/.pwd.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (lock < 0 || flock(lock, LOCK_EX) != 0)
         return false;
     return look_up_user(name, out) || (make_user(name) && look_up_user(name, out));
