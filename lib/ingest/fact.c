@@ -7,25 +7,45 @@
 #include "ingest/login.h"
 #include "ingest/set.h"
 
+enum {
+    KEYWORDS_BYTES = 8 << 20, /* in memory, of a page: a message whose keywords have no room is downloaded */
+};
+
 struct fact_taker {
     const uint32_t *uids;
     size_t count;
     struct ingest_fact *facts; /* of each */
     enum ingest_identity identity;
     struct arena *arena;
+    size_t keywords_bytes; /* taken by now, at most KEYWORDS_BYTES */
 };
 
+/* What they take at most: octets that are no UTF-8 are written as two, and each copy is aligned. */
+static size_t measure_keywords(const struct imap_flags *flags)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < flags->keyword_count; i++)
+        size += sizeof(struct bytes) + 2 * flags->keywords[i].len + sizeof(max_align_t);
+    return size;
+}
+
+/* False: they have no room. */
 static bool take_keywords(struct fact_taker *taker, const struct imap_flags *flags,
-                          struct ingest_fact *fact, struct err *err)
+                          struct ingest_fact *fact)
 {
     CLEANUP(buf_free) struct buf name = buf_create(LIMIT_KEYWORD_BYTES);
-    struct bytes *names = arena_new_array(taker->arena, struct bytes, flags->keyword_count);
+    size_t size = measure_keywords(flags);
+    struct bytes *names;
 
+    if (size > KEYWORDS_BYTES - taker->keywords_bytes)
+        return false;
+    taker->keywords_bytes += size;
+    names = arena_new_array(taker->arena, struct bytes, flags->keyword_count);
     for (size_t i = 0; i < flags->keyword_count; i++) {
         buf_reset(&name, LIMIT_KEYWORD_BYTES);
         ingest_write_keyword(&name, flags->keywords[i]);
-        if (!arena_try_copy(taker->arena, buf_bytes(&name), LIMIT_KEYWORD_BYTES, &names[i], err))
-            return false;
+        names[i] = bytes_of(arena_copy(taker->arena, name.ptr, name.len), name.len);
     }
     fact->keywords = names;
     fact->keyword_count = flags->keyword_count;
@@ -50,10 +70,10 @@ static bool take_fact(void *context, const struct imap_response *response, struc
     fact.internal_usec = message->internaldate.usec;
     fact.internal_zone = message->internaldate.zone_minutes;
     fact.size_bytes = message->rfc822_size;
-    if (!ingest_copy_id(message, taker->identity, taker->arena, &fact.id, err) ||
-        !take_keywords(taker, &message->flags, &fact, err))
+    if (!ingest_copy_id(message, taker->identity, taker->arena, &fact.id, err))
         return false;
-    taker->facts[index] = fact;
+    if (take_keywords(taker, &message->flags, &fact))
+        taker->facts[index] = fact;
     return true;
 }
 

@@ -151,7 +151,7 @@ MUST_USE bool ingest_report(struct ingest_run *run, bool is_urgent, struct err *
 
 /* fact.c: what the source says of a message beside its octets. */
 struct ingest_fact {
-    bool is_told; /* false: it said nothing, or not all of this */
+    bool is_told; /* false: it said nothing, or not all of this, or more than is kept */
     uint8_t flags;
     int16_t internal_zone;
     int64_t internal_usec;
