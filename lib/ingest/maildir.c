@@ -47,15 +47,26 @@ static uint8_t flag_of(uint8_t letter)
     }
 }
 
+/* Without its folders, which may be called anything. */
+static struct bytes last_name(struct bytes path)
+{
+    size_t start = path.len;
+
+    while (start > 0 && path.ptr[start - 1] != '/')
+        start--;
+    return bytes_slice(path, start, SIZE_MAX);
+}
+
 void ingest_read_maildir_flags(struct bytes path, const struct ingest_maildir_keywords *known,
                                struct ingest_maildir_flags *out)
 {
-    ssize_t info = bytes_find(path, BYTES(":2,"));
+    struct bytes name = last_name(path);
+    ssize_t info = bytes_find(name, BYTES(":2,"));
     bool has[INGEST_MAILDIR_KEYWORDS] = { 0 };
 
     *out = (struct ingest_maildir_flags){ 0 };
-    for (size_t i = info < 0 ? path.len : (size_t)info + 3; i < path.len; i++) {
-        uint8_t letter = path.ptr[i];
+    for (size_t i = info < 0 ? name.len : (size_t)info + 3; i < name.len; i++) {
+        uint8_t letter = name.ptr[i];
 
         if (letter >= 'a' && letter <= 'z')
             has[letter - 'a'] = true;
