@@ -204,6 +204,22 @@ static bool is_allowed(struct helper *helper)
     return is_granted;
 }
 
+/* Of the connection, without the lock. One that is logging in or opens a mailbox while the crew is dismissed, and
+ * gets an octet now and then, would be waited for without end. */
+static bool beat_connection(void *context, struct err *err)
+{
+    struct helper *helper = context;
+    struct ingest_crew *crew = helper->crew;
+    bool is_leaving;
+
+    if (!helper->lane.is_idle)
+        return ingest_beat_lane(&helper->lane, err);
+    lock(crew);
+    is_leaving = crew->is_leaving;
+    unlock(crew);
+    return !is_leaving || err_fail(err, ERR_RETRY, "the run needs no further connection");
+}
+
 /* Without the lock, and without a round: a login takes as long as it takes. */
 static bool connect_helper(struct helper *helper, struct err *err)
 {
@@ -212,8 +228,8 @@ static bool connect_helper(struct helper *helper, struct err *err)
     struct ingest_client_options options = {
         .stop_fd = settings->stop_fd,
         .stall_ms = settings->stall_ms < LOGIN_STALL_MS ? settings->stall_ms : LOGIN_STALL_MS,
-        .beat = ingest_beat_lane,
-        .context = &helper->lane,
+        .beat = beat_connection,
+        .context = helper,
         .beat_ms = settings->slice_ms < INGEST_BEAT_MS ? settings->slice_ms : 0,
     };
     struct ingest_login login = { .account = &run->work.account, .identity = &helper->identity };

@@ -8,7 +8,7 @@
  *
  * A connection takes as many UIDs as fit into its next command, and while several take, never more than its part
  * of half of what is open: whoever is quick takes more, and all end at about the same time. What a message
- * that cannot be had is worth, only the first connection says (ingest/README 26): helpers leave it to that one.
+ * that cannot be had is worth, only the first connection says (ingest/README 27): helpers leave it to that one.
  *
  * Any thread; its lock is LOCK_INGEST_SHARE.
  */

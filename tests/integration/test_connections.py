@@ -185,6 +185,33 @@ def test_a_source_that_refuses_further_logins_is_read_by_one_connection(account)
     assert was_refused.is_set()
 
 
+def test_a_further_login_that_never_ends_does_not_hold_the_run(account):
+    """An octet now and then is no silence."""
+    source = Source(MESSAGES)
+    has_begun, is_over = threading.Event(), threading.Event()
+
+    def drip(session, tag, command):
+        if source.logins == 0:
+            return session.answer(tag, command)
+        has_begun.set()
+        while not is_over.wait(0.2):
+            session.say("* OK patience\r\n")
+        return False
+
+    def fetch(session, tag, command):
+        has_begun.wait(EVENT_SECONDS)
+        return session.answer(tag, command)
+
+    source.on(r"LOGIN ", drip)
+    source.on(r"UID FETCH \S+ .*BODY", fetch)
+    account.add(source, "--max-connections", "3")
+    try:
+        assert_whole(account)
+    finally:
+        is_over.set()
+    assert has_begun.is_set()
+
+
 def test_a_dovecot_that_allows_two_connections_is_read_by_two(holdfast, account, new_dovecot):
     """Through each of them comes so little that a third one is asked for."""
     dovecot = new_dovecot(extra="mail_max_userip_connections = 2\n")
