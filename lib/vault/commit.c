@@ -377,6 +377,8 @@ static bool queue_small(struct commit *commit, struct err *err)
             return false;
         store_resume_run(maker->run, prepared->frames, prepared->raw_bytes);
         first = prepared->entries;
+    } else { /* for good: what is made now gives the entries other offsets */
+        vault_clear_prepared(&commit->batch->prepared);
     }
     for (size_t i = first; i < commit->batch->count; i++) {
         struct vault_entry *entry = &commit->batch->entries[i];

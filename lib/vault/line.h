@@ -19,7 +19,8 @@
  * what struct vault_writer keeps for a unit of work are the caller's.
  *
  * Memory: 24 MiB of octets and what is made of them, the batch that is being filled included, and about
- * 5 MiB a preparer, whatever the messages are.
+ * 5 MiB a preparer. At worst 36 MiB: more may be made of a batch than it is, up to 8 MiB, and the batch that is
+ * being filled is counted twice only when it is sent.
  */
 #pragma once
 

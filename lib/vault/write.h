@@ -29,7 +29,8 @@
  * is already stored never gets a second placement, so after a crash, or an ERR_RETRY whose outcome
  * is unknown, the caller simply fetches and commits again (vault/README.md 2).
  *
- * Memory: 24 MiB, what three derivers hold, and about 12 MiB, whatever the size of a message.
+ * Memory: 24 MiB, at worst 36 (vault/line.h), what three derivers hold, and about 12 MiB, whatever the size of
+ * a message.
  */
 #pragma once
 
