@@ -250,12 +250,14 @@ END
 $$;
 
 -- Asks for as many connections as `wanted` for a job that is held, or fewer than before. Returns how many it
--- has then, at least one; NULL: the lease is lost. Half of what the host has left stays for others.
+-- has then, at least one; NULL: the lease is lost. Half of what the host has left stays for others; one that
+-- asked to be left alone gets no more.
 CREATE FUNCTION extend_job(job bigint, held_fence bigint, wanted int, default_host_connections int)
 RETURNS int
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
 DECLARE
     held    record;
+    is_open boolean;
     granted int;
 BEGIN
     SELECT j.account_id, j.connections, l.* INTO held
@@ -264,9 +266,10 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    PERFORM lock_host(held.host, true);
+    is_open := lock_host(held.host, true);
     granted := greatest(1, least(
-        wanted, held.account_connections - connections_of_account(held.account_id) + held.connections,
+        wanted, CASE WHEN NOT is_open THEN held.connections END,
+        held.account_connections - connections_of_account(held.account_id) + held.connections,
         held.connections + (held.host_connections - connections_of_host(held.host)) / 2));
     UPDATE job j SET connections = granted
      WHERE j.job_id = job AND j.fence = held_fence AND j.lease_owner IS NOT NULL;

@@ -225,6 +225,28 @@ TEST(more_connections_leave_half_of_what_is_left_to_others)
     end(b);
 }
 
+TEST(a_host_that_asked_to_be_left_alone_gets_no_more_connections_of_a_job_that_has_some)
+{
+    struct bench bench, *b = &bench;
+    struct source_lease lease;
+    int32_t granted;
+
+    if (!begin(b))
+        return;
+    execute(b, "INSERT INTO source_host (host, connections) VALUES ('h.example', 20)", DB_NO_ARGS);
+    (void)add(b, "h.example", 10);
+    CHECK(claim(b, &lease) != 0);
+    MUST(source_ask_connections(b->ingest, &lease, 2, CAP, &granted, &b->err));
+    CHECK_EQ_I64(granted, 2);
+    execute(b, "UPDATE source_host SET sleeps_until = now() + interval '1 hour'", DB_NO_ARGS);
+    MUST(source_ask_connections(b->ingest, &lease, 3, CAP, &granted, &b->err));
+    CHECK_EQ_I64(granted, 2);
+    MUST(source_ask_connections(b->ingest, &lease, 1, CAP, &granted, &b->err));
+    CHECK_EQ_I64(granted, 1);
+    finish(b, &lease, SOURCE_REST_NONE, 300);
+    end(b);
+}
+
 /* ---- several at once ---- */
 
 struct worker {
