@@ -107,20 +107,27 @@ static bool find_version(struct import *import, const struct source_known_files 
     return true;
 }
 
-/* What the name of an archived file says now. */
+/* What the name of an archived file says now: nothing, when it has keywords without a name. A copy without
+ * dovecot-keywords is no proof that they were taken away. */
 static bool note_flags(struct import *import, const struct source_known_file *known,
-                       const struct import_file *file, struct vault_change *change,
+                       const struct import_file *file, struct vault_change *changes, size_t *count,
                        struct err *err)
 {
+    struct vault_change *change = &changes[*count];
     struct ingest_maildir_flags read;
     struct imap_flags flags;
 
     ingest_read_maildir_flags(file->facts.path, &import->keywords, &read);
+    if (read.has_unnamed)
+        return true;
     flags = (struct imap_flags){ .keywords = read.keywords, .keyword_count = read.keyword_count };
     *change = (struct vault_change){ .uid = known->placement_uid,
                                      .flags = read.system,
                                      .keyword_count = read.keyword_count };
-    return ingest_copy_keywords(&flags, false, import->run.page_arena, &change->keywords, err);
+    if (!ingest_copy_keywords(&flags, false, import->run.page_arena, &change->keywords, err))
+        return false;
+    (*count)++;
+    return true;
 }
 
 /* Flags that were changed since the last import. */
@@ -164,7 +171,7 @@ static bool settle_uid(struct import *import, const struct source_known_files *k
     }
     note_known(import, file);
     return !file->is_maildir || version->placement_uid == 0 ||
-           note_flags(import, version, file, &changes[(*count)++], err);
+           note_flags(import, version, file, changes, count, err);
 }
 
 static bool load_known(struct import *import, struct source_known_files *known, struct err *err)

@@ -76,4 +76,6 @@ void ingest_read_maildir_flags(struct bytes path, const struct ingest_maildir_ke
     for (size_t i = 0; i < INGEST_MAILDIR_KEYWORDS; i++)
         if (has[i] && known->names[i].len > 0)
             out->keywords[out->keyword_count++] = known->names[i];
+        else
+            out->has_unnamed = out->has_unnamed || has[i];
 }

@@ -24,6 +24,7 @@ struct ingest_maildir_flags {
     uint8_t system; /* VAULT_FLAG_* */
     struct bytes keywords[INGEST_MAILDIR_KEYWORDS]; /* as the file has them; each once */
     size_t keyword_count;
+    bool has_unnamed; /* a keyword beside these, whose name is not known */
 };
 
 /* Names may not hold blanks or controls, nor be longer than LIMIT_KEYWORD_BYTES. */

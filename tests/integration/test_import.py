@@ -178,6 +178,10 @@ def test_keywords_of_a_maildir_come_in_and_so_do_later_changes_of_its_flags(hold
     events = holdfast.sql(history, account)
     run(holdfast, account, home)
     assert holdfast.sql(history, account) == events != [(0,)]
+    (home / "dovecot-keywords").unlink()  # a copy without it says nothing of keywords
+    run(holdfast, account, home)
+    assert found("keyword:$Forwarded") == forwarded
+    assert holdfast.sql(history, account) == events
 
 
 def test_folders_of_message_files_become_mailboxes(holdfast, account, tmp_path):

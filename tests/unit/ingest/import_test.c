@@ -63,11 +63,13 @@ TEST(flags_of_a_maildir_stand_in_the_name_and_keywords_by_number)
     CHECK_BYTES(flags.keywords[0], BYTES("$Forwarded"));
     CHECK_BYTES(flags.keywords[1], BYTES("Urgent"));
     CHECK_BYTES(flags.keywords[2], BYTES("Last"));
+    CHECK(flags.has_unnamed);
     ingest_read_maildir_flags(BYTES("old:2,DTa/cur/1.M2.host:2,S"), &keywords, &flags);
     CHECK_EQ_U64(flags.system, VAULT_FLAG_SEEN);
     CHECK_EQ_U64(flags.keyword_count, 0);
     ingest_read_maildir_flags(BYTES("new/1.M2.host"), &keywords, &flags);
     CHECK_EQ_U64(flags.system + flags.keyword_count, 0);
+    CHECK(!flags.has_unnamed);
 }
 
 /* ---- what a file is -------------------------------------------------------------------------------- */
