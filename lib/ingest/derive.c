@@ -18,6 +18,7 @@ enum {
     KEPT_BYTES = 64 << 10,   /* of each buffer, from one message to the next */
     SUMMARY_BYTES = 8 << 20, /* five texts and a thousand ids */
     NOTES_BYTES = 2 << 10,   /* all names at once */
+    LONGER_MAX = 1000,       /* addresses that hold a recipient's: time is linear in the lists */
 };
 
 /* Beside those of the parser. */
@@ -264,6 +265,33 @@ static void derive_reported(struct ingest_deriver *deriver, const struct mime_pa
         add_note(deriver, NOTE_TEXTS_CUT);
 }
 
+/* Beside an address it makes a longer one (RFC 5322 §3.2.3, RFC 6532). */
+static bool is_of_address(uint8_t c)
+{
+    return ascii_is_alpha(c) || ascii_is_digit(c) || c >= 0x80 ||
+           bytes_find_byte(BYTES("!#$%&'*+-/=?^_`{|}~.@"), c) >= 0;
+}
+
+/* Both folded. Who stands behind very many longer ones counts as not named. */
+static bool list_names(struct bytes list, struct bytes address)
+{
+    size_t from = 0;
+
+    for (int longer = 0; longer < LONGER_MAX && from < list.len; longer++) {
+        ssize_t found = bytes_find(bytes_slice(list, from, SIZE_MAX), address);
+        size_t at = from + (size_t)found;
+        size_t end = at + address.len;
+
+        if (found < 0)
+            return false;
+        if ((at == 0 || !is_of_address(list.ptr[at - 1])) &&
+            (end == list.len || !is_of_address(list.ptr[end])))
+            return true;
+        from = at + 1;
+    }
+    return false;
+}
+
 /* A recipient whom no field of the message names got it blindly. */
 static void derive_recipients(struct ingest_deriver *deriver, const struct ingest_journal *journal,
                               struct vault_index *out)
@@ -275,7 +303,7 @@ static void derive_recipients(struct ingest_deriver *deriver, const struct inges
 
     while (ingest_next_recipient(&rest, &one)) {
         struct bytes folded = fold(deriver, one);
-        bool is_named = bytes_find(out->to, folded) >= 0 || bytes_find(out->cc, folded) >= 0;
+        bool is_named = list_names(out->to, folded) || list_names(out->cc, folded);
 
         buf_text(&all, all.len > 0 ? ", " : "");
         buf_append(&all, one);

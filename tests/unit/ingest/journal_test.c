@@ -181,6 +181,20 @@ TEST(columns_of_a_report_also_tell_of_the_message_in_it_and_of_its_envelope)
     }
 }
 
+TEST(a_recipient_whose_address_is_part_of_a_longer_one_that_is_named_got_it_blindly)
+{
+    struct vault_index index =
+        derive(BYTES(MIXED FACTS "Recipient: ob@x\r\nRecipient: bob@x.y\r\nRecipient: b@y\r\n"
+                                 "\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nFrom: ann@x\r\n"
+                                 "To: Bob <bob@x>, bob@x.y.z\r\nCc: b@y.z, b@y\r\n\r\nbody"
+                                 "\r\n--b--\r\n"),
+               true, 100);
+
+    CHECK(has(index.bcc, "ob@x,") && has(index.bcc, "bob@x.y") && !has(index.bcc, "b@y"));
+    CHECK(!has(index.bcc, "bob@x,"));
+    ingest_free_deriver(&made);
+}
+
 TEST(in_another_account_a_report_is_a_message_like_any_other)
 {
     struct vault_index index = derive(BYTES(MIXED FACTS MESSAGE "\r\n--b--\r\n"), false, 100);
