@@ -291,6 +291,23 @@ static bool keep(struct work *work, struct db_tx *tx, const struct oauth_tokens 
            append_fetched(work, tx->db, tokens->refresh != NULL, err) && db_commit(tx, err);
 }
 
+/* Whose refresh token is still the one that was sent: what a human or another gate has put there since is
+ * newer than ours. */
+static bool lock_sent_grant(struct work *work, struct db *db, struct err *err)
+{
+    struct crypto_sha256 key;
+    const char *token;
+
+    if (!lock_grant(work, db, err))
+        return false;
+    token = oauth_get_field(work->grant, OAUTH_REFRESH_TOKEN_TEXT);
+    if (token == NULL)
+        return err_fail(err, ERR_RETRY, "the grant was changed meanwhile");
+    key = crypto_hmac(crypto_get_key_octets(work->bearers->master), bytes_of_text(token));
+    return bytes_equal(crypto_sha256_bytes(&key), crypto_sha256_bytes(&work->exchange.token_key)) ||
+           err_fail(err, ERR_RETRY, "the grant was changed meanwhile");
+}
+
 /* The connection was lost with the only copy of a refresh token in our hands: once more on another. */
 static bool keep_otherwise(struct work *work, const struct oauth_tokens *tokens,
                            int64_t obtained_usec, struct deadline deadline, struct err *err)
@@ -300,6 +317,7 @@ static bool keep_otherwise(struct work *work, const struct oauth_tokens *tokens,
 
     return db_pool_borrow(work->bearers->pool, deadline, &loan, err) &&
            db_begin(loan.db, DB_READ_COMMITTED, &tx, err) &&
+           lock_sent_grant(work, loan.db, err) &&
            keep(work, &tx, tokens, obtained_usec, err);
 }
 

@@ -30,11 +30,30 @@ static struct secret *write_grant(json_t *json)
     return written;
 }
 
-/* Account 1 with the refresh token "r0"; false: no database. */
-static bool begin(struct bench *b, const struct endpoint_answer *answers, size_t count)
+/* The grant of account 1, from now on. */
+static void store_grant(struct bench *b, const char *refresh_token)
 {
     CLEANUP(buf_free) struct buf sealed = buf_create(AUTH_SEALED_SECRET_MAX_BYTES);
     CLEANUP(buf_free) struct buf sql = buf_create(64 << 10);
+    CLEANUP(secret_free)
+    struct secret *grant =
+        write_grant(json_pack("{s:s, s:s, s:s, s:s}", "grant", "refresh-token", "token_url",
+                              b->endpoint.url, "client_id", "c", "refresh_token", refresh_token));
+
+    CHECK(auth_seal_source_secret(b->master, 1, grant, &sealed, &b->err));
+    buf_text(&sql, "INSERT INTO account_secret VALUES (1, 'oauth', '\\x");
+    buf_hex(&sql, buf_bytes(&sealed));
+    buf_text(&sql, "', 1) ON CONFLICT (account_id) DO UPDATE SET sealed = EXCLUDED.sealed");
+    buf_byte(&sql, 0);
+    test_sql(b->office.owner, (const char *)sql.ptr);
+    secret_free(&b->grant);
+    b->grant = grant;
+    grant = NULL;
+}
+
+/* Account 1 with the refresh token "r0"; false: no database. */
+static bool begin(struct bench *b, const struct endpoint_answer *answers, size_t count)
+{
     struct db_target target;
 
     memset(b, 0, sizeof *b);
@@ -44,15 +63,8 @@ static bool begin(struct bench *b, const struct endpoint_answer *answers, size_t
     test_sql(b->office.owner, "TRUNCATE oauth_token, oauth_exchange, credential RESTART IDENTITY");
     CHECK(oauth_start(&b->err));
     endpoint_open(&b->endpoint, answers, count);
-    b->grant = write_grant(json_pack("{s:s, s:s, s:s, s:s}", "grant", "refresh-token", "token_url",
-                                     b->endpoint.url, "client_id", "c", "refresh_token", "r0"));
     CHECK(crypto_generate_key(&b->master, &b->err));
-    CHECK(auth_seal_source_secret(b->master, 1, b->grant, &sealed, &b->err));
-    buf_text(&sql, "INSERT INTO account_secret VALUES (1, 'oauth', '\\x");
-    buf_hex(&sql, buf_bytes(&sealed));
-    buf_text(&sql, "', 1)");
-    buf_byte(&sql, 0);
-    test_sql(b->office.owner, (const char *)sql.ptr);
+    store_grant(b, "r0");
     CHECK(test_target(DB_ROLE_GATE, &target));
     CHECK(db_pool_create(&target, 2, &b->quick, &b->err));
     CHECK(auth_create_bearers(&target, b->quick, b->master, &b->bearers, &b->err));
@@ -329,6 +341,60 @@ TEST(of_many_who_ask_at_once_one_fetches)
         secret_free(&askers[i].token);
     }
     CHECK_EQ_U64(atomic_load(&b->endpoint.asked), 1);
+    end(b);
+}
+
+/* Asks; meanwhile, when the endpoint has been asked, the connection that holds the locks is lost. */
+static struct secret *ask_and_lose_connection(struct bench *b, const char *refresh_token_of_consent)
+{
+    struct asker asker = { .bench = b };
+    struct secret *asked_with = b->grant;
+    pthread_t thread;
+
+    b->endpoint.pause_ms = 1000;
+    CHECK(pthread_create(&thread, NULL, run_asker, &asker) == 0);
+    while (atomic_load(&b->endpoint.asked) == 0)
+        (void)poll(NULL, 0, 5);
+    test_sql(b->office.owner, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE "
+                              "datname = current_database() AND state = 'idle in transaction'");
+    if (refresh_token_of_consent != NULL) {
+        b->grant = NULL; /* the asker's still */
+        store_grant(b, refresh_token_of_consent);
+    }
+    (void)pthread_join(thread, NULL);
+    if (refresh_token_of_consent != NULL)
+        secret_free(&asked_with);
+    b->err = asker.err;
+    return asker.token;
+}
+
+TEST(a_rotated_refresh_token_is_kept_by_another_connection_when_the_first_is_lost)
+{
+    static const struct endpoint_answer answers[] = { TOKENS("a1", "r1") };
+    struct bench bench, *b = &bench;
+    struct secret *token;
+
+    if (!begin(b, answers, ARRAY_LEN(answers)))
+        return;
+    token = ask_and_lose_connection(b, NULL);
+    if (token == NULL)
+        test_fail(__FILE__, __LINE__, "%s", b->err.text);
+    check_stored_refresh_token(b, "r1");
+    CHECK_EQ_U64(count_open(b), 0);
+    secret_free(&token);
+    end(b);
+}
+
+TEST(a_consent_that_came_while_the_connection_was_lost_is_not_overwritten)
+{
+    static const struct endpoint_answer answers[] = { TOKENS("a1", "r1") };
+    struct bench bench, *b = &bench;
+
+    if (!begin(b, answers, ARRAY_LEN(answers)))
+        return;
+    CHECK(ask_and_lose_connection(b, "r9") == NULL);
+    CHECK_EQ_U64(b->err.code, ERR_RETRY);
+    check_stored_refresh_token(b, "r9");
     end(b);
 }
 
