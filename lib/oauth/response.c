@@ -56,6 +56,14 @@ static void copy_text(const json_t *json, const char *name, char *out, size_t si
     oauth_copy_printable(bytes_of(text, text == NULL ? 0 : json_string_length(member)), out, size);
 }
 
+/* null is how some write that there is none. */
+static bool has_member(const json_t *json, const char *name)
+{
+    const json_t *member = json_object_get(json, name);
+
+    return member != NULL && !json_is_null(member);
+}
+
 /* RFC 6750 §2.1 and RFC 6749 appendix A: VSCHAR without the blank. */
 static bool take_token(const json_t *json, const char *name, struct secret **out, struct err *err)
 {
@@ -177,7 +185,7 @@ static bool read_tokens(const json_t *json, struct oauth_tokens *out, struct err
          !bytes_equal_nocase(bytes_of_text(json_string_value(type)), BYTES("Bearer"))))
         return err_fail(err, ERR_DENIED, "the tokens of this endpoint are no bearer tokens");
     if (!take_token(json, "access_token", &tokens.access, err) ||
-        (json_object_get(json, "refresh_token") != NULL &&
+        (has_member(json, "refresh_token") &&
          !take_token(json, "refresh_token", &tokens.refresh, err)))
         return false;
     tokens.expires_in_seconds =

@@ -150,7 +150,11 @@ bool oauth_fetch_tokens(const struct oauth_grant *grant, struct bytes mailbox,
         return false;
     if (oauth_grant_kind(grant) != OAUTH_SERVICE_ACCOUNT) /* there it stands in the assertion */
         oauth_add_scope(&form, grant);
-    return ask_tokens(grant, &form, deadline, out, failure, err);
+    if (!ask_tokens(grant, &form, deadline, out, failure, err))
+        return false;
+    if (oauth_get_field(grant, OAUTH_REFRESH_TOKEN_TEXT) == NULL) /* RFC 6749 §4.4.3 */
+        secret_free(&out->refresh);
+    return true;
 }
 
 bool oauth_redeem_code(const struct oauth_grant *grant, const struct secret *code,

@@ -22,7 +22,8 @@ struct oauth_failure {
 /*
  * mailbox: the login whose mail is wanted. ERR_DENIED also for a grant to which nobody has consented
  * yet. When out->refresh is set, the grant's own refresh token may be worth nothing from now
- * on: keep the new one (oauth_renew_grant) before using the access token. *failure is set on failure.
+ * on: keep the new one (oauth_renew_grant) before using the access token. One that comes to a grant
+ * without any is dropped: its kind has no place for it. *failure is set on failure.
  */
 MUST_USE bool oauth_fetch_tokens(const struct oauth_grant *grant, struct bytes mailbox,
                                  struct deadline deadline, struct oauth_tokens *out,

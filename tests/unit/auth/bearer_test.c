@@ -420,6 +420,19 @@ static void become_tenant(struct bench *b)
     b->grant = write_grant(with(client_credentials(), "token_url", b->endpoint.url));
 }
 
+TEST(a_refresh_token_that_nobody_asked_for_does_not_spoil_the_grant)
+{
+    static const struct endpoint_answer answers[] = { TOKENS("a1", "r1") };
+    struct bench bench, *b = &bench;
+
+    if (!begin(b, answers, ARRAY_LEN(answers)))
+        return;
+    become_tenant(b);
+    check_token(b, NULL, "a1");
+    check_stored_refresh_token(b, "r0"); /* the row was left alone */
+    end(b);
+}
+
 TEST(the_accounts_of_a_tenant_share_the_token_of_its_application)
 {
     static const struct endpoint_answer answers[] = { TOKENS("a1", "r1"), TOKENS("a2", "r2") };

@@ -26,6 +26,10 @@ TEST(a_token_is_taken_with_its_life_and_its_successor)
     CHECK_BYTES(secret_bytes(tokens.access), BYTES("a.b-c_d~e+f/g=="));
     CHECK_BYTES(secret_bytes(tokens.refresh), BYTES("r"));
     CHECK_EQ_I64(tokens.expires_in_seconds, 3599);
+    oauth_free_tokens(&tokens);
+    CHECK_EQ_U64(ask(200, "{\"access_token\":\"a\",\"refresh_token\":null}", &tokens, &err),
+                 OAUTH_DONE);
+    CHECK(tokens.refresh == NULL);
 }
 
 static int64_t life_of(const char *member)
