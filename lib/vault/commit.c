@@ -18,6 +18,7 @@ struct outcome {
     uint32_t placement_uid; /* 0: repeated */
     bool has_row;           /* its source UID: in source_uid */
     bool is_repeated;
+    bool is_denied;        /* it was recognised once, which is not believed any more */
     bool is_matched;
     bool is_new;           /* its octets: the first entry that has them */
     struct bytes keywords; /* bitmap */
@@ -124,20 +125,38 @@ static struct commit prepare(struct vault_writer *writer, struct vault_batch *ba
 
 /* ---- the first round trip ------------------------------------------------------------------ */
 
+/* What copies are looked for by. */
+struct copies {
+    size_t count;
+    struct bytes *hashes;
+    int64_t *dates;
+};
+
+static struct copies list_copies(const struct commit *commit, bool only_denied)
+{
+    struct copies copies = {
+        .hashes = arena_new_array(commit->arena, struct bytes, commit->batch->count),
+        .dates = arena_new_array(commit->arena, int64_t, commit->batch->count),
+    };
+
+    for (size_t i = 0; i < commit->batch->count; i++) {
+        if (only_denied && !commit->outcomes[i].is_denied)
+            continue;
+        copies.hashes[copies.count] = crypto_sha256_bytes(&commit->batch->entries[i].sha256);
+        copies.dates[copies.count++] = commit->batch->entries[i].internal_usec;
+    }
+    return copies;
+}
+
 static bool queue_candidates(struct commit *commit, struct db_value account,
                              struct db_value mailbox, struct err *err)
 {
-    size_t count = commit->batch->count;
-    struct bytes *hashes = arena_new_array(commit->arena, struct bytes, count);
-    int64_t *dates = arena_new_array(commit->arena, int64_t, count);
+    struct copies copies = list_copies(commit, false);
 
-    for (size_t i = 0; i < count; i++) {
-        hashes[i] = crypto_sha256_bytes(&commit->batch->entries[i].sha256);
-        dates[i] = commit->batch->entries[i].internal_usec;
-    }
     return db_queue(commit->writer->db, DB_VAULT_EPOCH_CANDIDATES,
                     DB_ARGS(account, mailbox, DB_I32(commit->batch->epoch),
-                            DB_BYTEAS(hashes, count), DB_TIMES(dates, count)),
+                            DB_BYTEAS(copies.hashes, copies.count),
+                            DB_TIMES(copies.dates, copies.count)),
                     err);
 }
 
@@ -262,6 +281,7 @@ static void decide_repeated(struct commit *commit, const struct db_result *known
             if (db_i64(known, row, 0) == outcome->entry->source_uid) {
                 outcome->has_row = true;
                 outcome->is_repeated = db_bool(known, row, 1);
+                outcome->is_denied = db_bool(known, row, 2);
             }
         for (size_t other = 0; other < i && !outcome->is_repeated; other++)
             outcome->is_repeated =
@@ -292,7 +312,8 @@ static void number_keywords(struct commit *commit)
     }
 }
 
-/* The k-th equal copy of a new epoch is the k-th placement that no UID of it stands for yet. */
+/* The k-th equal copy is the k-th placement that no UID of the epoch stands for yet: of a new epoch all, of the first
+ * what was recognised and denied. */
 static void match_copies(struct commit *commit, const struct db_result *candidates)
 {
     bool *is_used = arena_new_array(commit->arena, bool, db_rows(candidates));
@@ -302,6 +323,7 @@ static void match_copies(struct commit *commit, const struct db_result *candidat
 
         for (size_t row = 0; row < db_rows(candidates); row++) {
             if (outcome->is_repeated || is_used[row] ||
+                (commit->batch->epoch == 1 && !outcome->is_denied) ||
                 db_i64(candidates, row, 1) != outcome->message_id ||
                 db_time_usec(candidates, row, 2) != outcome->entry->internal_usec)
                 continue;
@@ -320,6 +342,24 @@ static void match_copies(struct commit *commit, const struct db_result *candidat
             break;
         }
     }
+}
+
+static bool match_denied(struct commit *commit, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *candidates = NULL;
+    const struct vault_writer *writer = commit->writer;
+    struct copies copies = list_copies(commit, true);
+
+    if (copies.count == 0)
+        return true;
+    if (!db_run(writer->db, DB_VAULT_DENIED_CANDIDATES,
+                DB_ARGS(DB_I64(writer->lease.account_id), DB_I64(commit->batch->mailbox_id),
+                        DB_I32(commit->batch->epoch), DB_BYTEAS(copies.hashes, copies.count),
+                        DB_TIMES(copies.dates, copies.count)),
+                &candidates, err))
+        return false;
+    match_copies(commit, candidates);
+    return true;
 }
 
 static bool give_uids(struct commit *commit, const struct db_result *mailbox, struct err *err)
@@ -349,6 +389,8 @@ static bool decide(struct commit *commit, struct db_result **results, struct err
     decide_repeated(commit, results[LOOK_STORED]);
     if (commit->batch->epoch > 1)
         match_copies(commit, results[LOOK_CANDIDATES]);
+    else if (!match_denied(commit, err))
+        return false;
     return give_uids(commit, results[LOOK_MAILBOX], err);
 }
 

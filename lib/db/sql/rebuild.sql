@@ -325,7 +325,8 @@ SELECT $1, l.*
        substitute_uid = EXCLUDED.substitute_uid, attempts = EXCLUDED.attempts,
        error = EXCLUDED.error, next_try_at = EXCLUDED.next_try_at, gone_at = EXCLUDED.gone_at,
        recognised_by = EXCLUDED.recognised_by
- WHERE s.state <> 'stored' OR EXCLUDED.state = 'stored' OR EXCLUDED.recognised_by = 'denied';
+ WHERE s.state <> 'stored' OR EXCLUDED.state = 'stored' OR EXCLUDED.recognised_by = 'denied'
+    OR s.recognised_by IS NOT NULL;
 
 -- name: rebuild_line_identity
 -- args: account_id bigint, scopes bigint[], identities text[], hashes bytea[], threads text[], labels text[]

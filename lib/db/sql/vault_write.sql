@@ -68,15 +68,17 @@ SELECT m.message_id, m.sha256
        SELECT m.message_id, m.sha256 FROM message m
         WHERE m.account_id = $1 AND m.sha256 = w.sha256 OFFSET 0) m;
 
--- UIDs that have a row, and whether it is all they get: a substitute that is there already is not placed again.
+-- UIDs that have a row, and whether it is all they get: a substitute that is there already is not placed again. Whether
+-- they were taken for known once, and have a placement from that.
 -- name: vault_source_uid_stored
 -- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[], doubts text[]
 SELECT s.uid,
        s.state = 'stored' OR (coalesce(w.doubt IN ('reassembled', 'placeholder'), false)
-                              AND s.substitute_uid IS NOT NULL)
+                              AND s.substitute_uid IS NOT NULL),
+       coalesce(s.recognised_by = 'denied', false)
   FROM unnest($4, $5) AS w (uid, doubt)
  CROSS JOIN LATERAL (
-       SELECT s.uid, s.state, s.substitute_uid FROM source_uid s
+       SELECT s.uid, s.state, s.substitute_uid, s.recognised_by FROM source_uid s
         WHERE s.account_id = $1 AND s.mailbox_id = $2 AND s.epoch = $3 AND s.uid = w.uid
        OFFSET 0) s;
 
@@ -97,6 +99,26 @@ SELECT p.uid, m.message_id, p.internal_at, p.flags, p.keywords, p.is_gone
           AND NOT EXISTS (SELECT FROM source_uid s
                            WHERE s.account_id = $1 AND s.mailbox_id = $2 AND s.epoch = $3
                              AND s.substitute_uid = p.uid)
+        ORDER BY p.uid LIMIT 500) p
+ ORDER BY p.uid;
+
+-- The same for a first epoch, in which only UIDs that were recognised and denied may have one already. The mailbox's
+-- source UIDs are read once, whole: no index has them by placement.
+-- name: vault_denied_candidates
+-- args: account_id bigint, mailbox_id bigint, epoch integer, sha256 bytea[], internal_at timestamptz[]
+SELECT p.uid, m.message_id, p.internal_at, p.flags, p.keywords, p.is_gone
+  FROM (SELECT DISTINCT w.sha256, w.internal_at FROM unnest($4, $5) AS w (sha256, internal_at)) w
+  JOIN message m ON m.account_id = $1 AND m.sha256 = w.sha256
+ CROSS JOIN LATERAL (
+       SELECT p.uid, p.internal_at, p.flags, p.keywords, p.gone_at IS NOT NULL AS is_gone
+         FROM (SELECT p.* FROM placement p
+                WHERE p.account_id = $1 AND p.message_id = m.message_id OFFSET 0) p
+        WHERE p.mailbox_id = $2 AND p.internal_at = w.internal_at
+          AND NOT p.uid <@ (SELECT coalesce(range_agg(int8range(v.uid, v.uid, '[]')), '{}')
+                              FROM source_uid s
+                             CROSS JOIN LATERAL (VALUES (s.placement_uid), (s.substitute_uid)) v (uid)
+                             WHERE s.account_id = $1 AND s.mailbox_id = $2 AND s.epoch = $3
+                               AND v.uid IS NOT NULL)
         ORDER BY p.uid LIMIT 500) p
  ORDER BY p.uid;
 

@@ -106,6 +106,44 @@ TEST(uid_that_was_recognised_and_denied_since_is_to_come)
     close_rebuild(&r);
 }
 
+/* It was told as stored; that its octets were to come after all was in no pack, but that they never came. */
+TEST(uid_that_was_recognised_denied_and_gone_before_it_came_is_not_archived)
+{
+    struct rebuild_fixture r;
+
+    if (!open_rebuild(&r))
+        return;
+    seal_commit_run(&r.s, (size_t[]){ 400 }, 1);
+    run_for_account(&r, "UPDATE source_uid SET recognised_by = 'id' WHERE account_id = $1::bigint AND "
+                        "mailbox_id = $2::bigint AND uid = 9");
+    seal_next(&r);
+    run_for_account(&r, "UPDATE source_uid SET state = 'gone', placement_uid = NULL, recognised_by = NULL, "
+                        "gone_at = clock_timestamp() WHERE account_id = $1::bigint AND mailbox_id = "
+                        "$2::bigint AND uid = 9");
+    seal_next(&r);
+    check_made_again(&r);
+    close_rebuild(&r);
+}
+
+TEST(uid_that_was_denied_and_downloaded_is_not_placed_twice)
+{
+    struct rebuild_fixture r;
+    struct bytes mail;
+
+    if (!open_rebuild(&r))
+        return;
+    mail = fixture_mail(&r.s.f, 1000, 99);
+    fixture_begin(&r.s.f);
+    fixture_put(&r.s.f, 30, mail);
+    (void)fixture_commit(&r.s.f);
+    run_for_account(&r, "UPDATE source_uid SET state = 'pending', placement_uid = NULL, recognised_by = "
+                        "'denied' WHERE account_id = $1::bigint AND mailbox_id = $2::bigint AND uid = 30");
+    fixture_begin(&r.s.f);
+    fixture_put(&r.s.f, 30, mail);
+    CHECK_EQ_U64(fixture_commit(&r.s.f).placed, 0);
+    close_rebuild(&r);
+}
+
 static void put_identified(struct rebuild_fixture *r, uint32_t source_uid, const char *id)
 {
     struct bytes mail = fixture_mail(&r->s.f, 700, source_uid);
