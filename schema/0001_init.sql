@@ -632,7 +632,9 @@ CREATE FUNCTION renew_job(job bigint, held_fence bigint, lease interval, new_pro
 RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
 BEGIN
-    UPDATE job j SET due_at = now() + lease, progress = coalesce(new_progress, j.progress)
+    UPDATE job j
+       SET due_at = clock_timestamp() + lease, -- the transaction may have begun long ago
+           progress = coalesce(new_progress, j.progress)
      WHERE j.job_id = job AND j.fence = held_fence AND j.lease_owner IS NOT NULL;
     RETURN FOUND;
 END

@@ -35,7 +35,7 @@ static struct source_account_settings settings_of(const char *name)
     };
 }
 
-/* An account of this name, and no other job that is due. False: there is no PostgreSQL. */
+/* An account of this name, and no other job that is due or holds connections. False: there is no PostgreSQL. */
 static bool begin(struct bench *b, const char *name)
 {
     struct source_account_settings settings = settings_of(name);
@@ -47,8 +47,9 @@ static bool begin(struct bench *b, const char *name)
         return false;
     b->ingest = test_db(DB_ROLE_INGEST);
     b->arena = arena_create(1 << 22);
-    MUST(
-        db_run_assembled(b->owner, "UPDATE job SET is_active = false", DB_NO_ARGS, &rows, &b->err));
+    MUST(db_run_assembled(b->owner,
+                          "UPDATE job SET is_active = false, lease_owner = NULL, connections = 0",
+                          DB_NO_ARGS, &rows, &b->err));
     MUST(crypto_generate_key(&b->master, &b->err));
     MUST(secret_create(BYTES("pw"), &b->password, &b->err));
     b->login = (struct source_secret){ .octets = b->password };
@@ -498,6 +499,24 @@ TEST(more_than_a_statement_may_take_is_abandoned_in_steps)
     CHECK_EQ_I64(number(b, ROWS), 100002);
     CHECK_EQ_I64(number(b, ROWS " AND state = 'gone' AND gone_at IS NOT NULL AND error IS NOT NULL"),
                  100002);
+    end(b);
+}
+
+TEST(a_lease_is_prolonged_from_now_on_also_within_a_long_transaction)
+{
+    struct bench bench, *b = &bench;
+
+    if (!begin(b, "long"))
+        return;
+    (void)claim(b);
+    test_sql(b->owner, "BEGIN"); /* a large message that comes slowly, say */
+    CHECK_EQ_I64(number(b, "SELECT count(*) FROM job WHERE account_id = $1::bigint AND "
+                           "renew_job(job_id, fence, interval '1 minute', NULL)"),
+                 1);
+    CHECK_EQ_I64(number(b, "SELECT count(*) FROM job WHERE account_id = $1::bigint AND "
+                           "due_at > now() + interval '1 minute'"),
+                 1);
+    test_sql(b->owner, "ROLLBACK");
     end(b);
 }
 
