@@ -300,6 +300,7 @@ lint-symbols: $(ARCHIVES) ## no library calls exit or abort
 	@tests/lint/symbols.sh $(ARCHIVES)
 
 fuzz: $(FUZZERS) ## libFuzzer on every target, FUZZ_SECONDS each, of one module with M=module
+	$(if $(FUZZ_ALL),,$(error no fuzz target of a module '$(M)'))
 	@tests/fuzz/run.sh $(B)/fuzz $(FUZZ_SECONDS) $(FUZZ_ALL)
 
 C_FILES = $(wildcard $(if $(M),lib/$(M)/*.[ch] tests/unit/$(M)/*.[ch] tests/fuzz/$(M)_*.c, \
