@@ -133,12 +133,34 @@ static bool let_read_resolver(int ruleset, struct err *err)
     return let_read(ruleset, path, err);
 }
 
+/* OpenSSL's variables: a file, and folders with ":" between them. */
+static bool let_read_certificates(int ruleset, struct err *err)
+{
+    static const char *const names[] = { "SSL_CERT_FILE", "SSL_CERT_DIR" };
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const char *list = getenv(names[i]);
+
+        while (list != NULL && *list != '\0') {
+            size_t len = strcspn(list, ":");
+            CLEANUP(free_text) char *path = strndup(list, len);
+
+            if (path == NULL)
+                return err_errno(err, "sandbox: %s", names[i]);
+            if (len > 0 && !let_read(ruleset, path, err))
+                return false;
+            list += len + (list[len] == ':');
+        }
+    }
+    return true;
+}
+
 static bool let_read_all(int ruleset, const struct sandbox *sandbox, struct err *err)
 {
     for (size_t i = 0; i < ARRAY_LEN(readable_folders); i++)
         if (!let_read(ruleset, readable_folders[i], err))
             return false;
-    if (!let_read_resolver(ruleset, err))
+    if (!let_read_resolver(ruleset, err) || !let_read_certificates(ruleset, err))
         return false;
     return sandbox->readable == NULL || let_read(ruleset, sandbox->readable, err);
 }

@@ -193,6 +193,21 @@ TEST(files_that_are_not_of_the_system_are_read_by_right_only)
     CHECK_EQ_I64(attempt_with(&(struct sandbox){ .readable = "/absent" }, read_host_names), 0);
 }
 
+TEST(certificates_are_read_where_the_environment_says_that_openssl_finds_them)
+{
+    char list[sizeof folder + sizeof "/absent:"];
+
+    make_file();
+    CHECK(setenv("SSL_CERT_FILE", file, 1) == 0);
+    CHECK_EQ_I64(attempt(0, read_it), 0);
+    CHECK_EQ_I64(attempt(0, write_it), EACCES);
+    CHECK(unsetenv("SSL_CERT_FILE") == 0);
+    (void)snprintf(list, sizeof list, "/absent:%s", folder);
+    CHECK(setenv("SSL_CERT_DIR", list, 1) == 0);
+    CHECK_EQ_I64(attempt(0, read_it), 0);
+    CHECK(unsetenv("SSL_CERT_DIR") == 0);
+}
+
 TEST(no_program_and_no_process_is_started)
 {
     ON_RELEASE_BUILDS(attempt(SANDBOX_READS_ALL, run_program) == EPERM);
