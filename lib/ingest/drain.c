@@ -89,7 +89,8 @@ static bool settle_epoch(struct drain *drain, struct err *err)
 {
     const struct source_epoch *epoch = &drain->target->known.epoch;
 
-    if (epoch->is_doubtful)
+    drain->target->was_denied = drain->target->was_denied || drain->target->known.denied > 0;
+    if (epoch->is_doubtful || ingest_needs_second_epoch(drain->target))
         return open_epoch_of_octets(drain, err);
     if (epoch->number == 0 || epoch->uidvalidity != drain->selected.uidvalidity)
         return open_epoch(drain, err);
@@ -592,7 +593,7 @@ static uint32_t *list_denied(struct drain *drain, const struct ingest_fetch_resu
 /* May messages be taken for archived ones? Not what was taken so and is to come after all. */
 static bool may_recognise(const struct drain *drain)
 {
-    return drain->run->settings->recognises && drain->target->known.denied == 0;
+    return drain->run->settings->recognises && !drain->target->was_denied;
 }
 
 /* What the epoch shows again is placed, once a sample of it was downloaded and compared. What of that did not
@@ -636,8 +637,11 @@ static bool fetch_page(struct drain *drain, const uint32_t *uids, size_t count, 
     run->placeholders = arena_new_array(run->window_arena, uint32_t, count);
     run->placeholder_cap = count;
     run->placeholder_count = 0;
-    if (!place_archived(drain, &uids, &count, err) ||
-        !fetch_by_crew(drain, uids, count, &result, err) ||
+    if (!place_archived(drain, &uids, &count, err))
+        return false;
+    if (ingest_needs_second_epoch(drain->target))
+        return true;
+    if (!fetch_by_crew(drain, uids, count, &result, err) ||
         !find_emptied(drain, &result, &emptied, err) || !record_failures(drain, &result, err) ||
         !settle_missing(drain, uids, count, &result, &kept, &kept_count, err))
         return false;
@@ -674,6 +678,8 @@ static bool fetch_pending(struct drain *drain, struct err *err)
         after = uids[count - 1];
         if (!fetch_page(drain, uids, count, err))
             return false;
+        if (ingest_needs_second_epoch(target))
+            return true;
         if (target->is_refuted)
             after = 0; /* pages before are pending again */
         else if (count < INGEST_FETCH_PAGE)
@@ -741,25 +747,19 @@ static bool mark_superseded(struct drain *drain, struct err *err)
            mark_placements_gone(drain, uids, count, err);
 }
 
-/* What was due was tried just now; what was not, this run knows nothing of. */
-static bool is_whole(const struct ingest_target *target)
-{
-    return target->failed == 0 && target->known.pending == target->known.pending_due;
-}
-
 static bool note_whole(struct drain *drain, struct err *err)
 {
     struct ingest_run *run = drain->run;
     const struct source_mailbox *known = &drain->target->known;
 
-    return !known->epoch.recognises || !is_whole(drain->target) ||
+    return !known->epoch.recognises || !ingest_is_whole(drain->target) ||
            ingest_archive(run, source_note_whole(run->db, run->lease, known->mailbox_id,
                                                  known->epoch.number, err));
 }
 
 static bool may_have_orphans(const struct ingest_target *target)
 {
-    return target->known.epoch.number > 1 && is_whole(target) &&
+    return target->known.epoch.number > 1 && ingest_is_whole(target) &&
            (target->is_epoch_new || target->fetched > 0 || target->known.pending > 0);
 }
 
@@ -772,7 +772,7 @@ static bool was_enumerated(const struct drain *drain)
            epoch->enumerated_usec >= drain->run->work.started_usec;
 }
 
-bool ingest_drain_mailbox(struct ingest_run *run, struct ingest_target *target, struct err *err)
+static bool drain_epoch(struct ingest_run *run, struct ingest_target *target, struct err *err)
 {
     struct drain drain = { .run = run, .target = target };
     struct err fetch_err = { 0 };
@@ -788,4 +788,10 @@ bool ingest_drain_mailbox(struct ingest_run *run, struct ingest_target *target, 
     }
     return fetch_pending(&drain, err) && mark_superseded(&drain, err) &&
            (!may_have_orphans(target) || mark_orphans(&drain, err)) && note_whole(&drain, err);
+}
+
+bool ingest_drain_mailbox(struct ingest_run *run, struct ingest_target *target, struct err *err)
+{
+    return drain_epoch(run, target, err) &&
+           (!ingest_needs_second_epoch(target) || drain_epoch(run, target, err));
 }

@@ -48,10 +48,24 @@ struct ingest_target {
     bool was_renamed;            /* found under another name by this run */
     bool is_sampled;             /* the epoch's messages are those we know */
     bool lists_all;              /* asking for changes came to nothing: every UID is listed */
+    bool was_denied;             /* what was recognised had to come after all: nothing more is, in this run */
     bool is_refuted;             /* some of what was recognised is pending again: begin anew */
     uint64_t fetched;            /* in this run */
     uint64_t failed;             /* UIDs that this run had to leave pending */
 };
+
+/* Octets that come after all find their placements again in a later epoch only (vault/README 6): in the first
+ * they would be placed a second time. */
+static inline bool ingest_needs_second_epoch(const struct ingest_target *target)
+{
+    return target->known.epoch.number == 1 && target->known.denied > 0;
+}
+
+/* What was due was tried just now; what was not, this run knows nothing of. */
+static inline bool ingest_is_whole(const struct ingest_target *target)
+{
+    return target->failed == 0 && target->known.pending == target->known.pending_due;
+}
 
 /* How far the source's ids of messages are used (identity.c). */
 struct ingest_identities {

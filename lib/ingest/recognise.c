@@ -377,6 +377,7 @@ static bool refute(struct ingest_run *run, struct ingest_target *target, struct 
              F_I64("account", run->lease->account_id),
              F_I64("mailbox", target->known.mailbox_id), F_I64("epoch", target->known.epoch.number));
     target->is_refuted = true;
+    target->was_denied = true;
     target->known.epoch.recognises = false;
     target->known.denied++; /* what of earlier pages is pending again */
     return ingest_archive(run,

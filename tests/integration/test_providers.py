@@ -131,6 +131,18 @@ def test_gmail_downloads_each_body_once_and_shows_it_under_every_label(account):
     assert counted(gmail, account)["Arbeit"] == 5
 
 
+def test_what_went_away_before_all_octets_were_asked_for_is_gone(account):
+    gmail = Gmail()
+    fill(gmail)
+    account.add(gmail).sync()
+    del gmail.mailboxes["Arbeit"].messages[2]
+    before = account.placements()
+    gmail.downloads.clear()
+    rows = account.reconcile(0, "--octets")
+    assert account.placements() == (before[0], 1, before[2])  # none a second time
+    assert rows["Arbeit"]["archived"] == 3 and not any(row["recognised"] for row in rows.values())
+
+
 def test_gmail_without_all_mail_downloads_from_labels_each_body_once(account):
     gmail = Gmail(shows_all=False)
     fill(gmail)
