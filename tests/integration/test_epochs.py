@@ -127,6 +127,20 @@ def test_a_mailbox_that_was_deleted_and_made_anew_downloads_what_is_new(filled):
     assert account.placements() == (COUNT + 5, COUNT - 20, COUNT + 5)
 
 
+def test_a_mailbox_that_only_looks_like_a_renamed_one_is_downloaded_and_placed_once(account):
+    source = Source()
+    source.add("Before", letters(), uidvalidity=17)
+    account.add(source).sync()
+    after = anew(source.mailboxes.pop("Before"))
+    after.messages = {uid: letter(uid, "Lies in") for uid in after.messages}
+    source.mailboxes["After"] = after
+    account.sync()
+    assert account.archived("Before") == list(letters().values())
+    assert account.archived("After") == all_of(after)
+    assert account.placements() == (2 * COUNT, 0, 2 * COUNT)  # the mailbox is gone, as a whole
+    assert recognised(account, "After") == 0
+
+
 def test_a_renamed_mailbox_downloads_a_sample_only(account):
     source = Source()
     source.add("Before", letters(), uidvalidity=17)
@@ -250,7 +264,7 @@ def test_equal_sizes_and_dates_over_other_headers_are_downloaded(filled):
     source.inbox.messages = {uid: letter(uid + 500) for uid in source.inbox.messages}
     account.sync()
     assert sorted(source.inbox.given) == sorted(source.inbox.messages)
-    assert account.placements() == (2 * COUNT, COUNT, 2 * COUNT)
+    assert account.placements() == (2 * COUNT, 0, 2 * COUNT)  # the mailbox is gone, as a whole
     assert account.archived()[COUNT:] == all_of(source.inbox)
 
 
@@ -263,7 +277,7 @@ def test_equal_headers_over_other_bodies_are_found_out_by_the_sample(filled):
     assert set(source.inbox.given) == set(source.inbox.messages)
     assert len(source.inbox.given) == SAMPLE + COUNT
     assert account.archived()[COUNT:] == all_of(source.inbox)
-    assert account.placements() == (2 * COUNT, COUNT, 2 * COUNT) and recognised(account) == 0
+    assert account.placements() == (2 * COUNT, 0, 2 * COUNT)  # the mailbox is gone, as a whole and recognised(account) == 0
 
 
 def test_other_dates_sizes_or_no_message_id_are_downloaded(account):
