@@ -11,7 +11,7 @@ import ssl
 import subprocess
 
 from . import certificates
-from .place import accepts_connections, free_port, wait_for
+from .place import accepts_connections, children_of, end_at_once, free_port, runs, wait_for
 
 MAIL_USER = "mail"  # Debian's own, for a Dovecot that was started by root
 
@@ -120,11 +120,18 @@ class Dovecot:
         return accepts_connections(self.port) and accepts_connections(self.tls_port)
 
     def stop(self, how=signal.SIGTERM):
+        """With all that it started: a login process that lingers would hold the ports."""
         if self.process is None:
             return
+        started = children_of(self.process.pid)
         self.process.send_signal(how)
         self.process.wait(timeout=20)
         self.process = None
+        for pid, name in started.items():
+            if runs(pid, name):
+                end_at_once(pid)
+        wait_for(lambda: not any(runs(*one) for one in started.items()), 20,
+                 "the end of all that Dovecot started")
 
     def doveadm(self, *arguments):
         return subprocess.run(["doveadm", "-c", str(self.dir / "dovecot.conf"), *arguments],

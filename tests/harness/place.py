@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Temporary folders that unprivileged services can enter, free ports, waiting with a deadline."""
+import contextlib
 import os
 import pathlib
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -75,18 +77,34 @@ def accepts_connections(port, host="127.0.0.1"):
         return False
 
 
+def stat_of(pid):
+    """Name, state and parent of a process; None when there is none."""
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    state, parent = stat[stat.rindex(")") + 2 :].split()[:2]
+    return stat[stat.index("(") + 1 : stat.rindex(")")], state, int(parent)
+
+
+def runs(pid, name):
+    stat = stat_of(pid)
+    return stat is not None and stat[0] == name and stat[1] != "Z"
+
+
+def end_at_once(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
 def children_of(pid):
     """Process ids of all descendants, with their names."""
     parents = {}
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            stat = pathlib.Path(f"/proc/{entry}/stat").read_text()
-        except OSError:
-            continue
-        name, rest = stat[stat.index("(") + 1 : stat.rindex(")")], stat[stat.rindex(")") + 2 :]
-        parents[int(entry)] = (int(rest.split()[1]), name)
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        stat = stat_of(entry)
+        if stat is not None:
+            name, _, parent = stat
+            parents[int(entry)] = (parent, name)
     found, frontier = {}, {pid}
     while frontier:
         frontier = {p for p, (parent, _) in parents.items() if parent in frontier}
