@@ -260,7 +260,6 @@ static void lay_out(const struct buf *chain, const struct vault_link *links, siz
     out->links = all;
 }
 
-/* What goes on behind a hole is no guess if it ends a branch, and nothing else could stand there. */
 /* Packs outside, and the operator has not said which ones to follow, or more than can be followed. */
 static bool is_forked(const struct vault_chain *chain, const struct vault_tips *tips)
 {
