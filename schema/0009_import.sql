@@ -21,6 +21,7 @@ CREATE TABLE import_file (
     path        bytea  NOT NULL,                          -- below what the operator named
     size_bytes  bigint NOT NULL,
     modified_ns bigint NOT NULL,
+    mbox_format text,                                     -- of an mbox: as which it was read; NULL: not known
     state       text   NOT NULL CHECK (state IN ('reading', 'read', 'failed', 'left_out', 'settled')),
     note        text,
     noted_at    timestamptz NOT NULL DEFAULT now(),

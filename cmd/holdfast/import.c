@@ -243,6 +243,8 @@ static bool read_request(struct cli *cli, int argc, char **argv, struct request 
         return false;
     }
     r->name = argv[optind];
+    for (size_t len = strlen(argv[optind + 1]); len > 1 && argv[optind + 1][len - 1] == '/'; len--)
+        argv[optind + 1][len - 1] = '\0';
     r->path = argv[optind + 1];
     if (r->mailbox != NULL && (r->mailbox[0] == '/' || r->mailbox[0] == '\0' ||
                                r->mailbox[strlen(r->mailbox) - 1] == '/')) {

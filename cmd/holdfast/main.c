@@ -101,10 +101,13 @@ static const struct cli_command commands[] = {
       "Starts the workers (and the private PostgreSQL) for its duration when no holdfastd runs.\n",
       cmd_sync },
     { NULL, "import", "NAME PATH [options]", "archive an mbox, a Maildir, message files, or folders of them",
+      "Message files: .eml, .emlx (Apple Mail), any that begins with a header. Not read, and told: compressed\n"
+      "files, .pst, .dbx, dbox.\n"
       "What was imported before is passed over; an import that was interrupted goes on where it was.\n"
       "  --mailbox M            put everything below this mailbox (Imported, if the account has a source)\n"
       "  --mbox-format F        how mboxes are quoted: mboxrd (\">From \", \">>From \" lose a \">\"), mboxo\n"
-      "                         (\">From \" alone), mboxcl, mboxcl2 (by Content-Length; cl2 has no quoting)\n"
+      "                         (\">From \" alone), mboxcl, mboxcl2 (by Content-Length; cl2, which is\n"
+      "                         Dovecot's, has no quoting)\n"
       "  --dry-run              read everything and count, archive nothing\n"
       "`holdfast account add NAME --kind import` makes an account for imports. Exit 0 only if every file\n"
       "could be read.\n",

@@ -6,9 +6,12 @@
 
 #include "base/fd.h"
 #include "crypto/hash.h"
+#include "ingest/container.h"
+#include "ingest/emlx.h"
 
 enum {
     JUDGE_BYTES = 4096, /* of a file are looked at to say what it is */
+    NS_A_SECOND = 1000000000,
 };
 
 /* ---- what they are ------------------------------------------------------------------------------ */
@@ -19,38 +22,70 @@ static bool leave_out(struct import *import, const struct import_file *file, con
     return ingest_tell_problem(import, file->facts.path, false, bytes_of_text(why), err);
 }
 
-static bool judge(struct import *import, struct import_file *file, struct err *err)
+static bool fail_file(struct import *import, const struct import_file *file, const char *why,
+                      struct err *err)
+{
+    return ingest_tell_problem(import, file->facts.path, true, bytes_of_text(why), err);
+}
+
+static bool judge_emlx(struct import *import, struct import_file *file, struct bytes head,
+                       struct err *err)
 {
     struct err why = { 0 };
+
+    if (ingest_is_partial_emlx(file->facts.name))
+        return fail_file(import, file, "its attachments lie apart from it: export it from Apple Mail", err);
+    if (!ingest_read_emlx(head, file->facts.size_bytes, &file->offset, &file->bytes, &why))
+        return fail_file(import, file, why.text, err);
+    file->is_emlx = true;
+    file->kind = IMPORT_MESSAGE;
+    return true;
+}
+
+static bool judge(struct import *import, struct import_file *file, struct err *err)
+{
+    const struct ingest_container *container;
+    struct err why = { 0 };
+    struct bytes head;
     size_t got;
 
     if (file->facts.size_bytes == 0)
         return leave_out(import, file, "empty", err);
-    if (file->is_maildir) {
-        file->kind = IMPORT_MESSAGE;
-        return true;
+    if (!ingest_read_file(file->fd, 0, import->chunk,
+                          file->is_maildir ? INGEST_CONTAINER_BYTES : JUDGE_BYTES, &got, &why))
+        return fail_file(import, file, why.text, err);
+    head = bytes_of(import->chunk, got);
+    file->bytes = file->facts.size_bytes;
+    container = ingest_find_container(head);
+    if (container == NULL || !container->is_packed) {
+        if (!file->is_maildir && ingest_is_emlx(file->facts.name))
+            return judge_emlx(import, file, head, err);
+        file->kind = file->is_maildir ? IMPORT_MESSAGE : ingest_judge_file(file->facts.name, head);
     }
-    if (!ingest_read_file(file->fd, 0, import->chunk, JUDGE_BYTES, &got, &why))
-        return ingest_tell_problem(import, file->facts.path, true, bytes_of_text(why.text), err);
-    file->kind = ingest_judge_file(file->facts.name, bytes_of(import->chunk, got));
-    return file->kind != IMPORT_NOTHING || leave_out(import, file, "no mail", err);
+    return file->kind != IMPORT_NOTHING ||
+           ingest_tell_problem(import, file->facts.path, container != NULL && container->is_failure,
+                               bytes_of_text(container != NULL ? container->why : "no mail"), err);
 }
 
 /* ---- what is known of them ---------------------------------------------------------------------- */
 
+/* Of the message in it. */
 static bool hash_file(struct import *import, const struct import_file *file,
                       struct crypto_sha256 *out, struct err *err)
 {
     CLEANUP(crypto_free_hasher) struct crypto_hasher *hasher = crypto_create_hasher();
-    uint64_t at = 0;
+    uint64_t left = file->bytes;
     size_t got = 1;
 
-    while (got > 0) {
+    while (left > 0 && got > 0) {
+        size_t size = left < IMPORT_CHUNK_BYTES ? (size_t)left : IMPORT_CHUNK_BYTES;
+
         if (!ingest_beat_import(import, err) ||
-            !ingest_read_file(file->fd, at, import->chunk, IMPORT_CHUNK_BYTES, &got, err))
+            !ingest_read_file(file->fd, file->offset + file->bytes - left, import->chunk, size,
+                              &got, err))
             return false;
         crypto_update_hasher(hasher, bytes_of(import->chunk, got));
-        at += got;
+        left -= got;
     }
     *out = crypto_finish_hasher(hasher);
     return true;
@@ -80,6 +115,13 @@ static bool is_same_version(const struct source_known_file *known, const struct 
            known->modified_ns == file->facts.modified_ns;
 }
 
+/* A time in whole seconds was set by a program (tar, zip, git), perhaps the same for all files: it does not tell
+ * two files of one name and size apart. */
+static bool is_time_telling(const struct import_file *file)
+{
+    return file->facts.modified_ns % NS_A_SECOND != 0;
+}
+
 /* Of the versions known by this name: the one that the file is; NULL: none. */
 static bool find_version(struct import *import, const struct source_known_files *known,
                          struct import_file *file, const struct source_known_file **found,
@@ -91,7 +133,8 @@ static bool find_version(struct import *import, const struct source_known_files 
     *found = NULL;
     for (size_t i = 0; i < known->count; i++)
         if (bytes_equal(known->rows[i].name, file->facts.name) &&
-            is_same_version(&known->rows[i], file))
+            is_same_version(&known->rows[i], file) &&
+            (is_time_telling(file) || known->rows[i].sha256.len == 0))
             *found = &known->rows[i];
     for (size_t i = 0; i < known->count && *found == NULL; i++) {
         const struct source_known_file *row = &known->rows[i];
@@ -229,6 +272,23 @@ static bool announce(struct import *import, uint32_t first, struct err *err)
                                                       &run->progress, err)));
 }
 
+/* What Apple Mail says of it, behind its octets; nothing, when that cannot be read. */
+static void read_emlx_facts(struct import *import, const struct import_file *file,
+                            struct import_message *message)
+{
+    struct ingest_emlx_facts facts;
+    struct err ignored = { 0 };
+    size_t got = 0;
+
+    if (!ingest_read_file(file->fd, file->offset + file->bytes, import->chunk,
+                          INGEST_EMLX_TAIL_BYTES, &got, &ignored))
+        got = 0;
+    ingest_read_emlx_facts(bytes_of(import->chunk, got), &facts);
+    message->flags = facts.flags;
+    message->has_date = facts.has_date;
+    message->date = (struct imap_date_time){ facts.received_usec, 0 };
+}
+
 static bool archive_messages(struct import *import, struct err *err)
 {
     for (size_t i = 0; i < import->file_count; i++) {
@@ -236,8 +296,9 @@ static bool archive_messages(struct import *import, struct err *err)
         struct import_message message = {
             .file = file,
             .uid = file->facts.uid,
-            .bytes = file->facts.size_bytes,
-            .size_bytes = file->facts.size_bytes,
+            .offset = file->offset,
+            .bytes = file->bytes,
+            .size_bytes = file->bytes,
             .format = INGEST_MBOXCL2, /* nothing is quoted */
             .keywords = &import->keywords,
         };
@@ -245,6 +306,8 @@ static bool archive_messages(struct import *import, struct err *err)
 
         if (file->kind != IMPORT_MESSAGE)
             continue;
+        if (file->is_emlx)
+            read_emlx_facts(import, file, &message);
         if (!ingest_import_message(import, &import->messages, &message, err))
             return false;
         file->is_handled = import->run.progress.pending == pending;

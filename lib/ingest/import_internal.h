@@ -31,6 +31,8 @@ struct import_file {
     struct source_file facts;   /* its uid once it has one; texts in the page's arena */
     struct bytes stem;
     int64_t modified_usec;
+    bool is_emlx;
+    uint64_t offset, bytes; /* of the message in it, when it is one */
 };
 
 struct import_target { /* a mailbox, and the epoch that is filled in it */
@@ -72,6 +74,7 @@ struct import_message {
     uint64_t size_bytes;    /* of the message */
     bool has_date;
     struct imap_date_time date;
+    uint8_t flags; /* of an .emlx: VAULT_FLAG_* */
     enum ingest_mbox_format format; /* how it is quoted */
     bool is_in_mbox;
     const struct ingest_maildir_keywords *keywords; /* of a Maildir */
@@ -115,7 +118,7 @@ bool ingest_file_is_same(const struct import_file *file);
 struct import_header {
     bool has_date;
     struct imap_date_time date; /* of the topmost Received field, else of Date */
-    uint8_t flags;              /* of Status and X-Status */
+    uint8_t flags;              /* of Status, X-Status, X-Mozilla-Status */
 };
 void ingest_read_import_header(struct bytes head, struct import_header *out);
 

@@ -4,6 +4,10 @@
  */
 #include "ingest/import_internal.h"
 
+enum {
+    DOUBTS_BYTES = 512,
+};
+
 struct mbox {
     struct import *import;
     struct import_file *file;
@@ -12,6 +16,7 @@ struct mbox {
     struct source_span *spans; /* that were found and not announced yet */
     size_t span_count;
     uint64_t messages;
+    uint64_t doubtful; /* of them */
     bool is_cut;
 };
 
@@ -56,6 +61,7 @@ static bool add_span(struct mbox *mbox, const struct ingest_mbox_message *messag
                                                 &span->internal_zone) &&
                      vault_is_date(span->internal_usec, span->internal_zone);
     mbox->is_cut = message->is_cut;
+    mbox->doubtful += message->is_doubtful;
     mbox->import->run.progress.size_notes += message->has_bad_length;
     mbox->span_count++;
     return mbox->span_count < IMPORT_PAGE_SPANS || announce(mbox, err);
@@ -139,12 +145,31 @@ static bool find_messages(struct mbox *mbox, struct err *why)
                                                    mbox->known.epoch, mbox->known.file_id, why));
 }
 
+/* What is archived, and perhaps not as it was. */
+static bool tell_doubts(struct mbox *mbox, struct err *err)
+{
+    CLEANUP(buf_free) struct buf why = buf_create(DOUBTS_BYTES);
+
+    if (mbox->is_cut)
+        buf_text(&why, "ends within a line and may be cut; its last message is archived as far as it goes");
+    if (mbox->doubtful > 0) {
+        buf_text(&why, mbox->is_cut ? "; " : "");
+        buf_u64(&why, mbox->doubtful);
+        buf_text(&why, " of its messages may go on behind the separator at their end, by their "
+                       "Content-Length: if nothing in it is quoted, as in those of Dovecot, import it "
+                       "again with --mbox-format mboxcl2");
+    }
+    return why.len == 0 ||
+           ingest_tell_problem(mbox->import, mbox->file->facts.path, true, buf_bytes(&why), err);
+}
+
 bool ingest_import_mbox(struct import *import, struct import_file *file, struct err *err)
 {
     struct ingest_run *run = &import->run;
     struct mbox mbox = { .import = import, .file = file };
     struct err why = { 0 };
 
+    file->facts.mbox_format = ingest_mbox_format_name(import->mbox_format);
     arena_reset(run->window_arena);
     mbox.spans = arena_new_array(run->window_arena, struct source_span, IMPORT_PAGE_SPANS);
     if (!find_messages(&mbox, &why)) {
@@ -156,11 +181,6 @@ bool ingest_import_mbox(struct import *import, struct import_file *file, struct 
     }
     if (!import->is_dry && !archive(&mbox, err))
         return false;
-    file->is_handled = !mbox.known.is_read && !mbox.is_cut;
-    if (!mbox.is_cut)
-        return true;
-    return ingest_tell_problem(
-        import, file->facts.path, true,
-        BYTES("ends within a line and may be cut; its last message is archived as far as it goes"),
-        err);
+    file->is_handled = !mbox.known.is_read && !mbox.is_cut && mbox.doubtful == 0;
+    return tell_doubts(&mbox, err);
 }

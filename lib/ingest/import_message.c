@@ -53,6 +53,32 @@ static uint8_t read_status(struct bytes letters)
     return found;
 }
 
+/* "0009": of Thunderbird, in hexadecimal; "expunged" is what waits to be compacted away. */
+static uint8_t read_mozilla_status(struct bytes digits)
+{
+    static const struct {
+        uint32_t bit;
+        uint8_t flag;
+    } flags[] = { { 0x1, VAULT_FLAG_SEEN },
+                  { 0x2, VAULT_FLAG_ANSWERED },
+                  { 0x4, VAULT_FLAG_FLAGGED },
+                  { 0x8, VAULT_FLAG_DELETED } };
+    uint32_t number = 0;
+    uint8_t found = 0;
+
+    for (size_t i = 0; i < digits.len; i++) {
+        uint8_t c = ascii_lower(digits.ptr[i]);
+
+        if (!ascii_is_digit(c) && (c < 'a' || c > 'f'))
+            return 0;
+        number = number << 4 | (uint32_t)(ascii_is_digit(c) ? c - '0' : c - 'a' + 10);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        if ((number & flags[i].bit) != 0)
+            found |= flags[i].flag;
+    return found;
+}
+
 void ingest_read_import_header(struct bytes head, struct import_header *out)
 {
     uint8_t room[1024];
@@ -74,6 +100,8 @@ void ingest_read_import_header(struct bytes head, struct import_header *out)
         } else if (bytes_equal_nocase(field.name, BYTES("Status")) ||
                    bytes_equal_nocase(field.name, BYTES("X-Status"))) {
             out->flags |= read_status(value);
+        } else if (bytes_equal_nocase(field.name, BYTES("X-Mozilla-Status"))) {
+            out->flags |= read_mozilla_status(value);
         }
     }
 }
@@ -207,7 +235,9 @@ static bool end_message(const struct import_message *message, struct pouring *po
 
     ingest_read_import_header(buf_bytes(&pouring->head), &header);
     arrival.internaldate = date_of(message, &header);
-    if (message->is_in_mbox) {
+    if (message->file->is_emlx) {
+        arrival.flags.system = message->flags;
+    } else if (message->is_in_mbox) {
         arrival.flags.system = header.flags;
     } else if (message->file->is_maildir) {
         ingest_read_maildir_flags(message->file->facts.path, message->keywords, &flags);

@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "imap/mailbox.h"
 #include "ingest/import_feed.h"
+#include "ingest/maildir.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -31,6 +32,8 @@ struct folder {
     dev_t device;
     ino_t inode;
     bool is_maildir;
+    bool is_dot_mbox; /* called "X.mbox" */
+    bool is_apples; /* within "X.mbox/<UUID>" of Apple Mail, whose folders are of the mailbox X */
 };
 
 struct walk {
@@ -84,6 +87,11 @@ static struct bytes without(struct bytes name, struct bytes ending)
     return name;
 }
 
+static bool is_dot_mbox(struct bytes name)
+{
+    return without(name, BYTES(".mbox")).len < name.len;
+}
+
 /* A level of a mailbox as its name says it: decoded where it is modified UTF-7. */
 static void add_level(struct buf *out, struct bytes name)
 {
@@ -116,15 +124,12 @@ static void add_dotted_levels(struct buf *out, struct bytes name)
 /* "cur/1234.M5P6.host:2,S" is known by "1234.M5P6.host", wherever it lies. */
 static struct bytes maildir_key(struct bytes name)
 {
-    ssize_t colon = bytes_find_byte(name, ':');
-
-    return colon < 0 ? name : bytes_slice(name, 0, (size_t)colon);
+    return bytes_slice(name, 0, ingest_find_maildir_info(name));
 }
 
 static struct bytes mbox_stem(const struct folder *folder, struct bytes name)
 {
-    bool is_apples = bytes_equal(name, BYTES("mbox")) &&
-                     without(folder->path, BYTES(".mbox")).len < folder->path.len;
+    bool is_apples = bytes_equal(name, BYTES("mbox")) && folder->is_dot_mbox;
 
     return is_apples ? BYTES("") : without(name, BYTES(".mbox"));
 }
@@ -253,9 +258,31 @@ static bool is_folder(int parent, const char *name)
     return fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* Copies leave empty folders out: does the name of a file in cur tell what it is of? */
+static bool has_flagged_name(int fd)
+{
+    int cur = openat(fd, "cur", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *stream = cur < 0 ? NULL : fdopendir(cur);
+    const struct dirent *entry;
+    bool has = false;
+
+    if (stream == NULL) {
+        fd_close(&cur);
+        return false;
+    }
+    while (!has && (entry = readdir(stream)) != NULL) {
+        struct bytes name = bytes_of_text(entry->d_name);
+
+        has = bytes_start_with(bytes_slice(name, ingest_find_maildir_info(name) + 1, SIZE_MAX),
+                               BYTES("2,"));
+    }
+    (void)closedir(stream);
+    return has;
+}
+
 static bool is_maildir(int fd)
 {
-    return is_folder(fd, "cur") && is_folder(fd, "new");
+    return is_folder(fd, "cur") && (is_folder(fd, "new") || has_flagged_name(fd));
 }
 
 static bool is_within_itself(const struct folder *folder)
@@ -264,6 +291,25 @@ static bool is_within_itself(const struct folder *folder)
         if (f->device == folder->device && f->inode == folder->inode)
             return true;
     return false;
+}
+
+/* 8-4-4-4-12 hexadecimal digits */
+static bool is_uuid(struct bytes name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t c = ascii_lower(name.ptr[i]);
+        bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+        if (is_dash ? c != '-' : !ascii_is_digit(c) && (c < 'a' || c > 'f'))
+            return false;
+    }
+    return name.len == 36;
+}
+
+/* Is the folder `name` in this one Apple Mail's own, and no mailbox? "X.mbox/<UUID>/Data/1/2/Messages" */
+static bool is_apples(const struct folder *parent, struct bytes name)
+{
+    return parent->is_apples || (parent->is_dot_mbox && is_uuid(name));
 }
 
 /* mailbox: of the folder `name` in this one. */
@@ -279,6 +325,8 @@ static bool enter(struct walk *walk, const struct folder *parent, const char *na
         .fd = fd,
         .mailbox = mailbox,
         .path = join(&path, parent->path, bytes_of_text(name)),
+        .is_dot_mbox = is_dot_mbox(bytes_of_text(name)),
+        .is_apples = is_apples(parent, bytes_of_text(name)),
     };
     struct stat st;
 
@@ -308,7 +356,7 @@ static bool walk_messages(struct walk *walk, const struct folder *maildir, const
     };
 
     if (fd < 0)
-        return tell_errno(walk, maildir, name);
+        return errno == ENOENT || tell_errno(walk, maildir, name);
     return each_entry(walk, &folder, feed_file);
 }
 
@@ -320,7 +368,8 @@ static bool enter_plain(struct walk *walk, const struct folder *folder, const ch
     if (!is_folder(folder->fd, name))
         return true;
     buf_append(&mailbox, folder->mailbox);
-    add_level(&mailbox, without(without(bytes_of_text(name), BYTES(".sbd")), BYTES(".mbox")));
+    if (!is_apples(folder, bytes_of_text(name)))
+        add_level(&mailbox, without(without(bytes_of_text(name), BYTES(".sbd")), BYTES(".mbox")));
     return enter(walk, folder, name, buf_bytes(&mailbox));
 }
 
@@ -376,7 +425,7 @@ static bool walk_folder(struct walk *walk, struct folder *folder)
 bool ingest_feed_tree(int root, const char *root_name, int socket, struct err *err)
 {
     struct walk walk = { .socket = socket, .err = err };
-    struct folder folder = { .fd = root };
+    struct folder folder = { .fd = root, .is_dot_mbox = is_dot_mbox(bytes_of_text(root_name)) };
     struct ingest_feed_record end = { .kind = INGEST_FEED_END, .fd = -1 };
     struct stat st;
 

@@ -4,12 +4,12 @@
  *
  * Runs with the operator's rights, and reads no octet of a file. A folder is a mailbox:
  *
- *   Maildir   has cur/ and new/: those are its messages; a folder ".A.B" that is one too is the mailbox A/B
+ *   Maildir   has cur/ and new/, or cur/ with files ":2,": those are its messages; a folder ".A.B" that is one too is the mailbox A/B
  *             beside it (Maildir++), every other folder one below it; of its other files only
  *             dovecot-keywords is given
  *   others    every regular file is given, to be an mbox or a message; folders are mailboxes below. An
  *             ending ".mbox" or ".sbd" (Thunderbird) of a folder's name is left away; a file "mbox" in a
- *             folder "X.mbox" (Apple Mail) is that folder's own
+ *             folder "X.mbox" (Apple Mail) is that folder's own, and so is all within "X.mbox/<UUID>"
  *
  * Names in modified UTF-7 are decoded. Links are not followed, but for the path itself; a folder within
  * itself (bind mounts), devices, sockets, pipes are told. Names of a folder come sorted, in portions of
@@ -26,7 +26,6 @@ enum {
 };
 
 /*
- * Feeds all of it, and the end. root: an open file or folder; root_name: how it is called, for the mailbox of
- * an mbox. Failure: the socket's; what cannot be read is told through it.
+ * Feeds all of it, and the end. root: an open file or folder; root_name: how it is called, without "/". Failure: the socket's; what cannot be read is told through it.
  */
 MUST_USE bool ingest_feed_tree(int root, const char *root_name, int socket, struct err *err);

@@ -57,16 +57,31 @@ static struct bytes last_name(struct bytes path)
     return bytes_slice(path, start, SIZE_MAX);
 }
 
+size_t ingest_find_maildir_info(struct bytes name)
+{
+    static const struct bytes marks[] = { BYTES_INIT(":"), BYTES_INIT(";2,"), BYTES_INIT("!2,") };
+
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+        ssize_t at = bytes_find(name, marks[i]);
+
+        if (at >= 0)
+            return (size_t)at;
+    }
+    return name.len;
+}
+
 void ingest_read_maildir_flags(struct bytes path, const struct ingest_maildir_keywords *known,
                                struct ingest_maildir_flags *out)
 {
     struct bytes name = last_name(path);
-    ssize_t info = bytes_find(name, BYTES(":2,"));
+    struct bytes info = bytes_slice(name, ingest_find_maildir_info(name) + 1, SIZE_MAX);
     bool has[INGEST_MAILDIR_KEYWORDS] = { 0 };
 
     *out = (struct ingest_maildir_flags){ 0 };
-    for (size_t i = info < 0 ? name.len : (size_t)info + 3; i < name.len; i++) {
-        uint8_t letter = name.ptr[i];
+    if (!scan_text(&info, BYTES("2,")))
+        return;
+    for (size_t i = 0; i < info.len; i++) {
+        uint8_t letter = info.ptr[i];
 
         if (letter >= 'a' && letter <= 'z')
             has[letter - 'a'] = true;

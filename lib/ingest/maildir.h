@@ -3,7 +3,8 @@
  * ingest/maildir.h - what the name of a file in a Maildir says of its message: "…:2,FSab".
  *
  * Capitals are flags. Small letters are Dovecot's keywords, by number: "a" is the one that the file
- * dovecot-keywords of the Maildir has as 0, in lines "0 $Forwarded".
+ * dovecot-keywords of the Maildir has as 0, in lines "0 $Forwarded". Where a file system forbids ":", ";" or "!"
+ * stands for it.
  *
  * Pure. Both are hostile: what does not belong there is passed over.
  */
@@ -29,6 +30,10 @@ struct ingest_maildir_flags {
 
 /* Names may not hold blanks or controls, nor be longer than LIMIT_KEYWORD_BYTES. */
 void ingest_read_maildir_keywords(struct bytes file, struct ingest_maildir_keywords *out);
+
+/* Where in the name of a file its flags begin, with ":2,"; name.len: it has none. What stands before stays the
+ * same while the message lives. */
+size_t ingest_find_maildir_info(struct bytes name);
 
 void ingest_read_maildir_flags(struct bytes path, const struct ingest_maildir_keywords *known,
                                struct ingest_maildir_flags *out);

@@ -12,6 +12,7 @@ enum {
     END_OF_FILE = -1,
     LENGTH_LINE_BYTES = 64, /* of "Content-Length: 12345" */
     FRAMING_LINES_MAX = 2,  /* line ends between the octets that a Content-Length counts and a separator */
+    FIELD_NAME_BYTES = 128, /* in front of the colon of what is taken for a field */
 };
 
 static const struct bytes from = BYTES_INIT("From ");
@@ -28,21 +29,26 @@ struct ingest_mbox {
     uint8_t window[WINDOW_BYTES];
 };
 
+static const struct bytes format_names[] = {
+    [INGEST_MBOXRD] = BYTES_INIT("mboxrd"),
+    [INGEST_MBOXO] = BYTES_INIT("mboxo"),
+    [INGEST_MBOXCL] = BYTES_INIT("mboxcl"),
+    [INGEST_MBOXCL2] = BYTES_INIT("mboxcl2"),
+};
+
 bool ingest_find_mbox_format(struct bytes name, enum ingest_mbox_format *out)
 {
-    static const struct bytes names[] = {
-        [INGEST_MBOXRD] = BYTES_INIT("mboxrd"),
-        [INGEST_MBOXO] = BYTES_INIT("mboxo"),
-        [INGEST_MBOXCL] = BYTES_INIT("mboxcl"),
-        [INGEST_MBOXCL2] = BYTES_INIT("mboxcl2"),
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (bytes_equal(name, names[i])) {
+    for (size_t i = 0; i < ARRAY_LEN(format_names); i++)
+        if (bytes_equal(name, format_names[i])) {
             *out = (enum ingest_mbox_format)i;
             return true;
         }
     return false;
+}
+
+struct bytes ingest_mbox_format_name(enum ingest_mbox_format format)
+{
+    return format_names[format];
 }
 
 struct ingest_mbox *ingest_open_mbox(enum ingest_mbox_format format, ingest_read_at_fn *read,
@@ -183,22 +189,6 @@ static bool read_line(struct ingest_mbox *mbox, uint64_t at, struct bytes *out, 
     return true;
 }
 
-static bool is_separator(struct ingest_mbox *mbox, uint64_t at, bool *is, struct err *err)
-{
-    struct bytes line;
-    int octet;
-
-    *is = false;
-    if (!peek(mbox, at, &octet, err))
-        return false;
-    if (octet != 'F')
-        return true;
-    if (!read_line(mbox, at, &line, err))
-        return false;
-    *is = bytes_start_with(line, from) && has_time_of_day(line);
-    return true;
-}
-
 bool ingest_read_separator_date(struct bytes separator, int64_t *usec, int16_t *zone_minutes)
 {
     struct bytes rest = bytes_slice(separator, from.len, SIZE_MAX);
@@ -218,6 +208,59 @@ bool ingest_read_separator_date(struct bytes separator, int64_t *usec, int16_t *
     return false;
 }
 
+/* Does the header of a message begin here: with a field, or a separator that was quoted? */
+static bool begins_header(struct ingest_mbox *mbox, uint64_t at, bool *does, struct err *err)
+{
+    uint8_t room[FIELD_NAME_BYTES];
+    struct bytes start;
+    size_t got, len = 0;
+
+    if (!take(mbox, at, room, sizeof room, &got, err))
+        return false;
+    start = bytes_of(room, got);
+    while (len < got && room[len] > ' ' && room[len] < 0x7f && room[len] != ':')
+        len++;
+    *does = bytes_start_with(start, BYTES(">From ")) ||
+            (len > 0 && len < got && room[len] == ':');
+    return true;
+}
+
+static bool is_blank(struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.ptr[i] != ' ')
+            return false;
+    return true;
+}
+
+static bool is_separator(struct ingest_mbox *mbox, uint64_t at, bool is_behind_empty_line, bool *is,
+                         struct err *err)
+{
+    struct bytes line;
+    int64_t usec;
+    int16_t zone_minutes;
+    uint64_t next;
+    int octet;
+    bool has_date, has_lf;
+
+    *is = false;
+    if (!peek(mbox, at, &octet, err))
+        return false;
+    if (octet != 'F')
+        return true;
+    if (!read_line(mbox, at, &line, err))
+        return false;
+    if (!bytes_start_with(line, from))
+        return true;
+    has_date = ingest_read_separator_date(line, &usec, &zone_minutes);
+    *is = has_date && is_behind_empty_line;
+    if (*is || (!has_date && !(is_behind_empty_line &&
+                               (has_time_of_day(line) ||
+                                is_blank(bytes_slice(line, from.len, SIZE_MAX))))))
+        return true;
+    return find_line_end(mbox, at, &next, &has_lf, err) && begins_header(mbox, next, is, err);
+}
+
 /* ---- one message ------------------------------------------------------------------------------ */
 
 struct scan {
@@ -227,6 +270,7 @@ struct scan {
     uint64_t empty_bytes;  /* of the line before it, when that is empty */
     uint64_t quoted_lines; /* that lose a ">" */
     uint64_t length;       /* what Content-Length says */
+    uint64_t claimed;      /* the end that it says and that is not followed, by the format; 0: none */
     bool has_length;
     bool is_in_body;
     uint64_t stop; /* where Content-Length says that the message ends, and a separator follows; 0: none */
@@ -263,7 +307,7 @@ static bool read_length(struct scan *scan, struct err *err)
     struct bytes line;
     size_t got;
 
-    if (scan->mbox->format < INGEST_MBOXCL || scan->has_length)
+    if (scan->has_length)
         return true;
     if (!take(scan->mbox, scan->at, text, sizeof text, &got, err))
         return false;
@@ -273,7 +317,7 @@ static bool read_length(struct scan *scan, struct err *err)
     while (scan_byte(&line, ' ') || scan_byte(&line, '\t'))
         ;
     scan->has_length = scan_u64(&line, &scan->length);
-    scan->message.has_bad_length = !scan->has_length;
+    scan->message.has_bad_length = !scan->has_length && scan->mbox->format >= INGEST_MBOXCL;
     return true;
 }
 
@@ -287,7 +331,7 @@ static bool is_border(struct ingest_mbox *mbox, uint64_t at, uint64_t *next, boo
     for (int lines = 0; lines <= FRAMING_LINES_MAX; lines++) {
         uint64_t length;
 
-        if (!peek(mbox, at, &octet, err) || !is_separator(mbox, at, is, err))
+        if (!peek(mbox, at, &octet, err) || !is_separator(mbox, at, true, is, err))
             return false;
         *is = *is || octet == END_OF_FILE;
         *next = at;
@@ -302,26 +346,45 @@ static bool is_border(struct ingest_mbox *mbox, uint64_t at, uint64_t *next, boo
     return true;
 }
 
+/* Is that where a message can end? *next: where the separator behind it stands. */
+static bool is_end(struct ingest_mbox *mbox, uint64_t stop, uint64_t *next, bool *is, struct err *err)
+{
+    int before;
+
+    *is = false;
+    /* Past the end of the file a read gives nothing, as at its end: something must stand before. */
+    return peek(mbox, stop - 1, &before, err) &&
+           (before == END_OF_FILE || is_border(mbox, stop, next, is, err));
+}
+
 /* The header is over, the body begins at `body`. */
 static bool follow_length(struct scan *scan, uint64_t body, struct err *err)
 {
-    struct ingest_mbox *mbox = scan->mbox;
     uint64_t stop;
-    int before;
-    bool is = false;
+    bool is_known, is = false;
 
     scan->is_in_body = true;
     if (!scan->has_length)
         return true;
-    if (checked_add(body, scan->length, &stop) && stop <= INT64_MAX) {
-        /* Past the end of the file a read gives nothing, as at its end: something must stand before. */
-        if (!peek(mbox, stop - 1, &before, err) ||
-            (before != END_OF_FILE && !is_border(mbox, stop, &scan->stop_next, &is, err)))
-            return false;
+    is_known = checked_add(body, scan->length, &stop) && stop <= INT64_MAX;
+    if (scan->mbox->format < INGEST_MBOXCL) {
+        scan->claimed = is_known ? stop : 0;
+        return true;
     }
+    if (is_known && !is_end(scan->mbox, stop, &scan->stop_next, &is, err))
+        return false;
     scan->stop = is ? stop : 0;
     scan->message.has_bad_length = !is;
     return true;
+}
+
+/* A separator was found here, and the length that is not followed leads over it: to another? */
+static bool doubt_separator(struct scan *scan, struct err *err)
+{
+    uint64_t ignored;
+
+    return scan->claimed <= scan->at ||
+           is_end(scan->mbox, scan->claimed, &ignored, &scan->message.is_doubtful, err);
 }
 
 static void end_message(struct scan *scan, uint64_t end, uint64_t next)
@@ -343,8 +406,9 @@ static bool scan_line(struct scan *scan, bool *is_over, struct err *err)
 
     *is_over = true;
     if (!peek(mbox, scan->at, &octet, err) || !read_empty_line(mbox, scan->at, &empty, err) ||
-        (octet == 'F' && scan->stop == 0 && scan->empty_bytes > 0 &&
-         !is_separator(mbox, scan->at, &is_next, err)))
+        (octet == 'F' && scan->stop == 0 &&
+         !is_separator(mbox, scan->at, scan->empty_bytes > 0, &is_next, err)) ||
+        (is_next && !doubt_separator(scan, err)))
         return false;
     if (is_next || octet == END_OF_FILE) {
         end_message(scan, scan->at - scan->empty_bytes, scan->at);

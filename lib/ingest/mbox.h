@@ -2,10 +2,15 @@
 /*
  * ingest/mbox.h - where the messages of an mbox lie, and their octets without the quoting.
  *
- * A separator is a line that begins with "From " and holds a time of day (12:34), at the start of the file
- * or behind an empty line. What lies between its line end and the empty line in front of the next
- * separator (or of the end of the file) is the message, after un-quoting. Line ends stay as they are; LF
- * and CRLF may be mixed.
+ * A separator is a line that begins with "From " and
+ *
+ *   stands at the start of the file, or
+ *   stands behind an empty line and holds a date, or
+ *   is followed by a field (or ">From ") and either holds a date, or stands behind an empty line and holds a
+ *   time of day (12:34) or nothing more (Thunderbird).
+ *
+ * What lies between its line end and the next separator (or the end of the file) is the message, without the
+ * empty line at its end, after un-quoting. Line ends stay as they are; LF and CRLF may be mixed.
  *
  * Pure but for the reader that the caller gives. Constant memory, whatever the lengths of lines and
  * messages. The formats: RFC 4155, mbox(5) of qmail.
@@ -24,6 +29,7 @@ enum ingest_mbox_format {
 
 /* "mboxrd", …; false: no such format. */
 MUST_USE bool ingest_find_mbox_format(struct bytes name, enum ingest_mbox_format *out);
+struct bytes ingest_mbox_format_name(enum ingest_mbox_format format);
 
 /* Reads at most size octets from this place of the file; *got 0: its end. */
 typedef bool ingest_read_at_fn(void *context, uint64_t offset, uint8_t *room, size_t size,
@@ -40,6 +46,8 @@ struct ingest_mbox_message {
     struct bytes separator; /* its first INGEST_MBOX_LINE_BYTES; borrowed until the next call */
     bool is_cut;            /* the file ends without a line end */
     bool has_bad_length;    /* Content-Length leads to no separator: it was not followed */
+    bool is_doubtful;       /* Content-Length, which the format does not follow, leads to a later separator:
+                               perhaps the one at its end is content that nobody quoted */
 };
 
 struct ingest_mbox;

@@ -178,7 +178,7 @@ static bool open_version(struct db *db, const struct source_lease *lease, int64_
                            DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
                                    DB_I64(mailbox_id), DB_I32(out->epoch), DB_BYTEA(file->name),
                                    DB_BYTEA(file->path), DB_I64((int64_t)file->size_bytes),
-                                   DB_I64(file->modified_ns),
+                                   DB_I64(file->modified_ns), DB_TEXT(file->mbox_format),
                                    DB_TEXT(BYTES("the file has changed since, and was read anew"))),
                            &row, err))
         return false;
@@ -193,7 +193,8 @@ bool source_open_mbox(struct db *db, const struct source_lease *lease, int64_t m
 
     if (!db_run(db, DB_IMPORT_MBOX_FIND,
                 DB_ARGS(DB_I64(lease->account_id), DB_I64(mailbox_id), DB_BYTEA(file->name),
-                        DB_I64((int64_t)file->size_bytes), DB_I64(file->modified_ns)),
+                        DB_I64((int64_t)file->size_bytes), DB_I64(file->modified_ns),
+                        DB_TEXT(file->mbox_format)),
                 &row, err))
         return false;
     if (db_rows(row) == 0)

@@ -7,7 +7,8 @@
  *
  *   a file that is one message   the next UID of the folder's epoch, when it is first seen. It is known again
  *                                by its name in the folder, its size and its time of change
- *   a version of an mbox         an epoch of its own; UIDs count its messages from 1
+ *   a version of an mbox         an epoch of its own; UIDs count its messages from 1. Read as another format it
+ *                                is another version: its borders and quoting differ
  *
  * What changes something is one statement under the lease, ERR_DENIED when that is lost. For
  * holdfast-ingest, but for the last section. One connection, one thread.
@@ -40,6 +41,7 @@ struct source_file {
     struct bytes path; /* below what the operator named */
     uint64_t size_bytes;
     int64_t modified_ns; /* since 1970 */
+    struct bytes mbox_format; /* of an mbox: as which it is read; otherwise empty */
 };
 
 struct source_known_file {

@@ -55,16 +55,42 @@ static bool is_empty_line(struct bytes line)
     return bytes_equal(line, BYTES("\n")) || bytes_equal(line, BYTES("\r\n"));
 }
 
-static bool is_separator(struct bytes line)
+static bool has_time(struct bytes line)
 {
-    if (!bytes_start_with(line, BYTES("From ")))
-        return false;
-    line = bytes_slice(line, 0, INGEST_MBOX_LINE_BYTES);
     for (size_t i = 1; i + 2 < line.len; i++)
         if (line.ptr[i] == ':' && ascii_is_digit(line.ptr[i - 1]) &&
             ascii_is_digit(line.ptr[i + 1]) && ascii_is_digit(line.ptr[i + 2]))
             return true;
     return false;
+}
+
+static bool is_field(struct bytes line)
+{
+    ssize_t colon = bytes_find_byte(bytes_slice(line, 0, 128), ':');
+
+    for (ssize_t i = 0; i < colon; i++)
+        if (line.ptr[i] <= ' ' || line.ptr[i] >= 0x7f)
+            return false;
+    return colon > 0;
+}
+
+static bool is_separator(struct bytes line, bool is_behind_empty_line, struct bytes behind)
+{
+    int64_t usec;
+    int16_t zone;
+    bool has_date, is_header = is_field(behind) || bytes_start_with(behind, BYTES(">From "));
+
+    if (!bytes_start_with(line, BYTES("From ")))
+        return false;
+    line = bytes_slice(line, 0, INGEST_MBOX_LINE_BYTES);
+    if (line.len > 0 && line.ptr[line.len - 1] == '\n')
+        line.len -= line.len > 1 && line.ptr[line.len - 2] == '\r' ? 2 : 1;
+    has_date = ingest_read_separator_date(line, &usec, &zone);
+    if (has_date)
+        return is_behind_empty_line || is_header;
+    while (line.len > 0 && line.ptr[line.len - 1] == ' ')
+        line.len--;
+    return is_behind_empty_line && is_header && (line.len == 4 || has_time(line));
 }
 
 /* The end of the message that begins at `at`, found line by line. */
@@ -77,7 +103,7 @@ static size_t slow_end(struct bytes text, size_t at)
         ssize_t lf = bytes_find_byte(rest, '\n');
         struct bytes line = bytes_slice(rest, 0, lf < 0 ? rest.len : (size_t)lf + 1);
 
-        if (empty > 0 && is_separator(line))
+        if (is_separator(line, empty > 0, bytes_slice(rest, line.len, SIZE_MAX)))
             break;
         empty = is_empty_line(line) ? line.len : 0;
         at += line.len;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """holdfast import: mbox, Maildir and message files, exactly once, octet for octet, whatever happens."""
+import gzip
 import hashlib
 import mailbox
 import os
@@ -210,6 +211,71 @@ def test_files_that_are_copied_or_touched_are_not_archived_twice(holdfast, accou
     assert "1 new message;" in run(holdfast, account, tmp_path / "two")
     assert "0 new messages; 10 files known" in run(holdfast, account, tmp_path / "one")
     assert len(archived(holdfast, account)) == 11
+
+
+def test_files_of_one_name_size_and_day_are_told_apart_by_their_octets(holdfast, account, tmp_path):
+    for folder, octets in (("one", b"Subject: a\r\n\r\n"), ("two", b"Subject: b\r\n\r\n")):
+        write_files(tmp_path / folder, [octets])
+        os.utime(tmp_path / folder / "00000.eml", (1, 1))  # as tar, zip and git set it for all they unpack
+        assert "1 new message" in run(holdfast, account, tmp_path / folder)
+        assert "1 file known" in run(holdfast, account, tmp_path / folder)
+    assert len(archived(holdfast, account)) == 2
+
+
+def test_an_mbox_read_as_the_wrong_format_can_be_read_again_as_the_right_one(holdfast, account, tmp_path):
+    """Dovecot writes Content-Length and quotes nothing."""
+    body = b"x\n\nFrom b@example.org Mon Oct  1 08:00:00 2001\nSubject: quoted by nobody\n"
+    octets = [b"Subject: 1\nContent-Length: %d\n\n%s" % (len(body), body), b"Subject: 2\nContent-Length: 2\n\ny\n"]
+    box = tmp_path / "box"
+    box.write_bytes(b"".join(b"From a@example.org Mon Oct  1 08:00:00 2001\n" + m + b"\n" for m in octets))
+    out = run(holdfast, account, box, status=1)
+    assert "3 new messages" in out and "1 of its messages may go on" in out and "--mbox-format mboxcl2" in out
+    run(holdfast, account, box, "--mbox-format", "mboxcl2")
+    assert set(hashes("box", octets)) < set(archived(holdfast, account))
+    assert holdfast.json("failures", account) == []
+    assert "1 file known" in run(holdfast, account, box, "--mbox-format", "mboxcl2")
+
+
+def test_an_mbox_of_thunderbird_comes_in_with_its_flags(holdfast, account, tmp_path):
+    octets = [b"X-Mozilla-Status: 0009\r\nSubject: 1\r\n\r\nx\r\n", b"X-Mozilla-Status: 0000\r\nSubject: 2\r\n\r\ny\r\n"]
+    (tmp_path / "Inbox").write_bytes(b"".join(b"From \r\n" + m + b"\r\n" for m in octets))
+    run(holdfast, account, tmp_path / "Inbox")
+    assert archived(holdfast, account) == sorted(hashes("Inbox", octets))
+    assert holdfast.sql("SELECT flags FROM placement p JOIN account_name n USING (account_id)"
+                        " WHERE n.name = %s ORDER BY uid", account) == [(1 + 8,), (0,)]
+
+
+def test_messages_of_apple_mail_come_in_with_flags_and_dates(holdfast, account, tmp_path):
+    octets = messages(3, seed=15)
+    folder = tmp_path / "V10" / "Work.mbox" / "01234567-89AB-CDEF-0123-456789ABCDEF" / "Data" / "Messages"
+    folder.mkdir(parents=True)
+    for i, message in enumerate(octets):
+        (folder / f"{i}.emlx").write_bytes(
+            b"%-10d\n%s<?xml version=\"1.0\"?>\n<plist><dict><key>date-received</key><integer>1001923200</integer>"
+            b"<key>flags</key><integer>%d</integer></dict></plist>\n" % (len(message), message, 8589934593 + 16 * i))
+    (folder / "8.emlx").write_bytes(b"99999\nSubject: cut\n")
+    (folder / "9.partial.emlx").write_bytes(b"11\nSubject: x\n")
+    out = run(holdfast, account, tmp_path / "V10", status=1)
+    assert "8.emlx: is shorter than its message" in out and "9.partial.emlx: its attachments lie apart" in out
+    assert archived(holdfast, account) == sorted(hashes("Work", octets))
+    assert holdfast.sql("SELECT flags, extract(epoch FROM internal_at)::bigint FROM placement p"
+                        " JOIN account_name n USING (account_id) WHERE n.name = %s ORDER BY uid",
+                        account)[0] == (1, 1001923200)
+    os.utime(folder / "1.emlx", (1, 1))
+    assert "0 new messages; 3 files known" in run(holdfast, account, tmp_path / "V10", status=1)
+
+
+def test_a_maildir_that_is_compressed_is_not_archived_as_it_is(holdfast, account, tmp_path):
+    for name in ("cur", "new"):
+        (tmp_path / "Maildir" / name).mkdir(parents=True)
+    path = tmp_path / "Maildir" / "cur" / "1.host:2,S"
+    path.write_bytes(gzip.compress(b"Subject: x\r\n\r\ny\r\n"))
+    out = run(holdfast, account, tmp_path / "Maildir", status=1)
+    assert "1.host:2,S: compressed (gzip)" in out
+    assert archived(holdfast, account) == []
+    path.write_bytes(gzip.decompress(path.read_bytes()))
+    run(holdfast, account, tmp_path / "Maildir")
+    assert len(archived(holdfast, account)) == 1 and holdfast.json("failures", account) == []
 
 
 # ---- what goes wrong ---------------------------------------------------------------------------

@@ -80,23 +80,24 @@ WITH held AS MATERIALIZED (
 SELECT is_held FROM held;
 
 -- name: import_mbox_find
--- args: account_id bigint, mailbox_id bigint, name bytea, size_bytes bigint, modified_ns bigint
+-- args: account_id bigint, mailbox_id bigint, name bytea, size_bytes bigint, modified_ns bigint, mbox_format text
 SELECT f.file_id, f.epoch, f.state = 'read'
   FROM import_file f
  WHERE f.name = $3 AND f.mailbox_id = $2 AND f.account_id = $1 AND f.uid IS NULL
-   AND f.size_bytes = $4 AND f.modified_ns = $5 AND f.state IN ('reading', 'read')
+   AND f.size_bytes = $4 AND f.modified_ns = $5 AND coalesce(f.mbox_format, $6) = $6
+   AND f.state IN ('reading', 'read')
  ORDER BY f.file_id LIMIT 1;
 
 -- Another version of an mbox: what is pending of the one before can be read no more.
 -- name: import_mbox_open
--- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, name bytea, path bytea, size_bytes bigint, modified_ns bigint, error text
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, name bytea, path bytea, size_bytes bigint, modified_ns bigint, mbox_format text, error text
 WITH held AS MATERIALIZED (
     SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held
 ), before AS (
     SELECT f.epoch FROM import_file f, held
      WHERE is_held AND f.name = $8 AND f.mailbox_id = $6 AND f.account_id = $5 AND f.uid IS NULL
 ), abandoned AS (
-    UPDATE source_uid u SET state = 'gone', gone_at = now(), error = $12, next_try_at = NULL
+    UPDATE source_uid u SET state = 'gone', gone_at = now(), error = $13, next_try_at = NULL
       FROM before b
      WHERE u.account_id = $5 AND u.mailbox_id = $6 AND u.epoch = b.epoch AND u.state = 'pending'
     RETURNING u.epoch
@@ -106,8 +107,9 @@ WITH held AS MATERIALIZED (
      WHERE e.account_id = $5 AND e.mailbox_id = $6 AND e.epoch = a.epoch
        AND e.enumerated_at IS NOT NULL
 ), opened AS (
-    INSERT INTO import_file (account_id, mailbox_id, epoch, name, path, size_bytes, modified_ns, state)
-    SELECT $5, $6, $7, $8, $9, $10, $11, 'reading' FROM held WHERE is_held
+    INSERT INTO import_file (account_id, mailbox_id, epoch, name, path, size_bytes, modified_ns,
+                             mbox_format, state)
+    SELECT $5, $6, $7, $8, $9, $10, $11, $12, 'reading' FROM held WHERE is_held
     RETURNING file_id
 )
 SELECT is_held, coalesce((SELECT file_id FROM opened), 0) FROM held;

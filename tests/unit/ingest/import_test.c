@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/fd.h"
+#include "ingest/container.h"
+#include "ingest/emlx.h"
 #include "ingest/import_internal.h"
 #include "ingest/import_tree.h"
 #include "test.h"
@@ -47,6 +49,10 @@ TEST(flags_of_an_mbox_stand_in_the_header)
 
     ingest_read_import_header(BYTES("Status: RO\nX-Status: AF\n\n"), &header);
     CHECK_EQ_U64(header.flags, VAULT_FLAG_SEEN | VAULT_FLAG_ANSWERED | VAULT_FLAG_FLAGGED);
+    ingest_read_import_header(BYTES("X-Mozilla-Status: 100d\nX-Mozilla-Status2: 00000002\n\n"), &header);
+    CHECK_EQ_U64(header.flags, VAULT_FLAG_SEEN | VAULT_FLAG_FLAGGED | VAULT_FLAG_DELETED);
+    ingest_read_import_header(BYTES("X-Mozilla-Status: one\n\n"), &header);
+    CHECK_EQ_U64(header.flags, 0);
 }
 
 TEST(flags_of_a_maildir_stand_in_the_name_and_keywords_by_number)
@@ -70,6 +76,10 @@ TEST(flags_of_a_maildir_stand_in_the_name_and_keywords_by_number)
     ingest_read_maildir_flags(BYTES("new/1.M2.host"), &keywords, &flags);
     CHECK_EQ_U64(flags.system + flags.keyword_count, 0);
     CHECK(!flags.has_unnamed);
+    ingest_read_maildir_flags(BYTES("cur/1.M2.host;2,FS"), &keywords, &flags);
+    CHECK_EQ_U64(flags.system, VAULT_FLAG_SEEN | VAULT_FLAG_FLAGGED);
+    ingest_read_maildir_flags(BYTES("cur/1!M2;host!2,R"), &keywords, &flags);
+    CHECK_EQ_U64(flags.system, VAULT_FLAG_ANSWERED);
 }
 
 /* ---- what a file is -------------------------------------------------------------------------------- */
@@ -83,6 +93,60 @@ TEST(a_file_is_judged_by_its_first_octets)
     CHECK(ingest_judge_file(BYTES("x.eml"), BYTES("")) == IMPORT_NOTHING);
     CHECK(ingest_judge_file(BYTES("x.txt"), BYTES("http://example.org/\n")) == IMPORT_NOTHING);
     CHECK(ingest_judge_file(BYTES("x.pdf"), BYTES("%PDF-1.4\nSubject: x\n")) == IMPORT_NOTHING);
+}
+
+TEST(what_keeps_mail_in_a_form_that_is_not_read_is_known)
+{
+    CHECK(ingest_find_container(BYTES("\x1f\x8b\x08\0\0"))->is_packed);
+    CHECK(ingest_find_container(BYTES("BZh91AY&SY"))->is_failure);
+    CHECK(ingest_find_container(BYTES("!BDN"))->is_failure);
+    CHECK(!ingest_find_container(BYTES("\0\x05\x16\x07\0\x02"))->is_failure);
+    CHECK(!ingest_find_container(BYTES("2 Million"))->is_packed);
+    CHECK(ingest_find_container(BYTES("\x1f\x8b")) == NULL);
+    CHECK(ingest_find_container(BYTES("Subject: x\n")) == NULL);
+    CHECK(ingest_find_container(BYTES("")) == NULL);
+}
+
+/* ---- Apple Mail ------------------------------------------------------------------------------------- */
+
+static void check_emlx(struct bytes head, uint64_t file_bytes, uint64_t want_offset, uint64_t want_bytes)
+{
+    struct err err = { 0 };
+    uint64_t offset = 0, bytes = 0;
+
+    CHECK(ingest_read_emlx(head, file_bytes, &offset, &bytes, &err) == (want_bytes > 0));
+    CHECK_EQ_U64(offset, want_offset);
+    CHECK_EQ_U64(bytes, want_bytes);
+}
+
+TEST(an_emlx_says_where_its_message_lies)
+{
+    check_emlx(BYTES("12        \nSubject: x\n\n<?xml"), 99, 11, 12);
+    check_emlx(BYTES("12\r\nSubject: x\n\n"), 16, 4, 12);
+    check_emlx(BYTES("12\nSubject: x\n"), 14, 0, 0); /* cut */
+    check_emlx(BYTES("0\n"), 2, 0, 0);
+    check_emlx(BYTES("18446744073709551615\nx"), 22, 0, 0);
+    check_emlx(BYTES("18446744073709551616\nx"), 22, 0, 0);
+    check_emlx(BYTES("12 Subject: x\n"), 99, 0, 0);
+    check_emlx(BYTES("Subject: x\n"), 99, 0, 0);
+    check_emlx(BYTES("12"), 2, 0, 0);
+    CHECK(ingest_is_emlx(BYTES("1.emlx")) && !ingest_is_emlx(BYTES(".emlx")) && !ingest_is_emlx(BYTES("1.eml")));
+    CHECK(ingest_is_partial_emlx(BYTES("1.partial.emlx")) && !ingest_is_partial_emlx(BYTES("1.emlx")));
+}
+
+TEST(the_property_list_of_an_emlx_has_flags_and_the_time_of_arrival)
+{
+    struct ingest_emlx_facts facts;
+
+    ingest_read_emlx_facts(BYTES("<plist><dict>\n\t<key>date-received</key>\n\t<integer>1001923200</integer>\n"
+                                 "\t<key>flags</key>\n\t<integer>8590195733</integer>\n</dict></plist>"),
+                           &facts);
+    CHECK_EQ_U64(facts.flags, VAULT_FLAG_SEEN | VAULT_FLAG_ANSWERED | VAULT_FLAG_FLAGGED);
+    CHECK(facts.has_date);
+    CHECK_EQ_I64(facts.received_usec, 1001923200000000);
+    ingest_read_emlx_facts(BYTES("<key>date-received</key><real>18446744073709551615.5</real><key>flags</key>"),
+                           &facts);
+    CHECK(!facts.has_date && facts.flags == 0);
 }
 
 /* ---- the feed -------------------------------------------------------------------------------------- */
@@ -246,6 +310,10 @@ TEST(folders_and_maildirs_are_fed_with_the_mailboxes_they_are)
     make_file("Mail/Entw&APw-rfe/new/");
     make_file("Post.sbd/Sub");
     make_file("Apple.mbox/mbox");
+    make_file("Apple.mbox/Sub.mbox/01234567-89AB-CDEF-0123-456789abcdef/Data/1/Messages/9.emlx");
+    make_file("Copy/cur/6.x;2,S");
+    make_file("Copy/.Sub/cur/7.x:2,");
+    make_file("Plain/cur/8.eml");
     (void)snprintf(link, sizeof link, "%s/link", root);
     CHECK(symlink(root, link) == 0);
     walk(&out);
@@ -254,6 +322,12 @@ TEST(folders_and_maildirs_are_fed_with_the_mailboxes_they_are)
                       "|b.eml|b.eml|b.eml\n"
                       "!link|a symbolic link: not followed\n"
                       "Apple|mbox||Apple.mbox/mbox\n"
+                      "Apple/Sub|9.emlx|9.emlx|Apple.mbox/Sub.mbox/01234567-89AB-CDEF-0123-456789abcdef/Data/"
+                      "1/Messages/9.emlx\n"
+                      "-Copy\n"
+                      "MCopy|6.x|6.x;2,S|Copy/cur/6.x;2,S\n"
+                      "-Copy/Sub\n"
+                      "MCopy/Sub|7.x|7.x:2,|Copy/.Sub/cur/7.x:2,\n"
                       "KMail\n"
                       "MMail|1.x|1.x|Mail/new/1.x\n"
                       "MMail|2.x|2.x:2,S|Mail/cur/2.x:2,S\n"
@@ -261,6 +335,7 @@ TEST(folders_and_maildirs_are_fed_with_the_mailboxes_they_are)
                       "MMail/Sent/2001|4.x|4.x|Mail/.Sent.2001/cur/4.x\n"
                       "-Mail/Entw\xc3\xbcrfe\n"
                       "MMail/Entw\xc3\xbcrfe|5.x|5.x|Mail/Entw&APw-rfe/cur/5.x\n"
+                      "Plain/cur|8.eml|8.eml|Plain/cur/8.eml\n"
                       "Post|Sub|Sub|Post.sbd/Sub\n"));
     CHECK(nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0);
 }

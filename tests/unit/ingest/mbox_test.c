@@ -51,7 +51,7 @@ static void unquote(enum ingest_mbox_format format, struct bytes quoted, size_t 
 }
 
 /* The messages, each with "|" behind it; "!" before those whose Content-Length was not followed, "~" before
- * one that is cut. */
+ * one that is cut, "?" before one that may go on behind its end. */
 static void check_format(enum ingest_mbox_format format, struct bytes text, struct bytes want)
 {
     for (size_t chunk = 1; chunk <= 64; chunk *= 8) {
@@ -71,6 +71,7 @@ static void check_format(enum ingest_mbox_format format, struct bytes text, stru
             CHECK(bytes_start_with(message.separator, BYTES("From ")));
             buf_text(&all, message.has_bad_length ? "!" : "");
             buf_text(&all, message.is_cut ? "~" : "");
+            buf_text(&all, message.is_doubtful ? "?" : "");
             before = all.len;
             unquote(format, bytes_slice(text, (size_t)message.offset, (size_t)message.bytes), chunk,
                     &all);
@@ -105,6 +106,36 @@ TEST(a_line_that_begins_with_from_is_content_unless_it_looks_like_a_separator)
 {
     check(BYTES(SEPARATOR "A: 1\n\nFrom here on\n\nFrom there\nFrom 12:00 on\n\n"),
           BYTES("A: 1\n\nFrom here on\n\nFrom there\nFrom 12:00 on\n|"));
+}
+
+TEST(a_separator_of_thunderbird_says_nothing_and_a_field_follows_it)
+{
+    check(BYTES("From \r\nX-Mozilla-Status: 0001\r\n\r\nx\r\n\r\nFrom \r\nB: 2\r\n\r\ny\r\n\r\n"),
+          BYTES("X-Mozilla-Status: 0001\r\n\r\nx\r\n|B: 2\r\n\r\ny\r\n|"));
+    check(BYTES(SEPARATOR "A: 1\n\nFrom \nthe start\n\nFrom \n\n"), BYTES("A: 1\n\nFrom \nthe start\n\nFrom \n|"));
+}
+
+TEST(a_time_of_day_alone_makes_no_separator_of_a_line)
+{
+    check(BYTES(SEPARATOR "A: 1\n\nx\n\nFrom 10:30 to 11:00 we eat\nand drink\n"),
+          BYTES("A: 1\n\nx\n\nFrom 10:30 to 11:00 we eat\nand drink\n|"));
+}
+
+TEST(a_separator_with_a_date_and_a_field_behind_it_needs_no_empty_line)
+{
+    check(BYTES(SEPARATOR "A: 1\n\nx\n" SEPARATOR "B: 2\n\ny\n" SEPARATOR ">From z\nC: 3\n"),
+          BYTES("A: 1\n\nx\n|B: 2\n\ny\n|From z\nC: 3\n|"));
+    check(BYTES(SEPARATOR "A: 1\n\nx\n" SEPARATOR "no field\n"), BYTES("A: 1\n\nx\n" SEPARATOR "no field\n|"));
+}
+
+TEST(a_length_that_leads_over_a_separator_makes_it_doubtful)
+{
+    check(BYTES(SEPARATOR "Content-Length: 48\n\nx\n\n" SEPARATOR "\n\n" SEPARATOR "B: 2\n\ny\n"),
+          BYTES("?Content-Length: 48\n\nx\n|\n|B: 2\n\ny\n|"));
+    check(BYTES(SEPARATOR "Content-Length: 7\n\nx\n\n" SEPARATOR "B: 2\n\ny\n"),
+          BYTES("Content-Length: 7\n\nx\n|B: 2\n\ny\n|"));
+    check(BYTES(SEPARATOR "Content-Length: 2\n\nx\n\n" SEPARATOR "B: 2\n\ny\n"),
+          BYTES("Content-Length: 2\n\nx\n|B: 2\n\ny\n|"));
 }
 
 TEST(quoting_of_mboxrd_is_undone_at_each_depth)
