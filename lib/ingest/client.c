@@ -29,7 +29,11 @@ struct ingest_client {
     struct ingest_client_options options;
     struct deadline next_beat;
     struct deadline end; /* of all waits */
-    bool has_heard; /* octets, since the last beat */
+    bool has_heard;      /* octets, since the last beat */
+    int64_t patience_ms; /* left of options.patience_ms */
+    int64_t useful;      /* octets since it was given back; below 0: useless ones had counted */
+    uint64_t answered;   /* commands */
+    bool is_worn_out;
     size_t lent;   /* octets at the front of the stream's buffer that the caller still looks at */
     bool has_body; /* of the response that is being received */
     uint32_t capabilities;
@@ -43,6 +47,12 @@ struct ingest_client {
     uint64_t odd_responses;
     uint64_t unreadable_lists;
 };
+
+/* The operator's word on silence goes first. */
+static int64_t patience_for(int64_t stall_ms)
+{
+    return stall_ms > INGEST_PATIENCE_MS ? stall_ms : INGEST_PATIENCE_MS;
+}
 
 bool ingest_open_client(struct net_stream **stream, const struct ingest_client_options *options,
                         struct ingest_client **out, struct err *err)
@@ -66,6 +76,9 @@ bool ingest_open_client(struct net_stream **stream, const struct ingest_client_o
         client->options.stall_ms = NET_STALL_DEFAULT_MS;
     if (client->options.beat_ms == 0)
         client->options.beat_ms = INGEST_BEAT_MS;
+    if (client->options.patience_ms == 0)
+        client->options.patience_ms = patience_for(client->options.stall_ms);
+    client->patience_ms = client->options.patience_ms;
     client->next_beat = deadline_after_ms(client->options.beat_ms);
     (void)buf_reserve(&client->command, PASSWORD_ROOM_BYTES); /* so that no copy is left behind */
     *stream = NULL;
@@ -110,6 +123,11 @@ bool ingest_was_stopped(const struct ingest_client *client)
 bool ingest_was_refused(const struct ingest_client *client)
 {
     return client->was_refused;
+}
+
+bool ingest_is_worn_out(const struct ingest_client *client)
+{
+    return client->is_worn_out;
 }
 
 void ingest_note_refused(struct ingest_client *client)
@@ -251,6 +269,38 @@ static bool beat(struct ingest_client *client, struct err *err)
     return goes_on;
 }
 
+static void give_patience_back(struct ingest_client *client)
+{
+    client->useful = 0;
+    client->patience_ms = client->options.patience_ms;
+}
+
+/* So far as is known: see weigh. */
+static void note_use(struct ingest_client *client, size_t octets)
+{
+    client->useful += (int64_t)octets;
+    if (client->useful >= INGEST_PATIENCE_BYTES)
+        give_patience_back(client);
+}
+
+/* A tagged response ends one of our commands, or is one too many. */
+static void note_answer(struct ingest_client *client)
+{
+    if (client->answered == client->tag)
+        return;
+    client->answered++;
+    give_patience_back(client);
+}
+
+static bool wear_out(struct ingest_client *client, struct err *err)
+{
+    client->is_worn_out = true;
+    return err_fail(
+        err, ERR_RETRY,
+        "time-out: the source drips: less than %d octets of an answer in %jd s of waiting",
+        INGEST_PATIENCE_BYTES, (intmax_t)(client->options.patience_ms / 1000));
+}
+
 /* Until the socket is ready, it is time to beat, or somebody asked to stop. */
 static bool wait_ready(struct ingest_client *client, enum net_progress progress,
                        struct deadline stall, struct err *err)
@@ -259,7 +309,8 @@ static bool wait_ready(struct ingest_client *client, enum net_progress progress,
         { .fd = net_fd(client->stream), .events = progress == NET_WANT_WRITE ? POLLOUT : POLLIN },
         { .fd = client->options.stop_fd, .events = POLLIN },
     };
-    struct deadline until = deadline_earlier(stall, client->end);
+    struct deadline worn_out = deadline_after_ms(client->patience_ms);
+    struct deadline until = deadline_earlier(deadline_earlier(stall, client->end), worn_out);
 
     if (client->options.beat != NULL)
         until = deadline_earlier(until, client->next_beat);
@@ -267,9 +318,12 @@ static bool wait_ready(struct ingest_client *client, enum net_progress progress,
         client->was_stopped = true;
         return err_fail(err, ERR_RETRY, "asked to stop");
     }
+    client->patience_ms = deadline_poll_ms(worn_out); /* our own pauses do not count */
     if (deadline_has_passed(stall) && (fds[0].revents & (POLLIN | POLLOUT | POLLHUP)) == 0)
         return err_fail(err, ERR_RETRY, "time-out: the source was silent for %jd s",
                         (intmax_t)(client->options.stall_ms / 1000));
+    if (client->patience_ms == 0)
+        return wear_out(client, err);
     return beat(client, err);
 }
 
@@ -280,6 +334,7 @@ static bool fill(struct ingest_client *client, struct err *err)
 
     for (;;) {
         enum net_progress progress;
+        size_t had = net_peek(client->stream).len;
 
         if (deadline_has_passed(client->end))
             return err_fail(err, ERR_RETRY, "time-out: the source says much and does not answer");
@@ -287,6 +342,7 @@ static bool fill(struct ingest_client *client, struct err *err)
         switch (progress) {
         case NET_DONE:
             client->has_heard = true;
+            note_use(client, net_peek(client->stream).len - had);
             return beat(client, err);
         case NET_WANT_READ:
         case NET_WANT_WRITE:
@@ -392,6 +448,7 @@ static bool drop_literal(struct ingest_client *client, struct err *err)
     do {
         if (!ingest_read_body(client, &octets, err))
             return false;
+        client->useful -= (int64_t)octets.len;
     } while (octets.len > 0);
     client->odd_responses++;
     return true;
@@ -448,6 +505,15 @@ static bool keep_or_drop(struct ingest_client *client, struct err *err)
     return drop_literal(client, err);
 }
 
+/* "* OK Still here" says that there is a server, not that it comes to an end. */
+static void weigh(struct ingest_client *client, size_t octets, const struct imap_response *response)
+{
+    if (response == NULL || (response->kind == IMAP_RESPONSE_STATUS && response->tag.len == 0))
+        client->useful -= (int64_t)octets + 2; /* its line end */
+    else if (response->kind == IMAP_RESPONSE_STATUS)
+        note_answer(client);
+}
+
 /* False: the response is of no use, go on to the next. */
 static bool parse(struct ingest_client *client, struct ingest_event *out)
 {
@@ -460,10 +526,12 @@ static bool parse(struct ingest_client *client, struct ingest_event *out)
     if (!imap_parse_response(&received, client->arena, &out->response, &ignored)) {
         client->odd_responses++;
         client->unreadable_lists += bytes_start_with_nocase(received.text, BYTES("* LIST "));
+        weigh(client, received.text.len, NULL);
         return false;
     }
     out->kind = INGEST_EVENT_RESPONSE;
     note_capabilities(client, &out->response);
+    weigh(client, received.text.len, &out->response);
     return true;
 }
 
@@ -655,6 +723,7 @@ void ingest_log_out(struct ingest_client *client)
     client->is_logging_out = true;
     client->options.beat = NULL;
     ingest_set_stall(client, LOGOUT_MS);
+    ingest_set_end(client, deadline_after_ms(LOGOUT_MS)); /* though it go on talking */
     ingest_begin_command(client, "LOGOUT");
     if (!ingest_send_command(client, &tag, &ignored) ||
         !ingest_finish_command(client, tag, NULL, NULL, &reply, &ignored))

@@ -11,7 +11,8 @@
  * or, to pipeline and to stream, ingest_next_event in a loop. Only a tagged OK ends anything; what
  * fails otherwise has taught nothing (ingest/README 1).
  *
- * Every wait ends after stall_ms without one octet, at ingest_set_end, and at once when stop_fd becomes readable. All
+ * Every wait ends after stall_ms without one octet, at ingest_set_end, when patience is worn out (below), and at once
+ * when stop_fd becomes readable. All
  * failures of this module are ERR_RETRY (connection, stall, BYE, stop), ERR_SYNTAX (the peer speaks
  * something else) or ERR_LIMIT (a line over 1 MB): the connection is then of no more use.
  * One thread.
@@ -62,6 +63,14 @@ enum {
     INGEST_REPLY_TEXT_BYTES = 200,
     INGEST_CHALLENGE_MAX = 8 << 10, /* octets of a SASL challenge, in base64 */
     INGEST_BEAT_MS = 15000, /* how often the beat is called while octets are awaited */
+
+    /*
+     * A source that drips would hold a worker for ever: it is never silent for the stall time. So this much of waiting
+     * may pass until so many octets have come, or the end of a command. Untagged OK, NO and BAD are no such octets, nor
+     * is what cannot be read. A server may think for ten minutes, and say so; a link of 300 octets a second is enough.
+     */
+    INGEST_PATIENCE_MS = 15 * 60 * 1000,
+    INGEST_PATIENCE_BYTES = 256 << 10,
 };
 
 struct ingest_client_options {
@@ -70,7 +79,8 @@ struct ingest_client_options {
     /* Called about every beat_ms during long exchanges; false ends them. NULL: nothing. */
     bool (*beat)(void *context, struct err *err);
     void *context;
-    int64_t beat_ms; /* 0: INGEST_BEAT_MS */
+    int64_t beat_ms;     /* 0: INGEST_BEAT_MS */
+    int64_t patience_ms; /* 0: INGEST_PATIENCE_MS, or stall_ms if that is longer */
 };
 
 /* Takes the stream over, also on failure. */
@@ -105,6 +115,7 @@ bool ingest_is_silent(const struct ingest_client *client);
 
 bool ingest_was_stopped(const struct ingest_client *client); /* by stop_fd */
 bool ingest_was_refused(const struct ingest_client *client); /* asked to come back later */
+bool ingest_is_worn_out(const struct ingest_client *client); /* our patience: it drips */
 void ingest_note_refused(struct ingest_client *client);
 uint64_t ingest_odd_responses(const struct ingest_client *client); /* unusable or not asked for */
 /* Of these, LIST responses: each is a mailbox that nobody will see. */

@@ -46,8 +46,7 @@ static bool is_sample_due(const struct drain *drain)
     return drain->selected.uidvalidity != 0 && epoch->enumerated_usec != 0 &&
            !drain->target->is_sampled &&
            (drain->run->lease->is_full || drain->target->was_renamed ||
-            drain->selected.exists != epoch->exists ||
-            drain->selected.uidnext != epoch->uidnext);
+            drain->selected.exists != epoch->exists || drain->selected.uidnext != epoch->uidnext);
 }
 
 /*
@@ -81,8 +80,8 @@ static bool open_epoch_of_octets(struct drain *drain, struct err *err)
     if (!open_epoch(drain, err))
         return false;
     known->epoch.recognises = false;
-    return ingest_archive(run, source_note_whole(run->db, run->lease, known->mailbox_id,
-                                                 known->epoch.number, err));
+    return ingest_archive(
+        run, source_note_whole(run->db, run->lease, known->mailbox_id, known->epoch.number, err));
 }
 
 static bool settle_epoch(struct drain *drain, struct err *err)
@@ -372,11 +371,14 @@ static bool settle_missing(struct drain *drain, const uint32_t *uids, size_t cou
 static bool note_broken(struct drain *drain, uint32_t uid, struct err *err)
 {
     struct ingest_target *target = drain->target;
-    bool is_given_up = drain->run->is_given_up;
+    bool drips = ingest_is_worn_out(drain->run->client);
+    bool is_given_up = drain->run->is_given_up || drips;
     struct source_uid_failure failure = {
         .uid = uid,
-        .error = is_given_up ? BYTES("the source fell silent within its octets, and others waited")
-                             : BYTES("the connection ended within its octets, twice"),
+        .error = drips ? BYTES("the source sends its octets by drips")
+                 : is_given_up
+                     ? BYTES("the source fell silent within its octets, and others waited")
+                     : BYTES("the connection ended within its octets, twice"),
         .retry_in_seconds = INGEST_UID_RETRY_SECONDS,
     };
 

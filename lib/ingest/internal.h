@@ -124,7 +124,7 @@ struct ingest_run {
     bool was_stopped;        /* by stop_fd */
     bool was_refused;        /* the source asks us to come back later */
     enum source_rest rest;   /* other than NONE: nothing more is asked for (pace.h) */
-    bool is_given_up;        /* the source was silent while others waited */
+    bool is_given_up;        /* the source was silent while others waited, or drips */
     bool has_come;           /* a message, in this slice */
     struct deadline slice_end;
     uint64_t daily_bytes;     /* 0: no budget */

@@ -28,6 +28,7 @@ static void disconnect(struct ingest_run *run)
     run->progress.odd_responses += ingest_odd_responses(run->client);
     run->was_stopped = run->was_stopped || ingest_was_stopped(run->client);
     run->was_refused = run->was_refused || ingest_was_refused(run->client);
+    run->is_given_up = run->is_given_up || ingest_is_worn_out(run->client);
     ingest_close_client(&run->client);
 }
 
