@@ -18,7 +18,6 @@
 
 #include <limits.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
@@ -50,20 +49,6 @@ static bool load_certificate(struct imapd *imapd, struct err *err)
     return operate_get_path(conf, OPERATE_CERTIFICATE_FILE, cert, err) &&
            operate_get_path(conf, OPERATE_TLS_KEY_FILE, key, err) &&
            net_create_tls_server(cert, key, &imapd->tls, err);
-}
-
-/* A session is a descriptor; 10,000 of them are promised (DESIGN 11). */
-static void allow_descriptors(const struct log *log)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_max < SERVE_SESSIONS_MAX)
-        log_warn(log, "few descriptors allowed", F_U64("limit", limit.rlim_max),
-                 F_U64("sessions", SERVE_SESSIONS_MAX));
 }
 
 static bool check_database(struct imapd *imapd, struct err *err)
@@ -137,7 +122,7 @@ int main(int argc, char **argv)
         log_error(&early, "cannot start", F_ERR(&err));
         return err_exit_status(err.code);
     }
-    allow_descriptors(&imapd.process.log);
+    process_allow_descriptors(&imapd.process, SERVE_SESSIONS_MAX); /* a session is one (DESIGN 11) */
     if (!wire_up(&imapd, &err)) {
         log_error(&imapd.process.log, "cannot start", F_ERR(&err));
         take_down(&imapd);

@@ -17,6 +17,7 @@
 enum {
     CONNECT_MS = 60000,
     TROUBLE_MS = 2000, /* after a failure of the database */
+    WATCHES_EXPECTED = 10000, /* each is a descriptor */
 };
 
 /* True: stop. */
@@ -79,6 +80,7 @@ int main(int argc, char **argv)
         return err_exit_status(err.code);
     }
     process_write_owner(&process, owner);
+    process_allow_descriptors(&process, WATCHES_EXPECTED);
     if (!process_enter_sandbox(&process, SANDBOX_CONNECTS, &err) ||
         !process_connect(&process, CONNECT_MS, &db, &err) ||
         !release(db, bytes_of_text(owner), &err)) {

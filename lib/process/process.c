@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -182,6 +183,19 @@ bool process_connect_to(const struct process *process, const struct db_target *t
         err_clear(err);
     }
     return true;
+}
+
+void process_allow_descriptors(const struct process *process, uint64_t wanted)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max < wanted)
+        log_warn(&process->log, "few descriptors allowed", F_U64("limit", limit.rlim_max),
+                 F_U64("wanted", wanted));
 }
 
 void process_ready(void)

@@ -67,6 +67,9 @@ MUST_USE bool process_connect_to(const struct process *process, const struct db_
 MUST_USE bool process_connect(const struct process *process, int64_t timeout_ms, struct db **out,
                               struct err *err);
 
+/* Lets us have as many descriptors as the system bears, and warns when they are fewer than wanted. Before the sandbox. */
+void process_allow_descriptors(const struct process *process, uint64_t wanted);
+
 /* Tells holdfastd. Call once, when requests will be answered. */
 void process_ready(void);
 
