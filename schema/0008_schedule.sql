@@ -132,6 +132,20 @@ BEGIN
 END
 $$;
 
+-- Hosts of jobs: one look at an index for each.
+CREATE FUNCTION hosts_of_jobs() RETURNS SETOF text
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+    WITH RECURSIVE known AS (
+        (SELECT j.host FROM job j WHERE j.is_active AND j.kind <> 'watch' ORDER BY j.host LIMIT 1)
+        UNION ALL
+        SELECT (SELECT j.host FROM job j
+                 WHERE j.is_active AND j.kind <> 'watch' AND j.host > k.host
+                 ORDER BY j.host LIMIT 1)
+          FROM known k WHERE k.host IS NOT NULL
+    )
+    SELECT k.host FROM known k WHERE k.host IS NOT NULL
+$$;
+
 -- The host, none of these, at which a job of these kinds is due longest. One look at an index, unless
 -- that is one of these: then one look for each host.
 CREATE FUNCTION next_host(kinds text[], passed text[]) RETURNS text
@@ -145,16 +159,8 @@ BEGIN
     IF found IS NULL OR found <> ALL (passed) THEN
         RETURN found;
     END IF;
-    WITH RECURSIVE known AS (
-        (SELECT j.host FROM job j WHERE j.is_active AND j.kind <> 'watch' ORDER BY j.host LIMIT 1)
-        UNION ALL
-        SELECT (SELECT j.host FROM job j
-                 WHERE j.is_active AND j.kind <> 'watch' AND j.host > k.host
-                 ORDER BY j.host LIMIT 1)
-          FROM known k WHERE k.host IS NOT NULL
-    )
     SELECT k.host INTO found
-      FROM known k
+      FROM hosts_of_jobs() AS k (host)
      CROSS JOIN LATERAL (
            SELECT j.due_at FROM job j
             WHERE j.host = k.host AND j.is_active AND j.kind <> 'watch' AND j.due_at <= now()
@@ -201,7 +207,8 @@ BEGIN
         IF chosen = '' THEN
             UPDATE job j SET host = lower(a.host) FROM account a
              WHERE a.account_id = j.account_id AND a.host <> ''
-               AND j.job_id IN (SELECT n.job_id FROM job n WHERE n.host = ''
+               AND j.job_id IN (SELECT n.job_id FROM job n
+                                 WHERE n.host = '' AND n.is_active AND n.kind <> 'watch'
                                    FOR UPDATE SKIP LOCKED);
             IF NOT FOUND THEN
                 passed := passed || ''::text;
@@ -322,15 +329,32 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
 $$;
 
 -- Has something of these kinds been due for so long that every worker must be busy? What a large account asks
--- before it goes on.
-CREATE FUNCTION others_are_due(kinds text[], patience interval) RETURNS boolean
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
-    SELECT EXISTS (
-        SELECT FROM job j
-         WHERE j.is_active AND j.kind <> 'watch' AND j.due_at <= now() - patience
-           AND j.kind = ANY (kinds)
-           AND NOT EXISTS (SELECT FROM source_host h
-                            WHERE h.host = j.host AND h.sleeps_until > now()))
+-- before it goes on. What waits for its host, which sleeps or is full, waits for no worker; at the host of the one
+-- who asks there is room when it gives way. One look at an index, unless something is due: then one for each host.
+CREATE FUNCTION others_are_due(job bigint, kinds text[], patience interval,
+                               default_host_connections int) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM job j
+                    WHERE j.is_active AND j.kind <> 'watch' AND j.due_at <= now() - patience
+                      AND j.kind = ANY (kinds)) THEN
+        RETURN false;
+    END IF;
+    RETURN EXISTS (
+        SELECT FROM hosts_of_jobs() AS k (host)
+         CROSS JOIN LATERAL (
+               SELECT j.account_id FROM job j
+                WHERE j.host = k.host AND j.is_active AND j.kind <> 'watch'
+                  AND j.due_at <= now() - patience AND j.kind = ANY (kinds)
+                ORDER BY j.due_at LIMIT 1) d
+         CROSS JOIN LATERAL account_limits(d.account_id, default_host_connections) l
+         WHERE NOT EXISTS (SELECT FROM source_host h
+                            WHERE h.host = l.host AND h.sleeps_until > now())
+           AND (connections_of_host(l.host) < l.host_connections
+                OR l.host = (SELECT lower(a.host) FROM account a
+                              WHERE a.account_id = (SELECT own.account_id FROM job own
+                                                     WHERE own.job_id = others_are_due.job))));
+END
 $$;
 
 -- Adds to the day's octets of the account. Returns them; NULL: the lease is lost.
@@ -455,7 +479,7 @@ $$;
 
 REVOKE ALL ON source_provider, source_host, account_intake FROM PUBLIC;
 REVOKE ALL ON FUNCTION account_limits, connections_of_host, connections_of_account, lock_host,
-                       next_host, claim_job, extend_job, finish_job, release_jobs, others_are_due,
+                       hosts_of_jobs, next_host, claim_job, extend_job, finish_job, release_jobs, others_are_due,
                        count_intake, sleep_host, claim_watches, renew_watches, wake_account
     FROM PUBLIC;
 GRANT SELECT ON account_intake TO holdfast_ingest;

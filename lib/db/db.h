@@ -196,3 +196,6 @@ MUST_USE bool db_listen(struct db *db, const char *channel, struct err *err);
 /* For poll(2): when readable, call db_take_notice until *has_one is false. -1 when broken. */
 int db_fd(const struct db *db);
 MUST_USE bool db_take_notice(struct db *db, struct db_notice *out, bool *has_one, struct err *err);
+
+/* Those that came with answers to statements, which are kept until they are taken: for who listens and is busy. */
+void db_drop_notices(struct db *db);

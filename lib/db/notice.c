@@ -22,6 +22,14 @@ int db_fd(const struct db *db)
     return db_is_broken(db) ? -1 : PQsocket(db->pg);
 }
 
+void db_drop_notices(struct db *db)
+{
+    PGnotify *notice;
+
+    while (!db_is_broken(db) && (notice = PQnotifies(db->pg)) != NULL)
+        PQfreemem(notice);
+}
+
 bool db_take_notice(struct db *db, struct db_notice *out, bool *has_one, struct err *err)
 {
     PGnotify *notice;

@@ -290,9 +290,7 @@ int64_t ingest_next_seconds(int32_t every_seconds, uint64_t jitter)
     return every_seconds - tenth / 2 + (int64_t)(jitter % (uint64_t)(tenth + 1));
 }
 
-int64_t ingest_next_day_seconds(int64_t now_usec, uint64_t jitter)
+int64_t ingest_next_day_seconds(int64_t left_seconds, uint64_t jitter)
 {
-    const int64_t day = 24 * 60 * 60;
-
-    return day - now_usec / 1000000 % day + (int64_t)(jitter % 600);
+    return left_seconds + (int64_t)(jitter % 600);
 }

@@ -65,5 +65,5 @@ int64_t ingest_retry_seconds(const struct err *err, int32_t attempts, uint64_t j
  * added together do not come together for ever. */
 int64_t ingest_next_seconds(int32_t every_seconds, uint64_t jitter);
 
-/* Until the next day (UTC) has begun, and up to ten minutes more. */
-int64_t ingest_next_day_seconds(int64_t now_usec, uint64_t jitter);
+/* Until the next day has begun, of which this one has so much left, and up to ten minutes more. */
+int64_t ingest_next_day_seconds(int64_t left_seconds, uint64_t jitter);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest/pace.h"
 
+#include "ingest/outcome.h"
 #include "ingest/provider.h"
 
 enum {
@@ -36,7 +37,8 @@ static bool look_for_others(struct ingest_run *run, bool *are_waiting, struct er
     if (!ingest_take_connection(run, err))
         return false;
     is_known = ingest_report(run, true, err) &&
-               ingest_archive(run, source_others_wait(run->db, are_waiting, err));
+               ingest_archive(run, source_others_wait(run->db, run->lease, run->settings->host_connections,
+                                                   are_waiting, err));
     ingest_give_connection(run);
     return is_known;
 }
@@ -87,13 +89,31 @@ bool ingest_may_go_on(void *context, struct err *why)
                                                     : "others wait for a worker");
 }
 
+static bool count_intake(struct ingest_run *run, struct source_day *today, struct err *err)
+{
+    if (!ingest_archive(run, source_count_intake(run->db, run->lease, run->uncounted_bytes, today,
+                                                 err)))
+        return false;
+    run->today_bytes = today->bytes;
+    run->uncounted_bytes = 0;
+    return true;
+}
+
 bool ingest_count_intake(struct ingest_run *run, struct err *err)
 {
-    if (run->uncounted_bytes == 0)
-        return true;
-    if (!ingest_archive(run, source_count_intake(run->db, run->lease, run->uncounted_bytes,
-                                                 &run->today_bytes, err)))
+    struct source_day today;
+
+    return run->uncounted_bytes == 0 || count_intake(run, &today, err);
+}
+
+bool ingest_end_of_rest(struct ingest_run *run, int64_t *in_seconds, struct err *err)
+{
+    struct source_day today;
+
+    if (!count_intake(run, &today, err))
         return false;
-    run->uncounted_bytes = 0;
+    *in_seconds = is_spent(run)
+                      ? ingest_next_day_seconds(today.left_seconds, (uint64_t)clock_now_usec())
+                      : 0;
     return true;
 }

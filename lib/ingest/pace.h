@@ -29,5 +29,8 @@ MUST_USE bool ingest_bear_with(struct ingest_run *run, const struct ingest_clien
 /* May more be asked for? False: run->rest says why not, and *why is for the way out. */
 MUST_USE bool ingest_may_go_on(void *run, struct err *why);
 
+/* When a run that rests for its budget goes on: the next day, or at once if that has begun meanwhile. */
+MUST_USE bool ingest_end_of_rest(struct ingest_run *run, int64_t *in_seconds, struct err *err);
+
 /* Books what has come on the account's day. */
 MUST_USE bool ingest_count_intake(struct ingest_run *run, struct err *err);

@@ -498,13 +498,13 @@ static bool finish_whole(struct ingest_run *run, struct err *err)
 static bool finish_resting(struct ingest_run *run, struct err *err)
 {
     char text[INGEST_OUTCOME_BYTES] = "";
-    int64_t now = clock_now_usec();
+    int64_t seconds;
 
     err_clear(err);
     if (run->rest == SOURCE_REST_YIELDED)
         return finish(run, ERR_RETRY, text, 0, err);
     ingest_write_budget(text, run->work.account.name, &run->progress, run->daily_bytes);
-    return finish(run, ERR_RETRY, text, ingest_next_day_seconds(now, (uint64_t)now), err);
+    return ingest_end_of_rest(run, &seconds, err) && finish(run, ERR_RETRY, text, seconds, err);
 }
 
 /* A source that says how long it wants to be left alone has not failed; one that speaks of all of us is

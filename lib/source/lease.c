@@ -75,20 +75,22 @@ bool source_ask_connections(struct db *db, const struct source_lease *lease, int
     return true;
 }
 
-bool source_others_wait(struct db *db, bool *is_waiting, struct err *err)
+bool source_others_wait(struct db *db, const struct source_lease *lease, int32_t host_connections,
+                        bool *is_waiting, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
 
     if (!db_run_one(db, DB_SOURCE_OTHERS_DUE,
-                    DB_ARGS(DB_TEXTS(kinds, ARRAY_LEN(kinds)), DB_I64(PATIENCE_SECONDS)), &row,
-                    err))
+                    DB_ARGS(DB_I64(lease->job_id), DB_TEXTS(kinds, ARRAY_LEN(kinds)),
+                            DB_I64(PATIENCE_SECONDS), DB_I32(host_connections)),
+                    &row, err))
         return false;
     *is_waiting = db_bool(row, 0, 0);
     return true;
 }
 
 bool source_count_intake(struct db *db, const struct source_lease *lease, uint64_t bytes,
-                         uint64_t *today, struct err *err)
+                         struct source_day *today, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
 
@@ -96,7 +98,7 @@ bool source_count_intake(struct db *db, const struct source_lease *lease, uint64
                      DB_ARGS(DB_I64(lease->job_id), DB_I64(lease->fence), DB_I64(bytes)), &row,
                      err))
         return false;
-    *today = (uint64_t)db_i64(row, 0, 0);
+    *today = (struct source_day){ (uint64_t)db_i64(row, 0, 0), db_i64(row, 0, 1) };
     return true;
 }
 
@@ -114,6 +116,7 @@ bool source_run_leased(struct db *db, const struct source_lease *lease, enum db_
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
 
+    db_drop_notices(db); /* of new work: a worker that has some looks for more in any case, when it is done */
     if (!db_run_one(db, statement, args, &row, err))
         return err_wrap(err, "job %jd", (intmax_t)lease->job_id);
     if (!db_bool(row, 0, 0))

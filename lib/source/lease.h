@@ -60,12 +60,20 @@ MUST_USE bool source_ask_connections(struct db *db, const struct source_lease *l
                                      int32_t wanted, int32_t host_connections, int32_t *granted,
                                      struct err *err);
 
-/* Is a job waiting for a worker, all of them being busy? */
-MUST_USE bool source_others_wait(struct db *db, bool *is_waiting, struct err *err);
+/* Is a job waiting for a worker, all of them being busy? Not one that waits for a host: it sleeps or is full
+ * (host_connections: see source_claim_job), and it is not the host of this lease. */
+MUST_USE bool source_others_wait(struct db *db, const struct source_lease *lease,
+                                 int32_t host_connections, bool *is_waiting, struct err *err);
 
-/* Adds octets that came from the source to the account's day. today: of all its runs (UTC). */
+/* A day (UTC) of an account, by the database's clock, which is the same for all workers. */
+struct source_day {
+    uint64_t bytes;       /* that came in all runs */
+    int64_t left_seconds; /* > 0 */
+};
+
+/* Adds octets that came from the source to the account's day. */
 MUST_USE bool source_count_intake(struct db *db, const struct source_lease *lease, uint64_t bytes,
-                                  uint64_t *today, struct err *err);
+                                  struct source_day *today, struct err *err);
 
 /* The source's host asked to be left alone, for all accounts. why: one line. */
 MUST_USE bool source_sleep_host(struct db *db, const struct source_lease *lease, int64_t seconds,

@@ -22,8 +22,8 @@ SELECT release_jobs($1);
 SELECT extend_job($1, $2, $3, $4);
 
 -- name: source_others_due
--- args: kinds text[], patience_seconds bigint
-SELECT others_are_due($1, $2 * interval '1 second');
+-- args: job_id bigint, kinds text[], patience_seconds bigint, host_connections integer
+SELECT others_are_due($1, $2, $3 * interval '1 second', $4);
 
 -- name: source_claim_watches
 -- args: owner text, most integer, lease_seconds bigint, host_connections integer
@@ -40,7 +40,8 @@ SELECT wake_account($1, $2);
 
 -- name: source_count_intake
 -- args: job_id bigint, fence bigint, bytes bigint
-SELECT count_intake($1, $2, $3);
+SELECT count_intake($1, $2, $3),
+       86400 - extract(epoch FROM date_trunc('second', now() AT TIME ZONE 'UTC')::time)::bigint;
 
 -- name: source_sleep_host
 -- args: job_id bigint, fence bigint, seconds bigint, why text

@@ -9,6 +9,7 @@
 #include "source/queue.h"
 #include "test.h"
 
+#include <poll.h>
 #include <pthread.h>
 
 enum {
@@ -322,10 +323,10 @@ TEST(a_run_that_yields_goes_on_behind_those_that_wait_and_is_one_run)
     large = add(b, "y.example", 0);
     MUST(source_request_run(b->owner, large, SOURCE_JOB_SYNC, &request, &b->err));
     CHECK_EQ_I64(claim(b, &lease), large);
-    MUST(source_others_wait(b->ingest, &is_waiting, &b->err));
+    MUST(source_others_wait(b->ingest, &lease, CAP, &is_waiting, &b->err));
     CHECK(!is_waiting);
     small = add(b, "y.example", 10);
-    MUST(source_others_wait(b->ingest, &is_waiting, &b->err));
+    MUST(source_others_wait(b->ingest, &lease, CAP, &is_waiting, &b->err));
     CHECK(is_waiting);
     MUST(source_renew(b->ingest, &lease, &progress, &b->err));
     finish(b, &lease, SOURCE_REST_YIELDED, 0);
@@ -342,6 +343,57 @@ TEST(a_run_that_yields_goes_on_behind_those_that_wait_and_is_one_run)
     end(b);
 }
 
+TEST(a_run_gives_way_to_nobody_who_waits_for_another_host)
+{
+    struct bench bench, *b = &bench;
+    struct source_lease full[CAP], lease;
+    bool is_waiting;
+
+    if (!begin(b))
+        return;
+    for (int i = 0; i < CAP; i++) {
+        (void)add(b, "full.example", 100);
+        CHECK(claim(b, &full[i]) != 0);
+    }
+    (void)add(b, "free.example", 50);
+    CHECK(claim(b, &lease) != 0);
+    (void)add(b, "full.example", 50);
+    MUST(source_others_wait(b->ingest, &lease, CAP, &is_waiting, &b->err));
+    CHECK(!is_waiting);
+    MUST(source_others_wait(b->ingest, &full[0], CAP, &is_waiting, &b->err));
+    CHECK(is_waiting); /* its place is what the other waits for */
+    MUST(source_others_wait(b->ingest, &lease, CAP + 1, &is_waiting, &b->err));
+    CHECK(is_waiting);
+    MUST(source_sleep_host(b->ingest, &full[0], 600, BYTES("leave us alone"), &b->err));
+    MUST(source_others_wait(b->ingest, &full[0], CAP, &is_waiting, &b->err));
+    CHECK(!is_waiting);
+    end(b);
+}
+
+TEST(a_busy_worker_does_not_keep_what_it_is_told_of_other_work)
+{
+    struct bench bench, *b = &bench;
+    struct pollfd told = { .events = POLLIN };
+    struct source_request request;
+    struct source_lease lease;
+    struct db_notice notice;
+    bool has_one;
+
+    if (!begin(b))
+        return;
+    MUST(db_listen(b->ingest, SOURCE_JOB_CHANNEL, &b->err));
+    CHECK(add(b, "busy.example", 10) == claim(b, &lease));
+    MUST(source_request_run(b->owner, add(b, "busy.example", -60), SOURCE_JOB_SYNC, &request,
+                            &b->err));
+    told.fd = db_fd(b->ingest);
+    CHECK(poll(&told, 1, 5000) == 1);
+    for (int i = 0; i < 2; i++) /* it comes with the first answer */
+        MUST(source_renew(b->ingest, &lease, NULL, &b->err));
+    MUST(db_take_notice(b->ingest, &notice, &has_one, &b->err));
+    CHECK(!has_one);
+    end(b);
+}
+
 TEST(a_spent_budget_is_a_rest_and_no_failure)
 {
     struct bench bench, *b = &bench;
@@ -349,8 +401,8 @@ TEST(a_spent_budget_is_a_rest_and_no_failure)
     struct source_work work;
     struct source_run run;
     struct source_request request;
-    uint64_t today;
-    int64_t account;
+    struct source_day today;
+    int64_t account, left;
 
     if (!begin(b))
         return;
@@ -362,7 +414,13 @@ TEST(a_spent_budget_is_a_rest_and_no_failure)
     CHECK_EQ_U64(work.today_bytes, 0);
     MUST(source_count_intake(b->ingest, &lease, 1500, &today, &b->err));
     MUST(source_count_intake(b->ingest, &lease, 500, &today, &b->err));
-    CHECK_EQ_U64(today, 2000);
+    CHECK_EQ_U64(today.bytes, 2000);
+    left = number(b,
+                  "SELECT extract(epoch FROM date_trunc('day', now() AT TIME ZONE 'UTC') "
+                  "+ interval '1 day' - now() AT TIME ZONE 'UTC')::bigint",
+                  DB_NO_ARGS);
+    CHECK((today.left_seconds - left + 86400) % 86400 <= 60); /* a little earlier */
+    CHECK(today.left_seconds > 0 && today.left_seconds <= 86400);
     finish(b, &lease, SOURCE_REST_BUDGET, 3600);
     MUST(source_watch_run(b->owner, &request, b->arena, &run, &b->err));
     CHECK(run.is_finished && run.is_active);
