@@ -491,6 +491,7 @@ bool vault_rebuild(struct db *db, const struct vault_rebuild *order,
     size_t count;
 
     *counts = (struct vault_rebuild_counts){ 0 };
+    r.has_tip = arena_new_array(arena, bool, order->tips.count);
     if (!vault_find_pack_folders(order->packs_dir, arena, &ids, &count, err) ||
         !db_run_ok(db, DB_SOURCE_GO_BY_KEYS, DB_NO_ARGS, err))
         return false;

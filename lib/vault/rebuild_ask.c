@@ -109,6 +109,45 @@ bool vault_find_read_before(const struct rebuilding *r, const struct vault_chain
     return true;
 }
 
+static void note_tips(struct rebuilding *r, const struct vault_chain *chain)
+{
+    const struct vault_tips *tips = &r->order->tips;
+    char name[VAULT_PACK_NAME_BYTES];
+
+    for (size_t i = 0; i < chain->count; i++) {
+        if (chain->links[i].state != VAULT_LINK_GOOD && chain->links[i].state != VAULT_LINK_OUTSIDE)
+            continue;
+        vault_write_pack_name(&chain->links[i].sha256, name);
+        for (size_t k = 0; k < tips->count; k++)
+            if (bytes_start_with(bytes_of_text(name), bytes_of_text(tips->digits[k])))
+                r->has_tip[k] = true;
+    }
+}
+
+/* An answer that means nothing is not an answer: perhaps a digit is wrong. */
+static bool ask_unknown_tips(struct rebuilding *r, struct err *err)
+{
+    CLEANUP(arena_free) struct arena *arena = arena_create(VAULT_CHAIN_ARENA_BYTES);
+    const struct vault_tips *tips = &r->order->tips;
+    struct vault_chain chain;
+    char text[TEXT_BYTES];
+
+    if (tips->count == 0)
+        return true;
+    r->account_id = 0;
+    if (!vault_read_chain(r->order->packs_dir, 0, tips, arena, &chain, err))
+        return false;
+    note_tips(r, &chain);
+    for (size_t i = 0; i < tips->count; i++) {
+        if (r->has_tip[i])
+            continue;
+        (void)snprintf(text, sizeof text, "no pack that can be read has a name that begins with %.64s: "
+                       "look at what follows --follow", tips->digits[i]);
+        ask(r, text);
+    }
+    return true;
+}
+
 static bool survey_chain(struct rebuilding *r, struct arena *arena, struct err *err)
 {
     struct vault_read_before before;
@@ -123,6 +162,7 @@ static bool survey_chain(struct rebuilding *r, struct arena *arena, struct err *
     for (size_t i = 0; i < chain.count; i++)
         if (chain.links[i].installation > r->newest_installation)
             r->newest_installation = chain.links[i].installation;
+    note_tips(r, &chain);
     vault_ask_fork(r, &chain);
     if (before.has_stray && !chain.is_forked)
         vault_ask_stray(r, &before.stray);
@@ -139,5 +179,5 @@ bool vault_survey_chains(struct rebuilding *r, const int64_t *accounts, size_t c
         if (!survey_chain(r, arena, err))
             return err_wrap(err, "account %jd", (intmax_t)accounts[i]);
     }
-    return true;
+    return ask_unknown_tips(r, err);
 }

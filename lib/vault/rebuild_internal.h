@@ -12,6 +12,7 @@ struct rebuilding {
     struct vault_rebuild_counts *counts;
     int64_t account_id;        /* 0: the installation */
     int64_t newest_installation; /* the highest number that packs of accounts know of */
+    bool *has_tip;               /* of each of order->tips: there is a readable pack of such a name */
 };
 
 enum { VAULT_CHAIN_ARENA_BYTES = 64 << 20 };
@@ -28,7 +29,7 @@ MUST_USE bool vault_find_read_before(const struct rebuilding *r, const struct va
                                      struct err *err);
 
 /* rebuild_ask.c: looks at the chains of these accounts, asks about those that are forked or are not what an interrupted
- * rebuild has followed, and sets newest_installation. A folder that cannot be read is passed over here. */
+ * rebuild has followed, and about tips of which there is no pack, and sets newest_installation. A folder that cannot be read is passed over here. */
 MUST_USE bool vault_survey_chains(struct rebuilding *r, const int64_t *accounts, size_t count,
                                   struct err *err);
 

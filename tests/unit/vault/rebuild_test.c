@@ -305,6 +305,28 @@ TEST(branch_is_not_mixed_with_another_behind_a_hole)
     close_rebuild(&r);
 }
 
+TEST(tip_of_which_there_is_no_pack_is_asked_about)
+{
+    struct rebuild_fixture r;
+    struct vault_rebuild_counts counts;
+    char text[13];
+    const char *digits = text;
+
+    if (!open_rebuild(&r))
+        return;
+    lose(&r);
+    (void)digits_of(&r.packs[2], text);
+    text[11] = text[11] == '0' ? '1' : '0';
+    r.tips = (struct vault_tips){ &digits, 1 };
+    counts = rebuild(&r);
+    CHECK_EQ_U64(counts.questions, 1);
+    CHECK_EQ_U64(counts.packs, 0);
+    CHECK(strstr(r.questions, text) != NULL);
+    (void)digits_of(&r.packs[2], text);
+    CHECK_EQ_U64(rebuild(&r).packs, 3);
+    close_rebuild(&r);
+}
+
 /* ---- one that was interrupted ----------------------------------------------------------------------- */
 
 TEST(interrupted_rebuild_does_not_go_on_with_another_branch)
