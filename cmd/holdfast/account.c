@@ -103,7 +103,7 @@ static json_t *json_account(struct cli *cli, const struct source_account *a)
         "enumerated_at", cli_json_time(a->enumerated_usec), "last_run_at",
         cli_json_time(a->run.finished_usec), "outcome",
         has_failed ? json_string(err_code_name(a->run.outcome)) : json_null(), "outcome_text",
-        has_failed ? cli_json_text(a->run.outcome_text) : json_null());
+        has_failed ? cli_json_message(a->run.outcome_text) : json_null());
 }
 
 json_t *cli_json_accounts(struct cli *cli, const struct source_account_list *accounts)
@@ -251,6 +251,15 @@ static bool add_login(struct cli *cli, const struct source_account *a, json_t *v
     return true;
 }
 
+/* What print_facts tells of one account, besides what a listing of all has. */
+static void add_details(const struct source_account *a, json_t *value)
+{
+    (void)json_object_set_new(value, "kind", cli_json_text(a->kind));
+    (void)json_object_set_new(value, "own_tls_ca", json_boolean(a->settings.tls_ca.len > 0));
+    (void)json_object_set_new(value, "next_run_at",
+                              a->run.is_active ? cli_json_time(a->run.due_usec) : json_null());
+}
+
 static void print_facts(struct cli *cli, const struct source_account *a)
 {
     char text[CLI_TEXT_BYTES];
@@ -345,6 +354,7 @@ int cmd_account_show(struct cli *cli, int argc, char **argv)
     if (is_json) {
         json_t *value = json_account(cli, &account);
 
+        add_details(&account, value);
         (void)json_object_set_new(value, "mailbox_list", json_mailboxes(&mailboxes));
         if (limit_add_json(cli, account_id, value) && add_login(cli, &account, value) &&
             account_add_facts(cli, account_id, value))

@@ -269,13 +269,14 @@ static int add_account(struct cli *cli, struct request *r)
     struct cli_run run = { .name = r->settings.name };
     int status = EXIT_SUCCESS;
 
-    cli_defer_interrupts();
     if (!r->is_untested)
         needed |= OPERATE_SERVICE_GATE | OPERATE_SERVICE_INGEST;
     r->settings.is_added_paused = !r->is_untested;
     if (!read_files(cli, r) || !cli_settle(cli, needed) || !cli_open(cli, needed) ||
-        !login_load_master(cli, &master) || !login_finish(cli, &r->login) ||
-        !source_add_account(cli->session.db, &r->settings, master, &r->login.secret,
+        !login_load_master(cli, &master) || !login_finish(cli, &r->login))
+        return cli_fail(cli);
+    cli_defer_interrupts(); /* from here on there is something to take back */
+    if (!source_add_account(cli->session.db, &r->settings, master, &r->login.secret,
                             &run.account_id, &cli->err) ||
         !limit_apply(cli, &r->limits, run.account_id) ||
         !cli_audit(cli, AUDIT_ACCOUNT_ADD, run.account_id, NULL))

@@ -91,10 +91,11 @@ static json_t *json_left_out(const struct source_left_out_list *left_out)
     for (size_t i = 0; i < left_out->count; i++) {
         const struct source_left_out_mailbox *m = &left_out->rows[i];
 
-        (void)json_array_append_new(list, json_pack("{s:o, s:s, s:o}", "path",
-                                                    cli_json_text(m->path), "reason",
-                                                    reasons[m->reason], "since",
-                                                    cli_json_time(m->since_usec)));
+        (void)json_array_append_new(
+            list, json_pack("{s:o, s:s, s:o, s:o}", "path", cli_json_text(m->path), "reason",
+                            reasons[m->reason], "rule",
+                            m->rule.len > 0 ? cli_json_text(m->rule) : json_null(), "since",
+                            cli_json_time(m->since_usec)));
     }
     return list;
 }

@@ -10,6 +10,7 @@
 #include "db/db.h"
 #include "holdfast/account_csv.h"
 #include "holdfast/login_options.h"
+#include "imap/mailbox.h"
 #include "ingest/rule.h"
 #include "net/tls.h"
 #include "net/url.h"
@@ -36,6 +37,7 @@ struct import {
     uint64_t counts[SOURCE_PUT_RESULTS];
     uint64_t wrong, told;
     json_t *errors, *differences;
+    json_t *lines; /* in which each name stands */
     struct bytes credential_name; /* the last one, which many rows share; in the command's arena */
     int64_t credential_id;
 };
@@ -62,15 +64,18 @@ static void tell_wrong(struct import *import, const struct account_row *row, con
             json_pack("{s:o, s:o, s:o}", "line",
                       has_line ? json_integer((json_int_t)row->line) : json_null(), "column",
                       column[0] != '\0' ? json_string(column) : json_null(), "text",
-                      cli_json_text(why)));
+                      cli_json_message(why)));
         return;
     }
-    (void)fprintf(stderr, "%s:", import->path);
+    cli_put_line(bytes_of_text(import->path), stderr);
+    (void)fputc(':', stderr);
     if (has_line)
         (void)fprintf(stderr, "%ju:", (uintmax_t)row->line);
     if (column[0] != '\0')
         (void)fprintf(stderr, " %s:", column);
-    (void)fprintf(stderr, " %.*s\n", (int)why.len, (const char *)why.ptr);
+    (void)fputc(' ', stderr);
+    cli_put_line(why, stderr);
+    (void)fputc('\n', stderr);
 }
 
 /* "url, include" */
@@ -116,7 +121,8 @@ static void tell_difference(struct import *import, const struct account_row *row
                                               "changed", result->what == SOURCE_PUT_CHANGED));
         return;
     }
-    (void)printf("%s:%ju: ", import->path, (uintmax_t)row->line);
+    cli_put_line(bytes_of_text(import->path), stdout);
+    (void)printf(":%ju: ", (uintmax_t)row->line);
     cli_print_text(row->cells[ACCOUNT_NAME]);
     (void)printf(" %s: %.*s\n", result->what == SOURCE_PUT_CHANGED ? "changed" : "differs",
                  (int)columns.len, (const char *)columns.ptr);
@@ -150,7 +156,7 @@ static bool take_url(struct cli *cli, struct bytes text, struct wanted *w)
     if (!net_read_url(text, &w->url, &cli->err))
         return false;
     cli_set_url(&w->settings, &w->url);
-    return true;
+    return imap_is_utf8(w->settings.login) || err_fail(&cli->err, ERR_SYNTAX, "not UTF-8");
 }
 
 /* The next line of a cell that is not empty. False: there is none. */
@@ -211,6 +217,16 @@ static bool take_namespaces(struct cli *cli, struct bytes text, uint32_t *out)
     return true;
 }
 
+static bool check_texts(struct cli *cli, const struct account_row *row, enum account_column *column)
+{
+    for (size_t i = 0; i < ACCOUNT_COLUMNS; i++) {
+        *column = (enum account_column)i;
+        if (i != ACCOUNT_PASSWORD && i != ACCOUNT_TLS_CA && !imap_is_utf8(row->cells[i]))
+            return err_fail(&cli->err, ERR_SYNTAX, "not UTF-8");
+    }
+    return true;
+}
+
 /* Accounts of kind import have no URL: `holdfast account add` makes them. */
 static bool take_kind(struct cli *cli, struct bytes text, enum source_kind *out)
 {
@@ -251,7 +267,7 @@ static bool read_wanted(struct import *import, const struct account_row *row, st
                (has_column(row, ACCOUNT_EXCLUDE) ? SOURCE_EDIT_EXCLUDE : 0) |
                (has_column(row, ACCOUNT_NAMESPACE) ? SOURCE_EDIT_NAMESPACES : 0) |
                (has_column(row, ACCOUNT_EVERY) ? SOURCE_EDIT_EVERY : 0);
-    if (!take_url(cli, look_at(row, ACCOUNT_URL, column), w) ||
+    if (!check_texts(cli, row, column) || !take_url(cli, look_at(row, ACCOUNT_URL, column), w) ||
         !take_kind(cli, look_at(row, ACCOUNT_KIND, column), &w->settings.kind) ||
         !take_patterns(cli, look_at(row, ACCOUNT_INCLUDE, column), &w->include) ||
         !take_patterns(cli, look_at(row, ACCOUNT_EXCLUDE, column), &w->exclude) ||
@@ -311,6 +327,22 @@ static bool audit_row(struct cli *cli, const struct source_put_result *result)
                                   AUDIT_I64("edit", result->differs)));
 }
 
+/* A second line would be compared with what the first one made, and not be archived for itself. */
+static bool note_name(struct import *import, const struct account_row *row)
+{
+    struct bytes name = row->cells[ACCOUNT_NAME];
+    char *key = arena_new_array(import->arena, char, name.len + 1);
+    const json_t *line;
+
+    (void)snprintf(key, name.len + 1, "%.*s", (int)name.len, (const char *)name.ptr);
+    line = json_object_get(import->lines, key);
+    if (line != NULL)
+        return err_fail(&import->cli->err, ERR_SYNTAX, "the account stands in line %jd already",
+                        (intmax_t)json_integer_value(line));
+    (void)json_object_set_new(import->lines, key, json_integer((json_int_t)row->line));
+    return true;
+}
+
 /* True: told or done. False: cli->err; *column says whether it is about the line. */
 static bool put_row(struct import *import, const struct account_row *row,
                     enum account_column *column)
@@ -327,7 +359,8 @@ static bool put_row(struct import *import, const struct account_row *row,
         return false;
     has_secret = octets != NULL || secret.kind == SOURCE_SECRET_CREDENTIAL;
     *column = ACCOUNT_NAME;
-    if (!source_put_account(cli->session.db, &wanted.settings, wanted.given, import->master,
+    if (!note_name(import, row) ||
+        !source_put_account(cli->session.db, &wanted.settings, wanted.given, import->master,
                             has_secret ? &secret : NULL, import->may_change, import->arena, &result,
                             &cli->err) ||
         !audit_row(cli, &result))
@@ -393,6 +426,7 @@ static void print_end(struct import *import)
 static int print_result(struct import *import)
 {
     int status = import->wrong > 0 ? EXIT_USAGE : EXIT_SUCCESS;
+    int printed;
     json_t *value;
 
     if (!import->is_json) {
@@ -404,8 +438,8 @@ static int print_result(struct import *import)
                       import->differences);
     for (size_t i = 0; i < SOURCE_PUT_RESULTS; i++)
         (void)json_object_set_new(value, results[i], json_integer((json_int_t)import->counts[i]));
-    (void)cli_print_json(import->cli, value);
-    return status;
+    printed = cli_print_json(import->cli, value);
+    return status != EXIT_SUCCESS ? status : printed;
 }
 
 static int import_list(struct import *import, struct account_csv *csv)
@@ -427,6 +461,7 @@ static void free_import(struct import *import)
     arena_free(&import->arena);
     json_decref(import->errors);
     json_decref(import->differences);
+    json_decref(import->lines);
 }
 
 int cmd_account_import(struct cli *cli, int argc, char **argv)
@@ -442,6 +477,7 @@ int cmd_account_import(struct cli *cli, int argc, char **argv)
     struct import import = { .cli = cli,
                              .arena = arena_create(ROW_ARENA_BYTES),
                              .errors = json_array(),
+                             .lines = json_object(),
                              .differences = json_array() };
     CLEANUP(account_csv_close) struct account_csv *csv = NULL;
     int status, option;

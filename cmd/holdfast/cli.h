@@ -142,12 +142,19 @@ struct cli_table *cli_create_table(struct cli *cli, const char *const *header, s
 void cli_add_cell(struct cli_table *table, struct bytes text);
 void cli_add_text(struct cli_table *table, const char *text);
 void cli_add_number(struct cli_table *table, uint64_t number);
+/* What was added since it was printed last; columns stay as wide as they have become. */
 void cli_print_table(struct cli_table *table);
+/* Cells added from now on live in this arena, which may be reset when they have been printed. */
+void cli_set_table_arena(struct cli_table *table, struct arena *arena);
 
 /* JSON values; a text that is not UTF-8 becomes null. Times: RFC 3339, null for 0. */
 json_t *cli_json_text(struct bytes text);
 json_t *cli_json_time(int64_t usec);
+/* For texts that a human reads: never null, what is not UTF-8 becomes a sign. */
+json_t *cli_json_message(struct bytes text);
 int cli_print_json(struct cli *cli, json_t *value); /* takes value; exit status */
+/* One more item of an array that is printed item by item, for listings of any length. Takes value. */
+MUST_USE bool cli_print_json_item(struct cli *cli, json_t *value, bool is_first);
 
 /* ---- queries, for search and export (search.c) ---- */
 
@@ -195,8 +202,14 @@ int cli_follow(struct cli *cli, const struct cli_run *runs, size_t count,
                enum source_job_kind kind, bool is_quiet);
 
 struct cli_run;
-/* The accounts named, or all that are not removed (and not paused, unless with_paused). */
-MUST_USE bool cli_choose_accounts(struct cli *cli, int count, char **names, bool with_paused,
+enum cli_paused {
+    CLI_WITH_PAUSED,
+    CLI_TELL_PAUSED,  /* left out, with a line on standard output for each */
+    CLI_LEAVE_PAUSED, /* left out; with --json, where the line goes to standard error */
+};
+
+/* The accounts named, or all that are not removed. */
+MUST_USE bool cli_choose_accounts(struct cli *cli, int count, char **names, enum cli_paused paused,
                                   struct cli_run **out, size_t *out_count);
 
 /* ---- accounts, for account list and status (account.c) ---- */

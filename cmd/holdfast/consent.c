@@ -27,8 +27,10 @@ enum {
 static void show_device(const struct oauth_device *device)
 {
     (void)fprintf(stderr, "To let Holdfast read this mail, open\n\n    ");
-    (void)fprintf(stderr, "%s\n\nand enter the code\n\n    %s\n\n", device->verification_uri,
-                  device->user_code);
+    cli_put_line(bytes_of_text(device->verification_uri), stderr);
+    (void)fprintf(stderr, "\n\nand enter the code\n\n    ");
+    cli_put_line(bytes_of_text(device->user_code), stderr);
+    (void)fprintf(stderr, "\n\n");
     (void)fprintf(stderr, "Waiting until that is done, %jd minutes at most ...\n",
                   (intmax_t)(device->expires_in_seconds + 59) / 60);
 }

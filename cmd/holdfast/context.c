@@ -53,10 +53,18 @@ bool cli_audit(struct cli *cli, enum audit_kind kind, int64_t account_id,
     return true;
 }
 
+/* It may quote a file, or a server. */
+static void end_line(const char *text)
+{
+    cli_put_line(bytes_of_text(text), stderr);
+    (void)fputc('\n', stderr);
+}
+
 int cli_fail(const struct cli *cli)
 {
     (void)fflush(stdout);
-    (void)fprintf(stderr, "holdfast: %s\n", cli->err.text);
+    (void)fputs("holdfast: ", stderr);
+    end_line(cli->err.text);
     return err_exit_status(cli->err.code);
 }
 
@@ -69,20 +77,23 @@ static void print_command(const struct cli_command *c, FILE *out)
 int cli_refuse(const struct cli *cli)
 {
     print_command(cli->command, stderr);
-    (void)fprintf(stderr, ": %s\n", cli->err.text);
+    (void)fputs(": ", stderr);
+    end_line(cli->err.text);
     return EXIT_USAGE;
 }
 
 int cli_usage(const struct cli *cli, const char *format, ...)
 {
+    char text[ERR_TEXT_BYTES];
     va_list args;
 
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
     print_command(cli->command, stderr);
     (void)fputs(": ", stderr);
-    va_start(args, format);
-    (void)vfprintf(stderr, format, args);
-    va_end(args);
-    (void)fputs("\nusage: ", stderr);
+    end_line(text);
+    (void)fputs("usage: ", stderr);
     print_command(cli->command, stderr);
     (void)fprintf(stderr, " %s\n", cli->command->arguments);
     return EXIT_USAGE;

@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -20,6 +21,8 @@
 enum {
     LOOK_MS = 200,      /* between two looks at the jobs */
     LOOK_FIRST_MS = 20, /* doubled by each look: a run that finds nothing new is short */
+    MANY = 100,         /* runs: from there on a look is less urgent than it is dear */
+    LOOK_MANY_MS = 1000,
     LINE_MS = 10000,    /* between two plain lines */
     WATCH_ARENA_BYTES = 1 << 20,
     STATUS_LINE_COLUMNS = 78,
@@ -29,8 +32,7 @@ enum {
 struct follow {
     struct cli *cli;
     const struct cli_run *runs;
-    struct source_request *requests;
-    bool *is_done;
+    struct source_request *requests; /* job_id 0: it is done */
     size_t count, left;
     enum source_job_kind kind;
     bool is_quiet;
@@ -38,7 +40,8 @@ struct follow {
     bool has_line; /* an updating line stands on the terminal */
     int status;
     int look_ms;
-    struct arena *arena;
+    struct arena *arena; /* of one run */
+    struct arena *looks; /* of one look at all */
     struct deadline next_line;
 };
 
@@ -127,6 +130,32 @@ static void print_end(struct follow *f, size_t index, const struct source_run *r
         f->status = status;
 }
 
+static void end_run(struct follow *f, size_t index)
+{
+    f->requests[index] = (struct source_request){ 0 };
+    f->left--;
+}
+
+/* Nothing can be said of the run of this one, for a reason of its own: those of the others go on. */
+static bool end_alone(struct follow *f, size_t index)
+{
+    struct err *err = &f->cli->err;
+    FILE *out = f->is_quiet ? stderr : stdout;
+
+    if (f->count == 1 || (err->code != ERR_ABSENT && err->code != ERR_DENIED))
+        return false;
+    clear_line(f);
+    cli_put_line(f->runs[index].name, out);
+    (void)fputs(": ", out);
+    cli_put_line(bytes_of_text(err->text), out);
+    (void)fputc('\n', out);
+    (void)fflush(out);
+    f->status = EXIT_FAILURE;
+    end_run(f, index);
+    err_clear(err);
+    return true;
+}
+
 /* ---- on the way -------------------------------------------------------------------------------------- */
 
 static void print_progress(struct follow *f, struct bytes name, const struct source_run *run)
@@ -170,35 +199,47 @@ static void print_progress(struct follow *f, struct bytes name, const struct sou
     (void)fflush(stdout);
 }
 
+static bool look_at(struct follow *f, size_t index, bool *has_shown)
+{
+    struct source_run run;
+
+    arena_reset(f->arena);
+    if (!source_watch_run(f->cli->session.db, &f->requests[index], f->arena, &run, &f->cli->err))
+        return end_alone(f, index);
+    if (run.is_finished) {
+        print_end(f, index, &run);
+        end_run(f, index);
+    } else if (!*has_shown && (run.is_running || f->left == 1)) {
+        *has_shown = true;
+        print_progress(f, f->runs[index].name, &run);
+    }
+    return true;
+}
+
 /* Looks at every run once. */
 static bool look(struct follow *f)
 {
-    struct err *err = &f->cli->err;
+    const size_t *moved;
+    size_t count;
     bool has_shown = false;
 
-    for (size_t i = 0; i < f->count; i++) {
-        struct source_run run;
-
-        if (f->is_done[i])
-            continue;
-        arena_reset(f->arena);
-        if (!source_watch_run(f->cli->session.db, &f->requests[i], f->arena, &run, err))
+    arena_reset(f->looks);
+    if (!source_find_moved_runs(f->cli->session.db, f->requests, f->count, f->looks, &moved, &count,
+                                &f->cli->err))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!look_at(f, moved[i], &has_shown))
             return false;
-        if (run.is_finished) {
-            f->is_done[i] = true;
-            f->left--;
-            print_end(f, i, &run);
-        } else if (!has_shown && (run.is_running || f->left == 1)) {
-            has_shown = true;
-            print_progress(f, f->runs[i].name, &run);
-        }
-    }
+    for (size_t i = 0; i < f->count && f->left == 1 && !has_shown; i++)
+        if (f->requests[i].job_id != 0 && !look_at(f, i, &has_shown))
+            return false;
     return true;
 }
 
 /* True: the next look; false: ended by a signal or an error (*is_interrupted). */
 static bool wait_a_little(struct follow *f, int signal_fd, bool *is_interrupted)
 {
+    int longest_ms = f->left > MANY ? LOOK_MANY_MS : LOOK_MS;
     struct pollfd polls[3] = {
         { .fd = signal_fd, .events = POLLIN },
         { .fd = f->cli->session.holdfastd_fd, .events = POLLIN },
@@ -207,7 +248,7 @@ static bool wait_a_little(struct follow *f, int signal_fd, bool *is_interrupted)
 
     if (poll(polls, 3, f->look_ms) < 0 && errno != EINTR)
         return err_errno(&f->cli->err, "wait");
-    f->look_ms = f->look_ms * 2 < LOOK_MS ? f->look_ms * 2 : LOOK_MS;
+    f->look_ms = f->look_ms * 2 < longest_ms ? f->look_ms * 2 : longest_ms;
     *is_interrupted = polls[0].revents != 0;
     if (*is_interrupted)
         return false;
@@ -239,15 +280,15 @@ static bool has_begun_by_itself(struct follow *f, size_t index, bool *has, struc
                              err))
         return false;
     *has = account.run.job_id != 0 && account.run.started_usec >= f->cli->began_usec;
-    f->requests[index] = (struct source_request){ account.run.job_id, f->cli->began_usec };
+    if (*has)
+        f->requests[index] = (struct source_request){ account.run.job_id, f->cli->began_usec };
     return true;
 }
 
 /* Nothing can be fetched for it. */
 static void pass_over(struct follow *f, size_t index)
 {
-    f->is_done[index] = true;
-    f->left--;
+    end_run(f, index);
     if (f->is_quiet)
         return;
     cli_print_text(f->runs[index].name);
@@ -272,7 +313,8 @@ static bool request_all(struct follow *f)
         if (has_begun)
             continue;
         if (!source_request_run(f->cli->session.db, f->runs[i].account_id, f->kind, &f->requests[i],
-                                &f->cli->err))
+                                &f->cli->err) &&
+            !end_alone(f, i))
             return false;
     }
     return true;
@@ -324,18 +366,19 @@ int cli_follow(struct cli *cli, const struct cli_run *runs, size_t count, enum s
                bool is_quiet)
 {
     CLEANUP(arena_free) struct arena *arena = arena_create(WATCH_ARENA_BYTES);
+    CLEANUP(arena_free) struct arena *looks = arena_create(CLI_ARENA_BYTES);
     CLEANUP(fd_close) int signal_fd = -1;
     struct follow f = {
         .cli = cli,
         .runs = runs,
         .requests = arena_new_array(cli->arena, struct source_request, count),
-        .is_done = arena_new_array(cli->arena, bool, count),
         .count = count,
         .kind = kind,
         .is_quiet = is_quiet,
         .is_terminal = isatty(STDOUT_FILENO) == 1,
         .look_ms = LOOK_FIRST_MS,
         .arena = arena,
+        .looks = looks,
         .next_line = deadline_after_ms(LINE_MS),
     };
     sigset_t stops = interrupts();

@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -133,21 +135,46 @@ static bool read_password(int fd, struct secret **out, struct err *err)
     return is_read;
 }
 
-/* From a terminal without echo. */
+/* Waits for a line of the terminal, or for a signal that would end the command. */
+static void await_line(const sigset_t *signals)
+{
+    CLEANUP(fd_close) int signal_fd = signalfd(-1, signals, SFD_CLOEXEC);
+    struct pollfd polls[] = {
+        { .fd = STDIN_FILENO, .events = POLLIN },
+        { .fd = signal_fd, .events = POLLIN },
+    };
+
+    while (poll(polls, ARRAY_LEN(polls), -1) < 0 && errno == EINTR)
+        continue;
+}
+
+/* From a terminal without echo, which comes back also when Ctrl-C ends the command. */
 static bool ask_password(struct secret **out, struct err *err)
 {
     struct termios before, quiet;
-    bool is_read;
+    sigset_t signals, kept, waiting;
+    bool is_read = false;
 
     if (tcgetattr(STDIN_FILENO, &before) != 0)
         return read_password(STDIN_FILENO, out, err);
     quiet = before;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &signals, &kept);
     (void)fputs("Password: ", stderr);
     (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-    is_read = read_password(STDIN_FILENO, out, err);
+    await_line(&signals);
+    if (sigpending(&waiting) == 0 && sigismember(&waiting, SIGINT) == 0 &&
+        sigismember(&waiting, SIGTERM) == 0 && sigismember(&waiting, SIGHUP) == 0)
+        is_read = read_password(STDIN_FILENO, out, err);
+    else
+        (void)err_fail(err, ERR_RETRY, "interrupted");
     (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
     (void)fputc('\n', stderr);
+    (void)sigprocmask(SIG_SETMASK, &kept, NULL); /* what has come ends the command here */
     return is_read;
 }
 

@@ -6,10 +6,12 @@
 #include "base/fd.h"
 #include "holdfast/cli.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #define GRANT_OPTIONS                                                                              \
     "  --oauth KIND           get tokens by client-credentials, service-account, refresh-token, or by\n" \
@@ -291,6 +293,14 @@ static int run_command(struct cli *cli, int count, char **words)
     return status;
 }
 
+/* One that was closed (`>&-`) would become a file of ours, and be written into. Writing fails. */
+static void occupy_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd)
+            exit(EXIT_FAILURE);
+}
+
 int main(int argc, char **argv)
 {
     static const struct option known[] = {
@@ -306,6 +316,7 @@ int main(int argc, char **argv)
     int option;
     int status;
 
+    occupy_descriptors();
     (void)prctl(PR_SET_NAME, "holdfast", 0, 0, 0);
     secret_protect_process();
     while ((option = getopt_long(argc, argv, "+c:h", known, NULL)) != -1) {

@@ -150,6 +150,13 @@ void cli_print_table(struct cli_table *table)
             (void)printf("%*s", gap, "");
         (void)fputs(is_last ? "\n" : "  ", stdout);
     }
+    table->first = table->last = NULL;
+    table->count = 0;
+}
+
+void cli_set_table_arena(struct cli_table *table, struct arena *arena)
+{
+    table->arena = arena;
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------------- */
@@ -158,6 +165,25 @@ json_t *cli_json_text(struct bytes text)
 {
     json_t *value = json_stringn((const char *)text.ptr, text.len);
 
+    return value != NULL ? value : json_null();
+}
+
+json_t *cli_json_message(struct bytes text)
+{
+    json_t *value = json_stringn((const char *)text.ptr, text.len);
+    char *shown = NULL;
+    size_t len = 0;
+    FILE *out;
+
+    if (value != NULL)
+        return value;
+    out = open_memstream(&shown, &len);
+    if (out != NULL) {
+        cli_put_line(text, out);
+        (void)fclose(out);
+        value = json_stringn(shown, len);
+    }
+    free(shown);
     return value != NULL ? value : json_null();
 }
 
@@ -171,16 +197,28 @@ json_t *cli_json_time(int64_t usec)
     return json_string(text);
 }
 
-int cli_print_json(struct cli *cli, json_t *value)
+static bool print_value(struct cli *cli, json_t *value)
 {
     char *text = value == NULL ? NULL : json_dumps(value, JSON_INDENT(2));
 
     json_decref(value);
-    if (text == NULL) {
-        (void)err_fail(&cli->err, ERR_SYSTEM, "out of memory for JSON");
-        return cli_fail(cli);
-    }
-    (void)puts(text);
+    if (text == NULL)
+        return err_fail(&cli->err, ERR_SYSTEM, "out of memory for JSON");
+    (void)fputs(text, stdout);
     free(text);
+    return true;
+}
+
+int cli_print_json(struct cli *cli, json_t *value)
+{
+    if (!print_value(cli, value))
+        return cli_fail(cli);
+    (void)putchar('\n');
     return EXIT_SUCCESS;
+}
+
+bool cli_print_json_item(struct cli *cli, json_t *value, bool is_first)
+{
+    (void)fputs(is_first ? "\n" : ",\n", stdout);
+    return print_value(cli, value);
 }

@@ -12,7 +12,8 @@ enum {
     JSON = 256,
     RETRY,
     OCTETS,
-    FAILURES_MAX = 100000, /* rows of one listing */
+    FAILURES_MAX = 20000, /* of one account */
+    PAGE_ROWS = 1000,     /* after which a table is printed, so that its length costs no memory */
 };
 
 /* ---- reconcile ------------------------------------------------------------------------------- */
@@ -104,7 +105,8 @@ static json_t *json_row(const struct source_mailbox_facts *m)
 struct report {
     struct cli_table *table;    /* NULL: JSON */
     struct cli_table *left_out; /* likewise */
-    json_t *json;
+    struct arena *arena;        /* of what was not printed yet */
+    size_t rows, accounts;
     struct sums sums;
 };
 
@@ -127,57 +129,89 @@ static const char *why_left_out(struct cli *cli, const struct source_left_out_ma
 }
 
 /* Mailboxes of the source that nobody counts, by rule. */
-static json_t *report_left_out(struct cli *cli, const struct cli_run *run,
-                               const struct source_left_out_list *found, struct report *report)
+static json_t *json_left_out(struct cli *cli, const struct source_left_out_list *found)
 {
     json_t *rows = json_array();
 
-    for (size_t i = 0; i < found->count; i++) {
-        const struct source_left_out_mailbox *row = &found->rows[i];
-        const char *why = why_left_out(cli, row);
-
-        (void)json_array_append_new(rows,
-                                    json_pack("{s:o, s:s, s:o}", "path", cli_json_text(row->path),
-                                              "why", why, "since", cli_json_time(row->since_usec)));
-        if (report->left_out == NULL)
-            continue;
-        cli_add_cell(report->left_out, run->name);
-        cli_add_cell(report->left_out, row->path);
-        cli_add_text(report->left_out, why);
-    }
-    report->sums.left_out += found->count;
+    for (size_t i = 0; i < found->count; i++)
+        (void)json_array_append_new(
+            rows, json_pack("{s:o, s:s, s:o}", "path", cli_json_text(found->rows[i].path), "why",
+                            why_left_out(cli, &found->rows[i]), "since",
+                            cli_json_time(found->rows[i].since_usec)));
     return rows;
+}
+
+static json_t *json_counted(const struct source_mailbox_facts_list *mailboxes)
+{
+    json_t *rows = json_array();
+
+    for (size_t i = 0; i < mailboxes->count; i++)
+        if (is_counted(&mailboxes->rows[i]))
+            (void)json_array_append_new(rows, json_row(&mailboxes->rows[i]));
+    return rows;
+}
+
+/* What is known of an account by now. */
+struct account_report {
+    struct source_account account;
+    struct source_mailbox_facts_list mailboxes;
+    struct source_left_out_list left_out;
+};
+
+static void add_rows(struct cli *cli, const struct cli_run *run, const struct account_report *found,
+                     struct report *report)
+{
+    for (size_t i = 0; i < found->mailboxes.count; i++)
+        if (is_counted(&found->mailboxes.rows[i]))
+            add_row(report->table, run, &found->mailboxes.rows[i]);
+    for (size_t i = 0; i < found->left_out.count; i++) {
+        cli_add_cell(report->left_out, run->name);
+        cli_add_cell(report->left_out, found->left_out.rows[i].path);
+        cli_add_text(report->left_out, why_left_out(cli, &found->left_out.rows[i]));
+    }
+    report->rows += found->mailboxes.count;
+    if (report->rows < PAGE_ROWS)
+        return;
+    cli_print_table(report->table);
+    report->rows = 0;
+    arena_reset(report->arena);
+}
+
+static bool print_account(struct cli *cli, const struct cli_run *run,
+                          const struct account_report *found, struct report *report)
+{
+    bool is_printed = cli_print_json_item(
+        cli,
+        json_pack("{s:o, s:s, s:o, s:o, s:o}", "account", cli_json_text(run->name), "outcome",
+                  err_code_name(found->account.run.outcome), "outcome_text",
+                  cli_json_message(found->account.run.outcome_text), "mailboxes",
+                  json_counted(&found->mailboxes), "left_out", json_left_out(cli, &found->left_out)),
+        report->accounts == 0);
+
+    arena_reset(report->arena);
+    return is_printed;
 }
 
 static bool report_account(struct cli *cli, const struct cli_run *run, struct report *report)
 {
-    struct source_mailbox_facts_list mailboxes;
-    struct source_left_out_list left_out;
-    struct source_account account;
-    json_t *rows = json_array();
+    struct account_report found;
 
-    if (!source_show_account(cli->session.db, run->account_id, cli->arena, &account, &cli->err) ||
-        !source_list_mailbox_facts(cli->session.db, run->account_id, cli->arena, &mailboxes,
-                                   &cli->err) ||
-        !source_list_left_out(cli->session.db, run->account_id, cli->arena, &left_out, &cli->err)) {
-        json_decref(rows);
+    if (!source_show_account(cli->session.db, run->account_id, report->arena, &found.account,
+                             &cli->err) ||
+        !source_list_mailbox_facts(cli->session.db, run->account_id, report->arena,
+                                   &found.mailboxes, &cli->err) ||
+        !source_list_left_out(cli->session.db, run->account_id, cli->arena, &found.left_out,
+                              &cli->err))
         return false;
-    }
-    for (size_t i = 0; i < mailboxes.count; i++) {
-        const struct source_mailbox_facts *m = &mailboxes.rows[i];
-
-        if (!is_counted(m))
-            continue;
-        add_up(&report->sums, m);
-        (void)json_array_append_new(rows, json_row(m));
-        if (report->table != NULL)
-            add_row(report->table, run, m);
-    }
-    (void)json_array_append_new(
-        report->json, json_pack("{s:o, s:s, s:o, s:o, s:o}", "account", cli_json_text(run->name),
-                                "outcome", err_code_name(account.run.outcome), "outcome_text",
-                                cli_json_text(account.run.outcome_text), "mailboxes", rows,
-                                "left_out", report_left_out(cli, run, &left_out, report)));
+    for (size_t i = 0; i < found.mailboxes.count; i++)
+        if (is_counted(&found.mailboxes.rows[i]))
+            add_up(&report->sums, &found.mailboxes.rows[i]);
+    report->sums.left_out += found.left_out.count;
+    if (report->table != NULL)
+        add_rows(cli, run, &found, report);
+    else if (!print_account(cli, run, &found, report))
+        return false;
+    report->accounts++;
     return true;
 }
 
@@ -222,15 +256,50 @@ static bool make_due(struct cli *cli, const struct cli_run *runs, size_t count, 
     return true;
 }
 
-static int reconcile(struct cli *cli, const struct cli_run *runs, size_t count, bool with_octets,
-                     bool is_json)
+static bool print_report(struct cli *cli, const struct cli_run *runs, size_t count,
+                         struct report *report)
 {
     static const char *const header[] = { "ACCOUNT",    "AT SOURCE",   "ARCHIVED",    "RECOGNISED",
                                           "PENDING",    "BY RULE",     "UNEXPLAINED", "GONE SINCE",
                                           "GONE BEFORE", "LONGEST GAP", "LOOKED AT",   "MAILBOX" };
     static const char *const left_header[] = { "ACCOUNT", "LEFT OUT", "WHY" };
-    CLEANUP(json_decrefp) json_t *accounts = json_array();
-    struct report report = { .json = accounts };
+
+    (void)fputc('\n', stdout);
+    report->table = cli_create_table(cli, header, ARRAY_LEN(header));
+    report->left_out = cli_create_table(cli, left_header, ARRAY_LEN(left_header));
+    cli_set_table_arena(report->table, report->arena);
+    if (!make_report(cli, runs, count, report))
+        return false;
+    cli_print_table(report->table);
+    if (report->sums.left_out > 0) {
+        (void)fputc('\n', stdout);
+        cli_print_table(report->left_out);
+    }
+    print_sums(&report->sums);
+    return true;
+}
+
+static int end_status(const struct report *report, int status)
+{
+    return status == 0 && report->sums.pending + report->sums.unexplained > 0 ? EXIT_FAILURE
+                                                                               : status;
+}
+
+static bool print_json_report(struct cli *cli, const struct cli_run *runs, size_t count,
+                              struct report *report, int status)
+{
+    (void)fputs("{\n\"accounts\": [", stdout);
+    if (!make_report(cli, runs, count, report))
+        return false;
+    (void)printf("\n],\n\"complete\": %s\n}\n", end_status(report, status) == 0 ? "true" : "false");
+    return true;
+}
+
+static int reconcile(struct cli *cli, const struct cli_run *runs, size_t count, bool with_octets,
+                     bool is_json)
+{
+    CLEANUP(arena_free) struct arena *arena = arena_create(CLI_ARENA_BYTES);
+    struct report report = { .arena = arena };
     int status;
 
     if (!make_due(cli, runs, count, with_octets))
@@ -238,28 +307,10 @@ static int reconcile(struct cli *cli, const struct cli_run *runs, size_t count, 
     status = cli_follow(cli, runs, count, SOURCE_JOB_RECONCILE, is_json);
     if (status == CLI_INTERRUPTED || cli->err.code != ERR_NONE)
         return status;
-    if (!is_json) {
-        report.table = cli_create_table(cli, header, ARRAY_LEN(header));
-        report.left_out = cli_create_table(cli, left_header, ARRAY_LEN(left_header));
-    }
-    if (!make_report(cli, runs, count, &report))
+    if (!(is_json ? print_json_report(cli, runs, count, &report, status)
+                  : print_report(cli, runs, count, &report)))
         return cli_fail(cli);
-    if (status == 0 && report.sums.pending + report.sums.unexplained > 0)
-        status = 1;
-    if (is_json) {
-        int printed = cli_print_json(
-            cli, json_pack("{s:b, s:O}", "complete", status == 0, "accounts", accounts));
-
-        return printed != 0 ? printed : status;
-    }
-    (void)fputc('\n', stdout);
-    cli_print_table(report.table);
-    if (report.sums.left_out > 0) {
-        (void)fputc('\n', stdout);
-        cli_print_table(report.left_out);
-    }
-    print_sums(&report.sums);
-    return status;
+    return end_status(&report, status);
 }
 
 int cmd_reconcile(struct cli *cli, int argc, char **argv)
@@ -283,7 +334,8 @@ int cmd_reconcile(struct cli *cli, int argc, char **argv)
     }
     cli_defer_interrupts();
     if (!cli_settle(cli, needed) || !cli_open(cli, needed) ||
-        !cli_choose_accounts(cli, argc - optind, argv + optind, false, &runs, &count))
+        !cli_choose_accounts(cli, argc - optind, argv + optind,
+                             is_json ? CLI_LEAVE_PAUSED : CLI_TELL_PAUSED, &runs, &count))
         return cli_fail(cli);
     return reconcile(cli, runs, count, with_octets, is_json);
 }
@@ -307,26 +359,49 @@ static json_t *json_failure(const struct source_failure *f)
 {
     return json_pack(
         "{s:o, s:o, s:i, s:I, s:i, s:o, s:o, s:o}", "account", cli_json_text(f->account_name),
-        "path", cli_json_text(f->path), "epoch", (int)f->epoch, "uid", (json_int_t)f->uid,
-        "attempts", (int)f->attempts, "error", cli_json_text(f->error), "first_seen_at",
+        "path", cli_json_message(f->path), "epoch", (int)f->epoch, "uid", (json_int_t)f->uid,
+        "attempts", (int)f->attempts, "error", cli_json_message(f->error), "first_seen_at",
         cli_json_time(f->first_seen_usec), "next_try_at", cli_json_time(f->next_try_usec));
 }
 
-static bool list_failures(struct cli *cli, const struct cli_run *runs, size_t count, json_t *json,
-                          struct cli_table *table)
+struct listing {
+    struct cli_table *table; /* NULL: JSON */
+    struct arena *arena;     /* of what was not printed yet */
+    size_t rows;             /* that were not */
+    size_t listed;
+};
+
+static bool add_failures(struct cli *cli, const struct source_failure *rows, size_t count,
+                         struct listing *l)
+{
+    for (size_t i = 0; i < count; i++, l->listed++)
+        if (l->table != NULL)
+            add_failure(l->table, &rows[i]);
+        else if (!cli_print_json_item(cli, json_failure(&rows[i]), l->listed == 0))
+            return false;
+    l->rows += count;
+    if (l->table != NULL && l->rows >= PAGE_ROWS)
+        cli_print_table(l->table);
+    if (l->table == NULL || l->rows >= PAGE_ROWS) {
+        arena_reset(l->arena);
+        l->rows = 0;
+    }
+    return true;
+}
+
+static bool list_failures(struct cli *cli, const struct cli_run *run, struct listing *l)
 {
     struct source_failure_list found;
 
-    for (size_t i = 0; i < count; i++) {
-        if (!source_list_failures(cli->session.db, runs[i].account_id, FAILURES_MAX, cli->arena,
-                                  &found, &cli->err))
-            return false;
-        for (size_t k = 0; k < found.count; k++) {
-            add_failure(table, &found.rows[k]);
-            (void)json_array_append_new(json, json_failure(&found.rows[k]));
-        }
-    }
-    return true;
+    if (!source_list_failures(cli->session.db, run->account_id, FAILURES_MAX + 1, l->arena, &found,
+                              &cli->err))
+        return false;
+    if (found.count <= FAILURES_MAX)
+        return add_failures(cli, found.rows, found.count, l);
+    (void)fflush(stdout);
+    cli_put_line(run->name, stderr);
+    (void)fprintf(stderr, ": more than %d are pending, of which so many are listed\n", FAILURES_MAX);
+    return add_failures(cli, found.rows, FAILURES_MAX, l);
 }
 
 /* Makes them due, asks for runs, and follows these. */
@@ -350,17 +425,24 @@ static int failures(struct cli *cli, const struct cli_run *runs, size_t count, b
 {
     static const char *const header[] = { "ACCOUNT",  "UID",     "ATTEMPTS", "FIRST SEEN",
                                           "NEXT TRY", "MAILBOX", "WHY" };
-    CLEANUP(json_decrefp) json_t *json = json_array();
-    struct cli_table *table = cli_create_table(cli, header, ARRAY_LEN(header));
+    CLEANUP(arena_free) struct arena *arena = arena_create(CLI_ARENA_BYTES);
+    struct listing listing = { .arena = arena };
 
-    if (!list_failures(cli, runs, count, json, table))
-        return cli_fail(cli);
+    if (is_json) {
+        (void)putchar('[');
+    } else {
+        listing.table = cli_create_table(cli, header, ARRAY_LEN(header));
+        cli_set_table_arena(listing.table, arena);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (!list_failures(cli, &runs[i], &listing))
+            return cli_fail(cli);
     if (is_json)
-        return cli_print_json(cli, json_incref(json));
-    if (json_array_size(json) == 0)
+        (void)puts(listing.listed == 0 ? "]" : "\n]");
+    else if (listing.listed == 0)
         (void)puts("Nothing is pending.");
-    else
-        cli_print_table(table);
+    else if (listing.rows > 0)
+        cli_print_table(listing.table);
     return EXIT_SUCCESS;
 }
 
@@ -388,7 +470,11 @@ int cmd_failures(struct cli *cli, int argc, char **argv)
         cli_defer_interrupts();
     }
     if (!cli_settle(cli, needed) || !cli_open(cli, needed) ||
-        !cli_choose_accounts(cli, argc - optind, argv + optind, !is_retry, &runs, &count))
+        !cli_choose_accounts(cli, argc - optind, argv + optind,
+                             !is_retry ? CLI_WITH_PAUSED
+                             : is_json ? CLI_LEAVE_PAUSED
+                                       : CLI_TELL_PAUSED,
+                             &runs, &count))
         return cli_fail(cli);
     status = EXIT_SUCCESS;
     if (is_retry) {

@@ -12,7 +12,13 @@
 
 static const struct option no_options[] = { { NULL, 0, NULL, 0 } };
 
-bool cli_choose_accounts(struct cli *cli, int count, char **names, bool with_paused,
+static void tell_paused(struct bytes name, FILE *out)
+{
+    cli_put_line(name, out);
+    (void)fputs(": paused, left out\n", out);
+}
+
+bool cli_choose_accounts(struct cli *cli, int count, char **names, enum cli_paused paused,
                          struct cli_run **out, size_t *out_count)
 {
     struct source_account_list all;
@@ -37,9 +43,8 @@ bool cli_choose_accounts(struct cli *cli, int count, char **names, bool with_pau
         return false;
     runs = arena_new_array(cli->arena, struct cli_run, all.count + 1);
     for (size_t i = 0; i < all.count; i++) {
-        if (all.rows[i].is_paused && !with_paused) {
-            cli_print_text(all.rows[i].settings.name);
-            (void)puts(": paused, left out");
+        if (all.rows[i].is_paused && paused != CLI_WITH_PAUSED) {
+            tell_paused(all.rows[i].settings.name, paused == CLI_TELL_PAUSED ? stdout : stderr);
             continue;
         }
         runs[chosen++] = (struct cli_run){
@@ -65,7 +70,7 @@ int cmd_sync(struct cli *cli, int argc, char **argv)
         return status;
     cli_defer_interrupts(); /* from here on: services that were started end in order */
     if (!cli_settle(cli, needed) || !cli_open(cli, needed) ||
-        !cli_choose_accounts(cli, argc - optind, argv + optind, false, &runs, &count))
+        !cli_choose_accounts(cli, argc - optind, argv + optind, CLI_TELL_PAUSED, &runs, &count))
         return cli_fail(cli);
     if (count == 0) {
         (void)puts("No accounts to sync: holdfast account add --help");

@@ -66,12 +66,18 @@ static size_t width_of(utf8proc_int32_t c)
     return (size_t)utf8proc_charwidth(c);
 }
 
-static void put_character(utf8proc_int32_t c)
+static void put_character(utf8proc_int32_t c, FILE *out)
 {
     uint8_t octets[4];
     utf8proc_ssize_t len = utf8proc_encode_char(c, octets);
 
-    (void)fwrite(octets, 1, (size_t)len, stdout);
+    (void)fwrite(octets, 1, (size_t)len, out);
+}
+
+void cli_put_line(struct bytes text, FILE *out)
+{
+    while (text.len > 0)
+        put_character(make_safe(take_character(&text)), out);
 }
 
 void cli_print_text(struct bytes text)
@@ -81,7 +87,7 @@ void cli_print_text(struct bytes text)
 
         if (c == '\r' && text.len > 0 && text.ptr[0] == '\n')
             continue;
-        put_character(c == '\n' || c == '\t' ? c : make_safe(c));
+        put_character(c == '\n' || c == '\t' ? c : make_safe(c), stdout);
     }
 }
 
@@ -147,12 +153,6 @@ static void mark_words(struct cell *cell, const struct cli_marks *marks)
     }
 }
 
-static void print_plain(struct bytes text)
-{
-    while (text.len > 0)
-        put_character(make_safe(take_character(&text)));
-}
-
 void cli_print_cell(struct bytes text, size_t width, const struct cli_marks *marks)
 {
     struct cell cell = { .count = 0 };
@@ -161,7 +161,7 @@ void cli_print_cell(struct bytes text, size_t width, const struct cli_marks *mar
     bool must_cut;
 
     if (width == 0) {
-        print_plain(text);
+        cli_put_line(text, stdout);
         return;
     }
     read_cell(text, &cell);
@@ -176,13 +176,13 @@ void cli_print_cell(struct bytes text, size_t width, const struct cli_marks *mar
             is_on = !is_on;
             (void)fputs(is_on ? MARK_ON : MARK_OFF, stdout);
         }
-        put_character(cell.characters[i]);
+        put_character(cell.characters[i], stdout);
         used += wide;
     }
     if (is_on)
         (void)fputs(MARK_OFF, stdout);
     if (must_cut) {
-        put_character(0x2026);
+        put_character(0x2026, stdout);
         used++;
     }
     (void)printf("%*s", (int)(width - used), "");

@@ -9,6 +9,8 @@
 
 #include "base/bytes.h"
 
+#include <stdio.h>
+
 struct search_word;
 
 enum {
@@ -34,6 +36,9 @@ struct cli_marks {
  * without highlighting. marks may be NULL.
  */
 void cli_print_cell(struct bytes text, size_t width, const struct cli_marks *marks);
+
+/* Prints text that is part of a line, and no line of its own: LF and TAB become blanks. */
+void cli_put_line(struct bytes text, FILE *out);
 
 /* Prints text of several lines: LF and TAB stay. */
 void cli_print_text(struct bytes text);

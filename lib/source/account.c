@@ -294,6 +294,19 @@ bool source_change_account(struct db *db, int64_t account_id, uint32_t edit,
     return db_run_ok(db, DB_SOURCE_JOB_START_UNLESS_PAUSED, DB_ARGS(DB_I64(account_id)), err);
 }
 
+/* One without a source has a name, and nothing else that could be changed. */
+static bool check_editable(struct db *db, int64_t account_id, uint32_t edit,
+                           const struct source_secret *secret, struct err *err)
+{
+    bool is_import;
+
+    if ((edit & ~(uint32_t)SOURCE_EDIT_NAME) == 0 && secret == NULL)
+        return true;
+    return source_is_import(db, account_id, &is_import, err) &&
+           (!is_import ||
+            err_fail(err, ERR_DENIED, "the account has no source: its name alone can be changed"));
+}
+
 bool source_edit_account(struct db *db, int64_t account_id, uint32_t edit,
                          const struct source_account_settings *account,
                          const struct crypto_key *master, const struct source_secret *secret,
@@ -302,6 +315,7 @@ bool source_edit_account(struct db *db, int64_t account_id, uint32_t edit,
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
 
     return source_check_settings(account, edit, err) && db_begin(db, DB_READ_COMMITTED, &tx, err) &&
+           check_editable(db, account_id, edit, secret, err) &&
            source_change_account(db, account_id, edit, account, master, secret, err) &&
            db_commit(&tx, err);
 }
@@ -322,11 +336,15 @@ bool source_find_account(struct db *db, struct bytes name, int64_t *account_id, 
 bool source_pause_account(struct db *db, int64_t account_id, struct err *err)
 {
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
+    uint64_t affected;
 
-    return db_begin(db, DB_READ_COMMITTED, &tx, err) &&
-           db_run_ok(db, DB_SOURCE_ACCOUNT_SET_PAUSED, DB_ARGS(DB_I64(account_id), DB_BOOL(true)),
-                     err) &&
-           db_run_ok(db, DB_SOURCE_JOB_STOP,
+    if (!db_begin(db, DB_READ_COMMITTED, &tx, err) ||
+        !db_run_count(db, DB_SOURCE_ACCOUNT_SET_PAUSED, DB_ARGS(DB_I64(account_id), DB_BOOL(true)),
+                      &affected, err))
+        return false;
+    if (affected == 0)
+        return err_fail(err, ERR_ABSENT, "no such account, or it was removed");
+    return db_run_ok(db, DB_SOURCE_JOB_STOP,
                      DB_ARGS(DB_I64(account_id), DB_TEXT(BYTES("stopped: the account was paused"))),
                      err) &&
            db_commit(&tx, err);

@@ -100,7 +100,8 @@ enum { /* what source_edit_account changes */
 };
 
 /* Changes the members of `account` named in edit; secret: NULL, or the new one (then master is
- * needed). The account becomes due again, its back-off forgotten. ERR_ABSENT, ERR_DENIED, ERR_SYNTAX. */
+ * needed). The account becomes due again, its back-off forgotten. ERR_ABSENT, ERR_SYNTAX; ERR_DENIED: the
+ * name is taken, or more than the name of an account of kind import would change. */
 MUST_USE bool source_edit_account(struct db *db, int64_t account_id, uint32_t edit,
                                   const struct source_account_settings *account,
                                   const struct crypto_key *master,
@@ -140,7 +141,7 @@ MUST_USE bool source_put_account(struct db *db, const struct source_account_sett
 MUST_USE bool source_find_account(struct db *db, struct bytes name, int64_t *account_id,
                                   struct err *err);
 
-/* A paused account keeps its place and is never due. Both may be said twice. */
+/* A paused account keeps its place and is never due. Both may be said twice. ERR_ABSENT: it was removed. */
 MUST_USE bool source_pause_account(struct db *db, int64_t account_id, struct err *err);
 MUST_USE bool source_resume_account(struct db *db, int64_t account_id, struct err *err);
 

@@ -106,6 +106,8 @@ static bool compare_account(struct db *db, const struct db_result *row,
     if (db_bool(row, 0, COL_IS_REMOVED))
         return err_fail(err, ERR_DENIED,
                         "an account of this name was removed, and its mail is here");
+    if (bytes_equal(db_bytes(row, 0, COL_ACCOUNT_KIND), source_kind_name(SOURCE_KIND_IMPORT)))
+        return err_fail(err, ERR_DENIED, "an account of this name has no source, `holdfast import` fills it");
     if ((given & SOURCE_EDIT_KIND) != 0 &&
         !bytes_equal(db_bytes(row, 0, COL_ACCOUNT_KIND), source_kind_name(account->kind)))
         return err_fail(err, ERR_DENIED, "the account is of another kind, which cannot be changed");

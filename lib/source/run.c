@@ -95,3 +95,27 @@ bool source_watch_run(struct db *db, const struct source_request *request, struc
         return err_fail(err, ERR_ABSENT, "job %jd is no more", (intmax_t)request->job_id);
     return source_read_run(row, 0, 0, arena, out, err);
 }
+
+bool source_find_moved_runs(struct db *db, const struct source_request *requests, size_t count,
+                            struct arena *arena, const size_t **indexes, size_t *found,
+                            struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *rows = NULL;
+    int64_t *job_ids = arena_new_array(arena, int64_t, count);
+    int64_t *times = arena_new_array(arena, int64_t, count);
+    size_t *moved;
+
+    for (size_t i = 0; i < count; i++) {
+        job_ids[i] = requests[i].job_id;
+        times[i] = requests[i].requested_usec;
+    }
+    if (!db_run(db, DB_SOURCE_JOBS_MOVED, DB_ARGS(DB_I64S(job_ids, count), DB_TIMES(times, count)),
+                &rows, err))
+        return false;
+    moved = arena_new_array(arena, size_t, db_rows(rows));
+    for (size_t i = 0; i < db_rows(rows); i++)
+        moved[i] = (size_t)db_i64(rows, i, 0);
+    *indexes = moved;
+    *found = db_rows(rows);
+    return true;
+}

@@ -3,7 +3,9 @@
  * source/run.h - runs of an account's jobs, as who asks for them sees them.
  *
  *     source_request_run(db, account_id, SOURCE_JOB_SYNC, &request, err)     due now
- *     source_watch_run(db, &request, arena, &run, err)                       again and again
+ *     source_watch_run(db, &request, arena, &run, err)                       again and again; of many
+ *                                                                            requests those alone that
+ *                                                                            source_find_moved_runs names
  *     run.is_finished: run.outcome and run.outcome_text say how it ended
  *
  * For the CLI, on a connection of the owner's role. One connection, one thread.
@@ -50,6 +52,13 @@ struct source_request {
 MUST_USE bool source_request_run(struct db *db, int64_t account_id, enum source_job_kind kind,
                                  struct source_request *out, struct err *err);
 
-/* ERR_ABSENT: the job is no more. */
+/* ERR_ABSENT: the job is no more. Finished, with ERR_DENIED, is also what will not begin any more: its
+ * account was paused or removed. */
 MUST_USE bool source_watch_run(struct db *db, const struct source_request *request,
                                struct arena *arena, struct source_run *out, struct err *err);
+
+/* Indexes, ascending, of the requests (job_id 0: passed over) whose run goes on or has ended, in one
+ * statement. */
+MUST_USE bool source_find_moved_runs(struct db *db, const struct source_request *requests,
+                                     size_t count, struct arena *arena, const size_t **indexes,
+                                     size_t *found, struct err *err);

@@ -86,12 +86,16 @@ def test_show_tells_limits_what_is_watched_left_out_and_not_trusted(holdfast, wr
     holdfast.run("account", "edit", "shown", "--max-connections", "2", "--daily-bytes", "5G", "--watch", "INBOX")
     account = "(SELECT account_id FROM account_name WHERE name = 'shown')"
     holdfast.sql(f"INSERT INTO mailbox_left_out (account_id, path, reason) VALUES ({account}, 'Team/x', 'shared')")
+    holdfast.sql("INSERT INTO mailbox_left_out (account_id, path, reason, rule) "
+                 f"VALUES ({account}, 'Junk', 'pattern', '\\Junk')")
     holdfast.sql("INSERT INTO identity_scope (account_id, scope, kind, host, login, distrusted_at) "
                  f"VALUES ({account}, 1, 'EMAILID', 'h.invalid', 'a', now())")
     facts = holdfast.json("account", "show", "shown")
     assert (facts["max_connections"], facts["daily_bytes"]) == (2, 5_000_000_000)
     assert facts["watch"] == ["INBOX"]
-    assert [(m["path"], m["reason"]) for m in facts["left_out"]] == [("Team/x", "shared")]
+    assert [(m["path"], m["reason"], m["rule"]) for m in facts["left_out"]] == [
+        ("Junk", "pattern", "\\Junk"), ("Team/x", "shared", None)]
+    assert (facts["kind"], facts["own_tls_ca"]) == ("imap", False) and "next_run_at" in facts
     assert [(d["kind"], d["host"], d["login"]) for d in facts["distrusted_ids"]] == [("EMAILID", "h.invalid", "a")]
     text = holdfast.run("account", "show", "shown").stdout
     for words in ("at most 2\n", "watched:        INBOX", "left out:       Team/x (shared",
@@ -118,6 +122,47 @@ def test_every_wrong_line_is_told_with_its_column_and_nothing_is_imported(holdfa
         assert any(f":{line}: " in row and word in row for row in said.splitlines()), (line, said)
     assert "nothing is imported: 8 lines are wrong" in said
     assert not accounts(holdfast, "wrong-%")
+
+
+def test_two_lines_of_one_name_are_wrong(holdfast, write):
+    secret = holdfast.secret_file("twice", "pw")
+    for more in ((), ("--update",)):
+        said = refused(holdfast, write("name,url,password_file\n"
+                                       f"twice,imaps://a@h.invalid/,{secret}\n"
+                                       f"twice,imaps://b@h.invalid/,{secret}\n"), *more)
+        assert ":3: name: " in said and "line 2" in said and not accounts(holdfast, "twice")
+
+
+def test_a_line_that_is_not_utf8_is_told_like_any_other(holdfast, write):
+    secret = holdfast.secret_file("latin", "pw")
+    said = refused(holdfast, write(f"name,url,password_file,include\n"
+                                   f"latin-m\xfcller,imaps://a@h.invalid/,{secret},\n"
+                                   f"latin-2,imaps://m%FCller@h.invalid/,{secret},\n"
+                                   f"latin-3,imaps://a@h.invalid/,{secret},B\xfcro\n"
+                                   f"latin-4,imaps://a@h.invalid/,{secret},Work\n".encode("latin-1")))
+    for start in (":2: name: not UTF-8", ":3: url: not UTF-8", ":4: include: not UTF-8", "3 lines are wrong"):
+        assert start in said, said
+    assert not accounts(holdfast, "latin-%")
+
+
+def test_what_a_list_holds_does_not_steer_the_terminal(holdfast, write):
+    path = write(b"name,url,password_file\nx,imaps://a@h.invalid/,/no/\x1b[31m\xe2\x80\xae\xff\n")
+    said = holdfast.run("account", "import", path, check=False, text=False).stderr.decode()
+    assert "/no/?[31m" in said and not set(said) & set("\x1b\u202e")
+    (error,) = json.loads(holdfast.run("account", "import", path, "--json", check=False).stdout)["errors"]
+    assert "No such file" in error["text"] or "UTF-8" in error["text"]
+
+
+def test_an_account_without_a_source_is_not_given_one(holdfast, write):
+    holdfast.run("account", "add", "filled", "--kind", "import")
+    secret = holdfast.secret_file("filled", "pw")
+    for arguments in (("--url", "imaps://a@h.invalid/"), ("--password-file", secret), ("--every", "1h")):
+        done = holdfast.run("account", "edit", "filled", *arguments, check=False)
+        assert done.returncode == 1 and "no source" in done.stderr
+    assert "no source" in refused(holdfast, write(
+        f"name,url,password_file\nfilled,imaps://a@h.invalid/,{secret}\n"), "--update")
+    assert holdfast.json("account", "show", "filled")["url"] == "-"
+    holdfast.run("account", "edit", "filled", "--name", "filled-2")
 
 
 @pytest.mark.parametrize("text,word", [

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operator's commands: initialisation, bad input, accounts, how long a passing holdfastd lives."""
 import concurrent.futures
+import fcntl
 import json
 import os
+import pty
 import pwd
 import re
 import signal
 import subprocess
+import termios
 
 import pytest
 
@@ -222,6 +225,63 @@ def test_edit_pause_resume_and_remove(installed):
     assert "bruno" not in [a["name"] for a in installed.json("account", "list")]
     shown = {a["name"]: a for a in installed.json("account", "list", "--all")}["bruno"]
     assert shown["state"] == "removed" and not shown["has_password"]
+
+
+def test_a_removed_account_is_not_paused(installed):
+    installed.run("account", "add", "gone", "--kind", "import")
+    installed.run("account", "remove", "gone")
+    for command in ("pause", "resume"):
+        fails(installed, 1, "account", command, "gone", says=("removed",))
+
+
+def test_a_listing_in_json_is_nothing_else_though_an_account_is_paused(installed):
+    for name in ("resting", "filled"):
+        installed.run("account", "add", name, "--kind", "import")
+    installed.run("account", "pause", "resting")
+    try:
+        for command in (("reconcile",), ("failures", "--retry"), ("failures",)):
+            done = installed.run(*command, "filled", "--json")
+            json.loads(done.stdout)
+        others = [a["name"] for a in installed.json("account", "list")
+                  if a["name"] not in ("resting", "filled")]
+        for name in others:
+            installed.run("account", "pause", name)
+        done = installed.run("reconcile", "--json")
+        assert [a["account"] for a in json.loads(done.stdout)["accounts"]] == ["filled"]
+        assert "resting: paused, left out" in done.stderr
+        assert json.loads(installed.run("failures", "--retry", "--json").stdout) == []
+        for name in others:
+            installed.run("account", "resume", name)
+    finally:
+        installed.run("account", "remove", "resting")
+        installed.run("account", "remove", "filled")
+
+
+def test_an_output_that_is_closed_is_an_error_and_no_other_file(installed):
+    done = subprocess.run(["sh", "-c", '"$0" -c "$1" search nothing-such >&-',
+                           installed.bin / "holdfast", installed.conf],
+                          stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 1, done.stderr
+    assert (installed.data_dir / "commands.lock").read_bytes() == b""
+
+
+@pytest.mark.parametrize("arguments", [
+    ("account", "add", "asked", "--url", "imaps://a@localhost:9/", "--password-file", "-"),
+    ("auditor", "add", "asked", "--password-file", "-")])
+def test_ctrl_c_at_the_password_ends_the_command_and_the_terminal_echoes_again(installed, arguments):
+    master, slave = pty.openpty()
+    process = subprocess.Popen([installed.bin / "holdfast", "-c", installed.conf, *arguments],
+                               stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+                               preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+    try:
+        wait_for(lambda: not termios.tcgetattr(slave)[3] & termios.ECHO, 30, "a prompt")
+        os.write(master, b"half\x03")
+        assert process.wait(timeout=30) == -signal.SIGINT
+        assert termios.tcgetattr(slave)[3] & termios.ECHO
+    finally:
+        process.kill()
+        os.close(master)
+        os.close(slave)
 
 
 def test_files_that_cannot_be_used_leave_no_account(installed, place):

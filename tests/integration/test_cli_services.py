@@ -103,6 +103,34 @@ def test_commands_use_the_holdfastd_that_runs(source, new_holdfast):
                                                               "watch", "imapd"}
 
 
+def test_a_sync_that_waits_ends_when_its_account_is_paused_and_goes_on_with_the_others(new_holdfast):
+    holdfast = new_holdfast(workers=0).start()
+    secret = holdfast.secret_file("pw", "pw")
+    for name in ("first", "second", "third"):
+        holdfast.run("account", "add", name, "--no-test", "--url", "imaps://a@localhost:9/",
+                     "--password-file", secret)
+    requested = holdfast.sql("SELECT max(requested_at) FROM job")
+    sync = subprocess.Popen([holdfast.bin / "holdfast", "-c", holdfast.conf, "sync", "first", "second"],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: holdfast.sql("SELECT count(*) FROM job WHERE requested_at > %s", *requested[0]) == [(2,)],
+             30, "both requests")
+    holdfast.run("account", "pause", "second")
+    assert "second: stopped" in sync.stdout.readline()
+    assert sync.poll() is None
+    holdfast.run("account", "remove", "first")
+    said, _ = sync.communicate(timeout=30)
+    assert "first: stopped" in said and sync.returncode == 1
+    # One that is paused already is told, and the other one is asked for all the same.
+    holdfast.run("account", "resume", "second")
+    holdfast.run("account", "pause", "third")
+    sync = subprocess.Popen([holdfast.bin / "holdfast", "-c", holdfast.conf, "sync", "third", "second"],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert "third: the account is paused" in sync.stdout.readline()
+    holdfast.run("account", "pause", "second")
+    said, _ = sync.communicate(timeout=30)
+    assert "second: stopped" in said and sync.returncode == 1
+
+
 @pytest.mark.parametrize("name", ["gate", "keeper", "ingest", "watch", "imapd"])
 def test_a_service_that_dies_is_started_again(new_holdfast, name):
     holdfast = new_holdfast().start()

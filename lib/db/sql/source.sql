@@ -189,15 +189,33 @@ VALUES ($1, $2, clock_timestamp(), $3)
                      ELSE job.due_at END
 RETURNING job_id, requested_at, pg_notify('holdfast_job', '')::text;
 
--- A run that began after the request and has ended is told as it ended, though the next may be going on.
+-- A run that began after the request and has ended is told as it ended, though the next may be going on. One
+-- that will never begin, since the account was paused or removed meanwhile, has ended too.
 -- name: source_job_watch
 -- args: job_id bigint, requested_at timestamptz
-SELECT job_id, is_active, lease_owner IS NOT NULL AND due_at > now(),
-       lease_owner IS NULL AND started_at >= $2 AND finished_at >= started_at OR has_ended,
-       due_at, attempts, requested_at, started_at, finished_at, outcome, outcome_text,
-       CASE WHEN has_ended THEN ended_progress ELSE progress END::text
-  FROM job CROSS JOIN LATERAL (SELECT coalesce(ended_started_at >= $2, false) AS has_ended) e
+SELECT job_id, is_active, lease_owner IS NOT NULL AND due_at > now(), has_ended OR NOT is_active,
+       due_at, attempts, requested_at, started_at, finished_at,
+       CASE WHEN has_ended OR is_active THEN outcome ELSE 'DENIED' END,
+       CASE WHEN has_ended OR is_active THEN outcome_text
+            ELSE 'stopped: the account was paused or removed' END,
+       CASE WHEN has_another THEN ended_progress ELSE progress END::text
+  FROM job
+ CROSS JOIN LATERAL (SELECT coalesce(ended_started_at >= $2, false) AS has_another) a
+ CROSS JOIN LATERAL (
+       SELECT coalesce(has_another OR lease_owner IS NULL AND started_at >= $2
+                                      AND finished_at >= started_at, false) AS has_ended) e
  WHERE job_id = $1;
+
+-- Those of many requests (job_id 0: none) whose run goes on or has ended, or whose job is no more.
+-- name: source_jobs_moved
+-- args: job_ids bigint[], requested_ats timestamptz[]
+SELECT w.ordinal - 1
+  FROM unnest($1, $2) WITH ORDINALITY AS w (job_id, requested_at, ordinal)
+  LEFT JOIN job j ON j.job_id = w.job_id
+ WHERE w.job_id <> 0
+   AND (j.job_id IS NULL OR NOT j.is_active OR j.lease_owner IS NOT NULL
+        OR j.started_at >= w.requested_at OR j.ended_started_at >= w.requested_at)
+ ORDER BY w.ordinal;
 
 -- name: source_account_list
 -- args: account_id bigint, with_removed boolean

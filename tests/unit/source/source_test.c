@@ -191,6 +191,28 @@ TEST(a_requested_run_is_watched_to_its_outcome)
     end(b);
 }
 
+TEST(a_run_that_will_never_begin_has_ended)
+{
+    struct bench bench, *b = &bench;
+    struct source_request requests[2] = { { 0 } }; /* the first one: none */
+    struct source_run run;
+    const size_t *moved;
+    size_t count;
+
+    if (!begin(b, "stopped"))
+        return;
+    MUST(source_request_run(b->owner, b->account_id, SOURCE_JOB_SYNC, &requests[1], &b->err));
+    MUST(source_find_moved_runs(b->owner, requests, 2, b->arena, &moved, &count, &b->err));
+    CHECK_EQ_U64(count, 0);
+    MUST(source_pause_account(b->owner, b->account_id, &b->err));
+    MUST(source_find_moved_runs(b->owner, requests, 2, b->arena, &moved, &count, &b->err));
+    CHECK(count == 1 && moved[0] == 1);
+    MUST(source_watch_run(b->owner, &requests[1], b->arena, &run, &b->err));
+    CHECK(run.is_finished && !run.is_running);
+    CHECK_EQ_U64(run.outcome, ERR_DENIED);
+    end(b);
+}
+
 TEST(a_request_during_a_run_is_answered_by_the_next_one)
 {
     struct bench bench, *b = &bench;
