@@ -5,17 +5,26 @@
 
 SET LOCAL search_path = holdfast, pg_temp;
 
--- Source UIDs that the catalogue of a new pack tells: those of placements that it tells, and of told ones those that
--- were found since (a new epoch). One pass over a mailbox that has either: no join, whose plan would need
--- statistics. The arrays are vault_seal_cuts.
+-- When the UID was found to stand for a placement that had been there before, though it, or one behind it, was known
+-- already: packs may have told it otherwise, or passed it over.
+ALTER TABLE source_uid ADD COLUMN matched_at timestamptz;
+CREATE INDEX source_uid_matched ON source_uid (account_id, mailbox_id, matched_at)
+    WHERE matched_at IS NOT NULL;
+GRANT UPDATE (matched_at) ON source_uid TO holdfast_ingest;
+
+-- Source UIDs that the catalogue of a new pack tells: those of placements that it tells, of told ones those that
+-- were found since (a new epoch), and those that were matched since. One pass over a mailbox that has any: no join,
+-- whose plan would need statistics. The arrays are vault_seal_cuts.
 CREATE FUNCTION seal_sources(account bigint, mailboxes bigint[], epochs_from int[], uids_from bigint[],
                              epochs_to int[], uids_to bigint[], placements_from bigint[],
                              placements_to bigint[])
 RETURNS TABLE (mailbox_id bigint, epoch int, uid bigint, placement_uid bigint, recognised_by text)
 LANGUAGE sql STABLE SET search_path = holdfast, pg_temp AS $$
     SELECT s.mailbox_id, s.epoch, s.uid, s.placement_uid, s.recognised_by
-      FROM unnest(mailboxes, epochs_from, uids_from, epochs_to, uids_to, placements_from,
-                  placements_to)
+      FROM (SELECT coalesce(max(a.sealed_at) - interval '1 hour', '-infinity') AS since
+              FROM seal_account a WHERE a.account_id = account) sealed
+     CROSS JOIN unnest(mailboxes, epochs_from, uids_from, epochs_to, uids_to, placements_from,
+                       placements_to)
            AS c (mailbox_id, epoch_from, uid_from, epoch_to, uid_to, placement_from, placement_to)
      CROSS JOIN LATERAL (
            SELECT s.* FROM source_uid s
@@ -23,10 +32,14 @@ LANGUAGE sql STABLE SET search_path = holdfast, pg_temp AS $$
               AND s.placement_uid <= c.placement_to
               AND (s.placement_uid > c.placement_from
                    OR ((s.epoch, s.uid) > (c.epoch_from, c.uid_from)
-                       AND (s.epoch, s.uid) <= (c.epoch_to, c.uid_to)))
+                       AND (s.epoch, s.uid) <= (c.epoch_to, c.uid_to))
+                   OR s.matched_at > sealed.since)
             ORDER BY s.epoch, s.uid OFFSET 0) s
      WHERE c.placement_to > c.placement_from
         OR (c.epoch_to, c.uid_to) > (c.epoch_from, c.uid_from)
+        OR EXISTS (SELECT FROM source_uid m
+                    WHERE m.account_id = account AND m.mailbox_id = c.mailbox_id
+                      AND m.matched_at > sealed.since)
 $$;
 
 -- Changes of who may see what and of what must stay: an installation pack should tell of them soon.

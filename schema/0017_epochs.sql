@@ -6,9 +6,12 @@ SET LOCAL search_path = holdfast, pg_temp;
 
 -- recognises: the epoch shows what another one showed before, and is not whole yet.
 -- refuted_at: a sample of what was recognised turned out to be other octets, so that all of it came.
+-- is_settled, of an epoch that is not the first: it was whole once, and what earlier ones had and it has not is
+-- marked as gone.
 ALTER TABLE source_epoch
     ADD COLUMN recognises boolean NOT NULL DEFAULT false,
-    ADD COLUMN refuted_at timestamptz;
+    ADD COLUMN refuted_at timestamptz,
+    ADD COLUMN is_settled boolean NOT NULL DEFAULT false;
 
 ---------------------------------------------------------------------------------------------------
 -- Renamed mailboxes

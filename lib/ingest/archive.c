@@ -35,7 +35,18 @@ static bool judge(struct ingest_run *run, bool is_done, const struct err *err)
     return is_done;
 }
 
-/* The batch before it may have failed while it was committed. */
+/* A batch before it may have failed while it was committed: whatever the reason, it is not this message's, unless
+ * it is larger than any that is archived. */
+static bool judge_beginning(struct ingest_run *run, bool is_done, uint64_t announced_bytes,
+                            struct err *err)
+{
+    bool is_refused = announced_bytes > LIMIT_MESSAGE_BYTES;
+
+    if (!is_done && !is_refused && (err->code == ERR_SYNTAX || err->code == ERR_LIMIT))
+        err->code = ERR_SYSTEM;
+    return judge(run, is_done, err);
+}
+
 static bool begin(void *context, uint64_t announced_bytes, struct err *err)
 {
     struct ingest_run *run = context;
@@ -45,7 +56,7 @@ static bool begin(void *context, uint64_t announced_bytes, struct err *err)
         err_clear(err);
         is_done = vault_begin_message(run->writer, announced_bytes, err);
     }
-    if (!judge(run, is_done, err))
+    if (!judge_beginning(run, is_done, announced_bytes, err))
         return false;
     run->is_in_large = announced_bytes > LIMIT_BATCH_BYTES;
     run->beginning_bytes = 0;

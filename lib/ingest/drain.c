@@ -80,8 +80,19 @@ static bool open_epoch_of_octets(struct drain *drain, struct err *err)
     if (!open_epoch(drain, err))
         return false;
     known->epoch.recognises = false;
-    return ingest_archive(
-        run, source_note_whole(run->db, run->lease, known->mailbox_id, known->epoch.number, err));
+    return ingest_archive(run, source_expect_octets(run->db, run->lease, known->mailbox_id,
+                                                    known->epoch.number, err));
+}
+
+/* A run that ended while it denied what was recognised goes on with that. */
+static bool go_on_refuting(struct drain *drain, struct err *err)
+{
+    struct ingest_run *run = drain->run;
+    const struct source_mailbox *known = &drain->target->known;
+
+    return !known->epoch.is_refuted || known->denied == 0 ||
+           ingest_archive(run, source_refute_epoch(run->db, run->lease, known->mailbox_id,
+                                                   known->epoch.number, err));
 }
 
 static bool settle_epoch(struct drain *drain, struct err *err)
@@ -93,7 +104,7 @@ static bool settle_epoch(struct drain *drain, struct err *err)
         return open_epoch_of_octets(drain, err);
     if (epoch->number == 0 || epoch->uidvalidity != drain->selected.uidvalidity)
         return open_epoch(drain, err);
-    return !is_sample_due(drain) || check_sample(drain, err);
+    return go_on_refuting(drain, err) && (!is_sample_due(drain) || check_sample(drain, err));
 }
 
 static bool load_names(struct drain *drain, struct err *err)
@@ -690,80 +701,7 @@ static bool fetch_pending(struct drain *drain, struct err *err)
     }
 }
 
-/* ---- what an earlier epoch had and this one has not ---- */
-
-static bool mark_placements_gone(struct drain *drain, const uint32_t *uids, size_t count,
-                                 struct err *err)
-{
-    struct ingest_run *run = drain->run;
-    struct vault_change *changes = arena_new_array(run->window_arena, struct vault_change, count);
-    uint64_t changed = 0;
-
-    for (size_t i = 0; i < count; i++)
-        changes[i] = (struct vault_change){ .uid = uids[i], .is_gone = true };
-    if (count > 0 &&
-        !ingest_archive(run, vault_record_changes(run->writer, drain->target->known.mailbox_id,
-                                                  changes, count, &changed, err)))
-        return false;
-    run->progress.gone += changed;
-    return true;
-}
-
-static bool mark_orphans(struct drain *drain, struct err *err)
-{
-    struct ingest_run *run = drain->run;
-    struct ingest_target *target = drain->target;
-    uint32_t after = 0;
-
-    for (;;) {
-        const uint32_t *uids;
-        size_t count;
-
-        arena_reset(run->window_arena);
-        if (!ingest_archive(run, source_load_orphans(run->db, run->lease, target->known.mailbox_id,
-                                                     target->known.epoch.number, after,
-                                                     VAULT_CHANGES_MAX, run->window_arena, &uids,
-                                                     &count, err)))
-            return false;
-        if (count == 0)
-            return true;
-        if (!mark_placements_gone(drain, uids, count, err))
-            return false;
-        after = uids[count - 1];
-    }
-}
-
-/* What stood in for messages whose originals came: the source has those now. */
-static bool mark_superseded(struct drain *drain, struct err *err)
-{
-    struct ingest_run *run = drain->run;
-    const uint32_t *uids;
-    size_t count;
-
-    if (drain->target->fetched == 0)
-        return true;
-    arena_reset(run->window_arena);
-    return ingest_archive(run, source_load_superseded(run->db, run->lease,
-                                                      drain->target->known.mailbox_id,
-                                                      run->window_arena, &uids, &count, err)) &&
-           mark_placements_gone(drain, uids, count, err);
-}
-
-static bool note_whole(struct drain *drain, struct err *err)
-{
-    struct ingest_run *run = drain->run;
-    const struct source_mailbox *known = &drain->target->known;
-
-    return !known->epoch.recognises || !ingest_is_whole(drain->target) ||
-           ingest_archive(run, source_note_whole(run->db, run->lease, known->mailbox_id,
-                                                 known->epoch.number, err));
-}
-
-static bool may_have_orphans(const struct ingest_target *target)
-{
-    return target->known.epoch.number > 1 && ingest_is_whole(target) &&
-           (target->is_epoch_new || target->fetched > 0 || target->known.pending > 0);
-}
+/* ---- both ---- */
 
 /* In an earlier slice of this run: what it showed is announced, and is fetched now. */
 static bool was_enumerated(const struct drain *drain)
@@ -788,8 +726,7 @@ static bool drain_epoch(struct ingest_run *run, struct ingest_target *target, st
             *err = fetch_err;
         return false;
     }
-    return fetch_pending(&drain, err) && mark_superseded(&drain, err) &&
-           (!may_have_orphans(target) || mark_orphans(&drain, err)) && note_whole(&drain, err);
+    return fetch_pending(&drain, err) && ingest_settle_epoch(run, target, err);
 }
 
 bool ingest_drain_mailbox(struct ingest_run *run, struct ingest_target *target, struct err *err)

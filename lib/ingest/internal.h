@@ -67,6 +67,12 @@ static inline bool ingest_is_whole(const struct ingest_target *target)
     return target->failed == 0 && target->known.pending == target->known.pending_due;
 }
 
+/* What earlier epochs had may not be marked as gone yet. */
+static inline bool ingest_is_unsettled(const struct ingest_target *target)
+{
+    return target->known.epoch.number > 1 && !target->known.epoch.is_settled;
+}
+
 /* How far the source's ids of messages are used (identity.c). */
 struct ingest_identities {
     enum ingest_identity kind;
@@ -265,6 +271,11 @@ MUST_USE bool ingest_mark_vanished(struct ingest_run *run, struct ingest_target 
                                    size_t count, struct ingest_selected *selected,
                                    const uint32_t **present, size_t *present_count,
                                    struct arena *arena, struct err *err);
+
+/* settle.c: behind the last message of a mailbox, marks what is archived of it and is not there any more. A run that
+ * did not come so far leaves it to the next one (is_settled). */
+MUST_USE bool ingest_settle_epoch(struct ingest_run *run, const struct ingest_target *target,
+                                  struct err *err);
 
 /* probe.c: the listing as the operator will see it. */
 MUST_USE bool ingest_save_probe(struct ingest_run *run, struct err *err);

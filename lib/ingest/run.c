@@ -222,6 +222,13 @@ static bool save_listing(struct ingest_run *run, const struct source_mailbox_lis
            save_left_out(run, err);
 }
 
+/* Is something left to do in it, though nothing is new? */
+static bool has_work(const struct ingest_target *target)
+{
+    return target->known.pending_due > 0 ||
+           (target->known.pending == 0 && ingest_is_unsettled(target));
+}
+
 /* Was it proved by STATUS that nothing happened since the last enumeration? */
 static bool is_unchanged(const struct ingest_target *target)
 {
@@ -234,7 +241,7 @@ static bool is_unchanged(const struct ingest_target *target)
            (listed->status & needed) == needed && listed->uidvalidity == epoch->uidvalidity &&
            listed->uidnext == epoch->uidnext && listed->messages == epoch->exists &&
            listed->highestmodseq != 0 && listed->highestmodseq == epoch->highestmodseq &&
-           target->known.pending_due == 0 && !epoch->is_doubtful && !target->was_renamed;
+           !has_work(target) && !epoch->is_doubtful && !target->was_renamed;
 }
 
 /* Mailboxes that hold every message come first: the others are then placed by their ids. */
@@ -264,7 +271,7 @@ static bool note_unchanged(struct ingest_run *run, const int64_t *ids, size_t co
 static bool is_done_before(const struct ingest_run *run, const struct ingest_target *target)
 {
     return target->known.epoch.enumerated_usec >= run->work.started_usec &&
-           target->known.pending_due == 0;
+           !has_work(target);
 }
 
 /* The mailboxes to look at: wanted, selectable, not proved unchanged. */

@@ -9,7 +9,7 @@
 #include "source/internal.h"
 
 enum {
-    ABANDON_UIDS = 100000, /* in one statement: about a second */
+    STEP_UIDS = 100000, /* in one statement: about a second */
 };
 
 static bool read_mailbox(const struct db_result *rows, size_t row, struct arena *arena,
@@ -27,6 +27,8 @@ static bool read_mailbox(const struct db_result *rows, size_t row, struct arena 
         .enumerated_usec = source_time(rows, row, 10),
         .is_doubtful = db_bool(rows, row, 14),
         .recognises = db_bool(rows, row, 15),
+        .is_settled = db_bool(rows, row, 18),
+        .is_refuted = db_bool(rows, row, 19),
     };
     out->pending = (uint64_t)db_i64(rows, row, 11);
     out->pending_due = (uint64_t)db_i64(rows, row, 12);
@@ -97,7 +99,7 @@ bool source_load_keywords(struct db *db, const struct source_lease *lease, int64
 static bool abandon_pending(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
                             struct err *err)
 {
-    struct db_value mailbox = DB_I64(mailbox_id), max = DB_I64(ABANDON_UIDS);
+    struct db_value mailbox = DB_I64(mailbox_id), max = DB_I64(STEP_UIDS);
     struct db_value why = DB_TEXT(BYTES("the source numbered its messages anew (UIDVALIDITY) before "
                                         "this one was fetched"));
     int64_t left;
@@ -121,7 +123,7 @@ static bool abandon_pending(struct db *db, const struct source_lease *lease, int
                                &row, err))
             return false;
         left = db_i64(row, 0, 1);
-    } while (left == ABANDON_UIDS);
+    } while (left == STEP_UIDS);
     return true;
 }
 
@@ -146,22 +148,44 @@ bool source_open_epoch(struct db *db, const struct source_lease *lease, int64_t 
     return true;
 }
 
-bool source_note_whole(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
-                       int32_t epoch, struct err *err)
+static bool run_on_epoch(struct db *db, const struct source_lease *lease,
+                         enum db_statement statement, int64_t mailbox_id, int32_t epoch,
+                         struct err *err)
 {
-    return source_run_leased(db, lease, DB_SOURCE_EPOCH_WHOLE,
+    return source_run_leased(db, lease, statement,
                              DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
                                      DB_I64(mailbox_id), DB_I32(epoch)),
                              NULL, err);
 }
 
+bool source_expect_octets(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
+                          int32_t epoch, struct err *err)
+{
+    return run_on_epoch(db, lease, DB_SOURCE_EPOCH_OCTETS, mailbox_id, epoch, err);
+}
+
+bool source_note_whole(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
+                       int32_t epoch, struct err *err)
+{
+    return run_on_epoch(db, lease, DB_SOURCE_EPOCH_WHOLE, mailbox_id, epoch, err);
+}
+
 bool source_refute_epoch(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
                          int32_t epoch, struct err *err)
 {
-    return source_run_leased(db, lease, DB_SOURCE_EPOCH_REFUTE,
-                             DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
-                                     DB_I64(mailbox_id), DB_I32(epoch)),
-                             NULL, err);
+    int64_t denied;
+
+    do {
+        CLEANUP(db_result_free) struct db_result *row = NULL;
+
+        if (!source_run_leased(db, lease, DB_SOURCE_EPOCH_REFUTE,
+                               DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
+                                       DB_I64(mailbox_id), DB_I32(epoch), DB_I64(STEP_UIDS)),
+                               &row, err))
+            return false;
+        denied = db_i64(row, 0, 1);
+    } while (denied > 0);
+    return true;
 }
 
 bool source_finish_enumeration(struct db *db, const struct source_lease *lease, int64_t mailbox_id,

@@ -35,6 +35,8 @@ struct source_epoch {
     int64_t listed_usec;     /* when that showed every UID, not only what had changed; 0: never */
     bool is_doubtful;        /* filled by ids of the source that are not trusted any more */
     bool recognises;         /* may show what is archived already, and is not whole yet */
+    bool is_settled;         /* was whole once, and what earlier epochs had and it has not is marked as gone */
+    bool is_refuted;         /* source_refute_epoch began; it may not have come to its end */
 };
 
 struct source_mailbox {
@@ -87,12 +89,18 @@ MUST_USE bool source_save_listing(struct db *db, const struct source_lease *leas
 MUST_USE bool source_open_epoch(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
                                 uint32_t uidvalidity, struct source_epoch *out, struct err *err);
 
-/* Every UID of it is archived: from now on it recognises nothing. */
+/* It recognises nothing, from now on. */
+MUST_USE bool source_expect_octets(struct db *db, const struct source_lease *lease,
+                                   int64_t mailbox_id, int32_t epoch, struct err *err);
+
+/* Every UID of it is archived, and what earlier epochs had and it has not is marked as gone: from now on it is
+ * settled and recognises nothing. Nothing happens if a UID became pending meanwhile. */
 MUST_USE bool source_note_whole(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
                                 int32_t epoch, struct err *err);
 
 /* Octets that came were not those that they had been taken for: what of the epoch was recognised by its
- * header is pending again, and nothing more is recognised in it. */
+ * header is pending again, and nothing more is recognised in it. Many statements, if there was much; what a failure
+ * leaves is made up for by calling again. */
 MUST_USE bool source_refute_epoch(struct db *db, const struct source_lease *lease,
                                   int64_t mailbox_id, int32_t epoch, struct err *err);
 
@@ -196,13 +204,18 @@ MUST_USE bool source_load_pending(struct db *db, const struct source_lease *leas
                                   struct arena *arena, const uint32_t **uids, size_t *count,
                                   struct err *err);
 
-/* Archive UIDs of the mailbox's placements that are not known to be gone and that no UID of this epoch
- * stands for: after a complete epoch that is not the first, these vanished at the source. Ascending,
- * over `after`, at most max. */
+/* Some of the mailbox's placements, by their archive UIDs: those that are not known to be gone and that no UID of
+ * the epoch stands for. After a complete epoch that is not the first, these vanished at the source. */
+struct source_orphans {
+    const uint32_t *uids; /* ascending */
+    size_t count;
+    uint32_t through; /* placements were looked at up to here; 0: there are no more */
+};
+
+/* Looks at the first max placements over `after`. None while a UID of the epoch is pending. */
 MUST_USE bool source_load_orphans(struct db *db, const struct source_lease *lease,
                                   int64_t mailbox_id, int32_t epoch, uint32_t after, size_t max,
-                                  struct arena *arena, const uint32_t **uids, size_t *count,
-                                  struct err *err);
+                                  struct arena *arena, struct source_orphans *out, struct err *err);
 
 /* Archive UIDs of what stood in for originals that are stored by now, the first few. */
 MUST_USE bool source_load_superseded(struct db *db, const struct source_lease *lease,

@@ -138,14 +138,23 @@ bool source_load_pending(struct db *db, const struct source_lease *lease, int64_
                      arena, uids, count, err);
 }
 
+/* The last row says how far the others go. */
 bool source_load_orphans(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
                          int32_t epoch, uint32_t after, size_t max, struct arena *arena,
-                         const uint32_t **uids, size_t *count, struct err *err)
+                         struct source_orphans *out, struct err *err)
 {
-    return load_uids(db, DB_SOURCE_ORPHANS,
-                     DB_ARGS(DB_I64(lease->account_id), DB_I64(mailbox_id), DB_I32(epoch),
-                             DB_I64(after), DB_I64(max)),
-                     arena, uids, count, err);
+    const uint32_t *uids;
+    size_t count;
+
+    if (!load_uids(db, DB_SOURCE_ORPHANS,
+                   DB_ARGS(DB_I64(lease->account_id), DB_I64(mailbox_id), DB_I32(epoch),
+                           DB_I64(after), DB_I64(max)),
+                   arena, &uids, &count, err))
+        return false;
+    *out = (struct source_orphans){ uids, 0, 0 };
+    if (count > 0)
+        *out = (struct source_orphans){ uids, count - 1, uids[count - 1] };
+    return true;
 }
 
 /* As bigint, which is what the column is. The caller frees it. */

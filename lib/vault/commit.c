@@ -578,12 +578,14 @@ static bool queue_source_uids(struct commit *commit, bool at_once, struct db_val
     int64_t *uids = arena_new_array(commit->arena, int64_t, count);
     int64_t *placements = arena_new_array(commit->arena, int64_t, count);
     struct bytes *doubts = arena_new_array(commit->arena, struct bytes, count);
+    bool *matched = arena_new_array(commit->arena, bool, count);
 
     for (size_t i = 0; i < count; i++) {
         if (commit->outcomes[i].is_repeated || is_stored_at_once(&commit->outcomes[i]) != at_once)
             continue;
         uids[used] = commit->outcomes[i].entry->source_uid;
         doubts[used] = doubt_of(commit->outcomes[i].entry);
+        matched[used] = commit->outcomes[i].is_matched;
         placements[used++] = commit->outcomes[i].placement_uid;
     }
     if (used == 0)
@@ -591,7 +593,7 @@ static bool queue_source_uids(struct commit *commit, bool at_once, struct db_val
     return db_queue(commit->writer->db,
                     at_once ? DB_VAULT_SOURCE_UID_ADD : DB_VAULT_SOURCE_UID_STORE,
                     DB_ARGS(account, mailbox, epoch, DB_I64S(uids, used), DB_I64S(placements, used),
-                            DB_TEXTS(doubts, used)),
+                            DB_TEXTS(doubts, used), DB_BOOLS(matched, used)),
                     err) &&
            db_queue(commit->writer->db, DB_VAULT_SOURCE_UID_SETTLE,
                     DB_ARGS(account, mailbox, epoch, DB_I64S(uids, used)), err);

@@ -61,6 +61,13 @@ static const struct vault_cut *all_cuts(const struct vault_sealing *sealing, siz
     return (const struct vault_cut *)(const void *)sealing->cuts.ptr;
 }
 
+/* Of an epoch that only shows what is archived, say. */
+static bool has_new_source_uids(const struct vault_cut *cut)
+{
+    return cut->epoch_to > cut->epoch_from ||
+           (cut->epoch_to == cut->epoch_from && cut->source_uid_to > cut->source_uid_from);
+}
+
 static bool has_news_of_mailboxes(const struct vault_sealing *sealing)
 {
     size_t count;
@@ -68,12 +75,12 @@ static bool has_news_of_mailboxes(const struct vault_sealing *sealing)
 
     for (size_t i = 0; i < count; i++)
         if (cuts[i].is_new || cuts[i].uid_to > cuts[i].uid_from ||
-            cuts[i].modseq_to > cuts[i].modseq_from)
+            cuts[i].modseq_to > cuts[i].modseq_from || has_new_source_uids(&cuts[i]))
             return true;
     return false;
 }
 
-/* Octets, placements and changes; or UIDs given up, and files, that have no placement. */
+/* Octets, placements and changes; or UIDs given up or matched, and files, that have no placement of their own. */
 static bool find_news(const struct vault_sealing *sealing, bool *has_news, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;

@@ -103,6 +103,21 @@ def test_what_was_recognised_is_downloaded_when_the_operator_wants_it(filled):
     assert source.inbox.given == []
 
 
+def test_what_vanished_with_the_old_uidvalidity_is_gone_though_the_run_that_saw_it_failed_at_last(filled):
+    account, source = filled
+    source.inbox.uidvalidity = 8
+    source.inbox.messages = moved(letters(COUNT - 5), 1000)
+    account.sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+                "'BEGIN RAISE disk_full; END'")
+    account.sql("CREATE TRIGGER refuse BEFORE INSERT ON flag_event FOR EACH ROW WHEN (NEW.is_gone AND "
+                "NEW.account_id = {id}) EXECUTE FUNCTION refuse()")
+    assert account.holdfast.run("sync", account.name, check=False).returncode != 0
+    assert account.placements() == (COUNT, 0, COUNT)
+    account.sql("DROP FUNCTION refuse CASCADE")
+    account.sync()
+    assert account.placements() == (COUNT, 5, COUNT)
+
+
 def test_a_uidvalidity_that_returns_downloads_a_sample_only(filled):
     account, source = filled
     kept = source.inbox.messages

@@ -150,6 +150,31 @@ def test_05_what_vanished_between_list_and_fetch_is_gone_on_proof(account):
     assert account.reconcile()["INBOX"]["gone_before_fetch"] == 1
 
 
+def test_05_what_vanished_while_it_was_reconciled_is_no_gap_in_the_proof(account):
+    source = Source((1, 2, 3))
+    account.add(source).sync()
+    source.inbox.messages.update({4: b"four", 5: b"five"})
+    source.inbox.withheld = {5}
+    source.on("UID SEARCH", lambda *_: source.inbox.messages.pop(5, None), USUAL)
+    row = account.reconcile()["INBOX"]
+    assert (row["exists"], row["archived"], row["gone_before_fetch"]) == (4, 4, 1)
+
+
+def test_an_enumeration_that_goes_on_is_no_gap_in_the_proof(account):
+    source = Source((1, 2, 3))
+    account.add(source).sync()
+    source.inbox.messages.update({4: b"four", 5: b"five"})
+    source.inbox.messages.pop(1)
+    # The next run has announced what is new, seen what is gone, and archived one, and has not come to its end.
+    account.sql("INSERT INTO source_announced (account_id, mailbox_id, epoch, first_uid, last_uid) SELECT "
+                "account_id, mailbox_id, 1, 4, 5 FROM mailbox WHERE account_id = {id}")
+    account.sql("UPDATE source_uid SET gone_at = clock_timestamp() WHERE uid = 1 AND account_id = {id}")
+    source.on("UID FETCH 1:", OK)  # what reconcile asks itself comes to nothing
+    source.on("UID SEARCH", OK)
+    row = account.reconcile(3)["INBOX"]
+    assert row["exists"] == row["archived"] + row["pending"] == 4
+
+
 def test_05_a_search_without_an_answer_proves_nothing(account):
     source = Source((1, 2, 3))
     source.inbox.withheld = {2}

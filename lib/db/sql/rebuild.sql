@@ -275,7 +275,7 @@ WITH e AS MATERIALIZED (
 )
 SELECT count(*) FROM e;
 
--- What an earlier pack told as pending or gone is stored now.
+-- What an earlier pack told as pending, gone or recognised is what a later one says.
 -- name: rebuild_line_source
 -- args: account_id bigint, mailboxes bigint[], epochs bigint[], uids bigint[], placements bigint[], recognised text[]
 WITH l AS MATERIALIZED (
@@ -297,7 +297,8 @@ WITH l AS MATERIALIZED (
        SET state = 'stored', placement_uid = EXCLUDED.placement_uid, error = NULL,
            next_try_at = NULL, gone_at = NULL, doubt = NULL,
            recognised_by = EXCLUDED.recognised_by
-     WHERE s.state <> 'stored'
+     WHERE s.state <> 'stored' OR s.placement_uid <> EXCLUDED.placement_uid
+        OR s.recognised_by IS DISTINCT FROM EXCLUDED.recognised_by
 )
 SELECT count(*) FROM l;
 

@@ -251,11 +251,15 @@ SELECT a.account_id, n.name, a.kind, a.host, a.port, a.login, a.tls, a.tls_ca, a
  WHERE ($1 = 0 OR a.account_id = $1) AND ($2 OR a.removed_at IS NULL)
  ORDER BY n.name COLLATE "C";
 
--- A mailbox of imports (empty source_name) has several epochs that count; of others the open one does.
+-- A mailbox of imports (empty source_name) has several epochs that count; of others the open one does. What the
+-- source has: what the last complete enumeration counted, less what went since, and what an enumeration showed that
+-- goes on, or did not come to its end.
 -- name: source_facts_list
 -- args: account_id bigint
 SELECT b.mailbox_id, b.path, b.is_noselect, b.gone_at, b.messages, b.octets,
-       coalesce(e.epoch, 0), coalesce(e.uidvalidity, 0), o.messages,
+       coalesce(e.epoch, 0), coalesce(e.uidvalidity, 0),
+       o.messages + CASE WHEN octet_length(b.source_name) > 0 AND e.enumerated_at IS NOT NULL
+                         THEN u.fresh + n.fresh - u.went ELSE 0 END,
        u.stored, u.pending + n.announced, u.gone, u.skipped, u.stored_gone, e.enumerated_at,
        (coalesce(extract(epoch FROM e.longest_gap), 0) * 1000000)::bigint, u.recognised,
        coalesce((SELECT f.path FROM mailbox_former f
@@ -275,12 +279,16 @@ SELECT b.mailbox_id, b.path, b.is_noselect, b.gone_at, b.messages, b.octets,
               count(*) FILTER (WHERE s.state = 'skipped') AS skipped,
               count(*) FILTER (WHERE s.state = 'stored' AND s.gone_at IS NOT NULL) AS stored_gone,
               count(*) FILTER (WHERE s.recognised_by IN ('id', 'header') AND s.gone_at IS NULL)
-                  AS recognised
+                  AS recognised,
+              count(*) FILTER (WHERE s.uid < e.uidnext AND s.gone_at > e.enumerated_at) AS went,
+              count(*) FILTER (WHERE s.uid >= e.uidnext AND s.gone_at IS NULL) AS fresh
          FROM source_uid s
         WHERE s.account_id = b.account_id AND s.mailbox_id = b.mailbox_id
           AND (s.epoch = e.epoch OR octet_length(b.source_name) = 0)) u
  CROSS JOIN LATERAL (
-       SELECT coalesce(sum(n.last_uid - n.first_uid + 1), 0)::bigint AS announced
+       SELECT coalesce(sum(n.last_uid - n.first_uid + 1), 0)::bigint AS announced,
+              coalesce(sum(greatest(n.last_uid - greatest(n.first_uid, e.uidnext) + 1, 0)), 0)::bigint
+                  AS fresh
          FROM source_announced n
         WHERE n.account_id = b.account_id AND n.mailbox_id = b.mailbox_id
           AND n.epoch = e.epoch) n
@@ -328,11 +336,24 @@ SELECT f.account_id, 0, n.name, f.path, 0, 0, 1, coalesce(f.note, ''), f.noted_a
 UPDATE source_uid SET next_try_at = NULL
  WHERE state = 'pending' AND next_try_at > now() AND ($1 = 0 OR account_id = $1);
 
--- What was recognised instead of downloaded, and is at the source still, is to come.
+-- What was recognised instead of downloaded, and is at the source still, is to come: max UIDs with each statement.
+-- Gives how many there were.
 -- name: source_deny_recognised
--- args: account_id bigint
-UPDATE source_uid u SET state = 'pending', placement_uid = NULL, recognised_by = 'denied'
-  FROM source_epoch e
- WHERE u.account_id = $1 AND u.recognised_by IN ('id', 'header') AND u.gone_at IS NULL
-   AND e.account_id = u.account_id AND e.mailbox_id = u.mailbox_id AND e.epoch = u.epoch
-   AND e.closed_at IS NULL;
+-- args: account_id bigint, max bigint
+WITH denied AS (
+    UPDATE source_uid u SET state = 'pending', placement_uid = NULL, recognised_by = 'denied'
+     WHERE u.recognised_by IN ('id', 'header') AND u.gone_at IS NULL
+       AND u.ctid = ANY (ARRAY(
+           SELECT r.ctid
+             FROM source_epoch e
+             JOIN source_uid r ON r.account_id = e.account_id AND r.mailbox_id = e.mailbox_id
+                              AND r.epoch = e.epoch
+            WHERE e.account_id = $1 AND e.closed_at IS NULL
+              AND r.recognised_by IN ('id', 'header') AND r.gone_at IS NULL LIMIT $2))
+    RETURNING u.mailbox_id, u.epoch
+), unsettled AS (
+    UPDATE source_epoch e SET is_settled = false
+      FROM (SELECT DISTINCT d.mailbox_id, d.epoch FROM denied d) d
+     WHERE e.account_id = $1 AND e.mailbox_id = d.mailbox_id AND e.epoch = d.epoch
+)
+SELECT count(*) FROM denied;

@@ -81,7 +81,8 @@ SELECT b.mailbox_id, b.source_name, b.path, b.is_noselect, b.gone_at IS NOT NULL
        coalesce(e.epoch, 0), coalesce(e.uidvalidity, 0), coalesce(e.uidnext, 1),
        coalesce(e.highestmodseq, 0), coalesce(e.messages, 0), e.enumerated_at,
        coalesce(p.pending, 0), coalesce(p.due, 0), e.listed_at, i.distrusted_at IS NOT NULL,
-       coalesce(e.recognises, false), coalesce(p.denied, 0), coalesce(b.object_id, '')
+       coalesce(e.recognises, false), coalesce(p.denied, 0), coalesce(b.object_id, ''),
+       coalesce(e.is_settled, false), e.refuted_at IS NOT NULL
   FROM mailbox b
   LEFT JOIN source_epoch e
          ON e.account_id = b.account_id AND e.mailbox_id = b.mailbox_id AND e.closed_at IS NULL
@@ -200,8 +201,8 @@ SELECT is_held, coalesce((SELECT epoch FROM opened), 0),
        coalesce((SELECT recognises FROM opened), false)
   FROM held;
 
--- The epoch is whole: what comes later is downloaded.
--- name: source_epoch_whole
+-- Nothing of the epoch is taken for what is archived.
+-- name: source_epoch_octets
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer
 WITH held AS MATERIALIZED (
     SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
@@ -212,21 +213,41 @@ WITH held AS MATERIALIZED (
 )
 SELECT is_held FROM held;
 
--- A sample was not what it was taken for: all that was taken so in this epoch is to come.
--- name: source_epoch_refute
+-- The epoch is whole, if nothing has become pending meanwhile: what comes later is downloaded.
+-- name: source_epoch_whole
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer
+WITH held AS MATERIALIZED (
+    SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held,
+           set_config('synchronous_commit', 'off', true)
+), done AS (
+    UPDATE source_epoch e SET recognises = false, is_settled = true FROM held
+     WHERE is_held AND e.account_id = $5 AND e.mailbox_id = $6 AND e.epoch = $7
+       AND NOT EXISTS (SELECT FROM source_pending p
+                        WHERE p.account_id = $5 AND p.mailbox_id = $6 AND p.epoch = $7)
+)
+SELECT is_held FROM held;
+
+-- A sample was not what it was taken for: all that was taken so in this epoch is to come, max UIDs with each
+-- statement. Gives how many there were.
+-- name: source_epoch_refute
+-- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, max bigint
 WITH held AS MATERIALIZED (
     SELECT renew_job($1, $2, $3 * interval '1 second', $4::jsonb) AS is_held
 ), done AS (
-    UPDATE source_epoch e SET recognises = false, refuted_at = now() FROM held
+    UPDATE source_epoch e
+       SET recognises = false, is_settled = false, refuted_at = coalesce(e.refuted_at, now())
+      FROM held
      WHERE is_held AND e.account_id = $5 AND e.mailbox_id = $6 AND e.epoch = $7
 ), denied AS (
     UPDATE source_uid u SET state = 'pending', placement_uid = NULL, recognised_by = 'denied'
       FROM held
-     WHERE is_held AND u.account_id = $5 AND u.mailbox_id = $6 AND u.epoch = $7
-       AND u.recognised_by = 'header' AND u.gone_at IS NULL
+     WHERE is_held AND u.ctid = ANY (ARRAY(
+           SELECT r.ctid FROM source_uid r
+            WHERE r.account_id = $5 AND r.mailbox_id = $6 AND r.epoch = $7
+              AND r.recognised_by = 'header' AND r.gone_at IS NULL LIMIT $8))
+    RETURNING 1
 )
-SELECT is_held FROM held;
+SELECT is_held, (SELECT count(*) FROM denied) FROM held;
 
 -- The gap before the first enumeration of an epoch is counted from the last one of the epoch before.
 -- name: source_epoch_enumerated
@@ -350,18 +371,28 @@ SELECT a.uid FROM announced_uids($1, $2, $3, $4 + 1, 4294967295, $5) AS a (uid)
  ORDER BY uid LIMIT $5;
 
 -- Placements of the mailbox that are not known to be gone and that no UID of this epoch (never the first)
--- stands for. Each is looked up by itself, for the reason above (5,000 rows: 12 s as an anti-join).
+-- stands for, among the first max ones; behind them how far these go. Each is looked up by itself, for the
+-- reason above (5,000 rows: 12 s as an anti-join). None while a UID is pending: it may stand for any.
 -- name: source_orphans
 -- args: account_id bigint, mailbox_id bigint, epoch integer, after bigint, max bigint
-SELECT p.uid FROM placement p
- WHERE p.account_id = $1 AND p.mailbox_id = $2 AND p.uid > $4 AND p.gone_at IS NULL
+WITH page AS MATERIALIZED (
+    SELECT p.uid, p.gone_at IS NULL AS is_here FROM placement p
+     WHERE p.account_id = $1 AND p.mailbox_id = $2 AND p.uid > $4
+     ORDER BY p.uid LIMIT $5
+)
+SELECT p.uid, true AS is_orphan FROM page p
+ WHERE p.is_here
    AND (SELECT u.uid FROM source_uid u
          WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = $3 AND u.epoch > 1
            AND u.placement_uid = p.uid LIMIT 1) IS NULL
    AND (SELECT u.uid FROM source_uid u
          WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = $3
            AND u.substitute_uid = p.uid LIMIT 1) IS NULL
- ORDER BY p.uid LIMIT $5;
+   AND NOT EXISTS (SELECT FROM source_pending w
+                    WHERE w.account_id = $1 AND w.mailbox_id = $2 AND w.epoch = $3)
+ UNION ALL
+SELECT max(p.uid), false FROM page p HAVING count(*) > 0
+ ORDER BY uid, is_orphan DESC;
 
 -- Placements of substitutes whose originals are stored by now.
 -- name: source_superseded

@@ -193,28 +193,36 @@ SELECT $1, $2, p.uid, p.message_id, p.internal_at, p.zone, p.day, p.flags, p.key
   FROM unnest($4, $5, $6, $7, $8, $9, $10)
        AS p (uid, message_id, internal_at, zone, day, flags, keywords);
 
--- The original of UIDs that have no row yet: most of all, and without a search for one a third cheaper.
+-- The original of UIDs that have no row yet: most of all, and without a search for one a third cheaper. What is matched
+-- although a UID behind it is known, a pack may have passed over.
 -- name: vault_source_uid_add
--- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[], placement_uids bigint[], doubts text[]
-INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, placement_uid, doubt)
-SELECT $1, $2, $3, s.uid, 'stored', s.placement_uid, s.doubt
-  FROM unnest($4, $5, $6) AS s (uid, placement_uid, doubt);
+-- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[], placement_uids bigint[], doubts text[], matched boolean[]
+INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, placement_uid, doubt, matched_at)
+SELECT $1, $2, $3, s.uid, 'stored', s.placement_uid, s.doubt,
+       CASE WHEN s.is_matched
+                 AND EXISTS (SELECT FROM source_uid u
+                              WHERE u.account_id = $1 AND u.mailbox_id = $2
+                                AND (u.epoch, u.uid) > ($3, s.uid))
+            THEN clock_timestamp() END
+  FROM unnest($4, $5, $6, $7) AS s (uid, placement_uid, doubt, is_matched);
 
 -- All others. What stands in for the original leaves the UID pending.
 -- name: vault_source_uid_store
--- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[], placement_uids bigint[], doubts text[]
-INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, placement_uid, doubt, substitute_uid)
+-- args: account_id bigint, mailbox_id bigint, epoch integer, uids bigint[], placement_uids bigint[], doubts text[], matched boolean[]
+INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, placement_uid, doubt, substitute_uid,
+                        matched_at)
 SELECT $1, $2, $3, s.uid, CASE WHEN w.is_substitute THEN 'pending' ELSE 'stored' END,
        CASE WHEN NOT w.is_substitute THEN s.placement_uid END, s.doubt,
-       CASE WHEN w.is_substitute THEN s.placement_uid END
-  FROM unnest($4, $5, $6) AS s (uid, placement_uid, doubt)
+       CASE WHEN w.is_substitute THEN s.placement_uid END,
+       CASE WHEN s.is_matched THEN clock_timestamp() END
+  FROM unnest($4, $5, $6, $7) AS s (uid, placement_uid, doubt, is_matched)
  CROSS JOIN LATERAL (SELECT coalesce(s.doubt IN ('reassembled', 'placeholder'), false)) w (is_substitute)
     ON CONFLICT (account_id, mailbox_id, epoch, uid) DO UPDATE
    SET state = EXCLUDED.state, placement_uid = EXCLUDED.placement_uid, gone_at = NULL,
        recognised_by = NULL,
        error = CASE EXCLUDED.state WHEN 'pending' THEN source_uid.error END,
        next_try_at = CASE EXCLUDED.state WHEN 'pending' THEN source_uid.next_try_at END,
-       doubt = EXCLUDED.doubt,
+       doubt = EXCLUDED.doubt, matched_at = EXCLUDED.matched_at,
        substitute_uid = coalesce(EXCLUDED.substitute_uid, source_uid.substitute_uid)
  WHERE source_uid.state <> 'stored';
 

@@ -144,6 +144,121 @@ TEST(uid_that_was_denied_and_downloaded_is_not_placed_twice)
     close_rebuild(&r);
 }
 
+/* Placed without its octets, as a new epoch shows it again. */
+static void recognise(struct rebuild_fixture *r, uint32_t source_uid, struct bytes mail)
+{
+    struct vault_arrival arrival = { .source_uid = source_uid, .internal_usec = FIXTURE_DATE };
+    struct vault_known known = { .is_known = true,
+                                 .by = VAULT_BY_HEADER,
+                                 .sha256 = crypto_hash(mail),
+                                 .size_bytes = mail.len };
+
+    MUST(vault_place_known(r->s.f.writer, &known, &arrival, ERR));
+}
+
+/* Two messages that are sealed, and an epoch that is going to show them again. */
+static bool open_second_epoch(struct rebuild_fixture *r, struct bytes mail[2])
+{
+    if (!open_rebuild(r))
+        return false;
+    mail[0] = fixture_mail(&r->s.f, 1000, 99);
+    mail[1] = fixture_mail(&r->s.f, 1000, 98);
+    fixture_begin(&r->s.f);
+    for (uint32_t i = 0; i < 2; i++)
+        fixture_put(&r->s.f, 30 + i, mail[i]);
+    (void)fixture_commit(&r->s.f);
+    fixture_open_epoch(&r->s.f, r->s.f.mailbox_id, 2);
+    return true;
+}
+
+static void begin_second(struct rebuild_fixture *r)
+{
+    MUST(vault_begin_batch(r->s.f.writer, r->s.f.mailbox_id, 2, ERR));
+}
+
+TEST(uid_told_as_pending_that_turns_out_to_be_a_sealed_message_is_told_again)
+{
+    struct rebuild_fixture r;
+    struct bytes mail[2];
+
+    if (!open_second_epoch(&r, mail))
+        return;
+    run_for_account(&r, "INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, attempts, error) "
+                        "VALUES ($1::bigint, $2::bigint, 2, 5, 'pending', 1, 'not now')");
+    seal_next(&r);
+    begin_second(&r);
+    fixture_put(&r.s.f, 5, mail[0]);
+    CHECK_EQ_U64(fixture_commit(&r.s.f).matched, 1);
+    seal_next(&r);
+    check_made_again(&r);
+    close_rebuild(&r);
+}
+
+/* Connections that help bring messages out of order. */
+TEST(uid_that_is_matched_behind_a_later_one_that_was_told_is_told)
+{
+    struct rebuild_fixture r;
+    struct bytes mail[2];
+
+    if (!open_second_epoch(&r, mail))
+        return;
+    begin_second(&r);
+    fixture_put(&r.s.f, 7, mail[1]);
+    (void)fixture_commit(&r.s.f);
+    seal_next(&r);
+    begin_second(&r);
+    recognise(&r, 6, mail[0]);
+    (void)fixture_commit(&r.s.f);
+    seal_next(&r);
+    check_made_again(&r);
+    close_rebuild(&r);
+}
+
+TEST(octets_that_came_after_all_are_told_as_seen)
+{
+    struct rebuild_fixture r;
+    struct bytes mail[2];
+
+    if (!open_second_epoch(&r, mail))
+        return;
+    begin_second(&r);
+    recognise(&r, 5, mail[0]);
+    recognise(&r, 6, mail[1]);
+    (void)fixture_commit(&r.s.f);
+    seal_next(&r);
+    run_for_account(&r, "UPDATE source_uid SET state = 'pending', placement_uid = NULL, recognised_by = "
+                        "'denied' WHERE account_id = $1::bigint AND mailbox_id = $2::bigint AND epoch = 2 AND "
+                        "uid = 5");
+    begin_second(&r);
+    fixture_put(&r.s.f, 5, mail[0]);
+    (void)fixture_commit(&r.s.f);
+    seal_next(&r);
+    check_made_again(&r);
+    CHECK_EQ_I64(fixture_number(&r.s.f, "SELECT count(*) FROM source_uid WHERE account_id = $1::bigint AND "
+                                        "mailbox_id = $2::bigint AND recognised_by IS NOT NULL"),
+                 1);
+    close_rebuild(&r);
+}
+
+TEST(epoch_that_shows_only_what_is_sealed_is_sealed_too)
+{
+    struct vault_sealed sealed;
+    struct rebuild_fixture r;
+    struct bytes mail[2];
+
+    if (!open_second_epoch(&r, mail))
+        return;
+    seal_next(&r);
+    begin_second(&r);
+    fixture_put(&r.s.f, 5, mail[0]);
+    (void)fixture_commit(&r.s.f);
+    seal_next(&r);
+    MUST(seal_try(&r.s, &sealed));
+    CHECK(!sealed.is_made);
+    check_made_again(&r);
+    close_rebuild(&r);
+}
+
 static void put_identified(struct rebuild_fixture *r, uint32_t source_uid, const char *id)
 {
     struct bytes mail = fixture_mail(&r->s.f, 700, source_uid);
