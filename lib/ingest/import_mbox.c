@@ -5,7 +5,7 @@
 #include "ingest/import_internal.h"
 
 enum {
-    DOUBTS_BYTES = 512,
+    DOUBTS_BYTES = 1024,
 };
 
 struct mbox {
@@ -16,7 +16,8 @@ struct mbox {
     struct source_span *spans; /* that were found and not announced yet */
     size_t span_count;
     uint64_t messages;
-    uint64_t doubtful; /* of them */
+    uint64_t doubtful;   /* of them */
+    uint64_t bad_lengths;
     bool is_cut;
 };
 
@@ -62,6 +63,7 @@ static bool add_span(struct mbox *mbox, const struct ingest_mbox_message *messag
                      vault_is_date(span->internal_usec, span->internal_zone);
     mbox->is_cut = message->is_cut;
     mbox->doubtful += message->is_doubtful;
+    mbox->bad_lengths += message->has_bad_length;
     mbox->import->run.progress.size_notes += message->has_bad_length;
     mbox->span_count++;
     return mbox->span_count < IMPORT_PAGE_SPANS || announce(mbox, err);
@@ -159,6 +161,12 @@ static bool tell_doubts(struct mbox *mbox, struct err *err)
                        "Content-Length: if nothing in it is quoted, as in those of Dovecot, import it "
                        "again with --mbox-format mboxcl2");
     }
+    if (mbox->bad_lengths > 0) {
+        buf_text(&why, why.len > 0 ? "; " : "");
+        buf_u64(&why, mbox->bad_lengths);
+        buf_text(&why, " of its messages have a Content-Length that leads to no separator: they are "
+                       "archived up to the next one");
+    }
     return why.len == 0 ||
            ingest_tell_problem(mbox->import, mbox->file->facts.path, true, buf_bytes(&why), err);
 }
@@ -181,6 +189,6 @@ bool ingest_import_mbox(struct import *import, struct import_file *file, struct 
     }
     if (!import->is_dry && !archive(&mbox, err))
         return false;
-    file->is_handled = !mbox.known.is_read && !mbox.is_cut && mbox.doubtful == 0;
+    file->is_handled = !mbox.known.is_read && !mbox.is_cut && mbox.doubtful + mbox.bad_lengths == 0;
     return tell_doubts(&mbox, err);
 }

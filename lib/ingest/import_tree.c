@@ -414,11 +414,26 @@ static bool feed_keywords(struct walk *walk, const struct folder *maildir)
     return ingest_send_record(walk->socket, &record, walk->err);
 }
 
+/* What lies beside the folders of a Maildir: those who keep one have files of their own there. */
+static bool feed_stray(struct walk *walk, const struct folder *folder, const char *name)
+{
+    static const struct bytes own[] = {
+        BYTES_INIT("."),       BYTES_INIT("dovecot"), BYTES_INIT("maildir"), BYTES_INIT("courier"),
+        BYTES_INIT("subscri"), BYTES_INIT("shared"),  BYTES_INIT("sieve"),   BYTES_INIT("quota"),
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(own); i++)
+        if (bytes_start_with(bytes_of_text(name), own[i]))
+            return true;
+    return feed_file(walk, folder, name);
+}
+
 static bool walk_folder(struct walk *walk, struct folder *folder)
 {
     if (!is_maildir(folder->fd))
         return each_entry(walk, folder, feed_file) && each_entry(walk, folder, enter_plain);
-    return feed_keywords(walk, folder) && walk_messages(walk, folder, "new") && walk_messages(walk, folder, "cur") &&
+    return feed_keywords(walk, folder) && walk_messages(walk, folder, "new") &&
+           walk_messages(walk, folder, "cur") && each_entry(walk, folder, feed_stray) &&
            each_entry(walk, folder, enter_maildirs);
 }
 

@@ -5,8 +5,8 @@
  * Runs with the operator's rights, and reads no octet of a file. A folder is a mailbox:
  *
  *   Maildir   has cur/ and new/, or cur/ with files ":2,": those are its messages; a folder ".A.B" that is one too is the mailbox A/B
- *             beside it (Maildir++), every other folder one below it; of its other files only
- *             dovecot-keywords is given
+ *             beside it (Maildir++), every other folder one below it; its other files are given as those of any
+ *             folder, but for what mail servers keep there (of that only dovecot-keywords)
  *   others    every regular file is given, to be an mbox or a message; folders are mailboxes below. An
  *             ending ".mbox" or ".sbd" (Thunderbird) of a folder's name is left away; a file "mbox" in a
  *             folder "X.mbox" (Apple Mail) is that folder's own, and so is all within "X.mbox/<UUID>"

@@ -14,7 +14,7 @@ SELECT f.epoch, (SELECT max(u.uid) FROM source_uid u
                   WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = f.epoch) + 1
   FROM import_file f
  WHERE f.account_id = $1 AND f.mailbox_id = $2 AND f.uid IS NOT NULL
- ORDER BY f.file_id LIMIT 1;
+ ORDER BY f.mailbox_id, f.epoch, f.uid LIMIT 1;
 
 -- Several epochs of such a mailbox live on: only the newest is not closed, and none is abandoned by that.
 -- name: import_epoch_open

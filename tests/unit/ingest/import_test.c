@@ -303,6 +303,7 @@ TEST(folders_and_maildirs_are_fed_with_the_mailboxes_they_are)
     make_file("Mail/new/1.x");
     make_file("Mail/tmp/3.x");
     make_file("Mail/dovecot-uidlist");
+    make_file("Mail/stray");
     make_file("Mail/dovecot-keywords");
     make_file("Mail/.Sent.2001/new/");
     make_file("Mail/.Sent.2001/cur/4.x");
@@ -331,6 +332,7 @@ TEST(folders_and_maildirs_are_fed_with_the_mailboxes_they_are)
                       "KMail\n"
                       "MMail|1.x|1.x|Mail/new/1.x\n"
                       "MMail|2.x|2.x:2,S|Mail/cur/2.x:2,S\n"
+                      "Mail|stray|stray|Mail/stray\n"
                       "-Mail/Sent/2001\n"
                       "MMail/Sent/2001|4.x|4.x|Mail/.Sent.2001/cur/4.x\n"
                       "-Mail/Entw\xc3\xbcrfe\n"
