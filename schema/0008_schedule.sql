@@ -330,7 +330,8 @@ $$;
 
 -- Has something of these kinds been due for so long that every worker must be busy? What a large account asks
 -- before it goes on. What waits for its host, which sleeps or is full, waits for no worker; at the host of the one
--- who asks there is room when it gives way. One look at an index, unless something is due: then one for each host.
+-- who asks there is room when it gives way. Nor does one that is locked: a large message comes for it (vault/large.c),
+-- and its lease is prolonged where we cannot see it. One look at an index, unless something is due: then one for each host.
 CREATE FUNCTION others_are_due(job bigint, kinds text[], patience interval,
                                default_host_connections int) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
@@ -346,7 +347,7 @@ BEGIN
                SELECT j.account_id FROM job j
                 WHERE j.host = k.host AND j.is_active AND j.kind <> 'watch'
                   AND j.due_at <= now() - patience AND j.kind = ANY (kinds)
-                ORDER BY j.due_at LIMIT 1) d
+                ORDER BY j.due_at LIMIT 1 FOR SHARE SKIP LOCKED) d
          CROSS JOIN LATERAL account_limits(d.account_id, default_host_connections) l
          WHERE NOT EXISTS (SELECT FROM source_host h
                             WHERE h.host = l.host AND h.sleeps_until > now())
@@ -452,25 +453,34 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
 $$;
 
 -- There is news: the account's sync is due, unless it rests or backs off; one that is under way is followed by
--- another. False: the lease is lost.
+-- another. False: its worker holds the row, for as long as a large message takes, and is not waited for: others
+-- have news too. NULL: the lease is lost.
 CREATE FUNCTION wake_account(job bigint, held_fence bigint) RETURNS boolean
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
-    WITH held AS (
-        SELECT j.account_id FROM job j
-         WHERE j.job_id = job AND j.fence = held_fence AND j.kind = 'watch'
-           AND j.lease_owner IS NOT NULL
-    ), woken AS (
-        UPDATE job j
-           SET requested_at = clock_timestamp(),
-               due_at = CASE WHEN j.lease_owner IS NULL THEN least(j.due_at, now()) ELSE j.due_at END
-          FROM held h
-         WHERE j.account_id = h.account_id AND j.kind = 'sync' AND j.is_active
-           AND j.rest IS NULL AND j.attempts = 0
-        RETURNING 1
-    ), told AS MATERIALIZED (
-        SELECT pg_notify('holdfast_job', '') FROM woken
-    )
-    SELECT EXISTS (SELECT FROM held) AND (SELECT count(*) FROM told) >= 0
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+DECLARE
+    account bigint;
+    sync    bigint;
+BEGIN
+    SELECT j.account_id INTO account FROM job j
+     WHERE j.job_id = job AND j.fence = held_fence AND j.kind = 'watch'
+       AND j.lease_owner IS NOT NULL;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    SELECT j.job_id INTO sync FROM job j
+     WHERE j.account_id = account AND j.kind = 'sync' FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN NOT EXISTS (SELECT FROM job j WHERE j.account_id = account AND j.kind = 'sync');
+    END IF;
+    UPDATE job j
+       SET requested_at = clock_timestamp(),
+           due_at = CASE WHEN j.lease_owner IS NULL THEN least(j.due_at, now()) ELSE j.due_at END
+     WHERE j.job_id = sync AND j.is_active AND j.rest IS NULL AND j.attempts = 0;
+    IF FOUND THEN
+        PERFORM pg_notify('holdfast_job', '');
+    END IF;
+    RETURN true;
+END
 $$;
 
 ---------------------------------------------------------------------------------------------------

@@ -309,16 +309,17 @@ static bool tell(struct ingest_watcher *w, struct db *db, struct err *err)
 {
     for (size_t i = 0; i < w->count; i++) {
         struct watch *watch = w->watches[i];
+        bool is_told = true;
 
         if (!watch->idle.has_news || watch->is_over || !deadline_has_passed(watch->wake_at))
             continue;
-        if (!source_wake_account(db, &watch->lease, err)) {
+        if (!source_wake_account(db, &watch->lease, &is_told, err)) {
             if (err->code != ERR_DENIED)
                 return false;
             err_clear(err);
             watch->is_over = true;
         }
-        watch->idle.has_news = false;
+        watch->idle.has_news = !is_told;
         watch->wake_at = deadline_after_ms(WAKE_MS);
     }
     return true;

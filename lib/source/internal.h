@@ -63,7 +63,12 @@ MUST_USE bool source_run_leased(struct db *db, const struct source_lease *lease,
                                 enum db_statement statement, struct db_args args,
                                 struct db_result **out, struct err *err);
 
-/* The first four arguments of such a statement. progress: text, or NULL. */
+/* The same of a statement whose first column is NULL when the lease is lost. */
+MUST_USE bool source_ask_leased(struct db *db, const struct source_lease *lease,
+                                enum db_statement statement, struct db_args args,
+                                struct db_result **out, struct err *err);
+
+/* The first four arguments of a statement that renews the lease. progress: text, or NULL. */
 #define SOURCE_LEASE_ARGS(lease)                                                                   \
     DB_I64((lease)->job_id), DB_I64((lease)->fence), DB_I64(SOURCE_LEASE_SECONDS)
 

@@ -49,10 +49,8 @@ bool source_release_dead(struct db *db, struct bytes owner, int64_t *released, s
     return true;
 }
 
-/* A statement whose only value is NULL when the lease is lost. */
-static bool run_or_lose(struct db *db, const struct source_lease *lease,
-                        enum db_statement statement, struct db_args args, struct db_result **out,
-                        struct err *err)
+bool source_ask_leased(struct db *db, const struct source_lease *lease, enum db_statement statement,
+                       struct db_args args, struct db_result **out, struct err *err)
 {
     if (!db_run_one(db, statement, args, out, err))
         return err_wrap(err, "job %jd", (intmax_t)lease->job_id);
@@ -66,7 +64,7 @@ bool source_ask_connections(struct db *db, const struct source_lease *lease, int
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
 
-    if (!run_or_lose(db, lease, DB_SOURCE_EXTEND,
+    if (!source_ask_leased(db, lease, DB_SOURCE_EXTEND,
                      DB_ARGS(DB_I64(lease->job_id), DB_I64(lease->fence), DB_I32(wanted),
                              DB_I32(host_connections)),
                      &row, err))
@@ -94,7 +92,7 @@ bool source_count_intake(struct db *db, const struct source_lease *lease, uint64
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
 
-    if (!run_or_lose(db, lease, DB_SOURCE_COUNT_INTAKE,
+    if (!source_ask_leased(db, lease, DB_SOURCE_COUNT_INTAKE,
                      DB_ARGS(DB_I64(lease->job_id), DB_I64(lease->fence), DB_I64(bytes)), &row,
                      err))
         return false;

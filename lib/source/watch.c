@@ -63,8 +63,14 @@ bool source_renew_watches(struct db *db, const int64_t *job_ids, const int64_t *
     return true;
 }
 
-bool source_wake_account(struct db *db, const struct source_lease *lease, struct err *err)
+bool source_wake_account(struct db *db, const struct source_lease *lease, bool *is_told,
+                         struct err *err)
 {
-    return source_run_leased(db, lease, DB_SOURCE_WAKE,
-                             DB_ARGS(DB_I64(lease->job_id), DB_I64(lease->fence)), NULL, err);
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+
+    if (!source_ask_leased(db, lease, DB_SOURCE_WAKE,
+                           DB_ARGS(DB_I64(lease->job_id), DB_I64(lease->fence)), &row, err))
+        return false;
+    *is_told = db_bool(row, 0, 0);
+    return true;
 }

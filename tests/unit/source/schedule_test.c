@@ -7,6 +7,7 @@
 #include "db/test_server.h"
 #include "source/lease.h"
 #include "source/queue.h"
+#include "source/watch.h"
 #include "test.h"
 
 #include <poll.h>
@@ -452,6 +453,49 @@ TEST(a_host_that_sleeps_is_left_alone_by_all)
     elsewhere = add(b, "awake.example", 1);
     CHECK_EQ_I64(claim(b, &lease), elsewhere);
     CHECK_EQ_I64(claim(b, &lease), 0);
+    end(b);
+}
+
+/* ---- workers that hold their job's row, as long as a large message takes ---- */
+
+TEST(who_receives_a_large_message_keeps_neither_watchers_nor_other_runs_waiting)
+{
+    struct bench bench, *b = &bench;
+    CLEANUP(db_close) struct db *worker = test_db(DB_ROLE_INGEST);
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+    struct source_watch_list watches;
+    struct source_lease lease;
+    bool is_told, is_waiting;
+
+    if (!begin(b))
+        return;
+    execute(b, "UPDATE account SET watch = '{INBOX}' WHERE account_id = $1",
+            DB_ARGS(DB_I64(add(b, "large.example", 10))));
+    CHECK(claim(b, &lease) != 0);
+    execute(b,
+            "INSERT INTO job (account_id, kind, host) "
+            "SELECT account_id, 'watch', host FROM job WHERE job_id = $1",
+            DB_ARGS(DB_I64(lease.job_id)));
+    MUST(source_claim_watches(b->ingest, BYTES("watcher"), CAP, b->arena, &watches, &b->err));
+    CHECK_EQ_U64(watches.count, 1);
+    execute(b, "UPDATE job SET due_at = now() - interval '1 minute' WHERE job_id = $1",
+            DB_ARGS(DB_I64(lease.job_id)));
+    MUST(db_begin(worker, DB_READ_COMMITTED, &tx, &b->err));
+    MUST(source_renew(worker, &lease, NULL, &b->err));
+
+    MUST(source_wake_account(b->ingest, &watches.rows[0].lease, &is_told, &b->err));
+    CHECK(!is_told);
+    MUST(source_others_wait(b->ingest, &watches.rows[0].lease, CAP, &is_waiting, &b->err));
+    CHECK(!is_waiting);
+    db_rollback(&tx);
+    MUST(source_others_wait(b->ingest, &watches.rows[0].lease, CAP, &is_waiting, &b->err));
+    CHECK(is_waiting); /* its worker is dead */
+    MUST(source_wake_account(b->ingest, &watches.rows[0].lease, &is_told, &b->err));
+    CHECK(is_told);
+    CHECK_EQ_I64(number(b,
+                        "SELECT count(*) FROM job WHERE job_id = $1 AND requested_at > started_at",
+                        DB_ARGS(DB_I64(lease.job_id))),
+                 1);
     end(b);
 }
 
