@@ -5,6 +5,7 @@
 #include "source/account.h"
 
 #include "crypto/seal.h"
+#include "db/db.h"
 #include "holdfast/account_facts.h"
 #include "holdfast/limit_options.h"
 #include "holdfast/login_options.h"
@@ -86,11 +87,12 @@ static json_t *json_account(struct cli *cli, const struct source_account *a)
     bool has_failed = a->run.outcome != ERR_NONE;
 
     return json_pack(
-        "{s:o, s:I, s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:b, s:o, s:i, s:I, s:I, s:I, s:I, s:o, "
+        "{s:o, s:I, s:o, s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:b, s:o, s:i, s:I, s:I, s:I, s:I, s:o, "
         "s:o, s:o, s:o, "
         "s:o, "
         "s:o}",
-        "name", cli_json_text(a->settings.name), "id", (json_int_t)a->account_id, "url",
+        "name", cli_json_text(a->settings.name), "id", (json_int_t)a->account_id, "kind",
+        cli_json_text(a->kind), "url",
         cli_json_text(url_of(cli, a)), "state", state_of(a), "has_password", a->has_secret,
         "include", json_list(a->settings.include, a->settings.include_count), "exclude",
         json_list(a->settings.exclude, a->settings.exclude_count), "namespaces",
@@ -254,7 +256,6 @@ static bool add_login(struct cli *cli, const struct source_account *a, json_t *v
 /* What print_facts tells of one account, besides what a listing of all has. */
 static void add_details(const struct source_account *a, json_t *value)
 {
-    (void)json_object_set_new(value, "kind", cli_json_text(a->kind));
     (void)json_object_set_new(value, "own_tls_ca", json_boolean(a->settings.tls_ca.len > 0));
     (void)json_object_set_new(value, "next_run_at",
                               a->run.is_active ? cli_json_time(a->run.due_usec) : json_null());
@@ -396,6 +397,7 @@ int cmd_account_consent(struct cli *cli, int argc, char **argv)
 {
     CLEANUP(source_free_secret_facts) struct source_secret_facts facts = { 0 };
     CLEANUP(crypto_free_key) struct crypto_key *master = NULL;
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
     struct source_secret secret = { .kind = SOURCE_SECRET_OAUTH };
     struct cli_run run;
     int status;
@@ -412,9 +414,11 @@ int cmd_account_consent(struct cli *cli, int argc, char **argv)
     if (!login_get_consent(cli, &facts.octets))
         return cli_fail(cli);
     secret.octets = facts.octets;
-    if (!cli_audit(cli, AUDIT_ACCOUNT_CONSENT, run.account_id, NULL) ||
+    if (!db_begin(cli->session.db, DB_READ_COMMITTED, &tx, &cli->err) ||
+        !cli_audit(cli, AUDIT_ACCOUNT_CONSENT, run.account_id, NULL) ||
         !source_edit_account(cli->session.db, run.account_id, 0,
                              &(struct source_account_settings){ 0 }, master, &secret, &cli->err) ||
+        !db_commit(&tx, &cli->err) ||
         !login_forget_token(cli, run.account_id, facts.octets))
         return cli_fail(cli);
     cli_print_text(run.name);

@@ -4,6 +4,7 @@
  */
 #include "base/fd.h"
 #include "crypto/seal.h"
+#include "db/db.h"
 #include "holdfast/limit_options.h"
 #include "holdfast/login_options.h"
 #include "ingest/rule.h"
@@ -261,6 +262,19 @@ static int test_new_account(struct cli *cli, const struct cli_run *run, json_t *
     return EXIT_SUCCESS;
 }
 
+/* The account, what it may use, and the audit row: all of it or nothing. */
+static bool insert_account(struct cli *cli, struct request *r, const struct crypto_key *master,
+                           int64_t *account_id)
+{
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+
+    return db_begin(cli->session.db, DB_READ_COMMITTED, &tx, &cli->err) &&
+           source_add_account(cli->session.db, &r->settings, master, &r->login.secret, account_id,
+                              &cli->err) &&
+           limit_apply(cli, &r->limits, *account_id) &&
+           cli_audit(cli, AUDIT_ACCOUNT_ADD, *account_id, NULL) && db_commit(&tx, &cli->err);
+}
+
 static int add_account(struct cli *cli, struct request *r)
 {
     CLEANUP(crypto_free_key) struct crypto_key *master = NULL;
@@ -276,10 +290,7 @@ static int add_account(struct cli *cli, struct request *r)
         !login_load_master(cli, &master) || !login_finish(cli, &r->login))
         return cli_fail(cli);
     cli_defer_interrupts(); /* from here on there is something to take back */
-    if (!source_add_account(cli->session.db, &r->settings, master, &r->login.secret,
-                            &run.account_id, &cli->err) ||
-        !limit_apply(cli, &r->limits, run.account_id) ||
-        !cli_audit(cli, AUDIT_ACCOUNT_ADD, run.account_id, NULL))
+    if (!insert_account(cli, r, master, &run.account_id))
         return cli_fail(cli);
     if (r->is_json)
         value = json_pack("{s:o}", "name", cli_json_text(run.name));
@@ -298,6 +309,7 @@ static int add_account(struct cli *cli, struct request *r)
 /* A name is all that it has. */
 static int add_import_account(struct cli *cli, const struct request *r)
 {
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
     struct bytes name = bytes_of_text(r->name);
     int64_t account_id;
 
@@ -306,8 +318,9 @@ static int add_import_account(struct cli *cli, const struct request *r)
                          "an account of kind import has no source: --url and what belongs to it "
                          "make no sense");
     if (!cli_open_database(cli) ||
+        !db_begin(cli->session.db, DB_READ_COMMITTED, &tx, &cli->err) ||
         !source_add_import_account(cli->session.db, name, &account_id, &cli->err) ||
-        !cli_audit(cli, AUDIT_ACCOUNT_ADD, account_id, NULL))
+        !cli_audit(cli, AUDIT_ACCOUNT_ADD, account_id, NULL) || !db_commit(&tx, &cli->err))
         return cli_fail(cli);
     cli_print_text(name);
     (void)puts(": added, for `holdfast import`");
@@ -343,23 +356,31 @@ int cmd_account_add(struct cli *cli, int argc, char **argv)
     return add_account(cli, &r);
 }
 
+static bool change_account(struct cli *cli, struct request *r, const struct crypto_key *master,
+                           int64_t account_id)
+{
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+    bool has_login = login_is_given(&r->login);
+
+    return db_begin(cli->session.db, DB_READ_COMMITTED, &tx, &cli->err) &&
+           cli_audit(cli, AUDIT_ACCOUNT_EDIT, account_id,
+                     AUDIT_FIELDS(AUDIT_BOOL("password", has_login),
+                                  AUDIT_I64("edit", r->edit))) &&
+           source_edit_account(cli->session.db, account_id, r->edit, &r->settings, master,
+                               has_login ? &r->login.secret : NULL, &cli->err) &&
+           limit_apply(cli, &r->limits, account_id) && db_commit(&tx, &cli->err);
+}
+
 static int edit_account(struct cli *cli, struct request *r)
 {
     CLEANUP(crypto_free_key) struct crypto_key *master = NULL;
     int64_t account_id;
 
-    bool has_login = login_is_given(&r->login);
-
     if (!read_files(cli, r) || !cli_open_database(cli) || !login_load_master(cli, &master) ||
         !source_find_account(cli->session.db, bytes_of_text(r->name), &account_id, &cli->err) ||
-        !login_finish(cli, &r->login) ||
-        !cli_audit(cli, AUDIT_ACCOUNT_EDIT, account_id,
-                   AUDIT_FIELDS(AUDIT_BOOL("password", has_login), AUDIT_I64("edit", r->edit))) ||
-        !source_edit_account(cli->session.db, account_id, r->edit, &r->settings, master,
-                             has_login ? &r->login.secret : NULL, &cli->err) ||
+        !login_finish(cli, &r->login) || !change_account(cli, r, master, account_id) ||
         (r->login.oauth_kind != NULL &&
-         !login_forget_token(cli, account_id, r->login.octets)) ||
-        !limit_apply(cli, &r->limits, account_id))
+         !login_forget_token(cli, account_id, r->login.octets)))
         return cli_fail(cli);
     cli_print_text(bytes_of_text(r->name));
     (void)puts(": changed");

@@ -448,7 +448,8 @@ static int import_list(struct import *import, struct account_csv *csv)
     struct cli *cli = import->cli;
 
     if (!cli_open_database(cli) || !login_load_master(cli, &import->master) ||
-        !db_begin(cli->session.db, DB_READ_COMMITTED, &tx, &cli->err) || !put_all(import, csv))
+        !db_begin(cli->session.db, DB_READ_COMMITTED, &tx, &cli->err) ||
+        !source_lock_names(cli->session.db, &cli->err) || !put_all(import, csv))
         return cli_fail(cli);
     if (import->wrong == 0 && !import->is_dry && !db_commit(&tx, &cli->err))
         return cli_fail(cli);

@@ -103,7 +103,7 @@ static int run_errand(struct cli *cli, cli_errand_fn *run, void *context,
     sandbox.readable = cli_packs_dir(cli);
     if (!sandbox_enter(&sandbox, &has_landlock, &cli->err) || !run(cli, &errand))
         return cli_fail(cli);
-    return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return cli_end_output() ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 bool cli_fork_child(struct cli *cli, cli_errand_fn *run, void *context, struct cli_child *out)

@@ -156,6 +156,9 @@ int cli_print_json(struct cli *cli, json_t *value); /* takes value; exit status 
 /* One more item of an array that is printed item by item, for listings of any length. Takes value. */
 MUST_USE bool cli_print_json_item(struct cli *cli, json_t *value, bool is_first);
 
+/* The end of what a process prints: whether all of it could be written. If not, that is said. */
+MUST_USE bool cli_end_output(void);
+
 /* ---- queries, for search and export (search.c) ---- */
 
 struct search_mistake;

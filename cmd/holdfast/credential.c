@@ -3,6 +3,7 @@
  * holdfast credential add, edit, consent, list, show, remove: one grant for many accounts.
  */
 #include "crypto/seal.h"
+#include "db/db.h"
 #include "holdfast/login_options.h"
 
 #include <stdio.h>
@@ -40,6 +41,7 @@ int cmd_credential_add(struct cli *cli, int argc, char **argv)
 {
     CLEANUP(crypto_free_key) struct crypto_key *master = NULL;
     CLEANUP(login_free_options) struct login_options login = { 0 };
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
     int64_t credential_id;
     int status;
     const char *name = read_arguments(cli, argc, argv, &login, &status);
@@ -48,10 +50,12 @@ int cmd_credential_add(struct cli *cli, int argc, char **argv)
         return status;
     if (!login_read_files(cli, &login) || !cli_open_database(cli) ||
         !login_load_master(cli, &master) || !login_finish(cli, &login) ||
+        !db_begin(cli->session.db, DB_READ_COMMITTED, &tx, &cli->err) ||
         !source_add_credential(cli->session.db, bytes_of_text(name), master, login.octets,
                                &credential_id, &cli->err) ||
         !cli_audit(cli, AUDIT_CREDENTIAL_ADD, 0,
-                   AUDIT_FIELDS(AUDIT_I64("credential", credential_id))))
+                   AUDIT_FIELDS(AUDIT_I64("credential", credential_id))) ||
+        !db_commit(&tx, &cli->err))
         return cli_fail(cli);
     say_done(name, "added; accounts use it with --credential");
     return EXIT_SUCCESS;

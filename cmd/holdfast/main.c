@@ -338,9 +338,5 @@ int main(int argc, char **argv)
         argc++;
     }
     status = run_command(&cli, argc, argv);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        (void)fprintf(stderr, "holdfast: standard output could not be written\n");
-        return status == EXIT_SUCCESS ? EXIT_FAILURE : status;
-    }
-    return status;
+    return cli_end_output() || status != EXIT_SUCCESS ? status : EXIT_FAILURE;
 }

@@ -222,3 +222,11 @@ bool cli_print_json_item(struct cli *cli, json_t *value, bool is_first)
     (void)fputs(is_first ? "\n" : ",\n", stdout);
     return print_value(cli, value);
 }
+
+bool cli_end_output(void)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return true;
+    (void)fputs("holdfast: standard output could not be written\n", stderr);
+    return false;
+}

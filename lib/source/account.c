@@ -171,13 +171,13 @@ static bool insert_account(struct db *db, const struct source_account_settings *
     return true;
 }
 
-bool source_insert_account(struct db *db, const struct source_account_settings *account,
-                           const struct crypto_key *master, const struct source_secret *secret,
-                           int64_t *account_id, struct err *err)
+bool source_add_account(struct db *db, const struct source_account_settings *account,
+                        const struct crypto_key *master, const struct source_secret *secret,
+                        int64_t *account_id, struct err *err)
 {
     int64_t id;
 
-    if (!insert_account(db, account, &id, err))
+    if (!source_check_settings(account, UINT32_MAX, err) || !insert_account(db, account, &id, err))
         return false;
     if (!db_run_ok(db, DB_SOURCE_NAME_INSERT, DB_ARGS(DB_I64(id), DB_TEXT(account->name)), err))
         return name_failed(db, account->name, err);
@@ -186,18 +186,6 @@ bool source_insert_account(struct db *db, const struct source_account_settings *
         return false;
     *account_id = id;
     return true;
-}
-
-bool source_add_account(struct db *db, const struct source_account_settings *account,
-                        const struct crypto_key *master, const struct source_secret *secret,
-                        int64_t *account_id, struct err *err)
-{
-    CLEANUP(db_rollback) struct db_tx tx = { 0 };
-
-    return source_check_settings(account, UINT32_MAX, err) &&
-           db_begin(db, DB_READ_COMMITTED, &tx, err) &&
-           source_insert_account(db, account, master, secret, account_id, err) &&
-           db_commit(&tx, err);
 }
 
 bool source_forget_account(struct db *db, int64_t account_id, struct err *err)
@@ -212,7 +200,6 @@ bool source_forget_account(struct db *db, int64_t account_id, struct err *err)
 bool source_add_import_account(struct db *db, struct bytes name, int64_t *account_id,
                                struct err *err)
 {
-    CLEANUP(db_rollback) struct db_tx tx = { 0 };
     struct source_account_settings account = {
         .kind = SOURCE_KIND_IMPORT,
         .host = BYTES(""),
@@ -223,13 +210,10 @@ bool source_add_import_account(struct db *db, struct bytes name, int64_t *accoun
     };
     int64_t id;
 
-    if (!source_check_name(name, err) || !db_begin(db, DB_READ_COMMITTED, &tx, err) ||
-        !insert_account(db, &account, &id, err))
+    if (!source_check_name(name, err) || !insert_account(db, &account, &id, err))
         return false;
     if (!db_run_ok(db, DB_SOURCE_NAME_INSERT, DB_ARGS(DB_I64(id), DB_TEXT(name)), err))
         return name_failed(db, name, err);
-    if (!db_commit(&tx, err))
-        return false;
     *account_id = id;
     return true;
 }
@@ -278,22 +262,6 @@ static bool update_account(struct db *db, int64_t account_id, uint32_t edit,
     return true;
 }
 
-bool source_change_account(struct db *db, int64_t account_id, uint32_t edit,
-                           const struct source_account_settings *account,
-                           const struct crypto_key *master, const struct source_secret *secret,
-                           struct err *err)
-{
-    if (!update_account(db, account_id, edit, account, err))
-        return false;
-    if ((edit & SOURCE_EDIT_NAME) != 0 &&
-        !db_run_ok(db, DB_SOURCE_NAME_UPDATE, DB_ARGS(DB_I64(account_id), DB_TEXT(account->name)),
-                   err))
-        return name_failed(db, account->name, err);
-    if (secret != NULL && !source_save_secret(db, account_id, master, secret, err))
-        return false;
-    return db_run_ok(db, DB_SOURCE_JOB_START_UNLESS_PAUSED, DB_ARGS(DB_I64(account_id)), err);
-}
-
 /* One without a source has a name, and nothing else that could be changed. */
 static bool check_editable(struct db *db, int64_t account_id, uint32_t edit,
                            const struct source_secret *secret, struct err *err)
@@ -312,12 +280,22 @@ bool source_edit_account(struct db *db, int64_t account_id, uint32_t edit,
                          const struct crypto_key *master, const struct source_secret *secret,
                          struct err *err)
 {
-    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+    if (!source_check_settings(account, edit, err) ||
+        !check_editable(db, account_id, edit, secret, err) ||
+        !update_account(db, account_id, edit, account, err))
+        return false;
+    if ((edit & SOURCE_EDIT_NAME) != 0 &&
+        !db_run_ok(db, DB_SOURCE_NAME_UPDATE, DB_ARGS(DB_I64(account_id), DB_TEXT(account->name)),
+                   err))
+        return name_failed(db, account->name, err);
+    if (secret != NULL && !source_save_secret(db, account_id, master, secret, err))
+        return false;
+    return db_run_ok(db, DB_SOURCE_JOB_START_UNLESS_PAUSED, DB_ARGS(DB_I64(account_id)), err);
+}
 
-    return source_check_settings(account, edit, err) && db_begin(db, DB_READ_COMMITTED, &tx, err) &&
-           check_editable(db, account_id, edit, secret, err) &&
-           source_change_account(db, account_id, edit, account, master, secret, err) &&
-           db_commit(&tx, err);
+bool source_lock_names(struct db *db, struct err *err)
+{
+    return db_run_ok(db, DB_SOURCE_NAME_LOCK, DB_NO_ARGS, err);
 }
 
 bool source_find_account(struct db *db, struct bytes name, int64_t *account_id, struct err *err)

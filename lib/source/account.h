@@ -67,7 +67,8 @@ struct source_account_settings {
 };
 
 /*
- * Adds the account, its secret sealed under the master key, and its sync job (due at once).
+ * Adds the account, its secret sealed under the master key, and its sync job (due at once). Inside the
+ * caller's transaction, as all that adds or edits: the audit row is of the same one.
  *
  * ERR_DENIED: the name is taken. ERR_SYNTAX: the name or a text is not acceptable, the text says why.
  */
@@ -127,7 +128,7 @@ struct source_put_result {
  * Adds the account, or compares the one of this name: of its settings those in `given` (SOURCE_EDIT_*),
  * and the secret (password or credential) unless NULL. may_change: then what differs is changed.
  *
- * Inside the caller's transaction. ERR_SYNTAX: as of source_add_account, or a new one without a secret.
+ * Inside the caller's transaction, behind source_lock_names. ERR_SYNTAX: as of source_add_account, or a new one without a secret.
  * ERR_DENIED: an account of this name was removed, or is of another kind. Neither has touched the database.
  */
 MUST_USE bool source_put_account(struct db *db, const struct source_account_settings *account,
@@ -140,6 +141,9 @@ MUST_USE bool source_put_account(struct db *db, const struct source_account_sett
  * removed ones: their mail stays, and so does the name. */
 MUST_USE bool source_find_account(struct db *db, struct bytes name, int64_t *account_id,
                                   struct err *err);
+
+/* To the end of the caller's transaction nobody else adds or renames an account. */
+MUST_USE bool source_lock_names(struct db *db, struct err *err);
 
 /* A paused account keeps its place and is never due. Both may be said twice. ERR_ABSENT: it was removed. */
 MUST_USE bool source_pause_account(struct db *db, int64_t account_id, struct err *err);

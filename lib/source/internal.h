@@ -34,15 +34,7 @@ MUST_USE bool source_read_settings(const struct db_result *rows, size_t row, siz
                                    struct arena *arena, struct source_account_settings *out,
                                    struct err *err);
 
-/* Steps of source_add_account and source_edit_account, inside the caller's transaction. */
-MUST_USE bool source_insert_account(struct db *db, const struct source_account_settings *account,
-                                    const struct crypto_key *master,
-                                    const struct source_secret *secret, int64_t *account_id,
-                                    struct err *err);
-MUST_USE bool source_change_account(struct db *db, int64_t account_id, uint32_t edit,
-                                    const struct source_account_settings *account,
-                                    const struct crypto_key *master,
-                                    const struct source_secret *secret, struct err *err);
+/* edit: which members count. ERR_SYNTAX. */
 MUST_USE bool source_check_settings(const struct source_account_settings *account, uint32_t edit,
                                     struct err *err);
 

@@ -25,10 +25,9 @@ static bool check(const struct source_limits *limits, struct err *err)
 bool source_set_limits(struct db *db, int64_t account_id, const struct source_limits *limits,
                        struct err *err)
 {
-    CLEANUP(db_rollback) struct db_tx tx = { 0 };
     uint64_t affected;
 
-    if (!check(limits, err) || !db_begin(db, DB_READ_COMMITTED, &tx, err) ||
+    if (!check(limits, err) ||
         !db_run_count(
             db, DB_SOURCE_LIMITS_SET,
             DB_ARGS(DB_I64(account_id),
@@ -41,8 +40,7 @@ bool source_set_limits(struct db *db, int64_t account_id, const struct source_li
     if (affected == 0)
         return err_fail(err, ERR_ABSENT, "no such account, or it was removed");
     return db_run_ok(db, DB_SOURCE_WATCH_INSERT, DB_ARGS(DB_I64(account_id)), err) &&
-           db_run_ok(db, DB_SOURCE_JOB_START_UNLESS_PAUSED, DB_ARGS(DB_I64(account_id)), err) &&
-           db_commit(&tx, err);
+           db_run_ok(db, DB_SOURCE_JOB_START_UNLESS_PAUSED, DB_ARGS(DB_I64(account_id)), err);
 }
 
 bool source_show_limits(struct db *db, int64_t account_id, struct source_limit_facts *out,

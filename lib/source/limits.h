@@ -37,7 +37,7 @@ struct source_limit_facts {
 MUST_USE bool source_show_limits(struct db *db, int64_t account_id, struct source_limit_facts *out,
                                  struct err *err);
 
-/* The account becomes due again, its back-off forgotten. ERR_ABSENT: no such account, or it was removed.
+/* Inside the caller's transaction. The account becomes due again, its back-off forgotten. ERR_ABSENT: no such account, or it was removed.
  * ERR_SYNTAX: a number or path that cannot be. */
 MUST_USE bool source_set_limits(struct db *db, int64_t account_id,
                                 const struct source_limits *limits, struct err *err);

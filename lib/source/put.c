@@ -134,14 +134,14 @@ bool source_put_account(struct db *db, const struct source_account_settings *acc
     if (db_rows(row) == 0) {
         if (secret == NULL)
             return err_fail(err, ERR_SYNTAX, "a new account needs a password or a credential");
-        if (!source_insert_account(db, account, master, secret, &result.account_id, err))
+        if (!source_add_account(db, account, master, secret, &result.account_id, err))
             return false;
     } else {
         if (!compare_account(db, row, account, given, master, secret, arena, &result, err))
             return false;
         if (result.what == SOURCE_PUT_DIFFERS && may_change) {
             result.what = SOURCE_PUT_CHANGED;
-            if (!source_change_account(db, result.account_id, result.differs, account, master,
+            if (!source_edit_account(db, result.account_id, result.differs, account, master,
                                        result.secret_differs ? secret : NULL, err))
                 return false;
         }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many accounts from a list: all or none, told by line and column, and the same list twice is once."""
+import concurrent.futures
 import json
 import time
 
@@ -95,6 +96,7 @@ def test_show_tells_limits_what_is_watched_left_out_and_not_trusted(holdfast, wr
     assert facts["watch"] == ["INBOX"]
     assert [(m["path"], m["reason"], m["rule"]) for m in facts["left_out"]] == [
         ("Junk", "pattern", "\\Junk"), ("Team/x", "shared", None)]
+    assert [a["kind"] for a in holdfast.json("account", "list") if a["name"] == "shown"] == ["imap"]
     assert (facts["kind"], facts["own_tls_ca"]) == ("imap", False) and "next_run_at" in facts
     assert [(d["kind"], d["host"], d["login"]) for d in facts["distrusted_ids"]] == [("EMAILID", "h.invalid", "a")]
     text = holdfast.run("account", "show", "shown").stdout
@@ -122,6 +124,16 @@ def test_every_wrong_line_is_told_with_its_column_and_nothing_is_imported(holdfa
         assert any(f":{line}: " in row and word in row for row in said.splitlines()), (line, said)
     assert "nothing is imported: 8 lines are wrong" in said
     assert not accounts(holdfast, "wrong-%")
+
+
+def test_two_imports_at_once_add_each_account_once(holdfast, write):
+    secret = holdfast.secret_file("atonce", "pw")
+    path = write("name,url,password_file\n" + "".join(
+        f"atonce-{n},imaps://a{n}@h.invalid/,{secret}\n" for n in range(300)))
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        said = list(pool.map(lambda _: holdfast.json("account", "import", path), range(3)))
+    assert sorted((value["added"], value["unchanged"]) for value in said) == [(0, 300), (0, 300), (300, 0)]
+    assert len(accounts(holdfast, "atonce-%")) == 300
 
 
 def test_two_lines_of_one_name_are_wrong(holdfast, write):

@@ -227,6 +227,17 @@ def test_edit_pause_resume_and_remove(installed):
     assert shown["state"] == "removed" and not shown["has_password"]
 
 
+def test_what_cannot_be_added_or_changed_as_a_whole_is_not_at_all(installed):
+    password = installed.secret_file("whole", "pw")
+    url = ("--url", "imaps://w@localhost:9/", "--password-file", password, "--no-test")
+    fails(installed, 1, "account", "add", "whole", *url, "--watch", "", says=("watched",))
+    assert "whole" not in [a["name"] for a in installed.json("account", "list", "--all")]
+    installed.run("account", "add", "whole", *url)
+    fails(installed, 1, "account", "edit", "whole", "--every", "1h", "--watch", "", says=("watched",))
+    assert installed.json("account", "show", "whole")["every_seconds"] == 300
+    installed.run("account", "remove", "whole")
+
+
 def test_a_removed_account_is_not_paused(installed):
     installed.run("account", "add", "gone", "--kind", "import")
     installed.run("account", "remove", "gone")

@@ -9,6 +9,9 @@ INSERT INTO account (host, port, login, tls, tls_ca, include, exclude, every_sec
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 RETURNING account_id;
 
+-- name: source_name_lock
+LOCK TABLE account_name IN SHARE ROW EXCLUSIVE MODE;
+
 -- name: source_name_insert
 -- args: account_id bigint, name text
 INSERT INTO account_name (account_id, name) VALUES ($1, $2);
