@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define LOCK_MS 120000      /* another process may be in the middle of initdb */
+#define LOCK_POLL_MS 20
 #define SOCKET_DIR_BYTES 90 /* sun_path holds 107 octets; "/.s.PGSQL.5432.lock" must fit */
 #define PASSWORD_BYTES 24   /* of randomness; written as 48 hexadecimal digits */
 
@@ -73,6 +74,14 @@ static bool make_dir(const char *path, char absolute[CLUSTER_PATH_BYTES], struct
            (realpath(path, absolute) != NULL || err_errno(err, "folder %s", path));
 }
 
+bool db_cluster_wait(const struct db_cluster *cluster, int ms, struct err *err)
+{
+    struct pollfd stop = { .fd = cluster->stop_fd, .events = POLLIN };
+
+    return poll(&stop, 1, ms) <= 0 ||
+           err_fail(err, ERR_RETRY, "asked to stop before the private database was ready");
+}
+
 bool db_lock_cluster(const struct db_cluster *cluster, struct deadline deadline, int *fd,
                      struct err *err)
 {
@@ -89,7 +98,8 @@ bool db_lock_cluster(const struct db_cluster *cluster, struct deadline deadline,
             return err_errno(err, "lock %s", path);
         if (deadline_has_passed(deadline))
             return err_fail(err, ERR_RETRY, "lock %s: another process has it", path);
-        (void)poll(NULL, 0, 20);
+        if (!db_cluster_wait(cluster, LOCK_POLL_MS, err))
+            return false;
     }
     *fd = fd_take(&lock);
     return true;
@@ -333,6 +343,7 @@ bool db_cluster_open(const struct db_cluster_settings *settings, struct db_clust
     if (cluster == NULL)
         return err_fail(err, ERR_SYSTEM, "no memory");
     cluster->pid = -1;
+    cluster->stop_fd = -1;
     if (!copy_settings(cluster, settings, err) || !open_files(cluster, settings->program_dir, err))
         return false;
     *out = cluster;

@@ -51,9 +51,10 @@ MUST_USE bool db_cluster_open(const struct db_cluster_settings *settings, struct
  * Starts the server and waits until it accepts connections; makes the database "holdfast" if absent.
  * A server that already runs on this cluster is used and not ours (db_cluster_is_ours); one that is
  * just stopping is waited for, and so are the processes of one that was killed. ERR_RETRY: not ready
- * at the deadline. ERR_SYSTEM: it ended; its last log line is in the text.
+ * at the deadline, or when stop_fd (-1: none) became readable; what it began to recover, it begins again the
+ * next time. ERR_SYSTEM: it ended; its last log line is in the text.
  */
-MUST_USE bool db_cluster_start(struct db_cluster *cluster, struct deadline deadline,
+MUST_USE bool db_cluster_start(struct db_cluster *cluster, struct deadline deadline, int stop_fd,
                                struct err *err);
 bool db_cluster_is_ours(const struct db_cluster *cluster);
 

@@ -136,7 +136,8 @@ static bool join_running(struct db_cluster *cluster, struct deadline deadline, b
         if (deadline_has_passed(deadline))
             return err_fail(err, ERR_RETRY, "the private database (process %d) does not answer",
                             (int)server.pid);
-        (void)poll(NULL, 0, POLL_MS);
+        if (!db_cluster_wait(cluster, POLL_MS, err))
+            return false;
     }
 }
 
@@ -257,7 +258,8 @@ static bool await_ready(struct db_cluster *cluster, struct deadline deadline, st
             return true;
         if (deadline_has_passed(deadline))
             return err_fail(err, ERR_RETRY, "the private database is not ready yet");
-        (void)poll(NULL, 0, POLL_MS);
+        if (!db_cluster_wait(cluster, POLL_MS, err))
+            return false;
     }
 }
 
@@ -269,7 +271,8 @@ static bool start_until_ready(struct db_cluster *cluster, struct deadline deadli
         if (err->code != ERR_RETRY || deadline_has_passed(deadline))
             return false;
         err_clear(err);
-        (void)poll(NULL, 0, ORPHANS_MS);
+        if (!db_cluster_wait(cluster, ORPHANS_MS, err))
+            return false;
     }
     return false;
 }
@@ -301,12 +304,14 @@ static bool make_database(struct db_cluster *cluster, struct err *err)
            run_in_postgres(cluster, "CREATE DATABASE " DB_CLUSTER_DATABASE, err);
 }
 
-bool db_cluster_start(struct db_cluster *cluster, struct deadline deadline, struct err *err)
+bool db_cluster_start(struct db_cluster *cluster, struct deadline deadline, int stop_fd,
+                      struct err *err)
 {
     CLEANUP(fd_close) int lock = -1;
     struct err ignored = { 0 };
     bool is_found;
 
+    cluster->stop_fd = stop_fd;
     if (cluster->pid > 0 && db_cluster_is_running(cluster))
         return await_ready(cluster, deadline, err);
     if (!db_lock_cluster(cluster, deadline, &lock, err) ||

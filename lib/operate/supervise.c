@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum {
-    DATABASE_START_MS = 120000, /* recovery after a power cut reads the WAL */
+    DATABASE_START_MS = 30 * 60 * 1000, /* recovery after a power cut, which begins anew when it is cut short */
     DATABASE_STOP_MS = 60000,
     DATABASE_STEADY_MS = 60000,
     SHARES_WAIT_MS = 30000,
@@ -122,7 +122,8 @@ static void remove_runtime(struct supervisor *s)
 
 static bool start_cluster(struct supervisor *s, struct err *err)
 {
-    if (!db_cluster_start(s->cluster, deadline_after_ms(DATABASE_START_MS), err))
+    if (!db_cluster_start(s->cluster, deadline_after_ms(DATABASE_START_MS), s->signal_fd,
+                          err))
         return false;
     s->is_database_down = false;
     s->database_steady_at = deadline_after_ms(DATABASE_STEADY_MS);
@@ -134,7 +135,14 @@ static bool start_cluster(struct supervisor *s, struct err *err)
     return true;
 }
 
-static bool start_database(struct supervisor *s, struct err *err)
+static bool is_asked_to_stop(const struct supervisor *s)
+{
+    struct pollfd asked = { .fd = s->signal_fd, .events = POLLIN };
+
+    return poll(&asked, 1, 0) > 0;
+}
+
+static bool start_database(struct supervisor *s, bool *is_asked, struct err *err)
 {
     const struct conf *conf = s->plan->conf;
     struct db_cluster_settings settings = {
@@ -146,8 +154,10 @@ static bool start_database(struct supervisor *s, struct err *err)
         return operate_prepare_server(conf, &s->setup.has_passwords, err);
     s->setup.has_passwords = true;
     if (!db_cluster_open(&settings, &s->cluster, err) || !start_cluster(s, err) ||
-        !db_cluster_prepare(s->cluster, err))
-        return err_wrap(err, "private PostgreSQL");
+        !db_cluster_prepare(s->cluster, err)) {
+        *is_asked = is_asked_to_stop(s);
+        return *is_asked || err_wrap(err, "private PostgreSQL");
+    }
     return true;
 }
 
@@ -477,7 +487,7 @@ bool operate_supervise(const struct operate_plan *plan, struct err *err)
 
     s.setup.conf_path = s.conf_path;
     has_started = take_signals(&s, err) && plan_children(&s, err) && make_runtime(&s, err) &&
-                  start_database(&s, err) && start_children(&s, &is_asked, err);
+                  start_database(&s, &is_asked, err) && start_children(&s, &is_asked, err);
     if (has_started && !is_asked) {
         announce(&s);
         run_until_asked(&s);

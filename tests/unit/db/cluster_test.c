@@ -142,7 +142,7 @@ static void life(struct sandbox *box)
     mode_t mode = 0;
 
     EXPECT(!db_cluster_is_running(cluster));
-    EXPECT(db_cluster_start(cluster, minute(), &err));
+    EXPECT(db_cluster_start(cluster, minute(), -1, &err));
     EXPECT(db_cluster_is_ours(cluster) && db_cluster_pid(cluster) > 0);
     EXPECT(db_cluster_prepare(cluster, &err));
     EXPECT(db_cluster_prepare(cluster, &err));
@@ -174,14 +174,14 @@ static void life(struct sandbox *box)
 
     EXPECT(db_cluster_stop(cluster, minute(), &err));
     EXPECT(!db_cluster_is_running(cluster) && !db_cluster_is_ours(cluster));
-    EXPECT(db_cluster_start(cluster, minute(), &err));
+    EXPECT(db_cluster_start(cluster, minute(), -1, &err));
     db = connect_as(box, cluster, DB_ROLE_OWNER);
     run_sql(box, db, "SELECT * FROM kept");
     db_close(&db);
     db_cluster_free(&cluster);
 
     cluster = open_cluster(box); /* the files are there: passwords and cluster stay */
-    EXPECT(db_cluster_start(cluster, minute(), &err));
+    EXPECT(db_cluster_start(cluster, minute(), -1, &err));
     db = connect_as(box, cluster, DB_ROLE_READER);
     db_close(&db);
     db_cluster_free(&cluster);
@@ -199,7 +199,7 @@ static void closed_doors(struct sandbox *box)
     struct db *db = NULL;
     struct err err = { 0 };
 
-    EXPECT(db_cluster_start(cluster, minute(), &err));
+    EXPECT(db_cluster_start(cluster, minute(), -1, &err));
     EXPECT(db_cluster_prepare(cluster, &err));
     target = db_cluster_target(cluster, DB_ROLE_OWNER);
     target.password = NULL;
@@ -224,10 +224,10 @@ static void two_of_them(struct sandbox *box)
     struct err err = { 0 };
     struct db *db;
 
-    EXPECT(db_cluster_start(first, minute(), &err));
+    EXPECT(db_cluster_start(first, minute(), -1, &err));
     second = open_cluster(box);
     EXPECT(db_cluster_is_running(second));
-    EXPECT(db_cluster_start(second, minute(), &err));
+    EXPECT(db_cluster_start(second, minute(), -1, &err));
     EXPECT(!db_cluster_is_ours(second));
     db = connect_as(box, second, DB_ROLE_OWNER);
     EXPECT(db_cluster_stop(second, minute(), &err));
@@ -250,7 +250,7 @@ static void crash(struct sandbox *box)
     struct db *db;
     char path[256];
 
-    EXPECT(db_cluster_start(cluster, minute(), &err));
+    EXPECT(db_cluster_start(cluster, minute(), -1, &err));
     EXPECT(db_cluster_prepare(cluster, &err));
     db = connect_as(box, cluster, DB_ROLE_OWNER);
     run_sql(box, db, "CREATE TABLE kept (n int)");
@@ -259,7 +259,7 @@ static void crash(struct sandbox *box)
     while (db_cluster_is_running(cluster))
         (void)poll(NULL, 0, 5);
     EXPECT(file_is_there(box, "postgres/postmaster.pid", NULL));
-    EXPECT(db_cluster_start(cluster, minute(), &err));
+    EXPECT(db_cluster_start(cluster, minute(), -1, &err));
     db = connect_as(box, cluster, DB_ROLE_OWNER);
     run_sql(box, db, "SELECT * FROM kept");
     db_close(&db);
@@ -272,7 +272,7 @@ static void crash(struct sandbox *box)
     (void)fprintf(file, "%d\n%s/postgres\n1\n5432\n%s\n\n", (int)getpid(), box->data_dir,
                   box->runtime_dir);
     (void)fclose(file);
-    EXPECT(db_cluster_start(cluster, minute(), &err));
+    EXPECT(db_cluster_start(cluster, minute(), -1, &err));
     db_cluster_free(&cluster);
 }
 
@@ -290,7 +290,7 @@ static void crash_with_straggler(struct sandbox *box)
     struct db *db;
     pid_t straggler, waker;
 
-    EXPECT(db_cluster_start(cluster, minute(), &err));
+    EXPECT(db_cluster_start(cluster, minute(), -1, &err));
     db = connect_as(box, cluster, DB_ROLE_OWNER);
     EXPECT(db_run_assembled(db, "SELECT pg_backend_pid()::bigint", DB_NO_ARGS, &result, &err));
     straggler = (pid_t)db_i64(result, 0, 0);
@@ -304,7 +304,7 @@ static void crash_with_straggler(struct sandbox *box)
         (void)kill(straggler, SIGCONT);
         _exit(0);
     }
-    EXPECT(db_cluster_start(cluster, minute(), &err));
+    EXPECT(db_cluster_start(cluster, minute(), -1, &err));
     EXPECT(waitpid(waker, NULL, 0) == waker);
     db_close(&db);
     db_cluster_free(&cluster);
@@ -327,7 +327,7 @@ static void orphan(struct sandbox *box)
     if (starter == 0) {
         struct db_cluster *cluster = open_cluster(box);
 
-        EXPECT(db_cluster_start(cluster, minute(), &err));
+        EXPECT(db_cluster_start(cluster, minute(), -1, &err));
         pid = db_cluster_pid(cluster);
         EXPECT(write(ends[1], &pid, sizeof pid) == (ssize_t)sizeof pid);
         for (;;)
@@ -359,7 +359,7 @@ static void half_made(struct sandbox *box)
     EXPECT(mkdir(path, 0700) == 0);
     cluster = open_cluster(box);
     EXPECT(!file_is_there(box, "postgres.new", NULL));
-    EXPECT(db_cluster_start(cluster, minute(), &err));
+    EXPECT(db_cluster_start(cluster, minute(), -1, &err));
     db_cluster_free(&cluster);
 }
 
@@ -378,7 +378,7 @@ static void bad_settings(struct sandbox *box)
 
     settings.extra = extra;
     EXPECT(db_cluster_open(&settings, &cluster, &err));
-    EXPECT(!db_cluster_start(cluster, minute(), &err));
+    EXPECT(!db_cluster_start(cluster, minute(), -1, &err));
     EXPECT(err.code == ERR_SYSTEM && strstr(err.text, "shared_buffers") != NULL);
     db_cluster_free(&cluster);
 
@@ -391,6 +391,27 @@ static void bad_settings(struct sandbox *box)
 TEST(a_server_that_cannot_start_says_why)
 {
     in_sandbox(bad_settings);
+}
+
+static void stop_while_starting(struct sandbox *box)
+{
+    struct db_cluster *cluster = open_cluster(box);
+    struct err err = { 0 };
+    int ends[2];
+
+    EXPECT(pipe2(ends, O_CLOEXEC) == 0);
+    EXPECT(write(ends[1], "!", 1) == 1);
+    EXPECT(!db_cluster_start(cluster, minute(), ends[0], &err));
+    EXPECT(err.code == ERR_RETRY);
+    EXPECT(!db_cluster_is_running(cluster));
+    err_clear(&err);
+    EXPECT(db_cluster_start(cluster, minute(), -1, &err));
+    db_cluster_free(&cluster);
+}
+
+TEST(a_start_that_is_asked_to_stop_ends_at_once)
+{
+    in_sandbox(stop_while_starting);
 }
 
 static void wrong_version(struct sandbox *box)

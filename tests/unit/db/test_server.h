@@ -102,7 +102,7 @@ TEST_UNUSED static void test_supervise(const struct test_server *server, int rep
 
     test_drop_root();
     if (db_cluster_open(&settings, &cluster, &err) &&
-        db_cluster_start(cluster, deadline_after_ms(60000), &err) &&
+        db_cluster_start(cluster, deadline_after_ms(60000), -1, &err) &&
         db_cluster_prepare(cluster, &err))
         (void)dprintf(report, "ready");
     else
