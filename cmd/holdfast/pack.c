@@ -124,7 +124,7 @@ int cmd_seal(struct cli *cli, int argc, char **argv)
                        "nothing is sealed: a rebuild is not finished (`holdfast rebuild` goes on with it)");
         return cli_fail(cli);
     }
-    if (!cli_choose_accounts(cli, argc - optind, argv + optind, true, &runs, &count))
+    if (!cli_choose_accounts(cli, argc - optind, argv + optind, CLI_WITH_PAUSED, &runs, &count))
         return cli_fail(cli);
     return await_answers(cli, runs, count);
 }

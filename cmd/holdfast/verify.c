@@ -52,7 +52,9 @@ static void print_damage(const struct vault_pack_row *pack, const struct vault_p
     cli_write_hash(&pack->sha256, hex);
     (void)printf("DAMAGED pack %s of account ", hex);
     cli_print_text(pack->account_name);
-    (void)printf(": %s; %ju message%s affected", report->what, (uintmax_t)report->victims,
+    (void)printf(": ");
+    cli_put_line(bytes_of_text(report->what), stdout);
+    (void)printf("; %ju message%s affected", (uintmax_t)report->victims,
                  report->victims == 1 ? "" : "s");
     if (report->sha256.len > 0) {
         (void)printf(", among them %.16s", (const char *)report->sha256.ptr);
@@ -75,9 +77,9 @@ static json_t *json_damage(const struct vault_pack_row *pack,
     char hex[CLI_HASH_BYTES];
 
     cli_write_hash(&pack->sha256, hex);
-    return json_pack("{s:s, s:o, s:I, s:s, s:I, s:I, s:o, s:o, s:I}", "pack", hex, "account",
+    return json_pack("{s:s, s:o, s:I, s:o, s:I, s:I, s:o, s:o, s:I}", "pack", hex, "account",
                      cli_json_text(pack->account_name), "account_id", (json_int_t)pack->account_id,
-                     "what", report->what, "damaged_frames", (json_int_t)report->damaged_frames,
+                     "what", cli_json_message(bytes_of_text(report->what)), "damaged_frames", (json_int_t)report->damaged_frames,
                      "messages", (json_int_t)report->victims, "sha256",
                      cli_json_text(report->sha256), "mailbox", cli_json_text(report->path), "uid",
                      (json_int_t)report->uid);
@@ -91,8 +93,9 @@ static void print_text(const struct vault_pack_row *pack, const struct vault_pac
     cli_write_hash(&pack->sha256, hex);
     (void)printf("DERIVED search text of pack %s of account ", hex);
     cli_print_text(pack->account_name);
-    (void)printf(": %s. Search reads the messages themselves meanwhile; run `holdfast reindex`\n",
-                 report->text_what);
+    (void)printf(": ");
+    cli_put_line(bytes_of_text(report->text_what), stdout);
+    (void)printf(". Search reads the messages themselves meanwhile; run `holdfast reindex`\n");
 }
 
 static json_t *json_text(const struct vault_pack_row *pack, const struct vault_pack_report *report)
@@ -100,9 +103,9 @@ static json_t *json_text(const struct vault_pack_row *pack, const struct vault_p
     char hex[CLI_HASH_BYTES];
 
     cli_write_hash(&pack->sha256, hex);
-    return json_pack("{s:s, s:o, s:I, s:s}", "pack", hex, "account",
+    return json_pack("{s:s, s:o, s:I, s:o}", "pack", hex, "account",
                      cli_json_text(pack->account_name), "account_id", (json_int_t)pack->account_id,
-                     "what", report->text_what);
+                     "what", cli_json_message(bytes_of_text(report->text_what)));
 }
 
 static bool print_strays(struct cli *cli, struct verify *v, int64_t account_id,
@@ -202,11 +205,15 @@ static void tell_installation(struct verify *v, const struct vault_link *link, c
     cli_write_hash(&link->sha256, hex);
     if (v->is_json)
         (void)json_array_append_new(
-            v->found, json_pack("{s:s, s:o, s:s}", "pack", hex, "account", json_null(), "what", what));
-    else
-        (void)printf("DAMAGED installation pack %s: %s. Put the file packs/installation/%s.tar.zst back "
-                     "from a backup; `holdfast rebuild` would miss what it alone tells\n",
-                     hex, what, hex);
+            v->found, json_pack("{s:s, s:o, s:o}", "pack", hex, "account", json_null(), "what",
+                                cli_json_message(bytes_of_text(what))));
+    if (v->is_json)
+        return;
+    (void)printf("DAMAGED installation pack %s: ", hex);
+    cli_put_line(bytes_of_text(what), stdout);
+    (void)printf(". Put the file packs/installation/%s.tar.zst back from a backup; `holdfast rebuild` "
+                 "would miss what it alone tells\n",
+                 hex);
 }
 
 /* Every octet, compared with its name. Failure: it could not be looked at. */

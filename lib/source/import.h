@@ -3,7 +3,7 @@
  * source/import.h - files that are imported: which are known, which UIDs their messages have.
  *
  * A mailbox of imports has source epochs and source UIDs like any other, so that the vault stores each UID
- * once and `reconcile` can count (source/mailbox.h, README 8):
+ * once and `reconcile` can count (source/mailbox.h, README 10):
  *
  *   a file that is one message   the next UID of the folder's epoch, when it is first seen. It is known again
  *                                by its name in the folder, its size and its time of change

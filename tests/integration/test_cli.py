@@ -250,6 +250,7 @@ def test_a_listing_in_json_is_nothing_else_though_an_account_is_paused(installed
         installed.run("account", "add", name, "--kind", "import")
     installed.run("account", "pause", "resting")
     try:
+        assert "resting: nothing to seal" in installed.run("seal").stdout
         for command in (("reconcile",), ("failures", "--retry"), ("failures",)):
             done = installed.run(*command, "filled", "--json")
             json.loads(done.stdout)
