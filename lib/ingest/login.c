@@ -421,7 +421,8 @@ bool ingest_log_in(struct ingest_login *ask, const struct ingest_client_options 
     ask->was_refused = false;
     take_host(&login);
     target.host = login.host;
-    target.options.stall_ms = options->stall_ms;
+    target.options = (struct net_options){ .stall_ms = options->stall_ms,
+                                           .stop_fd = &options->stop_fd };
     if (account->tls == SOURCE_TLS_NONE && !net_is_loopback_host(login.host))
         return err_fail(err, ERR_DENIED, "%s: no password is sent without TLS, save to loopback",
                         login.host);

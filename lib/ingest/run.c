@@ -530,7 +530,7 @@ static bool finish_failed(struct ingest_run *run, const struct err *failure, str
     char text[INGEST_OUTCOME_BYTES];
     int64_t seconds = ingest_retry_seconds(failure, run->work.attempts, (uint64_t)clock_now_usec());
 
-    if (run->was_stopped)
+    if (run->was_stopped || wait_a_little(run, 0))
         seconds = 0; /* whoever starts next goes on */
     ingest_write_failure(text, run->work.account.name, failure);
     if (!heed_source(run, bytes_of_text(failure->text), seconds, err))

@@ -45,17 +45,20 @@ static bool resolve(const char *host, uint16_t port, int flags, struct addrinfo 
 
 /* ---- connecting ---- */
 
-/* Errno of the attempt; 0: connected. */
-static int wait_connected(int fd, struct deadline deadline)
+/* Errno of the attempt; 0: connected; ECANCELED: asked to stop. */
+static int wait_connected(int fd, int stop_fd, struct deadline deadline)
 {
-    struct pollfd pollfd = { .fd = fd, .events = POLLOUT };
+    struct pollfd polls[2] = { { .fd = fd, .events = POLLOUT },
+                               { .fd = stop_fd, .events = POLLIN } };
     socklen_t len = sizeof(int);
     int failure = 0;
     int ready;
 
     do
-        ready = poll(&pollfd, 1, deadline_poll_ms(deadline));
+        ready = poll(polls, 2, deadline_poll_ms(deadline));
     while ((ready < 0 && errno == EINTR) || (ready == 0 && !deadline_has_passed(deadline)));
+    if (ready > 0 && polls[1].revents != 0)
+        return ECANCELED;
     if (ready == 0)
         return ETIMEDOUT;
     if (ready < 0 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &len) != 0)
@@ -63,7 +66,8 @@ static int wait_connected(int fd, struct deadline deadline)
     return failure;
 }
 
-static int try_address(const struct addrinfo *address, int64_t connect_ms, int *out)
+static int try_address(const struct addrinfo *address, int stop_fd, struct deadline deadline,
+                       int *out)
 {
     CLEANUP(fd_close)
     int fd = socket(address->ai_family, address->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -73,7 +77,7 @@ static int try_address(const struct addrinfo *address, int64_t connect_ms, int *
         return errno;
     if (connect(fd, address->ai_addr, address->ai_addrlen) != 0)
         failure = errno == EINPROGRESS || errno == EINTR
-                      ? wait_connected(fd, deadline_after_ms(connect_ms))
+                      ? wait_connected(fd, stop_fd, deadline)
                       : errno;
     if (failure == 0)
         *out = fd_take(&fd);
@@ -88,6 +92,9 @@ static bool say_failure(const struct net_target *target, int64_t connect_ms, int
     if (failure == ETIMEDOUT)
         return err_fail(err, ERR_RETRY, "connection to %s port %u: time-out after %jd ms",
                         target->host, port, (intmax_t)connect_ms);
+    if (failure == ECANCELED)
+        return err_fail(err, ERR_RETRY, "connection to %s port %u: asked to stop", target->host,
+                        port);
     if (failure == ECONNREFUSED)
         return err_fail(err, ERR_RETRY, "connection to %s port %u refused: nothing listens there",
                         target->host, port);
@@ -95,11 +102,46 @@ static bool say_failure(const struct net_target *target, int64_t connect_ms, int
                     strerrordesc_np(failure));
 }
 
+/* What is left of the time for all addresses, in equal parts for those that have not been tried. */
+static int64_t part_of(struct deadline all, const struct addrinfo *untried, int64_t most_ms)
+{
+    int64_t count = 0;
+    int64_t part_ms;
+
+    for (; untried != NULL; untried = untried->ai_next)
+        count++;
+    part_ms = deadline_poll_ms(all) / count;
+    return part_ms < most_ms ? part_ms : most_ms;
+}
+
+/* Why none is connected: of the first, which is preferred by RFC 6724, it is the telling one. */
+static int try_addresses(const struct net_target *target, const struct addrinfo *list,
+                         int64_t *first_ms, int *fd)
+{
+    int64_t most_ms = target->connect_ms > 0 ? target->connect_ms : NET_CONNECT_DEFAULT_MS;
+    int stop_fd = target->options.stop_fd != NULL ? *target->options.stop_fd : -1;
+    struct deadline all = deadline_after_ms(NET_CONNECT_PARTS * most_ms);
+    int failure = 0;
+
+    *first_ms = part_of(all, list, most_ms);
+    for (const struct addrinfo *address = list; address != NULL && *fd < 0;
+         address = address->ai_next) {
+        int this_failure = try_address(address, stop_fd,
+                                       deadline_after_ms(part_of(all, address, most_ms)), fd);
+
+        if (failure == 0 || this_failure == ECANCELED)
+            failure = this_failure;
+        if (failure == ECANCELED)
+            break;
+    }
+    return failure;
+}
+
 bool net_connect(const struct net_target *target, struct net_stream **out, struct err *err)
 {
     CLEANUP(free_addresses) struct addrinfo *list = NULL;
-    int64_t connect_ms = target->connect_ms > 0 ? target->connect_ms : NET_CONNECT_DEFAULT_MS;
     CLEANUP(fd_close) int fd = -1;
+    int64_t first_ms;
     int failure = 0;
 
     if (!resolve(target->host, target->port, AI_ADDRCONFIG, &list, err)) {
@@ -107,16 +149,9 @@ bool net_connect(const struct net_target *target, struct net_stream **out, struc
         if (!resolve(target->host, target->port, 0, &list, err))
             return false;
     }
-    for (const struct addrinfo *address = list; address != NULL && fd < 0;
-         address = address->ai_next) {
-        int this_failure = try_address(address, connect_ms, &fd);
-
-        /* The first is preferred by RFC 6724; its failure is the telling one. */
-        if (failure == 0)
-            failure = this_failure;
-    }
+    failure = try_addresses(target, list, &first_ms, &fd);
     if (fd < 0)
-        return say_failure(target, connect_ms, failure, err);
+        return say_failure(target, first_ms, failure, err);
     return net_open_fd(&fd, &target->options, out, err);
 }
 

@@ -7,19 +7,21 @@
 #include "net/stream.h"
 
 enum {
-    NET_CONNECT_DEFAULT_MS = 15000
+    NET_CONNECT_DEFAULT_MS = 15000,
+    NET_CONNECT_PARTS = 2,
 };
 
 struct net_target {
     const char *host; /* name or address literal, without brackets */
     uint16_t port;
-    int64_t connect_ms;         /* for each address of the host; 0: NET_CONNECT_DEFAULT_MS */
+    int64_t connect_ms;         /* for each address of the host; for all, which share it, NET_CONNECT_PARTS times as
+                                 * much; 0: NET_CONNECT_DEFAULT_MS */
     struct net_options options; /* of the stream */
 };
 
 /*
  * Resolves host and tries its addresses in turn until one accepts. All failures are ERR_RETRY and
- * the text says which: the name cannot be resolved, refused, time-out, unreachable. The resolver's
+ * the text says which: the name cannot be resolved, refused, time-out, unreachable, asked to stop. The resolver's
  * own wait is bounded by resolv.conf, not by connect_ms.
  */
 MUST_USE bool net_connect(const struct net_target *target, struct net_stream **out,

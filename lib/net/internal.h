@@ -50,6 +50,7 @@ struct net_stream {
     struct buf out;   /* from out_at on: written and not sent */
     size_t out_at;
     int64_t stall_ms;
+    int stop_fd; /* -1: none */
     struct deadline deadline;
     bool has_ended;
 };

@@ -74,6 +74,7 @@ bool net_open_fd(int *fd, const struct net_options *options, struct net_stream *
         .out = buf_create(WRITE_BUFFER_BYTES),
         .read_size = FIRST_READ_BYTES,
         .stall_ms = chosen.stall_ms > 0 ? chosen.stall_ms : NET_STALL_DEFAULT_MS,
+        .stop_fd = chosen.stop_fd != NULL ? *chosen.stop_fd : -1,
         .deadline = deadline_never(),
     };
     stream->top = stream->socket;
@@ -131,16 +132,17 @@ bool net_wait(struct net_stream *stream, enum net_progress progress, struct err 
 {
     struct deadline stall = deadline_after_ms(stream->stall_ms);
     struct deadline end = deadline_earlier(stall, stream->deadline);
-    struct pollfd pollfd = { .fd = stream->fd };
+    struct pollfd polls[2] = { { .fd = stream->fd },
+                               { .fd = stream->stop_fd, .events = POLLIN } };
 
     switch (progress) {
     case NET_DONE:
         return true;
     case NET_WANT_READ:
-        pollfd.events = POLLIN;
+        polls[0].events = POLLIN;
         break;
     case NET_WANT_WRITE:
-        pollfd.events = POLLOUT;
+        polls[0].events = POLLOUT;
         break;
     case NET_ENDED:
         return err_fail(err, ERR_RETRY, "the peer closed the connection");
@@ -148,8 +150,10 @@ bool net_wait(struct net_stream *stream, enum net_progress progress, struct err 
         return false;
     }
     for (;;) {
-        int ready = poll(&pollfd, 1, deadline_poll_ms(end));
+        int ready = poll(polls, 2, deadline_poll_ms(end));
 
+        if (ready > 0 && polls[1].revents != 0)
+            return err_fail(err, ERR_RETRY, "asked to stop");
         if (ready > 0)
             return true;
         if (ready < 0 && errno != EINTR)

@@ -5,6 +5,7 @@
 #include "test.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -87,13 +88,14 @@ TEST(a_name_that_does_not_exist_is_a_resolver_failure)
     CHECK(strstr(err.text, "host name no-such-host.invalid cannot be resolved: ") == err.text);
 }
 
-TEST(a_host_that_does_not_answer_is_a_time_out)
+TEST(a_host_that_does_not_answer_is_a_time_out_unless_asked_to_stop)
 {
     struct net_target target = { .host = "127.0.0.1", .connect_ms = 60 };
     struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
     CLEANUP(fd_close) int listener = socket(AF_INET, SOCK_STREAM, 0);
     struct net_stream *streams[8] = { NULL };
     struct err err = { 0 };
+    int asked[2];
     size_t i;
 
     /* A full queue of a listener that never accepts: the kernel drops further SYNs. */
@@ -105,6 +107,16 @@ TEST(a_host_that_does_not_answer_is_a_time_out)
     CHECK(i < ARRAY_LEN(streams));
     CHECK_EQ_U64(err.code, ERR_RETRY);
     CHECK(strstr(err.text, ": time-out after 60 ms") != NULL);
+
+    /* Whoever is asked to stop does not wait for it. */
+    CHECK(pipe2(asked, O_CLOEXEC) == 0 && write(asked[1], "!", 1) == 1);
+    target.connect_ms = 3600 * 1000;
+    target.options.stop_fd = &asked[0];
+    CHECK(!net_connect(&target, &streams[i], &err));
+    CHECK_EQ_U64(err.code, ERR_RETRY);
+    CHECK(strstr(err.text, "asked to stop") != NULL);
+    fd_close(&asked[0]);
+    fd_close(&asked[1]);
     while (i > 0)
         net_close(&streams[--i]);
 }

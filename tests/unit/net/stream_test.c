@@ -3,6 +3,7 @@
 #include "net/stream.h"
 #include "test.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -77,6 +78,23 @@ TEST(a_peer_that_says_nothing_is_a_time_out_after_the_stall_time)
     CHECK_STR(err.text, "time-out: nothing received for 50 ms");
     CHECK(clock_now_usec() - started >= 50000);
     CHECK(!net_has_ended(a));
+}
+
+TEST(who_is_asked_to_stop_waits_for_no_peer)
+{
+    int asked[2];
+    struct net_options options = { .stall_ms = 3600 * 1000, .stop_fd = &asked[0] };
+    CLEANUP(net_close) struct net_stream *a = NULL;
+    CLEANUP(net_close) struct net_stream *b = NULL;
+    struct err err = { 0 };
+
+    CHECK(pipe2(asked, O_CLOEXEC) == 0 && write(asked[1], "!", 1) == 1);
+    fixture_pair(&options, &a, &b);
+    CHECK(!net_fill(a, &err));
+    CHECK_EQ_U64(err.code, ERR_RETRY);
+    CHECK_STR(err.text, "asked to stop");
+    (void)close(asked[0]);
+    (void)close(asked[1]);
 }
 
 static void dribble(struct peer *peer)
