@@ -5,6 +5,7 @@ import hashlib
 import mailbox
 import os
 import random
+import re
 import signal
 import pathlib
 import socket
@@ -276,6 +277,29 @@ def test_a_maildir_that_is_compressed_is_not_archived_as_it_is(holdfast, account
     path.write_bytes(gzip.decompress(path.read_bytes()))
     run(holdfast, account, tmp_path / "Maildir")
     assert len(archived(holdfast, account)) == 1 and holdfast.json("failures", account) == []
+
+
+def statement(name):
+    """Its text, to be prepared, and the types of its parameters."""
+    text = (pathlib.Path(__file__).parents[2] / "lib/db/sql/source_import.sql").read_text()
+    types, body = re.search(rf"-- name: {name}\n-- args: (.*)\n([^;]*);", text).groups()
+    return body, ", ".join(arg.rpartition(" ")[2] for arg in types.split(", "))
+
+
+def test_files_and_messages_are_looked_up_by_whole_keys_without_statistics(holdfast, account, tmp_path):
+    """Of tables that were just filled the planner thinks that a mailbox has one row: it must not choose."""
+    write_files(tmp_path / "t" / "files", messages(40, size=300))
+    write_mbox(tmp_path / "t" / "box", messages(40, seed=2, size=300))
+    run(holdfast, account, tmp_path / "t")
+    for name, mailbox, more, lookups in (("import_known", "files", "ARRAY['00007.eml']::bytea[]", 2),
+                                         ("import_spans", "box", "1, 5, 10", 1)):
+        ids, = holdfast.sql("SELECT account_id, mailbox_id FROM mailbox JOIN account_name USING (account_id)"
+                            " WHERE name = %s AND path = %s", account, mailbox)
+        body, types = statement(name)
+        plan = "\n".join(line for line, in holdfast.sql(
+            f"SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; PREPARE asked ({types}) AS {body};"
+            f" EXPLAIN (COSTS OFF) EXECUTE asked ({ids[0]}, {ids[1]}, {more})"))
+        assert "Join Filter" not in plan and plan.count("(uid = ") == lookups, plan
 
 
 # ---- what goes wrong ---------------------------------------------------------------------------

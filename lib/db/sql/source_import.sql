@@ -33,21 +33,28 @@ WITH held AS MATERIALIZED (
 )
 SELECT is_held, coalesce((SELECT epoch FROM opened), 0) FROM held;
 
+-- Whole keys, one row at a time, whatever the planner knows: tables that have just been filled are not analysed yet,
+-- and a join by a part of the key reads the whole mailbox for each name.
 -- name: import_known
 -- args: account_id bigint, mailbox_id bigint, names bytea[]
-SELECT f.name, f.uid, f.file_id, f.size_bytes, f.modified_ns, f.is_stored, f.sha256, f.placement_uid
+SELECT f.name, f.uid, f.file_id, f.size_bytes, f.modified_ns, u.is_stored, p.sha256, coalesce(p.uid, 0)
   FROM (SELECT DISTINCT w.name FROM unnest($3) AS w (name)) w
  CROSS JOIN LATERAL (
-       SELECT f.name, f.uid, f.file_id, f.size_bytes, f.modified_ns, u.state = 'stored' AS is_stored,
-              m.sha256, coalesce(p.uid, 0) AS placement_uid
+       SELECT f.name, f.epoch, f.uid, f.file_id, f.size_bytes, f.modified_ns
          FROM import_file f
-         JOIN source_uid u ON u.account_id = f.account_id AND u.mailbox_id = f.mailbox_id
-                          AND u.epoch = f.epoch AND u.uid = f.uid
-         LEFT JOIN placement p ON p.account_id = u.account_id AND p.mailbox_id = u.mailbox_id
-                              AND p.uid = u.placement_uid
-         LEFT JOIN message m ON m.account_id = p.account_id AND m.message_id = p.message_id
         WHERE f.name = w.name AND f.mailbox_id = $2 AND f.account_id = $1
        OFFSET 0) f
+ CROSS JOIN LATERAL (
+       SELECT u.state = 'stored' AS is_stored, u.placement_uid
+         FROM source_uid u
+        WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = f.epoch AND u.uid = f.uid
+       OFFSET 0) u
+  LEFT JOIN LATERAL (
+       SELECT p.uid, (SELECT m.sha256 FROM message m
+                       WHERE m.account_id = $1 AND m.message_id = p.message_id) AS sha256
+         FROM placement p
+        WHERE p.account_id = $1 AND p.mailbox_id = $2 AND p.uid = u.placement_uid
+       OFFSET 0) p ON true
  ORDER BY f.file_id;
 
 -- name: import_announce_files
@@ -146,12 +153,16 @@ WITH held AS MATERIALIZED (
 )
 SELECT is_held FROM held;
 
+-- By whole keys, as import_known.
 -- name: import_spans
 -- args: account_id bigint, mailbox_id bigint, epoch integer, after bigint, max bigint
 SELECT u.uid, s.file_offset, s.file_bytes, s.size_bytes, s.internal_at, s.internal_zone
   FROM source_uid u
-  JOIN import_span s ON s.account_id = u.account_id AND s.mailbox_id = u.mailbox_id
-                    AND s.epoch = u.epoch AND s.uid = u.uid
+ CROSS JOIN LATERAL (
+       SELECT s.file_offset, s.file_bytes, s.size_bytes, s.internal_at, s.internal_zone
+         FROM import_span s
+        WHERE s.account_id = $1 AND s.mailbox_id = $2 AND s.epoch = $3 AND s.uid = u.uid
+       OFFSET 0) s
  WHERE u.account_id = $1 AND u.mailbox_id = $2 AND u.epoch = $3 AND u.uid > $4
    AND u.state = 'pending'
  ORDER BY u.uid LIMIT $5;
