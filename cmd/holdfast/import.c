@@ -247,7 +247,8 @@ static bool read_request(struct cli *cli, int argc, char **argv, struct request 
         argv[optind + 1][len - 1] = '\0';
     r->path = argv[optind + 1];
     if (r->mailbox != NULL && (r->mailbox[0] == '/' || r->mailbox[0] == '\0' ||
-                               r->mailbox[strlen(r->mailbox) - 1] == '/')) {
+                               r->mailbox[strlen(r->mailbox) - 1] == '/' ||
+                               strstr(r->mailbox, "//") != NULL)) {
         *status = cli_usage(cli, "--mailbox: levels with \"/\" between them expected");
         return false;
     }

@@ -191,8 +191,7 @@ static bool add_file(struct import *import, const struct ingest_feed_record *rec
         .fd = -1,
         .is_maildir = record->kind == INGEST_FEED_MAILDIR,
         .facts.size_bytes = (uint64_t)st.st_size,
-        .facts.modified_ns = st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
-        .modified_usec = st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000,
+        .facts.modified_ns = ingest_modified_ns(st.st_mtim),
     };
     if (!copy_texts(import, record, file, err))
         return false;

@@ -9,6 +9,8 @@
 #include "ingest/maildir.h"
 #include "source/import.h"
 
+#include <time.h>
+
 enum {
     IMPORT_PAGE_FILES = 128,     /* open at a time */
     IMPORT_PAGE_SPANS = 1000,    /* of an mbox, in one statement */
@@ -30,7 +32,6 @@ struct import_file {
     enum import_kind kind;
     struct source_file facts;   /* its uid once it has one; texts in the page's arena */
     struct bytes stem;
-    int64_t modified_usec;
     bool is_emlx;
     uint64_t offset, bytes; /* of the message in it, when it is one */
 };
@@ -110,6 +111,9 @@ MUST_USE bool ingest_import_message(struct import *import, const struct import_t
 /* Reads at a place of the file; short only at its end. */
 MUST_USE bool ingest_read_file(int fd, uint64_t offset, uint8_t *room, size_t size, size_t *got,
                                struct err *err);
+
+/* Since 1970; later than a number can say: the last whole second. */
+int64_t ingest_modified_ns(struct timespec time);
 
 /* Has the file stayed as it was when it came? */
 bool ingest_file_is_same(const struct import_file *file);

@@ -12,6 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define NS_A_SECOND INT64_C(1000000000)
+#define SECONDS_MAX (INT64_MAX / NS_A_SECOND - 1) /* the year 2262; file systems have later ones */
+
 /* ---- pure -------------------------------------------------------------------------------------- */
 
 static void take_date(struct import_header *out, struct bytes text)
@@ -136,7 +139,7 @@ enum import_kind ingest_judge_file(struct bytes name, struct bytes head)
     if (name.len > eml.len &&
         bytes_equal_nocase(bytes_slice(name, name.len - eml.len, SIZE_MAX), eml))
         return IMPORT_MESSAGE;
-    if (bytes_start_with(head, BYTES("From ")))
+    if (ingest_begins_mbox(head))
         return IMPORT_MBOX;
     return is_mail(head) ? IMPORT_MESSAGE : IMPORT_NOTHING;
 }
@@ -166,7 +169,14 @@ bool ingest_file_is_same(const struct import_file *file)
     struct stat st;
 
     return fstat(file->fd, &st) == 0 && (uint64_t)st.st_size == file->facts.size_bytes &&
-           st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec == file->facts.modified_ns;
+           ingest_modified_ns(st.st_mtim) == file->facts.modified_ns;
+}
+
+int64_t ingest_modified_ns(struct timespec time)
+{
+    if (time.tv_sec > SECONDS_MAX || time.tv_sec < -SECONDS_MAX)
+        return time.tv_sec < 0 ? -SECONDS_MAX * NS_A_SECOND : SECONDS_MAX * NS_A_SECOND;
+    return time.tv_sec * NS_A_SECOND + time.tv_nsec;
 }
 
 /* ---- into the vault ---------------------------------------------------------------------------- */
@@ -213,7 +223,7 @@ static bool pour_file(struct import *import, const struct import_message *messag
 static struct imap_date_time date_of(const struct import_message *message,
                                      const struct import_header *header)
 {
-    struct imap_date_time modified = { message->file->modified_usec, 0 };
+    struct imap_date_time modified = { message->file->facts.modified_ns / 1000, 0 };
 
     if (message->has_date)
         return message->date;

@@ -312,6 +312,16 @@ static bool is_apples(const struct folder *parent, struct bytes name)
     return parent->is_apples || (parent->is_dot_mbox && is_uuid(name));
 }
 
+/* The level that a folder's name says: of "X.sbd" (Thunderbird), "X.mbox", ".X.directory" (KMail) X. */
+static struct bytes level_of(struct bytes name)
+{
+    struct bytes inner = without(name, BYTES(".directory"));
+
+    if (inner.len < name.len && inner.len > 1 && inner.ptr[0] == '.')
+        return bytes_slice(inner, 1, SIZE_MAX);
+    return without(without(name, BYTES(".sbd")), BYTES(".mbox"));
+}
+
 /* mailbox: of the folder `name` in this one. */
 static bool enter(struct walk *walk, const struct folder *parent, const char *name,
                   struct bytes mailbox)
@@ -369,7 +379,7 @@ static bool enter_plain(struct walk *walk, const struct folder *folder, const ch
         return true;
     buf_append(&mailbox, folder->mailbox);
     if (!is_apples(folder, bytes_of_text(name)))
-        add_level(&mailbox, without(without(bytes_of_text(name), BYTES(".sbd")), BYTES(".mbox")));
+        add_level(&mailbox, level_of(bytes_of_text(name)));
     return enter(walk, folder, name, buf_bytes(&mailbox));
 }
 

@@ -8,7 +8,7 @@
  *             beside it (Maildir++), every other folder one below it; its other files are given as those of any
  *             folder, but for what mail servers keep there (of that only dovecot-keywords)
  *   others    every regular file is given, to be an mbox or a message; folders are mailboxes below. An
- *             ending ".mbox" or ".sbd" (Thunderbird) of a folder's name is left away; a file "mbox" in a
+ *             ending ".mbox" or ".sbd" (Thunderbird) of a folder's name is left away, ".X.directory" (KMail) is X; a file "mbox" in a
  *             folder "X.mbox" (Apple Mail) is that folder's own, and so is all within "X.mbox/<UUID>"
  *
  * Names in modified UTF-7 are decoded. Links are not followed, but for the path itself; a folder within

@@ -208,21 +208,39 @@ bool ingest_read_separator_date(struct bytes separator, int64_t *usec, int16_t *
     return false;
 }
 
-/* Does the header of a message begin here: with a field, or a separator that was quoted? */
-static bool begins_header(struct ingest_mbox *mbox, uint64_t at, bool *does, struct err *err)
+/* Does it begin as the header of a message does: with a field, or a separator that was quoted? */
+static bool begins_header(struct bytes text)
+{
+    struct bytes name = bytes_slice(text, 0, FIELD_NAME_BYTES);
+    size_t len = 0;
+
+    while (len < name.len && name.ptr[len] > ' ' && name.ptr[len] < 0x7f && name.ptr[len] != ':')
+        len++;
+    return bytes_start_with(text, BYTES(">From ")) ||
+           (len > 0 && len < name.len && name.ptr[len] == ':');
+}
+
+static bool find_header(struct ingest_mbox *mbox, uint64_t at, bool *is, struct err *err)
 {
     uint8_t room[FIELD_NAME_BYTES];
-    struct bytes start;
-    size_t got, len = 0;
+    size_t got;
 
     if (!take(mbox, at, room, sizeof room, &got, err))
         return false;
-    start = bytes_of(room, got);
-    while (len < got && room[len] > ' ' && room[len] < 0x7f && room[len] != ':')
-        len++;
-    *does = bytes_start_with(start, BYTES(">From ")) ||
-            (len > 0 && len < got && room[len] == ':');
+    *is = begins_header(bytes_of(room, got));
     return true;
+}
+
+bool ingest_begins_mbox(struct bytes head)
+{
+    struct bytes line = cut_line_end(bytes_slice(head, 0, INGEST_MBOX_LINE_BYTES));
+    ssize_t lf = bytes_find_byte(head, '\n');
+    int64_t usec;
+    int16_t zone_minutes;
+
+    return bytes_start_with(head, from) &&
+           (ingest_read_separator_date(line, &usec, &zone_minutes) ||
+            (lf >= 0 && begins_header(bytes_slice(head, (size_t)lf + 1, SIZE_MAX))));
 }
 
 static bool is_blank(struct bytes text)
@@ -258,7 +276,7 @@ static bool is_separator(struct ingest_mbox *mbox, uint64_t at, bool is_behind_e
                                (has_time_of_day(line) ||
                                 is_blank(bytes_slice(line, from.len, SIZE_MAX))))))
         return true;
-    return find_line_end(mbox, at, &next, &has_lf, err) && begins_header(mbox, next, is, err);
+    return find_line_end(mbox, at, &next, &has_lf, err) && find_header(mbox, next, is, err);
 }
 
 /* ---- one message ------------------------------------------------------------------------------ */

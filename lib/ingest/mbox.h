@@ -31,6 +31,9 @@ enum ingest_mbox_format {
 MUST_USE bool ingest_find_mbox_format(struct bytes name, enum ingest_mbox_format *out);
 struct bytes ingest_mbox_format_name(enum ingest_mbox_format format);
 
+/* Is it one, by its first octets? Its first line is a separator, of any text when a field follows. */
+bool ingest_begins_mbox(struct bytes head);
+
 /* Reads at most size octets from this place of the file; *got 0: its end. */
 typedef bool ingest_read_at_fn(void *context, uint64_t offset, uint8_t *room, size_t size,
                                size_t *got, struct err *err);

@@ -91,6 +91,10 @@ TEST(a_file_is_judged_by_its_first_octets)
     CHECK(ingest_judge_file(BYTES("x.eml"), BYTES("From a\nSubject: x\n")) == IMPORT_MESSAGE);
     CHECK(ingest_judge_file(BYTES("x.EML"), BYTES("anything")) == IMPORT_MESSAGE);
     CHECK(ingest_judge_file(BYTES("x.eml"), BYTES("")) == IMPORT_NOTHING);
+    CHECK(ingest_judge_file(BYTES("box"), BYTES("From nobody\r\nSubject: x\r\n")) == IMPORT_MBOX);
+    CHECK(ingest_judge_file(BYTES("box"), BYTES("From \r\nX-Mozilla-Status: 0001\r\n")) == IMPORT_MBOX);
+    CHECK(ingest_judge_file(BYTES("x.txt"), BYTES("From here to there\nis far\n")) == IMPORT_NOTHING);
+    CHECK(ingest_judge_file(BYTES("x.txt"), BYTES("From ")) == IMPORT_NOTHING);
     CHECK(ingest_judge_file(BYTES("x.txt"), BYTES("http://example.org/\n")) == IMPORT_NOTHING);
     CHECK(ingest_judge_file(BYTES("x.pdf"), BYTES("%PDF-1.4\nSubject: x\n")) == IMPORT_NOTHING);
 }
@@ -105,6 +109,15 @@ TEST(what_keeps_mail_in_a_form_that_is_not_read_is_known)
     CHECK(ingest_find_container(BYTES("\x1f\x8b")) == NULL);
     CHECK(ingest_find_container(BYTES("Subject: x\n")) == NULL);
     CHECK(ingest_find_container(BYTES("")) == NULL);
+}
+
+TEST(a_time_of_change_beyond_what_a_number_says_is_the_last_second)
+{
+    CHECK_EQ_I64(ingest_modified_ns((struct timespec){ 1, 5 }), 1000000005);
+    CHECK_EQ_I64(ingest_modified_ns((struct timespec){ -1, 5 }), -999999995);
+    CHECK_EQ_I64(ingest_modified_ns((struct timespec){ INT64_MAX, 5 }) % 1000000000, 0);
+    CHECK(ingest_modified_ns((struct timespec){ 15032385535, 5 }) > 0);
+    CHECK(ingest_modified_ns((struct timespec){ INT64_MIN, 5 }) < 0);
 }
 
 /* ---- Apple Mail ------------------------------------------------------------------------------------- */
@@ -315,6 +328,7 @@ TEST(folders_and_maildirs_are_fed_with_the_mailboxes_they_are)
     make_file("Copy/cur/6.x;2,S");
     make_file("Copy/.Sub/cur/7.x:2,");
     make_file("Plain/cur/8.eml");
+    make_file(".KMail.directory/Sub/cur/9.x:2,");
     (void)snprintf(link, sizeof link, "%s/link", root);
     CHECK(symlink(root, link) == 0);
     walk(&out);
@@ -322,6 +336,8 @@ TEST(folders_and_maildirs_are_fed_with_the_mailboxes_they_are)
                 BYTES("|a.mbox|a|a.mbox\n"
                       "|b.eml|b.eml|b.eml\n"
                       "!link|a symbolic link: not followed\n"
+                      "-KMail/Sub\n"
+                      "MKMail/Sub|9.x|9.x:2,|.KMail.directory/Sub/cur/9.x:2,\n"
                       "Apple|mbox||Apple.mbox/mbox\n"
                       "Apple/Sub|9.emlx|9.emlx|Apple.mbox/Sub.mbox/01234567-89AB-CDEF-0123-456789abcdef/Data/"
                       "1/Messages/9.emlx\n"
