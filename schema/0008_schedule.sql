@@ -328,6 +328,21 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
     SELECT count(*) FROM released
 $$;
 
+-- What is due later than any rule says, or shall sleep longer, was put there while the clock was ahead. Returns how
+-- many jobs.
+CREATE FUNCTION mend_schedule() RETURNS bigint
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+    WITH woken AS (
+        UPDATE source_host h SET sleeps_until = NULL WHERE h.sleeps_until > now() + interval '2 days'
+    ), mended AS (
+        UPDATE job j SET due_at = now() FROM account a
+         WHERE a.account_id = j.account_id AND j.is_active AND j.due_at > now() + interval '2 days'
+           AND j.due_at > now() + interval '2 days' + a.every_seconds * interval '1.1 s'
+        RETURNING 1
+    )
+    SELECT count(*) FROM mended
+$$;
+
 -- Has something of these kinds been due for so long that every worker must be busy? What a large account asks
 -- before it goes on. What waits for its host, which sleeps or is full, waits for no worker; at the host of the one
 -- who asks there is room when it gives way. Nor does one that is locked: a large message comes for it (vault/large.c),
@@ -427,6 +442,7 @@ BEGIN
           FROM (SELECT coalesce(m.source_name, 'INBOX') AS source_name
                   FROM unnest(picked.watch) WITH ORDINALITY AS w (path, place)
                   LEFT JOIN mailbox m ON m.account_id = picked.account_id AND m.path = w.path
+                        AND m.gone_at IS NULL
                  WHERE m.source_name IS NOT NULL OR w.path = 'INBOX'
                  ORDER BY w.place LIMIT greatest(room, 0)) n;
         UPDATE job j
@@ -489,11 +505,11 @@ $$;
 
 REVOKE ALL ON source_provider, source_host, account_intake FROM PUBLIC;
 REVOKE ALL ON FUNCTION account_limits, connections_of_host, connections_of_account, lock_host,
-                       hosts_of_jobs, next_host, claim_job, extend_job, finish_job, release_jobs, others_are_due,
-                       count_intake, sleep_host, claim_watches, renew_watches, wake_account
+                       hosts_of_jobs, next_host, claim_job, extend_job, finish_job, release_jobs, mend_schedule,
+                       others_are_due, count_intake, sleep_host, claim_watches, renew_watches, wake_account
     FROM PUBLIC;
 GRANT SELECT ON account_intake TO holdfast_ingest;
-GRANT EXECUTE ON FUNCTION claim_job, extend_job, finish_job, release_jobs,
+GRANT EXECUTE ON FUNCTION claim_job, extend_job, finish_job, release_jobs, mend_schedule,
                           others_are_due, count_intake, sleep_host, claim_watches,
                           renew_watches, wake_account
     TO holdfast_ingest;

@@ -56,6 +56,19 @@ static bool release_dead(const struct process *process, struct db *db, const cha
     return true;
 }
 
+/* Once, when a worker starts: who sets a clock right restarts what went by it. */
+static bool mend_schedule(const struct process *process, struct db *db, struct err *err)
+{
+    int64_t mended;
+
+    if (!source_mend_schedule(db, &mended, err))
+        return false;
+    if (mended > 0)
+        log_warn(&process->log, "the clock of the database was ahead: jobs were put off too long",
+                 F_I64("mended", mended));
+    return true;
+}
+
 /* Claims and runs one job. *has_run false: nothing is due. */
 static bool run_one(struct db *db, const char *owner, const struct ingest_settings *settings,
                     bool *has_run, struct err *err)
@@ -152,7 +165,8 @@ int main(int argc, char **argv)
     process_write_owner(&process, owner);
     if (!process_enter_sandbox(&process, SANDBOX_CONNECTS, &err) ||
         !connect_database(&process, &db, &err) ||
-        !db_listen(db, SOURCE_JOB_CHANNEL, &err) || !release_dead(&process, db, owner, &err)) {
+        !db_listen(db, SOURCE_JOB_CHANNEL, &err) || !release_dead(&process, db, owner, &err) ||
+        !mend_schedule(&process, db, &err)) {
         log_error(&process.log, "cannot start", F_ERR(&err));
         process_end(&process);
         return err_exit_status(err.code);

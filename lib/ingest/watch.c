@@ -21,6 +21,8 @@ enum {
     WAKE_MS = 2000,          /* between two wakes of one account */
     FIRST_RETRY_MS = 5000,
     LAST_RETRY_MS = 10 * 60 * 1000,
+    LAST_ABSENT_MS = 60 * 60 * 1000, /* of a mailbox that cannot be opened */
+    RETRY_DOUBLINGS = 10,
     UNABLE_SECONDS = 24 * 60 * 60, /* a source without IDLE is asked again */
     EVENTS_AT_ONCE = 64,
     WORK_ARENA_BYTES = 1 << 20,
@@ -82,13 +84,16 @@ static void free_watch(struct watch **watch)
 
 static void lose_watch(struct ingest_watcher *w, struct watch *watch, const struct err *err)
 {
-    int64_t wait_ms = LAST_RETRY_MS;
+    int64_t last_ms = err->code == ERR_ABSENT ? LAST_ABSENT_MS : LAST_RETRY_MS;
+    int64_t wait_ms = (int64_t)FIRST_RETRY_MS << watch->failures;
 
-    if (watch->failures < 7)
-        wait_ms = (int64_t)FIRST_RETRY_MS << watch->failures;
-    watch->failures++;
+    if (wait_ms > last_ms)
+        wait_ms = last_ms;
+    if (watch->failures < RETRY_DOUBLINGS)
+        watch->failures++;
     disconnect(watch);
-    watch->retry_at = deadline_after_ms(wait_ms / 2 + clock_now_usec() % (wait_ms / 2));
+    wait_ms = wait_ms / 2 + clock_now_usec() % (wait_ms / 2);
+    watch->retry_at = deadline_after_ms(wait_ms);
     log_info(w->settings.log, "watch lost, connecting again later",
              F_I64("account", watch->lease.account_id), F_TEXT("code", err_code_name(err->code)),
              F_I64("in_ms", wait_ms));
@@ -119,7 +124,7 @@ static bool enter_idle(struct ingest_watcher *w, struct watch *watch, struct net
     return hear(w, watch, err);
 }
 
-/* Time does not mend it: the watch goes back, with the reason for the operator. */
+/* Time does not mend it: the watch goes back, with those of all mailboxes of the account, with the reason for the operator. */
 static bool give_back(struct ingest_watcher *w, struct db *db, struct watch *watch,
                       const struct err *failure, struct err *err)
 {
@@ -181,7 +186,8 @@ static bool end_login(struct ingest_watcher *w, struct db *db, struct ingest_log
     }
     if (end->stream != NULL && enter_idle(w, watch, &end->stream, &end->failure))
         return true;
-    if (end->failure.code == ERR_DENIED || end->failure.code == ERR_ABSENT)
+    if (!end->is_of_mailbox &&
+        (end->failure.code == ERR_DENIED || end->failure.code == ERR_ABSENT))
         return give_back(w, db, watch, &end->failure, err);
     lose_watch(w, watch, &end->failure);
     return true;

@@ -38,6 +38,7 @@ struct login {
     struct arena *arena;
     struct net_stream *stream;
     struct err failure;
+    bool is_of_mailbox;
 };
 
 struct ingest_logins {
@@ -73,7 +74,7 @@ static bool log_in(const struct login *login, struct source_identity *identity,
 }
 
 /* As the workers do: a token that is refused is replaced once. */
-static bool open_mailbox(const struct login *login, struct ingest_client **out, struct err *err)
+static bool open_mailbox(struct login *login, struct ingest_client **out, struct err *err)
 {
     CLEANUP(source_free_identity) struct source_identity identity = { 0 };
     struct ingest_selected selected;
@@ -89,7 +90,10 @@ static bool open_mailbox(const struct login *login, struct ingest_client **out, 
     if ((ingest_capabilities(*out) & INGEST_IDLE) == 0)
         return err_fail(err, ERR_ABSENT, "the source does not offer IDLE: it is polled only");
     ingest_set_end(*out, deadline_after_ms(EXAMINE_MS));
-    return ingest_examine(*out, login->order.mailbox, &selected, err);
+    if (ingest_examine(*out, login->order.mailbox, &selected, err))
+        return true;
+    login->is_of_mailbox = err->code == ERR_ABSENT;
+    return false;
 }
 
 static void *run(void *context)
@@ -179,6 +183,7 @@ bool ingest_start_login(struct ingest_logins *logins, const struct ingest_login_
     assert(login != NULL);
     login->order = *order;
     login->failure = (struct err){ 0 };
+    login->is_of_mailbox = false;
     login->state = RUNNING; /* no thread of it is there yet */
     status = start_thread(login);
     if (status != 0) {
@@ -203,7 +208,8 @@ bool ingest_take_login(struct ingest_logins *logins, struct ingest_login_end *ou
     if (login == NULL)
         return false;
     (void)pthread_join(login->thread, NULL);
-    *out = (struct ingest_login_end){ login->order.who, login->stream, login->failure };
+    *out = (struct ingest_login_end){ login->order.who, login->stream, login->failure,
+                                      login->is_of_mailbox };
     login->stream = NULL; /* the caller's now */
     arena_free(&login->arena);
     login->state = FREE;

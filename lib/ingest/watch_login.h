@@ -45,7 +45,8 @@ MUST_USE bool ingest_start_login(struct ingest_logins *logins,
 struct ingest_login_end {
     void *who;
     struct net_stream *stream; /* the mailbox is open (EXAMINE); the caller's. NULL: */
-    struct err failure;        /* ERR_ABSENT: no such mailbox, or no IDLE there */
+    struct err failure;        /* ERR_ABSENT: no IDLE there, or: */
+    bool is_of_mailbox;        /* this one cannot be opened; others of the account may be */
 };
 
 /* False: none has ended. */

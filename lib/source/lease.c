@@ -49,6 +49,16 @@ bool source_release_dead(struct db *db, struct bytes owner, int64_t *released, s
     return true;
 }
 
+bool source_mend_schedule(struct db *db, int64_t *mended, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+
+    if (!db_run_one(db, DB_SOURCE_MEND_SCHEDULE, DB_NO_ARGS, &row, err))
+        return false;
+    *mended = db_i64(row, 0, 0);
+    return true;
+}
+
 bool source_ask_leased(struct db *db, const struct source_lease *lease, enum db_statement statement,
                        struct db_args args, struct db_result **out, struct err *err)
 {

@@ -52,6 +52,10 @@ MUST_USE bool source_claim_job(struct db *db, struct bytes owner, int32_t host_c
 MUST_USE bool source_release_dead(struct db *db, struct bytes owner, int64_t *released,
                                   struct err *err);
 
+/* What was put off for longer than any rule says, while the database's clock was ahead, is due at once. mended: how
+ * many jobs. */
+MUST_USE bool source_mend_schedule(struct db *db, int64_t *mended, struct err *err);
+
 /*
  * A claimed job has one connection to its source. Asks for `wanted` of them (1: gives back the others);
  * granted: how many it has now, at least one, until the lease ends or it asks again.

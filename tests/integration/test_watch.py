@@ -118,6 +118,24 @@ def test_a_watch_that_is_lost_is_found_again_and_what_came_meanwhile_is_fetched(
     account.holdfast.run("account", "remove", account.name)
 
 
+def test_a_mailbox_that_cannot_be_opened_ends_no_watch_of_the_others(account):
+    source = Source((1,), capabilities=CAPABILITIES)
+    source.add("Other", (1,))
+    idle(source)
+    account.add(source, "--every", "1h")
+    wait_for(lambda: account.sql("SELECT 1 FROM job WHERE account_id = {id} AND outcome = 'NONE'"), 30, "the first run")
+    before = len(source.heard_like("EXAMINE .?Other"))
+    source.on("EXAMINE .?Other", b"<tag> NO [NOPERM] not for you\r\n")
+    account.holdfast.run("account", "edit", account.name, "--watch", "INBOX", "--watch", "Other")
+    # Once by the run that the edit asks for, then by the watcher, and again a little later.
+    source.wait_heard("EXAMINE .?Other", seconds=20, count=before + 3)
+    held = account.sql("SELECT lease_owner IS NOT NULL, outcome_text FROM job "
+                       "WHERE account_id = {id} AND kind = 'watch'")
+    assert held == [(True, None)], held
+    wait_idle(source)
+    account.holdfast.run("account", "remove", account.name)
+
+
 def test_a_source_without_idle_is_polled_only_and_the_reason_is_kept(account):
     source = Source((1,))
     account.add(source, "--watch", "INBOX")

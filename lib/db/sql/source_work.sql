@@ -17,6 +17,9 @@ SELECT job_id, account_id, coalesce(mailbox_id, 0), kind, fence, is_full
 -- args: owner text
 SELECT release_jobs($1);
 
+-- name: source_mend_schedule
+SELECT mend_schedule();
+
 -- name: source_extend
 -- args: job_id bigint, fence bigint, wanted integer, host_connections integer
 SELECT extend_job($1, $2, $3, $4);

@@ -499,6 +499,33 @@ TEST(who_receives_a_large_message_keeps_neither_watchers_nor_other_runs_waiting)
     end(b);
 }
 
+/* ---- clocks ---- */
+
+TEST(what_was_put_off_while_the_clock_was_ahead_is_due_again)
+{
+    struct bench bench, *b = &bench;
+    const int64_t day = 24 * 60 * 60;
+    struct source_lease lease;
+    int64_t ahead, monthly, mended;
+
+    if (!begin(b))
+        return;
+    ahead = add(b, "ahead.example", -365 * day);
+    (void)add(b, "ahead.example", -day);
+    monthly = add(b, "ahead.example", -29 * day);
+    execute(b, "UPDATE account SET every_seconds = 2592000 WHERE account_id = $1",
+            DB_ARGS(DB_I64(monthly)));
+    execute(b,
+            "INSERT INTO source_host (host, sleeps_until) "
+            "VALUES ('ahead.example', now() + interval '1 year')",
+            DB_NO_ARGS);
+    MUST(source_mend_schedule(b->ingest, &mended, &b->err));
+    CHECK_EQ_I64(mended, 1);
+    CHECK_EQ_I64(claim(b, &lease), ahead);
+    CHECK_EQ_I64(claim(b, &lease), 0);
+    end(b);
+}
+
 /* ---- workers that die ---- */
 
 TEST(what_a_dead_worker_held_is_due_when_its_lease_ends_and_at_once_when_it_is_known_to_be_dead)
