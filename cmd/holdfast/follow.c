@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "holdfast/cli.h"
-#include "source/account.h"
 #include "source/progress.h"
 
 #include <errno.h>
@@ -268,20 +267,25 @@ static bool wait_a_little(struct follow *f, int signal_fd, bool *is_interrupted)
  * A sync that began after this command did is as good as one asked for now: when we start workers,
  * those find what is due before we can ask. (By the clock of this machine: the private database.)
  */
-static bool has_begun_by_itself(struct follow *f, size_t index, bool *has, struct err *err)
+static bool may_begin_by_itself(const struct follow *f)
 {
-    struct source_account account;
+    return f->kind == SOURCE_JOB_SYNC && f->cli->session.holdfastd_pid != 0 &&
+           f->cli->conf->database.url[0] == '\0';
+}
 
-    *has = false;
-    if (f->kind != SOURCE_JOB_SYNC || f->cli->conf->database.url[0] != '\0')
-        return true;
-    arena_reset(f->arena);
-    if (!source_show_account(f->cli->session.db, f->runs[index].account_id, f->arena, &account,
-                             err))
+static bool request(struct follow *f, size_t index)
+{
+    struct source_request *request = &f->requests[index];
+    struct db *db = f->cli->session.db;
+    int64_t account_id = f->runs[index].account_id;
+
+    if (!may_begin_by_itself(f))
+        return source_request_run(db, account_id, f->kind, request, &f->cli->err);
+    if (!source_find_begun_run(db, account_id, f->cli->began_usec, request, &f->cli->err) ||
+        (request->job_id == 0 &&
+         !source_request_run(db, account_id, f->kind, request, &f->cli->err)))
         return false;
-    *has = account.run.job_id != 0 && account.run.started_usec >= f->cli->began_usec;
-    if (*has)
-        f->requests[index] = (struct source_request){ account.run.job_id, f->cli->began_usec };
+    request->requested_usec = f->cli->began_usec; /* also one that has begun while we asked */
     return true;
 }
 
@@ -295,11 +299,20 @@ static void pass_over(struct follow *f, size_t index)
     (void)puts(": has no source, is filled by `holdfast import`");
 }
 
-static bool request_all(struct follow *f)
+static bool is_pending(int signal_fd)
+{
+    struct pollfd signals = { .fd = signal_fd, .events = POLLIN };
+
+    return poll(&signals, 1, 0) > 0;
+}
+
+/* False: an error, or a signal (*is_interrupted). */
+static bool request_all(struct follow *f, int signal_fd, bool *is_interrupted)
 {
     for (size_t i = 0; i < f->count; i++) {
-        bool has_begun;
-
+        *is_interrupted = is_pending(signal_fd);
+        if (*is_interrupted)
+            return false;
         if (f->runs[i].is_import && f->kind != SOURCE_JOB_IMPORT) {
             pass_over(f, i);
             continue;
@@ -308,13 +321,7 @@ static bool request_all(struct follow *f)
             f->requests[i] = f->runs[i].request;
             continue;
         }
-        if (!has_begun_by_itself(f, i, &has_begun, &f->cli->err))
-            return false;
-        if (has_begun)
-            continue;
-        if (!source_request_run(f->cli->session.db, f->runs[i].account_id, f->kind, &f->requests[i],
-                                &f->cli->err) &&
-            !end_alone(f, i))
+        if (!request(f, i) && !end_alone(f, i))
             return false;
     }
     return true;
@@ -323,11 +330,11 @@ static bool request_all(struct follow *f)
 static int follow(struct follow *f, int signal_fd)
 {
     bool is_interrupted = false;
+    bool is_requested;
 
     f->left = f->count;
-    if (!request_all(f))
-        return cli_fail(f->cli);
-    for (;;) {
+    is_requested = request_all(f, signal_fd, &is_interrupted);
+    while (is_requested) {
         if (!look(f))
             break;
         if (f->left == 0)

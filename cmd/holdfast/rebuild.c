@@ -263,7 +263,7 @@ int cmd_rebuild(struct cli *cli, int argc, char **argv)
     if (!cli_take_nothing(cli, argc, argv, &status))
         return status;
     if (!cli_settle(cli, OPERATE_SERVICE_DATABASE) || !operate_make_keys(cli->conf, &cli->err) ||
-        !cli_fork_child(cli, rebuild, &answers, &reader) || !cli_fork_reindex(cli, &indexer) ||
+        !cli_fork_child(cli, rebuild, &answers, &reader) || !cli_fork_reindex(cli, stdout, &indexer) ||
         !cli_open(cli, OPERATE_SERVICE_DATABASE))
         return cli_fail(cli);
     return rebuild_by_children(cli, &reader, &indexer);

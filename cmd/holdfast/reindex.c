@@ -34,11 +34,13 @@ static void on_page(void *context, uint64_t renewed)
 static void on_damage(void *context, int64_t account_id, const struct crypto_sha256 *sha256,
                       const struct err *why)
 {
+    FILE *told = context;
     char hex[CLI_HASH_BYTES];
 
-    (void)context;
     cli_write_hash(sha256, hex);
-    (void)printf("DAMAGED message %s of account %jd: %s\n", hex, (intmax_t)account_id, why->text);
+    (void)fprintf(told, "DAMAGED message %s of account %jd: ", hex, (intmax_t)account_id);
+    cli_put_line(bytes_of_text(why->text), told);
+    (void)fputc('\n', told);
 }
 
 static bool reindex(struct cli *cli, const struct cli_errand *errand)
@@ -55,6 +57,7 @@ static bool reindex(struct cli *cli, const struct cli_errand *errand)
         .parser_version = MIME_PARSER_VERSION,
         .on_page = on_page,
         .on_damage = on_damage,
+        .context = errand->context,
     };
     struct cli_reindexed out;
     bool is_done;
@@ -71,9 +74,9 @@ static bool reindex(struct cli *cli, const struct cli_errand *errand)
 
 /* ---- the parent --------------------------------------------------------------------------------------- */
 
-bool cli_fork_reindex(struct cli *cli, struct cli_child *out)
+bool cli_fork_reindex(struct cli *cli, FILE *told, struct cli_child *out)
 {
-    return cli_fork_child(cli, reindex, NULL, out);
+    return cli_fork_child(cli, reindex, told, out);
 }
 
 int cli_reindex(struct cli *cli, struct cli_child *child, int64_t account_id,
@@ -108,7 +111,7 @@ int cmd_reindex(struct cli *cli, int argc, char **argv)
     }
     if (!cli_take_nothing(cli, argc, argv, &status))
         return status;
-    if (!cli_settle(cli, OPERATE_SERVICE_DATABASE) || !cli_fork_reindex(cli, &child) ||
+    if (!cli_settle(cli, OPERATE_SERVICE_DATABASE) || !cli_fork_reindex(cli, stdout, &child) ||
         !cli_open(cli, OPERATE_SERVICE_DATABASE) ||
         (name != NULL && !source_find_account(cli->session.db, bytes_of_text(name), &account_id,
                                               &cli->err)))

@@ -6,8 +6,10 @@
 
 #include "holdfast/child.h"
 
-/* Before there is a secret. */
-MUST_USE bool cli_fork_reindex(struct cli *cli, struct cli_child *out);
+#include <stdio.h>
+
+/* Before there is a secret. told: where damage is told, standard output or, beside JSON, standard error. */
+MUST_USE bool cli_fork_reindex(struct cli *cli, FILE *told, struct cli_child *out);
 
 struct cli_reindexed {
     uint64_t renewed, damaged;

@@ -405,7 +405,7 @@ static int renew(struct cli *cli, struct cli_child *indexer, bool is_json)
     if (status == EXIT_SUCCESS && done.renewed > 0 && !is_json)
         (void)printf("HEALED %ju message%s: indexed anew\n", (uintmax_t)done.renewed,
                      done.renewed == 1 ? "" : "s");
-    return status;
+    return status == EXIT_SUCCESS && done.damaged > 0 ? EXIT_FAILURE : status;
 }
 
 static int verify_by_children(struct cli *cli, const struct verify *v, struct cli_child *reader,
@@ -453,7 +453,7 @@ int cmd_verify(struct cli *cli, int argc, char **argv)
     if (!cli_take_nothing(cli, argc, argv, &status))
         return status;
     if (!cli_settle(cli, OPERATE_SERVICE_KEEPER) || !cli_fork_child(cli, verify, &v, &reader) ||
-        (v.check.is_repair && !cli_fork_reindex(cli, &indexer)))
+        (v.check.is_repair && !cli_fork_reindex(cli, v.is_json ? stderr : stdout, &indexer)))
         return cli_fail(cli);
     return verify_by_children(cli, &v, &reader, &indexer);
 }

@@ -83,6 +83,18 @@ bool source_request_run(struct db *db, int64_t account_id, enum source_job_kind 
     return true;
 }
 
+bool source_find_begun_run(struct db *db, int64_t account_id, int64_t since_usec,
+                           struct source_request *out, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+
+    if (!db_run_one(db, DB_SOURCE_JOB_BEGUN, DB_ARGS(DB_I64(account_id), DB_TIME(since_usec)), &row,
+                    err))
+        return false;
+    *out = (struct source_request){ db_i64(row, 0, 0), since_usec };
+    return true;
+}
+
 bool source_watch_run(struct db *db, const struct source_request *request, struct arena *arena,
                       struct source_run *out, struct err *err)
 {

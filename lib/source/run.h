@@ -52,6 +52,10 @@ struct source_request {
 MUST_USE bool source_request_run(struct db *db, int64_t account_id, enum source_job_kind kind,
                                  struct source_request *out, struct err *err);
 
+/* The sync that began by itself since then, as if it had been requested then. out->job_id 0: none did. */
+MUST_USE bool source_find_begun_run(struct db *db, int64_t account_id, int64_t since_usec,
+                                    struct source_request *out, struct err *err);
+
 /* ERR_ABSENT: the job is no more. Finished, with ERR_DENIED, is also what will not begin any more: its
  * account was paused or removed. */
 MUST_USE bool source_watch_run(struct db *db, const struct source_request *request,

@@ -181,16 +181,23 @@ SELECT watch FROM account WHERE account_id = $1;
 SELECT kind, host, login, distrusted_at FROM identity_scope
  WHERE account_id = $1 AND distrusted_at IS NOT NULL ORDER BY scope;
 
--- Idle workers listen: a hint, they look once a second anyway.
+-- Idle workers listen: a hint, they look once a second anyway. Not waited for on disk, which thousands of accounts would
+-- notice: a request that a crash takes back was of somebody whose connection broke with it.
 -- name: source_job_request
 -- args: account_id bigint, kind text, is_full boolean
+WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 INSERT INTO job (account_id, kind, requested_at, wants_full)
-VALUES ($1, $2, clock_timestamp(), $3)
+SELECT $1, $2, clock_timestamp(), $3 FROM quick
     ON CONFLICT (account_id, kind, coalesce(mailbox_id, 0)) DO UPDATE
    SET is_active = true, requested_at = clock_timestamp(), wants_full = job.wants_full OR $3,
        due_at = CASE WHEN job.lease_owner IS NULL THEN least(job.due_at, now())
                      ELSE job.due_at END
 RETURNING job_id, requested_at, pg_notify('holdfast_job', '')::text;
+
+-- name: source_job_begun
+-- args: account_id bigint, since timestamptz
+SELECT coalesce(max(job_id), 0)::bigint FROM job
+ WHERE account_id = $1 AND kind = 'sync' AND mailbox_id IS NULL AND started_at >= $2;
 
 -- A run that began after the request and has ended is told as it ended, though the next may be going on. One
 -- that will never begin, since the account was paused or removed meanwhile, has ended too.
