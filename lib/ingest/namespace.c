@@ -7,6 +7,7 @@ struct asker {
     struct ingest_client *client;
     struct arena *arena;
     struct ingest_namespaces *out;
+    bool has_answer;
 };
 
 static bool add_namespaces(struct asker *asker, struct ingest_namespace *rows,
@@ -29,8 +30,12 @@ static bool take_namespaces(struct asker *asker, const struct imap_namespace_res
                             struct err *err)
 {
     size_t count = sent->personal_count + sent->others_count + sent->shared_count;
-    struct ingest_namespace *rows = arena_new_array(asker->arena, struct ingest_namespace, count);
+    struct ingest_namespace *rows;
 
+    if (asker->has_answer) /* one is asked for: more would only fill the memory */
+        return true;
+    asker->has_answer = true;
+    rows = arena_new_array(asker->arena, struct ingest_namespace, count);
     *asker->out = (struct ingest_namespaces){ rows, 0 };
     return add_namespaces(asker, rows, sent->personal, sent->personal_count, INGEST_PERSONAL,
                           err) &&
@@ -69,7 +74,7 @@ bool ingest_ask_namespaces(struct ingest_client *client, struct arena *arena,
                            struct ingest_namespaces *out, struct err *err)
 {
     uint32_t can = ingest_capabilities(client);
-    struct asker asker = { client, arena, out };
+    struct asker asker = { .client = client, .arena = arena, .out = out };
     struct ingest_tag tags[2] = { { 0 }, { 0 } };
     struct ingest_event event;
     size_t waiting = 0;

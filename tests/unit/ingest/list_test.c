@@ -192,6 +192,17 @@ TEST(mailboxes_of_others_and_shared_ones_are_left_out)
     drop(&l);
 }
 
+TEST(of_several_answers_to_namespace_the_first_counts)
+{
+    struct listed l;
+
+    CHECK(list(&l, BYTES("* NAMESPACE NIL NIL ((\"\" \".\"))\r\n* NAMESPACE NIL NIL NIL\r\nh1 OK\r\n"
+                         "* LIST () \".\" INBOX\r\n* LIST () \".\" Announcements\r\nh2 OK\r\n"),
+               "IMAP4rev1 NAMESPACE", &everything));
+    CHECK(l.listing.rows[1].left_out == SOURCE_LEFT_OUT_SHARED);
+    drop(&l);
+}
+
 TEST(a_namespace_that_is_asked_for_is_archived)
 {
     struct source_account_settings account = everything;
