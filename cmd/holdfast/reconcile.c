@@ -242,18 +242,50 @@ static void print_sums(const struct sums *sums)
         (void)puts("What is pending, and why: holdfast failures");
 }
 
-/* What the run is to try, whenever it was due; with_octets: what was recognised too. */
-static bool make_due(struct cli *cli, const struct cli_run *runs, size_t count, bool with_octets)
+/* What the run is to try, whenever it was due. */
+static bool make_due(struct cli *cli, const struct cli_run *runs, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         uint64_t affected;
 
-        if (!source_retry_failures(cli->session.db, runs[i].account_id, &affected, &cli->err) ||
-            (with_octets && !source_deny_recognised(cli->session.db, runs[i].account_id, &affected,
-                                                    &cli->err)))
+        if (!source_retry_failures(cli->session.db, runs[i].account_id, &affected, &cli->err))
             return false;
     }
     return true;
+}
+
+/* What was recognised is to come after all; *denied: how much. */
+static bool deny_recognised(struct cli *cli, const struct cli_run *runs, size_t count,
+                            uint64_t *denied)
+{
+    *denied = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t some;
+
+        if (!source_deny_recognised(cli->session.db, runs[i].account_id, &some, &cli->err))
+            return false;
+        *denied += some;
+    }
+    return true;
+}
+
+/* Looks at the source. with_octets: once more if that recognised something anew, in a mailbox that was numbered
+ * anew just then, say. */
+static int look(struct cli *cli, const struct cli_run *runs, size_t count, bool with_octets,
+                bool is_json)
+{
+    uint64_t denied = 0;
+    int status;
+
+    if (!make_due(cli, runs, count) ||
+        (with_octets && !deny_recognised(cli, runs, count, &denied)))
+        return cli_fail(cli);
+    status = cli_follow(cli, runs, count, SOURCE_JOB_RECONCILE, is_json);
+    if (!with_octets || status == CLI_INTERRUPTED || cli->err.code != ERR_NONE)
+        return status;
+    if (!deny_recognised(cli, runs, count, &denied))
+        return cli_fail(cli);
+    return denied == 0 ? status : cli_follow(cli, runs, count, SOURCE_JOB_RECONCILE, is_json);
 }
 
 static bool print_report(struct cli *cli, const struct cli_run *runs, size_t count,
@@ -302,9 +334,7 @@ static int reconcile(struct cli *cli, const struct cli_run *runs, size_t count, 
     struct report report = { .arena = arena };
     int status;
 
-    if (!make_due(cli, runs, count, with_octets))
-        return cli_fail(cli);
-    status = cli_follow(cli, runs, count, SOURCE_JOB_RECONCILE, is_json);
+    status = look(cli, runs, count, with_octets, is_json);
     if (status == CLI_INTERRUPTED || cli->err.code != ERR_NONE)
         return status;
     if (!(is_json ? print_json_report(cli, runs, count, &report, status)

@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "holdfast/packs.h"
 #include "holdfast/reindex.h"
+#include "source/account.h"
 #include "vault/chain.h"
 
 #include <fcntl.h>
@@ -31,6 +32,7 @@ struct verify {
     struct crypto_sha256 previous; /* of the pack before, in last_account */
     int64_t last_account;
     uint64_t packs, octets, damaged, strays;
+    uint64_t recognised; /* messages at sources that count as archived unseen */
     json_t *found; /* --json */
     json_t *texts; /* likewise: segments that are to be made again */
     json_t *victims; /* likewise, of a repair */
@@ -300,11 +302,11 @@ static int print_verdict(struct cli *cli, struct verify *v)
 
     if (v->is_json) {
         printed = cli_print_json(
-            cli, json_pack("{s:b, s:b, s:I, s:I, s:I, s:o, s:o, s:o, s:I}", "ok", status == EXIT_SUCCESS, "full",
+            cli, json_pack("{s:b, s:b, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I}", "ok", status == EXIT_SUCCESS, "full",
                            v->check.is_full, "packs", (json_int_t)v->packs, "octets",
                            (json_int_t)v->octets, "damaged", (json_int_t)v->damaged, "found",
                            v->found, "text", v->texts, "unhealed", v->victims, "healed",
-                           (json_int_t)v->healed));
+                           (json_int_t)v->healed, "recognised", (json_int_t)v->recognised));
         v->found = v->texts = v->victims = NULL;
         return printed == EXIT_SUCCESS ? status : printed;
     }
@@ -314,6 +316,10 @@ static int print_verdict(struct cli *cli, struct verify *v)
         (void)puts(v->check.is_full ? "every octet is what it was" : "all there (--full reads them)");
     else
         (void)printf("%ju damaged, %ju unknown\n", (uintmax_t)v->damaged, (uintmax_t)v->strays);
+    if (v->recognised > 0)
+        (void)printf("%ju message%s of sources count as archived without having been downloaded again: known by "
+                     "their headers or ids; `holdfast reconcile --octets` compares their octets\n",
+                     (uintmax_t)v->recognised, v->recognised == 1 ? "" : "s");
     return status;
 }
 
@@ -333,7 +339,8 @@ static bool verify(struct cli *cli, const struct cli_errand *errand)
     v->victims = v->is_json ? json_array() : NULL;
     is_done = db_connect(&errand->target, &cli->session.db, &cli->err) &&
               verify_installation(cli, v) && cli_each_pack(cli, verify_pack, v) &&
-              look_for_strays(cli, v);
+              look_for_strays(cli, v) &&
+              source_count_recognised(cli->session.db, &v->recognised, &cli->err);
     if (is_done)
         out.is_good = print_verdict(cli, v) == EXIT_SUCCESS;
     out.packs = v->packs;

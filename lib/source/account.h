@@ -275,6 +275,9 @@ MUST_USE bool source_list_failures(struct db *db, int64_t account_id, size_t max
 MUST_USE bool source_retry_failures(struct db *db, int64_t account_id, uint64_t *affected,
                                     struct err *err);
 
+/* UIDs of sources, over all accounts, that count as archived and whose octets were recognised, not downloaded. */
+MUST_USE bool source_count_recognised(struct db *db, uint64_t *count, struct err *err);
+
 /* Makes what was recognised, instead of downloaded, pending again: the next run downloads it. */
 MUST_USE bool source_deny_recognised(struct db *db, int64_t account_id, uint64_t *affected,
                                      struct err *err);

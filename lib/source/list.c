@@ -253,6 +253,16 @@ bool source_retry_failures(struct db *db, int64_t account_id, uint64_t *affected
     return db_run_count(db, DB_SOURCE_FAILURE_RETRY, DB_ARGS(DB_I64(account_id)), affected, err);
 }
 
+bool source_count_recognised(struct db *db, uint64_t *count, struct err *err)
+{
+    CLEANUP(db_result_free) struct db_result *row = NULL;
+
+    if (!db_run_one(db, DB_SOURCE_RECOGNISED_COUNT, DB_NO_ARGS, &row, err))
+        return false;
+    *count = (uint64_t)db_i64(row, 0, 0);
+    return true;
+}
+
 bool source_deny_recognised(struct db *db, int64_t account_id, uint64_t *affected, struct err *err)
 {
     uint64_t denied = 0;

@@ -103,6 +103,14 @@ def test_what_was_recognised_is_downloaded_when_the_operator_wants_it(filled):
     assert source.inbox.given == []
 
 
+def test_every_octet_is_asked_for_also_of_a_mailbox_that_was_renumbered_just_now(filled):
+    account, source = filled
+    source.inbox.uidvalidity = 8
+    row = account.reconcile(0, "--octets")["INBOX"]
+    assert (row["archived"], row["recognised"]) == (COUNT, 0)
+    assert set(source.inbox.given) == set(source.inbox.messages)
+
+
 def test_what_vanished_with_the_old_uidvalidity_is_gone_though_the_run_that_saw_it_failed_at_last(filled):
     account, source = filled
     source.inbox.uidvalidity = 8
@@ -387,6 +395,8 @@ def test_packs_and_exports_tell_what_was_recognised(account, place):
     assert collections.Counter(row["recognised"] for row in rows) == {
         "header": COUNT - SAMPLE, "": SAMPLE}
     account.holdfast.run("seal", account.name)
+    assert "count as archived without having been downloaded again" in account.holdfast.run("verify").stdout
+    assert account.holdfast.json("verify")["recognised"] >= COUNT - SAMPLE
     packs = account.holdfast.sql(
         "SELECT encode(sha256, 'hex') FROM pack WHERE account_id = %s", account.id)
     lines = [line for (sha256,) in packs

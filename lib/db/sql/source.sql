@@ -346,6 +346,13 @@ SELECT f.account_id, 0, n.name, f.path, 0, 0, 1, coalesce(f.note, ''), f.noted_a
 UPDATE source_uid SET next_try_at = NULL
  WHERE state = 'pending' AND next_try_at > now() AND ($1 = 0 OR account_id = $1);
 
+-- name: source_recognised_count
+SELECT count(*) FROM source_uid u
+ WHERE u.recognised_by IN ('id', 'header') AND u.gone_at IS NULL
+   AND EXISTS (SELECT FROM source_epoch e
+                WHERE e.account_id = u.account_id AND e.mailbox_id = u.mailbox_id
+                  AND e.epoch = u.epoch AND e.closed_at IS NULL);
+
 -- What was recognised instead of downloaded, and is at the source still, is to come: max UIDs with each statement.
 -- Gives how many there were.
 -- name: source_deny_recognised

@@ -328,12 +328,16 @@ SELECT row_to_json(t)::text
          WHERE EXISTS (SELECT FROM import_file o WHERE o.account_id = $1)
          ORDER BY f.file_id) t;
 
--- Is there something to tell of files, and of UIDs that have no placement or one that was told before?
+-- Is there something to tell of files, of UIDs that have no placement or one that was told before, of mailboxes that
+-- went or were renamed, and of epochs that are empty?
 -- name: vault_seal_has_notes
 -- args: account_id bigint
 SELECT EXISTS (SELECT FROM source_uid s
                 WHERE s.account_id = $1 AND s.state = 'gone' AND s.gone_at > a.sealed_at)
        OR EXISTS (SELECT FROM source_uid s WHERE s.account_id = $1 AND s.matched_at > a.sealed_at)
+       OR EXISTS (SELECT FROM mailbox b WHERE b.account_id = $1 AND b.gone_at > a.sealed_at)
+       OR EXISTS (SELECT FROM mailbox_former f WHERE f.account_id = $1 AND f.until > a.sealed_at)
+       OR EXISTS (SELECT FROM source_epoch e WHERE e.account_id = $1 AND e.opened_at > a.sealed_at)
        OR EXISTS (SELECT FROM import_file f
                    WHERE f.account_id = $1 AND f.state IN ('failed', 'left_out', 'settled')
                      AND f.noted_at > a.sealed_at)
