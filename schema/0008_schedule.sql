@@ -449,7 +449,7 @@ BEGIN
            SET fence = j.fence + 1, host = picked.host, connections = coalesce(cardinality(names), 0),
                lease_owner = CASE WHEN names IS NULL THEN NULL ELSE owner END,
                due_at = now() + CASE WHEN names IS NULL THEN interval '1 minute' ELSE lease END,
-               started_at = now(), progress = '{}'
+               started_at = now(), progress = '{}', attempts = 0
          WHERE j.job_id = picked.job_id;
         RETURN QUERY SELECT j.job_id, j.account_id, j.fence, n.source_name
                        FROM job j CROSS JOIN unnest(names) AS n (source_name)

@@ -23,6 +23,7 @@ enum {
     LAST_RETRY_MS = 10 * 60 * 1000,
     LAST_ABSENT_MS = 60 * 60 * 1000, /* of a mailbox that cannot be opened */
     RETRY_DOUBLINGS = 10,
+    STEADY_MS = 5 * 60 * 1000, /* a connection that lasted so long was no failure */
     UNABLE_SECONDS = 24 * 60 * 60, /* a source without IDLE is asked again */
     EVENTS_AT_ONCE = 64,
     WORK_ARENA_BYTES = 1 << 20,
@@ -49,7 +50,8 @@ struct watch {
     struct ingest_idle idle;
     struct deadline retry_at; /* OFFLINE */
     struct deadline wake_at;  /* not before */
-    unsigned failures;        /* since it was last in IDLE */
+    struct deadline steady_at; /* HELD */
+    unsigned failures;        /* in a row */
     bool is_over; /* the lease is lost, or given back */
 };
 
@@ -85,8 +87,11 @@ static void free_watch(struct watch **watch)
 static void lose_watch(struct ingest_watcher *w, struct watch *watch, const struct err *err)
 {
     int64_t last_ms = err->code == ERR_ABSENT ? LAST_ABSENT_MS : LAST_RETRY_MS;
-    int64_t wait_ms = (int64_t)FIRST_RETRY_MS << watch->failures;
+    int64_t wait_ms;
 
+    if (watch->state == WATCH_HELD && deadline_has_passed(watch->steady_at))
+        watch->failures = 0;
+    wait_ms = (int64_t)FIRST_RETRY_MS << watch->failures;
     if (wait_ms > last_ms)
         wait_ms = last_ms;
     if (watch->failures < RETRY_DOUBLINGS)
@@ -99,15 +104,6 @@ static void lose_watch(struct ingest_watcher *w, struct watch *watch, const stru
              F_I64("in_ms", wait_ms));
 }
 
-static bool hear(struct ingest_watcher *w, struct watch *watch, struct err *err)
-{
-    if (!ingest_hear_idle(&watch->idle, w->arena, err))
-        return false;
-    if (watch->idle.state == INGEST_IDLE_HELD)
-        watch->failures = 0;
-    return true;
-}
-
 /* ---- connecting -------------------------------------------------------------------------------------- */
 
 static bool enter_idle(struct ingest_watcher *w, struct watch *watch, struct net_stream **stream,
@@ -116,12 +112,13 @@ static bool enter_idle(struct ingest_watcher *w, struct watch *watch, struct net
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = watch };
 
     watch->state = WATCH_HELD;
+    watch->steady_at = deadline_after_ms(STEADY_MS);
     if (!ingest_begin_idle(&watch->idle, stream, &ingest_idle_usual_pace, err))
         return false;
     if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, net_fd(watch->idle.stream), &event) != 0)
         return err_errno(err, "watch a connection");
     watch->idle.has_news = true; /* what came while it was not watched */
-    return hear(w, watch, err);
+    return ingest_hear_idle(&watch->idle, w->arena, err);
 }
 
 /* Time does not mend it: the watch goes back, with those of all mailboxes of the account, with the reason for the operator. */
@@ -357,7 +354,7 @@ static bool listen_to_all(struct ingest_watcher *w, int wait_ms, struct err *err
 
         if (events[i].data.ptr == w->logins)
             w->next_scan = deadline_after_ms(0); /* another one may begin */
-        else if (watch != NULL && !hear(w, watch, &failure)) /* NULL: asked to stop */
+        else if (watch != NULL && !ingest_hear_idle(&watch->idle, w->arena, &failure)) /* NULL: asked to stop */
             lose_watch(w, watch, &failure);
     }
     return true;

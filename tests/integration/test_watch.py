@@ -118,6 +118,18 @@ def test_a_watch_that_is_lost_is_found_again_and_what_came_meanwhile_is_fetched(
     account.holdfast.run("account", "remove", account.name)
 
 
+@pytest.mark.slow
+def test_a_source_that_ends_each_idle_at_once_is_asked_less_and_less_often(account):
+    source = Source((1,), capabilities=CAPABILITIES)
+    source.on("IDLE", b"+ idling\r\n", CUT)
+    account.add(source, "--watch", "INBOX")
+    wait_idle(source)
+    began = time.monotonic()
+    source.wait_heard("IDLE", seconds=60, count=4)
+    assert time.monotonic() - began > 17  # at least 2.5, 5 and 10 s; three times 5 s at most if it began anew each time
+    account.holdfast.run("account", "remove", account.name)
+
+
 def test_a_mailbox_that_cannot_be_opened_ends_no_watch_of_the_others(account):
     source = Source((1,), capabilities=CAPABILITIES)
     source.add("Other", (1,))
