@@ -122,6 +122,16 @@ static bool is_time_telling(const struct import_file *file)
     return file->facts.modified_ns % NS_A_SECOND != 0;
 }
 
+/* A version of this name that was never archived: the file has changed since, and takes its place. */
+static const struct source_known_file *find_unread(const struct source_known_files *known,
+                                                   const struct import_file *file)
+{
+    for (size_t i = 0; i < known->count; i++)
+        if (bytes_equal(known->rows[i].name, file->facts.name) && !known->rows[i].is_stored)
+            return &known->rows[i];
+    return NULL;
+}
+
 /* Of the versions known by this name: the one that the file is; NULL: none. */
 static bool find_version(struct import *import, const struct source_known_files *known,
                          struct import_file *file, const struct source_known_file **found,
@@ -147,6 +157,8 @@ static bool find_version(struct import *import, const struct source_known_files 
         if (bytes_equal(row->sha256, crypto_sha256_bytes(&hash)))
             *found = row;
     }
+    if (*found == NULL)
+        *found = find_unread(known, file);
     return true;
 }
 

@@ -371,6 +371,19 @@ def test_reconcile_counts_imports_and_sync_passes_over(holdfast, account, tmp_pa
     assert "has no source" in holdfast.run("sync", account).stdout
 
 
+def test_a_file_that_changed_before_it_could_be_read_takes_the_place_that_waits(holdfast, account, tmp_path):
+    tree = write_files(tmp_path / "t", messages(2, seed=16))
+    run(holdfast, account, tree)
+    holdfast.sql("UPDATE source_uid SET state = 'pending', placement_uid = NULL, error = 'changed while it was read'"
+                 " WHERE uid = 1 AND account_id = (SELECT account_id FROM account_name WHERE name = %s)", account)
+    assert len(holdfast.json("failures", account)) == 1
+    (tree / "00000.eml").write_bytes(b"Subject: whole\r\n\r\n")
+    assert "1 new message;" in run(holdfast, account, tree)
+    assert holdfast.json("failures", account) == []
+    assert ("INBOX", sha256(b"Subject: whole\r\n\r\n")) in archived(holdfast, account)
+    assert "0 new messages; 2 files known" in run(holdfast, account, tree)
+
+
 # ---- interrupted -------------------------------------------------------------------------------
 
 
