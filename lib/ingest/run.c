@@ -307,6 +307,18 @@ static bool choose_targets(struct ingest_run *run, const struct source_mailbox_l
     return note_unchanged(run, unchanged, unchanged_count, err);
 }
 
+/* What was pending in mailboxes that are gone cannot be had. */
+static bool abandon_gone(struct ingest_run *run, const struct source_mailbox_list *known,
+                         struct err *err)
+{
+    for (size_t i = 0; i < known->count; i++)
+        if (known->rows[i].is_gone && known->rows[i].pending > 0 &&
+            !ingest_archive(run, source_abandon_mailbox(run->db, run->lease,
+                                                        known->rows[i].mailbox_id, err)))
+            return false;
+    return true;
+}
+
 static bool list_mailboxes(struct ingest_run *run, struct err *err)
 {
     struct source_mailbox_list known;
@@ -321,7 +333,8 @@ static bool list_mailboxes(struct ingest_run *run, struct err *err)
     run->rules = *ingest_rules(run->client); /* with what its ID told */
     if (!follow_renames(run, &known, err) || !save_listing(run, &known, err) ||
         !ingest_archive(run, source_load_mailboxes(run->db, run->lease, run->arena, &known, err)) ||
-        !choose_targets(run, &known, err) || !ingest_report(run, true, err))
+        !abandon_gone(run, &known, err) || !choose_targets(run, &known, err) ||
+        !ingest_report(run, true, err))
         return false;
     run->has_listing = true;
     run->state = INGEST_READY;

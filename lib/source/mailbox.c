@@ -97,11 +97,10 @@ bool source_load_keywords(struct db *db, const struct source_lease *lease, int64
 /* A step at a time: no statement may take longer than statement_timeout_ms allows, and each prolongs the
  * lease. Nothing is lost where it ends in between: the epoch that ends is still open then. */
 static bool abandon_pending(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
-                            struct err *err)
+                            struct bytes error, struct err *err)
 {
     struct db_value mailbox = DB_I64(mailbox_id), max = DB_I64(STEP_UIDS);
-    struct db_value why = DB_TEXT(BYTES("the source numbered its messages anew (UIDVALIDITY) before "
-                                        "this one was fetched"));
+    struct db_value why = DB_TEXT(error);
     int64_t left;
 
     do {
@@ -127,12 +126,23 @@ static bool abandon_pending(struct db *db, const struct source_lease *lease, int
     return true;
 }
 
+bool source_abandon_mailbox(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
+                            struct err *err)
+{
+    return abandon_pending(
+        db, lease, mailbox_id,
+        BYTES("its mailbox was at the source no more, before this one was fetched"), err);
+}
+
 bool source_open_epoch(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
                        uint32_t uidvalidity, struct source_epoch *out, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
 
-    if (!abandon_pending(db, lease, mailbox_id, err) ||
+    if (!abandon_pending(db, lease, mailbox_id,
+                         BYTES("the source numbered its messages anew (UIDVALIDITY) before this one was "
+                               "fetched"),
+                         err) ||
         !source_run_leased(
             db, lease, DB_SOURCE_EPOCH_OPEN,
             DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),

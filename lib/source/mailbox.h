@@ -89,6 +89,11 @@ MUST_USE bool source_save_listing(struct db *db, const struct source_lease *leas
 MUST_USE bool source_open_epoch(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
                                 uint32_t uidvalidity, struct source_epoch *out, struct err *err);
 
+/* The source does not list the mailbox any more: what is pending in it becomes 'gone', with that as its error, in
+ * steps as above. Should the mailbox be there again, with the same UIDs, they are pending again. */
+MUST_USE bool source_abandon_mailbox(struct db *db, const struct source_lease *lease,
+                                     int64_t mailbox_id, struct err *err);
+
 /* It recognises nothing, from now on. */
 MUST_USE bool source_expect_octets(struct db *db, const struct source_lease *lease,
                                    int64_t mailbox_id, int32_t epoch, struct err *err);

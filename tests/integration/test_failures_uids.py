@@ -150,6 +150,23 @@ def test_05_what_vanished_between_list_and_fetch_is_gone_on_proof(account):
     assert account.reconcile()["INBOX"]["gone_before_fetch"] == 1
 
 
+def test_what_was_pending_in_a_mailbox_that_was_deleted_waits_no_more(account):
+    source = Source((1,))
+    box = source.add("Box", {1: b"one", 2: b"two"})
+    box.withheld = {2}
+    account.add(source).sync(3)
+    del source.mailboxes["Box"]
+    account.sync()
+    assert account.failures() == {} and account.status()["pending"] == 0
+    assert account.states(path="Box") == {1: "stored", 2: "gone"}
+    assert "its mailbox was at the source no more" in account.errors()
+    source.mailboxes["Box"] = box  # it was only hidden
+    box.withheld = set()
+    account.sync()
+    assert account.states(path="Box") == stored(1, 2)
+    assert account.reconcile()["Box"]["archived"] == 2
+
+
 def test_05_what_vanished_while_it_was_reconciled_is_no_gap_in_the_proof(account):
     source = Source((1, 2, 3))
     account.add(source).sync()
