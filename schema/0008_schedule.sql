@@ -174,9 +174,9 @@ $$;
 
 -- Claims the job that has been due longest, of one of these kinds; its connection is one. No row: nothing is
 -- due, or no host that has something may be connected to.
--- Passed over are hosts that sleep or are full, and a host that all busy workers are busy with, as long as
--- another has something due: so no host takes all workers. An account has one sync job, so it
--- takes one worker.
+-- Passed over are hosts that sleep or are full, and a host that half of the busy workers or more are busy with, as
+-- long as another has something due: one that answers nobody does not keep all workers waiting. An account has
+-- one sync job, so it takes one worker.
 -- A job whose lease ran out is one whose worker died: that counts as an attempt, and after three it
 -- waits like any other that fails.
 CREATE FUNCTION claim_job(owner text, kinds text[], lease interval, default_host_connections int)
@@ -185,22 +185,24 @@ RETURNS TABLE (job_id bigint, account_id bigint, mailbox_id bigint, kind text, f
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    passed text[];
-    sole   text;
-    chosen text;
+    passed  text[];
+    crowded text[];
+    chosen  text;
     picked record;
     may_wait boolean := true;
     is_open boolean;
 BEGIN
     SELECT coalesce(array_agg(h.host), '{}') INTO passed FROM source_host h
      WHERE h.sleeps_until > now();
-    SELECT min(j.host) INTO sole FROM job j
-     WHERE j.lease_owner IS NOT NULL AND j.due_at > now() AND j.kind <> 'watch'
-    HAVING count(DISTINCT j.host) = 1;
+    SELECT coalesce(array_agg(b.host), '{}') INTO crowded
+      FROM (SELECT j.host, count(*) AS workers, sum(count(*)) OVER () AS of_all FROM job j
+             WHERE j.lease_owner IS NOT NULL AND j.due_at > now() AND j.kind <> 'watch'
+             GROUP BY j.host) b
+     WHERE b.workers * 2 >= b.of_all;
     LOOP
-        chosen := next_host(kinds, CASE WHEN sole IS NULL THEN passed ELSE passed || sole END);
-        IF chosen IS NULL AND sole IS NOT NULL THEN
-            sole := NULL;
+        chosen := next_host(kinds, passed || crowded);
+        IF chosen IS NULL AND crowded <> '{}' THEN
+            crowded := '{}';
             CONTINUE;
         END IF;
         EXIT WHEN chosen IS NULL;
