@@ -34,7 +34,10 @@ enum {
     MAILBOX = 256,
     MBOX_FORMAT,
     DRY_RUN,
-    PROBLEMS_MAX = 20, /* printed; all are kept */
+    /* Printed, failures first; all are kept. */
+    PROBLEMS_ON_TERMINAL_MAX = 20,
+    PROBLEMS_MAX = 1000,
+    PROBLEMS_BYTES = 8 << 20,
 };
 
 /* Where mail goes in an account that has a source, unless --mailbox says so. */
@@ -173,19 +176,21 @@ static bool find_account(struct cli *cli, const struct request *r, struct cli_ru
 
 static bool print_problems(struct cli *cli, const struct cli_run *run)
 {
+    CLEANUP(arena_free) struct arena *arena = arena_create(PROBLEMS_BYTES);
+    size_t max = isatty(STDOUT_FILENO) != 0 ? PROBLEMS_ON_TERMINAL_MAX : PROBLEMS_MAX;
     struct source_problem_list problems;
 
-    if (!source_list_problems(cli->session.db, run->account_id, run->request.requested_usec,
-                              PROBLEMS_MAX + 1, cli->arena, &problems, &cli->err))
+    if (!source_list_problems(cli->session.db, run->account_id, run->request.requested_usec, max + 1,
+                              arena, &problems, &cli->err))
         return false;
-    for (size_t i = 0; i < problems.count && i < PROBLEMS_MAX; i++) {
+    for (size_t i = 0; i < problems.count && i < max; i++) {
         (void)fputs(problems.rows[i].is_failure ? "failed: " : "left out: ", stdout);
         cli_print_text(problems.rows[i].path);
         (void)fputs(": ", stdout);
         cli_print_text(problems.rows[i].why);
         (void)fputc('\n', stdout);
     }
-    if (problems.count > PROBLEMS_MAX)
+    if (problems.count > max)
         (void)puts("and more");
     return true;
 }

@@ -142,7 +142,7 @@ struct source_problem_list {
     size_t count;
 };
 
-/* Those noted since then, at most max. */
+/* Those noted since then, at most max; failures first. */
 MUST_USE bool source_list_problems(struct db *db, int64_t account_id, int64_t since_usec, size_t max,
                                    struct arena *arena, struct source_problem_list *out,
                                    struct err *err);

@@ -336,6 +336,16 @@ def test_what_may_be_read_at_last_is_no_failure_any_more(holdfast, account, tmp_
     assert holdfast.json("failures", account) == [] and len(archived(holdfast, account)) == 3
 
 
+def test_failures_are_told_before_what_was_left_out(holdfast, account, tmp_path):
+    write_files(tmp_path / "t", [b"\0"] * 30, ending=".bin")
+    (tmp_path / "t" / "old.pst").write_bytes(b"!BDN" + bytes(100))
+    (tmp_path / "t" / "mail.zip").write_bytes(b"PK\3\4" + bytes(100))
+    out = run(holdfast, account, tmp_path / "t", status=1).splitlines()
+    told = [line for line in out if line.startswith(("failed: ", "left out: "))]
+    assert told[0].startswith("failed: old.pst: an Outlook store") and len(told) == 32
+    assert "left out: mail.zip: a zip archive: not read" in told
+
+
 def test_an_mbox_that_is_cut_is_archived_as_far_as_it_goes_and_told(holdfast, account, tmp_path):
     octets = messages(5, seed=9)
     path = write_mbox(tmp_path / "cut", octets)

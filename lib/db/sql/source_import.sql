@@ -222,10 +222,10 @@ WITH held AS MATERIALIZED (
 )
 SELECT is_held FROM held;
 
--- What the runs since then could not read or left out, for the operator.
+-- What the runs since then could not read or left out, for the operator: failures first.
 -- name: import_problems
 -- args: account_id bigint, since timestamptz, max bigint
 SELECT path, state = 'failed', coalesce(note, ''), noted_at
   FROM import_file
  WHERE account_id = $1 AND state IN ('failed', 'left_out') AND noted_at >= $2
- ORDER BY path LIMIT $3;
+ ORDER BY state, path LIMIT $3;
