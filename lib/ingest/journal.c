@@ -101,6 +101,7 @@ static const struct label {
     // clang-format off
     { BYTES_INIT("sender"),                       FACT_SENDER },
     { BYTES_INIT("on-behalf-of"),                 FACT_ON_BEHALF_OF },
+    { BYTES_INIT("on behalf of"),                 FACT_ON_BEHALF_OF },
     { BYTES_INIT("subject"),                      FACT_SUBJECT },
     { BYTES_INIT("message-id"),                   FACT_MESSAGE_ID },
     { BYTES_INIT("to"),                           FACT_TO },

@@ -22,6 +22,7 @@ struct ingest_mbox {
     enum ingest_mbox_format format;
     ingest_read_at_fn *read;
     void *context;
+    bool has_begun;
     uint64_t next; /* where the next separator stands, or the end of the file */
     uint64_t window_start;
     size_t window_len;
@@ -231,13 +232,27 @@ static bool find_header(struct ingest_mbox *mbox, uint64_t at, bool *is, struct 
     return true;
 }
 
+/* What some programs write in front of the first separator: a byte order mark, empty lines. */
+static size_t measure_preamble(struct bytes head)
+{
+    struct bytes rest = head;
+
+    (void)!scan_text(&rest, BYTES("\xef\xbb\xbf"));
+    while (scan_text(&rest, BYTES("\r\n")) || scan_byte(&rest, '\n'))
+        ;
+    return head.len - rest.len;
+}
+
 bool ingest_begins_mbox(struct bytes head)
 {
-    struct bytes line = cut_line_end(bytes_slice(head, 0, INGEST_MBOX_LINE_BYTES));
-    ssize_t lf = bytes_find_byte(head, '\n');
+    struct bytes line;
+    ssize_t lf;
     int64_t usec;
     int16_t zone_minutes;
 
+    head = bytes_slice(head, measure_preamble(bytes_slice(head, 0, INGEST_MBOX_LINE_BYTES)), SIZE_MAX);
+    line = cut_line_end(bytes_slice(head, 0, INGEST_MBOX_LINE_BYTES));
+    lf = bytes_find_byte(head, '\n');
     return bytes_start_with(head, from) &&
            (ingest_read_separator_date(line, &usec, &zone_minutes) ||
             (lf >= 0 && begins_header(bytes_slice(head, (size_t)lf + 1, SIZE_MAX))));
@@ -471,19 +486,30 @@ static bool scan_message(struct ingest_mbox *mbox, struct scan *scan, struct err
     return true;
 }
 
+/* To the first separator. */
+static bool begin(struct ingest_mbox *mbox, struct err *err)
+{
+    struct bytes line;
+    size_t got;
+
+    if (!take(mbox, 0, mbox->line, sizeof mbox->line, &got, err))
+        return false;
+    mbox->next = measure_preamble(bytes_of(mbox->line, got));
+    if (!read_line(mbox, mbox->next, &line, err))
+        return false;
+    return bytes_start_with(line, from) ||
+           err_fail(err, ERR_SYNTAX, "an mbox begins with \"From \"");
+}
+
 bool ingest_next_message(struct ingest_mbox *mbox, struct ingest_mbox_message *out, bool *has_one,
                          struct err *err)
 {
     struct scan scan = { 0 };
-    struct bytes line;
     int octet;
 
-    if (mbox->next == 0) {
-        if (!read_line(mbox, 0, &line, err))
-            return false;
-        if (!bytes_start_with(line, from))
-            return err_fail(err, ERR_SYNTAX, "an mbox begins with \"From \"");
-    }
+    if (!mbox->has_begun && !begin(mbox, err))
+        return false;
+    mbox->has_begun = true;
     for (;;) {
         if (!peek(mbox, mbox->next, &octet, err))
             return false;

@@ -4,7 +4,7 @@
  *
  * A separator is a line that begins with "From " and
  *
- *   stands at the start of the file, or
+ *   stands at the start of the file (behind a byte order mark and empty lines, if any), or
  *   stands behind an empty line and holds a date, or
  *   is followed by a field (or ">From ") and either holds a date, or stands behind an empty line and holds a
  *   time of day (12:34) or nothing more (Thunderbird).

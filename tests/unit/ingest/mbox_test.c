@@ -128,6 +128,15 @@ TEST(a_separator_with_a_date_and_a_field_behind_it_needs_no_empty_line)
     check(BYTES(SEPARATOR "A: 1\n\nx\n" SEPARATOR "no field\n"), BYTES("A: 1\n\nx\n" SEPARATOR "no field\n|"));
 }
 
+TEST(a_byte_order_mark_and_empty_lines_may_stand_before_the_first_separator)
+{
+    check(BYTES("\xef\xbb\xbf\r\n\n" SEPARATOR "A: 1\n\nx\n\n" SEPARATOR "B: 2\n"), BYTES("A: 1\n\nx\n|B: 2\n|"));
+    CHECK(ingest_begins_mbox(BYTES("\n\n" SEPARATOR)));
+    CHECK(!ingest_begins_mbox(BYTES("\n\nSubject: x\n")));
+    CHECK(!ingest_begins_mbox(BYTES("\n\n")));
+    CHECK(!ingest_begins_mbox(BYTES("")));
+}
+
 TEST(a_length_that_leads_over_a_separator_makes_it_doubtful)
 {
     check(BYTES(SEPARATOR "Content-Length: 48\n\nx\n\n" SEPARATOR "\n\n" SEPARATOR "B: 2\n\ny\n"),
