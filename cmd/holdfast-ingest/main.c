@@ -26,6 +26,7 @@
 enum {
     CONNECT_MS = 60000,
     IDLE_MS = 1000,    /* between two looks for work; a request is told at once (LISTEN) */
+    SWARM_MS = 50,     /* requests come in swarms, and every idle worker hears each: they cost one look */
     TROUBLE_MS = 2000, /* after a failure of the database */
     SPARE_MS = 15000,  /* in a transaction, beyond the longest silence of a source; more than what the vault
                         * leaves between two statements of a large message (VAULT_LARGE_SPEAK_MS) */
@@ -87,7 +88,7 @@ static bool wait_for_work(struct process *process, struct db *db)
     struct err unheard = { 0 };
     bool has_one = true;
 
-    if (process_wait_for(process, db_fd(db), IDLE_MS))
+    if (process_wait_for(process, db_fd(db), IDLE_MS) || process_wait(process, SWARM_MS))
         return true;
     while (has_one)
         if (!db_take_notice(db, &notice, &has_one, &unheard))

@@ -38,7 +38,8 @@ const struct conf_setting conf_settings[] = {
       "provider is known nor another number is set for the host." },
     { "ingest", "stall", CONF_DURATION, FIELD(ingest.stall_ms), "1m", 1000, 3600000, NULL,
       "A source that sends nothing for so long is left, and tried again later. Slow is not silent: every "
-      "octet counts." },
+      "octet counts. One that only drips, or says again and again that it is still there, is left after "
+      "15 minutes, or after this time if that is longer." },
     { "ingest", "slice", CONF_DURATION, FIELD(ingest.slice_ms), "30s", 1000, 86400000, NULL,
       "Work on one account after which it gives way to others that wait for a worker." },
     { "ingest", "compress", CONF_CHOICE, FIELD(ingest.compress), "auto", 0, 0, compressions,

@@ -152,6 +152,8 @@ static const struct {
       "other programs use this account too; close some of them" },
     { BYTES_INIT("maximum number of connections"),
       "other programs use this account or address too; close some of them" },
+    { BYTES_INIT("the source drips"),
+      "one that answers at all, only later, gets more time by [ingest] stall above 15m" },
     { BYTES_INIT("overquota"),
       "the provider's daily limit for this account is used up, also by other programs" },
     { BYTES_INIT("bandwidth limit"),

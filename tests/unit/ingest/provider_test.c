@@ -111,6 +111,8 @@ TEST(what_a_server_says_in_riddles_is_explained)
                  "FullAccess") != NULL);
     CHECK(strstr(ingest_hint_for(BYTES("[ALERT] Too many simultaneous connections. (Failure)")),
                  "other programs") != NULL);
+    CHECK(strstr(ingest_hint_for(BYTES("time-out: the source drips: less than 262144 octets")),
+                 "[ingest] stall") != NULL);
     CHECK(ingest_hint_for(BYTES("no such mailbox")) == NULL);
     CHECK(ingest_hint_for(BYTES("")) == NULL);
 }
