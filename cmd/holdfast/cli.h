@@ -49,6 +49,7 @@ struct cli {
     char settings_path[PATH_MAX];
     int settings_fd;
     struct operate_session session;
+    unsigned services; /* it was opened for */
     struct arena *arena;
     bool has_begun_options;
     int64_t began_usec; /* when the command was given */
@@ -211,7 +212,7 @@ enum cli_paused {
     CLI_LEAVE_PAUSED, /* left out; with --json, where the line goes to standard error */
 };
 
-/* The accounts named, or all that are not removed. */
+/* The accounts named, each once, or all that are not removed. */
 MUST_USE bool cli_choose_accounts(struct cli *cli, int count, char **names, enum cli_paused paused,
                                   struct cli_run **out, size_t *out_count);
 

@@ -27,6 +27,7 @@ bool cli_open(struct cli *cli, unsigned services)
         .services = services,
     };
 
+    cli->services = services;
     return operate_open_session(&request, &cli->session, &cli->err);
 }
 

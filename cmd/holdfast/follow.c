@@ -239,9 +239,11 @@ static bool look(struct follow *f)
 static bool wait_a_little(struct follow *f, int signal_fd, bool *is_interrupted)
 {
     int longest_ms = f->left > MANY ? LOOK_MANY_MS : LOOK_MS;
+    const struct operate_session *session = &f->cli->session;
     struct pollfd polls[3] = {
         { .fd = signal_fd, .events = POLLIN },
-        { .fd = f->cli->session.holdfastd_fd, .events = POLLIN },
+        { .fd = session->holdfastd_fd >= 0 ? session->holdfastd_fd : session->host_fd,
+          .events = POLLIN },
         { .fd = f->kind == SOURCE_JOB_IMPORT ? f->runs[0].ended_fd : -1, .events = POLLIN },
     };
 
@@ -327,6 +329,23 @@ static bool request_all(struct follow *f, int signal_fd, bool *is_interrupted)
     return true;
 }
 
+/* Services that another command had started end with it: then they are ours to start, and what was asked for
+ * is answered by them. */
+static bool take_over(struct follow *f)
+{
+    struct cli *cli = f->cli;
+
+    if (cli->err.code != ERR_RETRY || !cli->session.is_guest || f->kind == SOURCE_JOB_IMPORT)
+        return false;
+    clear_line(f);
+    (void)fputs("holdfast: the services ended with the command that had started them; they are started "
+                "again\n",
+                stderr);
+    operate_close_session(&cli->session);
+    err_clear(&cli->err);
+    return cli_open(cli, cli->services);
+}
+
 static int follow(struct follow *f, int signal_fd)
 {
     bool is_interrupted = false;
@@ -335,11 +354,13 @@ static int follow(struct follow *f, int signal_fd)
     f->left = f->count;
     is_requested = request_all(f, signal_fd, &is_interrupted);
     while (is_requested) {
-        if (!look(f))
-            break;
-        if (f->left == 0)
+        bool has_looked = look(f);
+
+        if (has_looked && f->left == 0)
             return f->status;
-        if (!wait_a_little(f, signal_fd, &is_interrupted))
+        if (has_looked && wait_a_little(f, signal_fd, &is_interrupted))
+            continue;
+        if (is_interrupted || !take_over(f))
             break;
     }
     clear_line(f);

@@ -86,8 +86,6 @@ static int await_answers(struct cli *cli, const struct cli_run *runs, size_t cou
     int status = EXIT_SUCCESS;
 
     for (size_t i = 0; i < count; i++) {
-        if (find_run(runs, i, runs[i].account_id) != NULL)
-            continue; /* named twice */
         if (!vault_ask_seal(cli->session.db, runs[i].account_id, &cli->err))
             return cli_fail(cli);
         ids[left++] = runs[i].account_id;

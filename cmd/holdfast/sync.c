@@ -12,6 +12,14 @@
 
 static const struct option no_options[] = { { NULL, 0, NULL, 0 } };
 
+static bool is_among(const struct cli_run *runs, size_t count, int64_t account_id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (runs[i].account_id == account_id)
+            return true;
+    return false;
+}
+
 static void tell_paused(struct bytes name, FILE *out)
 {
     cli_put_line(name, out);
@@ -27,13 +35,14 @@ bool cli_choose_accounts(struct cli *cli, int count, char **names, enum cli_paus
 
     if (count > 0) {
         runs = arena_new_array(cli->arena, struct cli_run, (size_t)count);
-        for (; chosen < (size_t)count; chosen++) {
-            runs[chosen].name = bytes_of_text(names[chosen]);
-            if (!source_find_account(cli->session.db, runs[chosen].name, &runs[chosen].account_id,
-                                     &cli->err) ||
-                !source_is_import(cli->session.db, runs[chosen].account_id,
-                                  &runs[chosen].is_import, &cli->err))
+        for (size_t i = 0; i < (size_t)count; i++) {
+            struct cli_run *run = &runs[chosen];
+
+            run->name = bytes_of_text(names[i]);
+            if (!source_find_account(cli->session.db, run->name, &run->account_id, &cli->err) ||
+                !source_is_import(cli->session.db, run->account_id, &run->is_import, &cli->err))
                 return false;
+            chosen += is_among(runs, chosen, run->account_id) ? 0 : 1;
         }
         *out = runs;
         *out_count = chosen;

@@ -537,17 +537,23 @@ static bool heed_source(struct ingest_run *run, struct bytes text, int64_t secon
            ingest_archive(run, source_sleep_host(run->db, run->lease, seconds, text, err));
 }
 
-/* The source failed with *failure. */
+/* The source failed with *failure. If we were asked to stop, it did not: whoever starts next goes on with the
+ * run. */
 static bool finish_failed(struct ingest_run *run, const struct err *failure, struct err *err)
 {
     char text[INGEST_OUTCOME_BYTES];
     int64_t seconds = ingest_retry_seconds(failure, run->work.attempts, (uint64_t)clock_now_usec());
+    bool was_stopped = run->was_stopped || wait_a_little(run, 0);
 
-    if (run->was_stopped || wait_a_little(run, 0))
-        seconds = 0; /* whoever starts next goes on */
     ingest_write_failure(text, run->work.account.name, failure);
-    if (!heed_source(run, bytes_of_text(failure->text), seconds, err))
+    if (!heed_source(run, bytes_of_text(failure->text), was_stopped ? 0 : seconds, err))
         return false;
+    if (was_stopped && failure->code == ERR_RETRY && run->rest == SOURCE_REST_NONE) {
+        run->rest = SOURCE_REST_YIELDED;
+        return finish_resting(run, err);
+    }
+    if (was_stopped)
+        seconds = 0;
     return finish(run, failure->code, text, seconds, err);
 }
 

@@ -214,6 +214,7 @@ static void stop_holdfastd(struct operate_session *session)
 void operate_close_session(struct operate_session *session)
 {
     db_close(&session->db);
+    fd_close(&session->host_fd);
     fd_close(&session->share_fd); /* before: it waits for those that have a share */
     stop_holdfastd(session);
 }
@@ -259,6 +260,8 @@ static bool try_to_open(const struct operate_session_request *request,
                         "holdfastd (process %d) runs for another command with less than this one "
                         "needs: try again when that has ended",
                         holder.pid);
+    session->host_fd = pidfd_open(holder.pid, 0);
+    session->is_guest = (holder.services & OPERATE_SERVICE_IMAPD) == 0;
     if (connect_owner(session, err))
         return true;
     return err->code == ERR_RETRY && operate_holder_is_older(&holder)

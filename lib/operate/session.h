@@ -21,10 +21,12 @@ struct operate_session {
     struct conf_runtime runtime; /* dir is "" when nothing runs here ([database] url) */
     int holdfastd_pid;           /* 0: none of ours */
     int holdfastd_fd;            /* readable when it has ended; -1 */
+    int host_fd;                 /* likewise of the one that is used and not ours; -1: none */
+    bool is_guest;               /* that one was started by another command, and ends with it */
     int share_fd;
 };
 
-#define OPERATE_NO_SESSION ((struct operate_session){ .holdfastd_fd = -1, .share_fd = -1 })
+#define OPERATE_NO_SESSION ((struct operate_session){ .holdfastd_fd = -1, .host_fd = -1, .share_fd = -1 })
 
 struct operate_session_request {
     const struct conf *conf;

@@ -254,6 +254,7 @@ def test_a_listing_in_json_is_nothing_else_though_an_account_is_paused(installed
         for command in (("reconcile",), ("failures", "--retry"), ("failures",)):
             done = installed.run(*command, "filled", "--json")
             json.loads(done.stdout)
+        assert len(installed.json("reconcile", "filled", "filled")["accounts"]) == 1
         others = [a["name"] for a in installed.json("account", "list")
                   if a["name"] not in ("resting", "filled")]
         for name in others:

@@ -2,6 +2,7 @@
 """The operator's commands together with the services and a real source; holdfastd itself."""
 import os
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -64,6 +65,31 @@ def _is_alive(pid):
             return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.slow
+def test_a_sync_goes_on_when_the_command_ends_whose_services_it_used(new_holdfast):
+    holdfast = new_holdfast(workers=2, ingest="stall = 45s\n")
+    secret = holdfast.secret_file("pw", "pw")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for name in ("first", "second"):
+            holdfast.run("account", "add", name, "--no-test", "--password-file", secret, "--url",
+                         f"imap+plain://{name}@localhost:{silent.getsockname()[1]}/")
+        command = [holdfast.bin / "holdfast", "-c", holdfast.conf, "sync"]
+        host = subprocess.Popen([*command, "first"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        connections = [silent.accept()[0]]
+        guest = subprocess.Popen([*command, "second"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 text=True)
+        assert "connecting" in guest.stdout.readline()  # it follows
+        host.send_signal(signal.SIGINT)
+        host.communicate(timeout=120)
+        assert host.returncode == 130 and guest.poll() is None
+        said, told = guest.communicate(timeout=200)
+        assert "started again" in told and "second: " in said and "silent for 45 s" in said
+        assert guest.returncode == 3
+        for connection in connections:
+            connection.close()
+    assert not (holdfast.data_dir / "run").is_symlink()
 
 
 def test_many_at_once_on_a_new_machine_make_one_user(tmp_path, new_holdfast):
