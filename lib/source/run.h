@@ -45,7 +45,7 @@ struct source_request {
 };
 
 /*
- * Makes the job of this kind due now (and makes the job, of SOURCE_JOB_TEST). A run that is going on
+ * Makes the job of this kind due now (and makes the job, of SOURCE_JOB_TEST, which goes before all others). A run that is going on
  * finishes first; another follows at once. ERR_ABSENT: no such account. ERR_DENIED: it is removed,
  * or (SOURCE_JOB_SYNC) paused; the text says what to do.
  */

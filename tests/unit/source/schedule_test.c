@@ -124,6 +124,23 @@ TEST(the_job_due_longest_comes_first)
     end(b);
 }
 
+TEST(a_test_that_somebody_waits_for_comes_before_all_that_is_due)
+{
+    struct bench bench, *b = &bench;
+    struct source_request request;
+    struct source_lease lease;
+    int64_t tested;
+
+    if (!begin(b))
+        return;
+    (void)add(b, "a.example", 3600);
+    tested = add(b, "a.example", -60);
+    MUST(source_request_run(b->owner, tested, SOURCE_JOB_TEST, &request, &b->err));
+    CHECK_EQ_I64(claim(b, &lease), tested);
+    CHECK_EQ_U64(lease.kind, SOURCE_JOB_TEST);
+    end(b);
+}
+
 TEST(a_full_host_is_passed_over_until_a_lease_is_given_back)
 {
     struct bench bench, *b = &bench;
