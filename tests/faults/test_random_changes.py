@@ -15,9 +15,14 @@ import imaplib
 import random
 import re
 import shutil
+import subprocess
 import time
 
+import pytest
+
 from harness import exactly_once, mail
+from harness.cyrus import Cyrus
+from harness.dovecot import Dovecot
 
 STEPS = 10
 FLAGS = (b"\\Seen", b"\\Answered", b"\\Flagged", b"\\Deleted", b"\\Draft")
@@ -26,24 +31,39 @@ CAPABILITIES = (None, None, f"{MANY} CONDSTORE", MANY, "IMAP4rev1 MOVE UIDPLUS")
 
 
 class World:
-    def __init__(self, dovecot, holdfast, chance):
-        self.dovecot, self.holdfast, self.chance = dovecot, holdfast, chance
+    """server: a Dovecot, whose files may be touched, or another one, which is only spoken to."""
+
+    def __init__(self, server, holdfast, chance):
+        self.server, self.holdfast, self.chance = server, holdfast, chance
+        self.is_dovecot = isinstance(server, Dovecot)
         self.names = 0
-        self.known = {}  # (mailbox_id, uid): hash, of all that was ever archived
+        self.known = {}   # (mailbox_id, uid): hash, of all that was ever archived
+        self.sealed = {}  # the same, of what is in packs
 
     def source(self):
-        return self.dovecot.client("alice")
+        return self.server.client("alice")
 
     def mailboxes(self, client):
         _, rows = client.list()
-        return sorted(row.split(b' "/" ')[1].strip(b'"').decode() for row in rows)
+        between = f' "{self.server.separator}" '.encode()
+        return sorted(row.split(between)[1].strip(b'"').decode() for row in rows)
+
+    def path(self, name):
+        """What the archive calls the mailbox."""
+        return name.replace(self.server.separator, "/")
+
+    def deliver(self, client, octets, name, at=None):
+        flags = self.chance.choice(("", r"\Seen", r"\Flagged \Seen"))
+        at = at if at is not None else 1_000_000_000 + self.chance.randrange(10_000_000)
+        status, why = client.append(name, f"({flags})", imaplib.Time2Internaldate(at), octets)
+        assert status == "OK", why
 
     def others(self, client):
         return [name for name in self.mailboxes(client) if name != "INBOX"]
 
     def new_name(self):
         self.names += 1
-        return f"Box{self.names}"
+        return f"{self.server.prefix}Box{self.names}"
 
     def choose_range(self, client, name):
         """A selected mailbox and a range of its messages; None when it is empty."""
@@ -63,14 +83,14 @@ class World:
 def deliver(world, client):
     name = world.chance.choice(world.mailboxes(client))
     for octets in mail.generate(world.chance.randrange(1, 25), seed=world.chance.getrandbits(40), size=300):
-        world.dovecot.deliver("alice", octets, name, world.chance.choice(("", "S", "FS")))
+        world.deliver(client, octets, name)
 
 
 def deliver_twice(world, client):
     name = world.chance.choice(world.mailboxes(client))
     octets = next(mail.generate(1, seed=world.chance.getrandbits(40), size=300))
     for at in world.chance.choice(((None, None), (1_100_000_000,) * 3)):
-        world.dovecot.deliver("alice", octets, name, at=at)
+        world.deliver(client, octets, name, at)
 
 
 def change_flags(world, client):
@@ -109,7 +129,8 @@ def rename(world, client):
 def swap_names(world, client):
     if len(world.others(client)) >= 2:
         one, two = world.chance.sample(world.others(client), 2)
-        for old, new in ((one, "Aside"), (two, one), ("Aside", two)):
+        aside = f"{world.server.prefix}Aside"
+        for old, new in ((one, aside), (two, one), (aside, two)):
             client.rename(old, new)
 
 
@@ -141,13 +162,15 @@ def make_anew(world, client):
 
 def renumber(world, client):
     """Dovecot loses its files and numbers the messages of a mailbox anew."""
-    folder = world.dovecot.maildir("alice", world.chance.choice(world.mailboxes(client)))
-    world.dovecot.stop()
+    if not world.is_dovecot:
+        return
+    folder = world.server.maildir("alice", world.chance.choice(world.mailboxes(client)))
+    world.server.stop()
     for pattern in ("dovecot-uidlist", "dovecot.index*"):
         for path in folder.glob(pattern):
             path.unlink()
     time.sleep(1.01)  # the new UIDVALIDITY is the time
-    world.dovecot.start()
+    world.server.start()
 
 
 CHANGES = (deliver, deliver, deliver_twice, change_flags, change_flags, expunge, copy, move, rename, swap_names,
@@ -188,7 +211,38 @@ def reconcile_octets(world):
 
 
 def seal(world):
+    world.sealed = placed(world)
     world.holdfast.run("seal")
+
+
+def seal_meanwhile(world):
+    """While a run goes on."""
+    running = subprocess.Popen([str(world.holdfast.bin / "holdfast"), "-c", str(world.holdfast.conf), "sync"],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(world.chance.uniform(0, 0.5))  # the random moment itself
+    seal(world)
+    assert running.wait(timeout=120) == 0
+    check(world)
+
+
+def make_again(world):
+    world.holdfast.stop()
+    shutil.rmtree(world.holdfast.data_dir / "postgres")
+    done = world.holdfast.run("rebuild", check=False)
+    assert "LOST pack" not in done.stdout, done.stdout
+    world.holdfast.start()
+
+
+def lose_what_was_not_sealed(world):
+    """What came since the last seal comes again, under other UIDs, if the source still has it."""
+    if not world.sealed:
+        return
+    make_again(world)
+    now = placed(world)
+    assert world.sealed.items() <= now.items()
+    world.known = world.sealed
+    world.holdfast.run("account", "resume", "alice")
+    sync(world)
 
 
 def rebuild(world):
@@ -196,18 +250,15 @@ def rebuild(world):
     world.holdfast.run("account", "pause", "alice")
     seal(world)
     before = told(world)
-    world.holdfast.stop()
-    shutil.rmtree(world.holdfast.data_dir / "postgres")
-    done = world.holdfast.run("rebuild")
-    assert "LOST" not in done.stdout, done.stdout
-    world.holdfast.start()
+    make_again(world)
     after = told(world)
     for query, rows in before.items():
         assert after[query] == rows, (query, set(map(str, rows)) ^ set(map(str, after[query])))
     world.holdfast.run("account", "resume", "alice")
 
 
-WORK = (sync, sync, sync, sync, reconcile, reconcile_octets, seal, rebuild)
+WORK = (sync, sync, sync, reconcile, reconcile_octets, seal, seal_meanwhile, seal_meanwhile, rebuild,
+        lose_what_was_not_sealed)
 
 TOLD = (
     "SELECT u.mailbox_id, epoch, u.uid, state, placement_uid, doubt, substitute_uid, attempts, error,"
@@ -226,6 +277,11 @@ TOLD = (
 
 def told(world):
     return {query: world.sql(query) for query in TOLD}
+
+
+def placed(world):
+    return {(mailbox, uid): sha256 for mailbox, uid, sha256 in world.sql(
+        "SELECT p.mailbox_id, p.uid, m.sha256::text FROM placement p JOIN message m USING (account_id, message_id)")}
 
 
 # ---- what must hold --------------------------------------------------------------------------------
@@ -268,13 +324,12 @@ def check(world):
     client = world.source()
     names = world.mailboxes(client)
     for name in names:
-        there, here = at_source(client, name), in_archive(world, name)
+        there, here = at_source(client, name), in_archive(world, world.path(name))
         assert there == here, (name, there - here, here - there)
     client.logout()
     listed = {path for (path,) in world.sql("SELECT path FROM mailbox WHERE gone_at IS NULL")}
-    assert listed == set(names)
-    now = {(mailbox, uid): sha256 for mailbox, uid, sha256 in world.sql(
-        "SELECT p.mailbox_id, p.uid, m.sha256::text FROM placement p JOIN message m USING (account_id, message_id)")}
+    assert listed == set(map(world.path, names))
+    now = placed(world)
     assert world.known.items() <= now.items()
     world.known = now
     assert world.sql("SELECT count(*) FROM mailbox b WHERE messages <> (SELECT count(*) FROM placement p WHERE "
@@ -283,20 +338,15 @@ def check(world):
                      "mailbox_id, epoch, placement_uid HAVING count(*) > 1) t") == [(0,)]
 
 
-def test_the_archive_shows_what_the_source_has(new_dovecot, new_holdfast, seed):
-    chance = random.Random(seed)
-    capabilities = chance.choice(CAPABILITIES)
-    dovecot = new_dovecot(extra=f"imap_capability = {capabilities}" if capabilities else "")
-    holdfast = new_holdfast().start()
-    world = World(dovecot, holdfast, chance)
-    print(f"seed {seed}: {capabilities}")
+def run(server, holdfast, chance):
+    world = World(server, holdfast, chance)
     client = world.source()
     for name in ("One", "Two"):
-        client.create(name)
+        client.create(server.prefix + name)
     for _ in range(6):
         deliver(world, client)
     client.logout()
-    holdfast.add_account(dovecot, "alice", "--no-test", "--every", "1d")
+    holdfast.add_account(server, "alice", "--no-test", "--every", "1d")
     sync(world)
     for _ in range(STEPS):
         change(world)
@@ -304,3 +354,21 @@ def test_the_archive_shows_what_the_source_has(new_dovecot, new_holdfast, seed):
         print(work.__name__)
         work(world)
     reconcile(world)
+
+
+def test_the_archive_shows_what_the_source_has(new_dovecot, new_holdfast, seed):
+    chance = random.Random(seed)
+    capabilities = chance.choice(CAPABILITIES)
+    print(f"seed {seed}: {capabilities}")
+    run(new_dovecot(extra=f"imap_capability = {capabilities}" if capabilities else ""), new_holdfast().start(),
+        chance)
+
+
+@pytest.mark.slow
+def test_mailboxes_and_messages_that_have_ids_are_followed(place, new_holdfast, seed):
+    """MAILBOXID and EMAILID (RFC 8474), which Dovecot 2.3 has not."""
+    server = Cyrus(place).start()
+    try:
+        run(server, new_holdfast().start(), random.Random(seed))
+    finally:
+        server.stop()
