@@ -411,7 +411,7 @@ int cmd_account_consent(struct cli *cli, int argc, char **argv)
         (void)err_fail(&cli->err, ERR_DENIED, "the account has no grant of its own to consent to");
         return cli_fail(cli);
     }
-    if (!login_get_consent(cli, &facts.octets))
+    if (!login_renew_consent(cli, &facts.octets))
         return cli_fail(cli);
     secret.octets = facts.octets;
     if (!db_begin(cli->session.db, DB_READ_COMMITTED, &tx, &cli->err) ||

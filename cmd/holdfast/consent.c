@@ -222,6 +222,18 @@ static bool ask_consent(struct cli *cli, const struct oauth_grant *grant, struct
     return oauth_renew_grant(grant, tokens.refresh, renewed, &cli->err);
 }
 
+bool login_renew_consent(struct cli *cli, struct secret **grant)
+{
+    CLEANUP(oauth_free_grant) struct oauth_grant *read = NULL;
+
+    if (!oauth_start(&cli->err) || !oauth_read_grant(secret_bytes(*grant), &read, &cli->err))
+        return false;
+    return oauth_asks_human(oauth_grant_kind(read))
+               ? login_get_consent(cli, grant)
+               : err_fail(&cli->err, ERR_DENIED, "a grant of kind %s asks nobody for consent",
+                          oauth_kind_name(oauth_grant_kind(read)));
+}
+
 bool login_get_consent(struct cli *cli, struct secret **grant)
 {
     CLEANUP(oauth_free_grant) struct oauth_grant *read = NULL;

@@ -120,7 +120,7 @@ int cmd_credential_consent(struct cli *cli, int argc, char **argv)
         return status;
     if (!login_load_master(cli, &master) ||
         !source_open_credential(cli->session.db, credential_id, master, &grant, &cli->err) ||
-        !login_get_consent(cli, &grant) || !replace_grant(cli, credential_id, master, grant))
+        !login_renew_consent(cli, &grant) || !replace_grant(cli, credential_id, master, grant))
         return cli_fail(cli);
     say_done(name, "consent is kept");
     return EXIT_SUCCESS;

@@ -266,13 +266,12 @@ static bool wait_a_little(struct follow *f, int signal_fd, bool *is_interrupted)
 }
 
 /*
- * A sync that began after this command did is as good as one asked for now: when we start workers,
- * those find what is due before we can ask. (By the clock of this machine: the private database.)
+ * A sync that began after this command did is as good as one asked for now: workers, those above all that we
+ * start, find what is due before we can ask. (By the clock of this machine: the private database.)
  */
 static bool may_begin_by_itself(const struct follow *f)
 {
-    return f->kind == SOURCE_JOB_SYNC && f->cli->session.holdfastd_pid != 0 &&
-           f->cli->conf->database.url[0] == '\0';
+    return f->kind == SOURCE_JOB_SYNC && f->cli->conf->database.url[0] == '\0';
 }
 
 static bool request(struct follow *f, size_t index)

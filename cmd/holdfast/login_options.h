@@ -74,6 +74,9 @@ MUST_USE bool login_read_grant(struct cli *cli, enum oauth_kind kind, const char
  */
 MUST_USE bool login_get_consent(struct cli *cli, struct secret **grant);
 
+/* Likewise, anew. ERR_DENIED: this kind of grant asks nobody. */
+MUST_USE bool login_renew_consent(struct cli *cli, struct secret **grant);
+
 /* After a new grant or consent: the account's next login asks the endpoint. */
 MUST_USE bool login_forget_token(struct cli *cli, int64_t account_id, const struct secret *grant);
 

@@ -196,6 +196,8 @@ def test_one_credential_serves_a_whole_tenant(holdfast, write):
                                "client_secret": "s", "scope": "mail"}), name="grant.json")
     holdfast.run("credential", "add", "tenant", "--oauth", "client-credentials", "--oauth-config",
                  config)
+    said = holdfast.run("credential", "consent", "tenant", check=False)
+    assert said.returncode == 1 and "asks nobody" in said.stderr
     path = write("name,url,credential\n" + "".join(
         f"tenant-{n},imaps://user{n}%40x.invalid@h.invalid/,tenant\n" for n in range(3)))
     assert "3 added" in holdfast.run("account", "import", path).stdout
