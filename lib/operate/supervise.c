@@ -273,8 +273,9 @@ static bool await_child(struct supervisor *s, size_t index, bool *is_asked, stru
         if (polls[2].revents != 0) {
             child_reap(child, end, &exit_status);
             return err_fail(err, exit_status == 3 ? ERR_RETRY : ERR_SYSTEM,
-                            "%s did not start (%s); its own words stand in the log above",
-                            name_of(child), end);
+                            "%s did not start (%s); its own words stand in the log%s",
+                            name_of(child), end,
+                            s->plan->is_passing ? ", holdfast.log in the data directory" : " above");
         }
         if (deadline_has_passed(child->ready_until))
             return err_fail(err, ERR_RETRY, "%s was not ready within %d s", name_of(child),
