@@ -27,10 +27,11 @@ static int64_t unexplained(const struct source_mailbox_facts *m)
     return (int64_t)m->exists - (int64_t)(m->stored - m->stored_gone + m->pending + m->skipped);
 }
 
-/* Does the source list it now, and can it be counted? */
+/* Does the source list it now, as one that can have messages? One that could never be opened is told too: nothing is
+ * known of it. */
 static bool is_counted(const struct source_mailbox_facts *m)
 {
-    return !m->is_noselect && m->gone_usec == 0 && m->epoch > 0;
+    return !m->is_noselect && m->gone_usec == 0;
 }
 
 struct sums {

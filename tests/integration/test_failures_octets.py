@@ -410,6 +410,9 @@ def test_39_any_name_of_a_mailbox_is_archived_and_none_stops_the_others(account)
     assert archived["lit eral"] == 1
     assert sum(archived.values()) >= len(NAMES) + 2
     assert account.archived("NIL") == [b'"NIL"']
+    rows = account.reconcile(3)
+    assert (rows["broken"]["epoch"], rows["broken"]["enumerated_at"]) == (0, None)
+    assert "only-a-name" not in rows
 
 
 @pytest.mark.parametrize("inbox", ["Inbox", "inbox", '"INBOX"'])
