@@ -12,9 +12,11 @@ import calendar
 import collections
 import hashlib
 import imaplib
+import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import time
 
@@ -215,11 +217,25 @@ def seal(world):
     world.holdfast.run("seal")
 
 
-def seal_meanwhile(world):
-    """While a run goes on."""
+def begin_sync(world):
+    """A run, at some moment of which something else happens."""
     running = subprocess.Popen([str(world.holdfast.bin / "holdfast"), "-c", str(world.holdfast.conf), "sync"],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(world.chance.uniform(0, 0.5))  # the random moment itself
+    return running
+
+
+def kill_meanwhile(world):
+    """The worker's successor gives its job back at once, the first time in a row."""
+    running = begin_sync(world)
+    for pid in world.holdfast.pids("ingest"):
+        os.kill(pid, signal.SIGKILL)
+    running.wait(timeout=180)
+    sync(world)
+
+
+def seal_meanwhile(world):
+    running = begin_sync(world)
     seal(world)
     assert running.wait(timeout=120) == 0
     check(world)
@@ -257,7 +273,7 @@ def rebuild(world):
     world.holdfast.run("account", "resume", "alice")
 
 
-WORK = (sync, sync, sync, reconcile, reconcile_octets, seal, seal_meanwhile, seal_meanwhile, rebuild,
+WORK = (sync, sync, sync, reconcile, reconcile_octets, seal, seal_meanwhile, kill_meanwhile, rebuild,
         lose_what_was_not_sealed)
 
 TOLD = (
