@@ -178,8 +178,8 @@ TEST(a_login_that_is_over_ends_idle)
     fake.is_revoked = true;
     CHECK_STR(peer_until(&peer, "* BYE"), "* BYE [EXPIRED] This session is over\r\n");
     CHECK(peer_is_closed(&peer));
+    done(); /* the logout is recorded behind the connection's end */
     CHECK_EQ_U64(fake.logouts, 1);
-    done();
 }
 
 TEST(idle_has_its_time_whatever_is_told_in_it)
