@@ -114,8 +114,8 @@ static bool gate(const struct process *process, struct err *err)
 
     hall_open(&hall, &process->log);
     if (!oauth_start(err) || !load_master_key(process->conf, &master, err) ||
-        !check_database(process, err) ||
-        !make_desks(process, master, &hall, err) || !open_doors(process, &hall, err))
+        !check_database(process, err) || !make_desks(process, master, &hall, err) ||
+        !open_doors(process, &hall, err))
         return false;
     log_info(&process->log, "ready");
     process_ready();

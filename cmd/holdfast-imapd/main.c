@@ -85,8 +85,7 @@ static bool wire_up(struct imapd *imapd, struct err *err)
 
     if (!load_certificate(imapd, err) ||
         !process_enter_sandbox(&imapd->process, SANDBOX_LISTENS, err) ||
-        !check_database(imapd, err) ||
-        !db_pool_create(&target, readers, &imapd->readers, err) ||
+        !check_database(imapd, err) || !db_pool_create(&target, readers, &imapd->readers, err) ||
         !db_pool_create(&target, CHECK_CONNECTIONS, &imapd->primary, err) ||
         !auth_init_client(imapd->process.runtime.dir, &imapd->gate, err) ||
         !audit_create_writer(&target, &imapd->process.log, &imapd->audit, err) ||
@@ -122,7 +121,8 @@ int main(int argc, char **argv)
         log_error(&early, "cannot start", F_ERR(&err));
         return err_exit_status(err.code);
     }
-    process_allow_descriptors(&imapd.process, SERVE_SESSIONS_MAX); /* a session is one (DESIGN 11) */
+    /* a session is one (DESIGN 11) */
+    process_allow_descriptors(&imapd.process, SERVE_SESSIONS_MAX);
     if (!wire_up(&imapd, &err)) {
         log_error(&imapd.process.log, "cannot start", F_ERR(&err));
         take_down(&imapd);

@@ -25,11 +25,13 @@
 
 enum {
     CONNECT_MS = 60000,
-    IDLE_MS = 1000,    /* between two looks for work; a request is told at once (LISTEN) */
-    SWARM_MS = 50,     /* requests come in swarms, and every idle worker hears each: they cost one look */
+    IDLE_MS = 1000, /* between two looks for work; a request is told at once (LISTEN) */
+    /* requests come in swarms, and every idle worker hears each: they cost one look */
+    SWARM_MS = 50,
     TROUBLE_MS = 2000, /* after a failure of the database */
-    SPARE_MS = 15000,  /* in a transaction, beyond the longest silence of a source; more than what the vault
-                        * leaves between two statements of a large message (VAULT_LARGE_SPEAK_MS) */
+    /* in a transaction, beyond the longest silence of a source; more than what the vault leaves
+     * between two statements of a large message (VAULT_LARGE_SPEAK_MS) */
+    SPARE_MS = 15000,
 };
 
 /* A worker that was stopped, or whose network died, in the middle of a transaction holds its job's row: nobody
@@ -48,8 +50,7 @@ static bool release_dead(const struct process *process, struct db *db, const cha
 {
     int64_t released = 0;
 
-    if (process->worker >= 0 &&
-        !source_release_dead(db, bytes_of_text(owner), &released, err))
+    if (process->worker >= 0 && !source_release_dead(db, bytes_of_text(owner), &released, err))
         return false;
     if (released > 0)
         log_warn(&process->log, "a worker ended in the middle of its job",
@@ -165,9 +166,8 @@ int main(int argc, char **argv)
     }
     process_write_owner(&process, owner);
     if (!process_enter_sandbox(&process, SANDBOX_CONNECTS, &err) ||
-        !connect_database(&process, &db, &err) ||
-        !db_listen(db, SOURCE_JOB_CHANNEL, &err) || !release_dead(&process, db, owner, &err) ||
-        !mend_schedule(&process, db, &err)) {
+        !connect_database(&process, &db, &err) || !db_listen(db, SOURCE_JOB_CHANNEL, &err) ||
+        !release_dead(&process, db, owner, &err) || !mend_schedule(&process, db, &err)) {
         log_error(&process.log, "cannot start", F_ERR(&err));
         process_end(&process);
         return err_exit_status(err.code);

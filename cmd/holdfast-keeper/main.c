@@ -125,8 +125,7 @@ static bool work(struct keeper *keeper, struct err *err)
 static bool prepare(struct keeper *keeper, struct err *err)
 {
     const struct conf *conf = keeper->process->conf;
-    int length =
-        snprintf(keeper->packs_dir, PATH_MAX, "%s/packs", conf->holdfast.data_dir);
+    int length = snprintf(keeper->packs_dir, PATH_MAX, "%s/packs", conf->holdfast.data_dir);
 
     if (length < 0 || length >= PATH_MAX)
         return err_fail(err, ERR_LIMIT, "the data directory's path is too long");

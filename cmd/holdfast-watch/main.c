@@ -16,7 +16,7 @@
 
 enum {
     CONNECT_MS = 60000,
-    TROUBLE_MS = 2000, /* after a failure of the database */
+    TROUBLE_MS = 2000,        /* after a failure of the database */
     WATCHES_EXPECTED = 10000, /* each is a descriptor */
 };
 

@@ -92,9 +92,9 @@ static json_t *json_account(struct cli *cli, const struct source_account *a)
         "s:o, "
         "s:o}",
         "name", cli_json_text(a->settings.name), "id", (json_int_t)a->account_id, "kind",
-        cli_json_text(a->kind), "url",
-        cli_json_text(url_of(cli, a)), "state", state_of(a), "has_password", a->has_secret,
-        "include", json_list(a->settings.include, a->settings.include_count), "exclude",
+        cli_json_text(a->kind), "url", cli_json_text(url_of(cli, a)), "state", state_of(a),
+        "has_password", a->has_secret, "include",
+        json_list(a->settings.include, a->settings.include_count), "exclude",
         json_list(a->settings.exclude, a->settings.exclude_count), "namespaces",
         json_namespaces(a->settings.namespaces), "tls_pins",
         json_list(a->settings.tls_pins, a->settings.tls_pin_count), "tls_pin_only",
@@ -249,7 +249,8 @@ static bool add_login(struct cli *cli, const struct source_account *a, json_t *v
     if (facts.kind == SOURCE_SECRET_CREDENTIAL)
         (void)json_object_set_new(value, "credential", cli_json_text(facts.credential_name));
     if (has_grant(&facts))
-        (void)json_object_set_new(value, "oauth", login_json_grant(cli, facts.octets, a->settings.login));
+        (void)json_object_set_new(value, "oauth",
+                                  login_json_grant(cli, facts.octets, a->settings.login));
     return true;
 }
 
@@ -418,8 +419,7 @@ int cmd_account_consent(struct cli *cli, int argc, char **argv)
         !cli_audit(cli, AUDIT_ACCOUNT_CONSENT, run.account_id, NULL) ||
         !source_edit_account(cli->session.db, run.account_id, 0,
                              &(struct source_account_settings){ 0 }, master, &secret, &cli->err) ||
-        !db_commit(&tx, &cli->err) ||
-        !login_forget_token(cli, run.account_id, facts.octets))
+        !db_commit(&tx, &cli->err) || !login_forget_token(cli, run.account_id, facts.octets))
         return cli_fail(cli);
     cli_print_text(run.name);
     (void)puts(": consent is kept");

@@ -39,7 +39,7 @@ enum {
 };
 
 #define SHARED_OPTIONS                                                                             \
-    LOGIN_OPTIONS, LIMIT_OPTIONS, { "url", required_argument, NULL, URL },                                        \
+    LOGIN_OPTIONS, LIMIT_OPTIONS, { "url", required_argument, NULL, URL },                         \
         { "tls-ca", required_argument, NULL, TLS_CA },                                             \
         { "tls-pin", required_argument, NULL, TLS_PIN },                                           \
         { "tls-pin-only", no_argument, NULL, TLS_PIN_ONLY },                                       \
@@ -317,8 +317,7 @@ static int add_import_account(struct cli *cli, const struct request *r)
         return cli_usage(cli,
                          "an account of kind import has no source: --url and what belongs to it "
                          "make no sense");
-    if (!cli_open_database(cli) ||
-        !db_begin(cli->session.db, DB_READ_COMMITTED, &tx, &cli->err) ||
+    if (!cli_open_database(cli) || !db_begin(cli->session.db, DB_READ_COMMITTED, &tx, &cli->err) ||
         !source_add_import_account(cli->session.db, name, &account_id, &cli->err) ||
         !cli_audit(cli, AUDIT_ACCOUNT_ADD, account_id, NULL) || !db_commit(&tx, &cli->err))
         return cli_fail(cli);
@@ -364,8 +363,7 @@ static bool change_account(struct cli *cli, struct request *r, const struct cryp
 
     return db_begin(cli->session.db, DB_READ_COMMITTED, &tx, &cli->err) &&
            cli_audit(cli, AUDIT_ACCOUNT_EDIT, account_id,
-                     AUDIT_FIELDS(AUDIT_BOOL("password", has_login),
-                                  AUDIT_I64("edit", r->edit))) &&
+                     AUDIT_FIELDS(AUDIT_BOOL("password", has_login), AUDIT_I64("edit", r->edit))) &&
            source_edit_account(cli->session.db, account_id, r->edit, &r->settings, master,
                                has_login ? &r->login.secret : NULL, &cli->err) &&
            limit_apply(cli, &r->limits, account_id) && db_commit(&tx, &cli->err);
@@ -379,8 +377,7 @@ static int edit_account(struct cli *cli, struct request *r)
     if (!read_files(cli, r) || !cli_open_database(cli) || !login_load_master(cli, &master) ||
         !source_find_account(cli->session.db, bytes_of_text(r->name), &account_id, &cli->err) ||
         !login_finish(cli, &r->login) || !change_account(cli, r, master, account_id) ||
-        (r->login.oauth_kind != NULL &&
-         !login_forget_token(cli, account_id, r->login.octets)))
+        (r->login.oauth_kind != NULL && !login_forget_token(cli, account_id, r->login.octets)))
         return cli_fail(cli);
     cli_print_text(bytes_of_text(r->name));
     (void)puts(": changed");

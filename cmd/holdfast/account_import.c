@@ -37,7 +37,7 @@ struct import {
     uint64_t counts[SOURCE_PUT_RESULTS];
     uint64_t wrong, told;
     json_t *errors, *differences;
-    json_t *lines; /* in which each name stands */
+    json_t *lines;                /* in which each name stands */
     struct bytes credential_name; /* the last one, which many rows share; in the command's arena */
     int64_t credential_id;
 };

@@ -191,8 +191,8 @@ static bool add_password(const struct conf *conf, struct order *order, struct er
     CLEANUP(secret_free) struct secret *password = NULL;
 
     if (db_read_password(conf->holdfast.data_dir, order->role, &password, err))
-        return copy_secret(password, order->password, sizeof order->password,
-                           &order->password_len, err);
+        return copy_secret(password, order->password, sizeof order->password, &order->password_len,
+                           err);
     if (conf->database.url[0] == '\0' || err->code != ERR_ABSENT)
         return false;
     err_clear(err);

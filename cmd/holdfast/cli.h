@@ -187,7 +187,8 @@ struct cli_run {
     struct bytes name;
     int64_t account_id;
     struct bytes *outcome; /* NULL, or gets the line that tells how it ended; in the arena */
-    bool is_import;                /* the account has no source: only a SOURCE_JOB_IMPORT is followed */
+    /* the account has no source: only a SOURCE_JOB_IMPORT is followed */
+    bool is_import;
     struct source_request request; /* made already; job_id 0: cli_follow asks */
     int ended_fd;                  /* of such a run: readable when its worker has ended */
 };
@@ -202,8 +203,8 @@ void cli_print_outcome(struct bytes name, struct bytes text);
 enum {
     CLI_INTERRUPTED = 130
 };
-int cli_follow(struct cli *cli, const struct cli_run *runs, size_t count,
-               enum source_job_kind kind, bool is_quiet);
+int cli_follow(struct cli *cli, const struct cli_run *runs, size_t count, enum source_job_kind kind,
+               bool is_quiet);
 
 struct cli_run;
 enum cli_paused {

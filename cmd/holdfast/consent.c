@@ -117,9 +117,8 @@ static void show_browser(const struct answer *answer, const struct oauth_authori
     (void)fprintf(stderr,
                   "%s an address that begins with %s.\n"
                   "Paste that address here, all of it, and press return.\n",
-                  answer->loopback != NULL
-                      ? "A browser on another machine ends with an error, at"
-                      : "In the end the browser shows",
+                  answer->loopback != NULL ? "A browser on another machine ends with an error, at"
+                                           : "In the end the browser shows",
                   answer->redirect_url);
 }
 
@@ -209,7 +208,8 @@ static bool ask_consent(struct cli *cli, const struct oauth_grant *grant, struct
 {
     CLEANUP(oauth_free_tokens) struct oauth_tokens tokens = { 0 };
 
-    (void)signal(SIGPIPE, SIG_IGN); /* of an endpoint or a browser that hangs up: an error like others */
+    /* of an endpoint or a browser that hangs up: an error like others */
+    (void)signal(SIGPIPE, SIG_IGN);
     if (!(oauth_grant_kind(grant) == OAUTH_DEVICE ? ask_device(cli, grant, &tokens)
                                                   : ask_browser(cli, grant, &tokens)))
         return false;

@@ -337,8 +337,8 @@ static int run(struct work *work)
     if (!cli_fork_child(cli, cli_read_for_export, &work->what, &reader))
         return cli_fail(cli);
     if (!cli_open(cli, OPERATE_SERVICE_DATABASE) || !load_signer(work) ||
-        !cli_find_accounts(cli, &work->what.accounts, &work->account_ids) ||
-        !find_position(work) || !order_reader(work, &reader) || !serve_reader(work, &reader)) {
+        !cli_find_accounts(cli, &work->what.accounts, &work->account_ids) || !find_position(work) ||
+        !order_reader(work, &reader) || !serve_reader(work, &reader)) {
         cli_end_child(&reader); /* it speaks first */
         return cli_fail(cli);
     }

@@ -37,7 +37,8 @@ struct place {
 /* A file that got its name. */
 struct placed {
     char name[NAME_BYTES];
-    char replaced[NAME_BYTES]; /* where the file of that name is until all have theirs; "": there was none */
+    /* where the file of that name is until all have theirs; "": there was none */
+    char replaced[NAME_BYTES];
 };
 
 struct order {

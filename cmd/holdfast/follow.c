@@ -22,7 +22,7 @@ enum {
     LOOK_FIRST_MS = 20, /* doubled by each look: a run that finds nothing new is short */
     MANY = 100,         /* runs: from there on a look is less urgent than it is dear */
     LOOK_MANY_MS = 1000,
-    LINE_MS = 10000,    /* between two plain lines */
+    LINE_MS = 10000, /* between two plain lines */
     WATCH_ARENA_BYTES = 1 << 20,
     STATUS_LINE_COLUMNS = 78,
     OUTCOME_MAX_BYTES = 4096,
@@ -80,8 +80,9 @@ static void print_sync(struct bytes name, const struct source_progress *p)
         if (p->recognised > 0)
             (void)printf(", %ju known without a download", (uintmax_t)p->recognised);
         if (p->refuted > 0)
-            (void)printf(", all downloaded of %ju mailbox%s where samples were not what they were taken for",
-                         (uintmax_t)p->refuted, p->refuted == 1 ? "" : "es");
+            (void)printf(
+                ", all downloaded of %ju mailbox%s where samples were not what they were taken for",
+                (uintmax_t)p->refuted, p->refuted == 1 ? "" : "es");
     }
     if (p->skipped > 0)
         (void)printf(" (%ju mailbox%s left out by rule)", (uintmax_t)p->skipped,
@@ -175,10 +176,9 @@ static void print_progress(struct follow *f, struct bytes name, const struct sou
     if (!run->is_running)
         (void)snprintf(line + len, sizeof line - (size_t)len, "waiting for a worker");
     else if (f->kind == SOURCE_JOB_IMPORT)
-        (void)snprintf(line + len, sizeof line - (size_t)len,
-                       "%ju file%s, %ju of %ju messages, %s", (uintmax_t)p.files, plural(p.files),
-                       (uintmax_t)p.fetched, (uintmax_t)p.messages,
-                       cli_write_size(p.bytes, size));
+        (void)snprintf(line + len, sizeof line - (size_t)len, "%ju file%s, %ju of %ju messages, %s",
+                       (uintmax_t)p.files, plural(p.files), (uintmax_t)p.fetched,
+                       (uintmax_t)p.messages, cli_write_size(p.bytes, size));
     else if (p.mailboxes == 0)
         (void)snprintf(line + len, sizeof line - (size_t)len, "connecting");
     else
@@ -337,9 +337,10 @@ static bool take_over(struct follow *f)
     if (cli->err.code != ERR_RETRY || !cli->session.is_guest || f->kind == SOURCE_JOB_IMPORT)
         return false;
     clear_line(f);
-    (void)fputs("holdfast: the services ended with the command that had started them; they are started "
-                "again\n",
-                stderr);
+    (void)fputs(
+        "holdfast: the services ended with the command that had started them; they are started "
+        "again\n",
+        stderr);
     operate_close_session(&cli->session);
     err_clear(&cli->err);
     return cli_open(cli, cli->services);

@@ -8,14 +8,14 @@
  *
  * What they do is the job of the account's import, which is followed like any other.
  */
-#include "ingest/import_tree.h"
+#include "source/import.h"
 
 #include "base/fd.h"
 #include "holdfast/child.h"
 #include "ingest/import_feed.h"
+#include "ingest/import_tree.h"
 #include "operate/errand.h"
 #include "source/account.h"
-#include "source/import.h"
 #include "source/lease.h"
 
 #include <errno.h>
@@ -99,7 +99,8 @@ static bool fork_feeder(struct cli *cli, struct request *r, struct cli_child *ou
     if (!cli_fork(out, &cli->err))
         return false;
     if (out->pid == 0) {
-        struct err unheard = { 0 }; /* the worker sees that it is fed no more, and the job says so */
+        /* the worker sees that it is fed no more, and the job says so */
+        struct err unheard = { 0 };
 
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
         fd_close(&r->feed[1]);
@@ -180,8 +181,8 @@ static bool print_problems(struct cli *cli, const struct cli_run *run)
     size_t max = isatty(STDOUT_FILENO) != 0 ? PROBLEMS_ON_TERMINAL_MAX : PROBLEMS_MAX;
     struct source_problem_list problems;
 
-    if (!source_list_problems(cli->session.db, run->account_id, run->request.requested_usec, max + 1,
-                              arena, &problems, &cli->err))
+    if (!source_list_problems(cli->session.db, run->account_id, run->request.requested_usec,
+                              max + 1, arena, &problems, &cli->err))
         return false;
     for (size_t i = 0; i < problems.count && i < max; i++) {
         (void)fputs(problems.rows[i].is_failure ? "failed: " : "left out: ", stdout);
@@ -205,9 +206,9 @@ static int import(struct cli *cli, struct request *r, struct cli_child *feeder)
         !cli_open(cli, OPERATE_SERVICE_KEEPER) || !find_account(cli, r, &run) ||
         !source_request_run(cli->session.db, run.account_id, SOURCE_JOB_IMPORT, &run.request,
                             &cli->err) ||
-        !cli_audit(cli, AUDIT_IMPORT, run.account_id,
-                   AUDIT_FIELDS(AUDIT_I64("job", run.request.job_id),
-                                AUDIT_BOOL("dry_run", r->is_dry))) ||
+        !cli_audit(
+            cli, AUDIT_IMPORT, run.account_id,
+            AUDIT_FIELDS(AUDIT_I64("job", run.request.job_id), AUDIT_BOOL("dry_run", r->is_dry))) ||
         !start_worker(cli, r))
         return cli_fail(cli);
     start = (struct start){ run.request.job_id, !run.is_import };
@@ -251,9 +252,9 @@ static bool read_request(struct cli *cli, int argc, char **argv, struct request 
     for (size_t len = strlen(argv[optind + 1]); len > 1 && argv[optind + 1][len - 1] == '/'; len--)
         argv[optind + 1][len - 1] = '\0';
     r->path = argv[optind + 1];
-    if (r->mailbox != NULL && (r->mailbox[0] == '/' || r->mailbox[0] == '\0' ||
-                               r->mailbox[strlen(r->mailbox) - 1] == '/' ||
-                               strstr(r->mailbox, "//") != NULL)) {
+    if (r->mailbox != NULL &&
+        (r->mailbox[0] == '/' || r->mailbox[0] == '\0' ||
+         r->mailbox[strlen(r->mailbox) - 1] == '/' || strstr(r->mailbox, "//") != NULL)) {
         *status = cli_usage(cli, "--mailbox: levels with \"/\" between them expected");
         return false;
     }

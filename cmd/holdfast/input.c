@@ -264,8 +264,8 @@ bool cli_run_command(struct cli *cli, const char *command, struct buf *out)
     fd_close(&reader);
     if (!end_command(cli, pid, false))
         return false;
-    return !out->has_failed || err_fail(&cli->err, ERR_LIMIT, "the command prints over %zu octets",
-                                        out->max_bytes);
+    return !out->has_failed ||
+           err_fail(&cli->err, ERR_LIMIT, "the command prints over %zu octets", out->max_bytes);
 }
 
 /* ---- values ----------------------------------------------------------------------------------------- */

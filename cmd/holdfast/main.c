@@ -13,36 +13,35 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define GRANT_OPTIONS                                                                              \
+#define GRANT_OPTIONS                                                                                    \
     "  --oauth KIND           get tokens by client-credentials, service-account, refresh-token, or by\n" \
-    "                         the consent of a human, now: device (a code to enter in a browser), or\n" \
-    "                         authorization-code (a browser that comes back)\n"                   \
-    "  --oauth-config F       how: a JSON object with token_url, client_id, scope, ...; a value may\n" \
-    "                         stand in a file (client_secret_file) or come from a command\n"      \
-    "                         (client_secret_command); \"provider\": \"microsoft\" (with \"tenant\")\n" \
+    "                         the consent of a human, now: device (a code to enter in a browser), or\n"  \
+    "                         authorization-code (a browser that comes back)\n"                          \
+    "  --oauth-config F       how: a JSON object with token_url, client_id, scope, ...; a value may\n"   \
+    "                         stand in a file (client_secret_file) or come from a command\n"             \
+    "                         (client_secret_command); \"provider\": \"microsoft\" (with \"tenant\")\n"  \
     "                         or \"google\" (with \"google_key_file\") fills in the usual ones\n"
 
-#define ACCOUNT_OPTIONS                                                                            \
-    "  --password-file F      the password is the first line of F; \"-\": of standard input\n"     \
-    "  --password-command C   the password is the first line that the shell command C prints;\n"   \
-    "                         it is run once, now\n"                                               \
-    GRANT_OPTIONS                                                                                  \
-    "  --credential NAME      log in with this credential (see holdfast credential add)\n"         \
-    "  --client-certificate F, --client-key F   log in by TLS (EXTERNAL) with these PEM files\n"   \
-    "  --login-as NAME        the password is NAME's, who may log in for USER (a master user)\n"   \
-    "  --tls-ca F             trust the certificates in F (PEM) instead of the system's\n"         \
-    "  --tls-pin sha256/B     besides, one key of the certificates must have this SHA-256 (of its\n" \
-    "                         SubjectPublicKeyInfo, in base64); may be repeated\n"                 \
-    "  --tls-pin-only         trust that key of the server and nothing else: no CA, name or date\n" \
-    "  --include P            archive only mailboxes that match P; may be repeated. P is a path (\"*\"\n" \
-    "                         any, \"%\" within a level, INBOX in any case) or a use (\\Sent, \\Junk)\n" \
-    "  --exclude P            leave these out, even if included; may be repeated\n"                \
-    "  --namespace WHICH      archive \"shared\" mailboxes too, or those of \"others\"; may be "     \
-    "repeated\n"                                                                                   \
-    "  --every T              look for new mail every 30s, 5m, 2h, 1d (5m)\n"                      \
+#define ACCOUNT_OPTIONS                                                                                    \
+    "  --password-file F      the password is the first line of F; \"-\": of standard input\n"             \
+    "  --password-command C   the password is the first line that the shell command C prints;\n"           \
+    "                         it is run once, now\n" GRANT_OPTIONS                                         \
+    "  --credential NAME      log in with this credential (see holdfast credential add)\n"                 \
+    "  --client-certificate F, --client-key F   log in by TLS (EXTERNAL) with these PEM files\n"           \
+    "  --login-as NAME        the password is NAME's, who may log in for USER (a master user)\n"           \
+    "  --tls-ca F             trust the certificates in F (PEM) instead of the system's\n"                 \
+    "  --tls-pin sha256/B     besides, one key of the certificates must have this SHA-256 (of its\n"       \
+    "                         SubjectPublicKeyInfo, in base64); may be repeated\n"                         \
+    "  --tls-pin-only         trust that key of the server and nothing else: no CA, name or date\n"        \
+    "  --include P            archive only mailboxes that match P; may be repeated. P is a path (\"*\"\n"  \
+    "                         any, \"%\" within a level, INBOX in any case) or a use (\\Sent, \\Junk)\n"   \
+    "  --exclude P            leave these out, even if included; may be repeated\n"                        \
+    "  --namespace WHICH      archive \"shared\" mailboxes too, or those of \"others\"; may be "           \
+    "repeated\n"                                                                                           \
+    "  --every T              look for new mail every 30s, 5m, 2h, 1d (5m)\n"                              \
     "  --watch P              hold a connection to this mailbox, so that its mail comes at once; may be\n" \
-    "                         repeated; --no-watch ends it\n"                                     \
-    "  --daily-bytes N        fetch at most so many octets a day (UTC): 500M, 2G, none, default\n"   \
+    "                         repeated; --no-watch ends it\n"                                              \
+    "  --daily-bytes N        fetch at most so many octets a day (UTC): 500M, 2G, none, default\n"         \
     "  --max-connections N    to the source at one time: a large mailbox is fetched by several; or default\n"
 
 // clang-format off

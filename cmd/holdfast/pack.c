@@ -118,8 +118,9 @@ int cmd_seal(struct cli *cli, int argc, char **argv)
         !vault_is_rebuild_running(cli->session.db, &is_rebuilding, &cli->err))
         return cli_fail(cli);
     if (is_rebuilding) {
-        (void)err_fail(&cli->err, ERR_DENIED,
-                       "nothing is sealed: a rebuild is not finished (`holdfast rebuild` goes on with it)");
+        (void)err_fail(
+            &cli->err, ERR_DENIED,
+            "nothing is sealed: a rebuild is not finished (`holdfast rebuild` goes on with it)");
         return cli_fail(cli);
     }
     if (!cli_choose_accounts(cli, argc - optind, argv + optind, CLI_WITH_PAUSED, &runs, &count))
@@ -161,13 +162,13 @@ static bool list_as_json(struct cli *cli, void *context, const struct vault_pack
     cli_write_hash(&pack->sha256, hex);
     cli_write_hash(&pack->previous, previous);
     (void)json_array_append_new(
-        context,
-        json_pack("{s:s, s:o, s:I, s:s, s:s?, s:I, s:I, s:I, s:o, s:b}", "kind", "account", "account",
-                  cli_json_text(pack->account_name), "account_id", (json_int_t)pack->account_id,
-                  "sha256", hex, "previous", pack->has_previous ? previous : NULL, "stored_bytes",
-                  (json_int_t)pack->stored_bytes, "raw_bytes", (json_int_t)pack->raw_bytes,
-                  "frames", (json_int_t)pack->frames, "sealed_at", cli_json_time(pack->sealed_usec),
-                  "damaged", pack->is_damaged));
+        context, json_pack("{s:s, s:o, s:I, s:s, s:s?, s:I, s:I, s:I, s:o, s:b}", "kind", "account",
+                           "account", cli_json_text(pack->account_name), "account_id",
+                           (json_int_t)pack->account_id, "sha256", hex, "previous",
+                           pack->has_previous ? previous : NULL, "stored_bytes",
+                           (json_int_t)pack->stored_bytes, "raw_bytes", (json_int_t)pack->raw_bytes,
+                           "frames", (json_int_t)pack->frames, "sealed_at",
+                           cli_json_time(pack->sealed_usec), "damaged", pack->is_damaged));
     return true;
 }
 
@@ -195,8 +196,8 @@ static void list_installation(const struct vault_chain *chain, json_t *list,
                               struct cli_table *table)
 {
     static const char *const states[] = {
-        [VAULT_LINK_GOOD] = "good",           [VAULT_LINK_MISSING] = "MISSING",
-        [VAULT_LINK_UNREADABLE] = "DAMAGED",  [VAULT_LINK_OUTSIDE] = "UNKNOWN",
+        [VAULT_LINK_GOOD] = "good",          [VAULT_LINK_MISSING] = "MISSING",
+        [VAULT_LINK_UNREADABLE] = "DAMAGED", [VAULT_LINK_OUTSIDE] = "UNKNOWN",
         [VAULT_LINK_FOREIGN] = "UNKNOWN",
     };
 

@@ -96,7 +96,8 @@ static bool copy_out(int fd, const struct crypto_sha256 *sha256, struct err *err
     if (!is_out || fflush(stdout) != 0)
         return err_errno(err, "standard output");
     return memcmp(&hash, sha256, sizeof hash) == 0 ||
-           err_fail(err, ERR_CORRUPT, "the file changed while it was written: do not use what came out");
+           err_fail(err, ERR_CORRUPT,
+                    "the file changed while it was written: do not use what came out");
 }
 
 /* digits: what its name begins with; NULL: it has none. */
@@ -113,9 +114,9 @@ static int cat(struct cli *cli, int fd, const char *digits)
         return cli_fail(cli);
     }
     /* First the record, then the content. */
-    if (digits != NULL && (!cli_open(cli, OPERATE_SERVICE_DATABASE) ||
-                    !cli_audit(cli, AUDIT_EXPORT, 0,
-                               AUDIT_FIELDS(AUDIT_TEXT("pack", bytes_of_text(hex))))))
+    if (digits != NULL &&
+        (!cli_open(cli, OPERATE_SERVICE_DATABASE) ||
+         !cli_audit(cli, AUDIT_EXPORT, 0, AUDIT_FIELDS(AUDIT_TEXT("pack", bytes_of_text(hex))))))
         return cli_fail(cli);
     return copy_out(fd, &sha256, &cli->err) ? EXIT_SUCCESS : cli_fail(cli);
 }
@@ -135,7 +136,8 @@ int cmd_pack_cat(struct cli *cli, int argc, char **argv)
     if (name == NULL)
         return status;
     if (isatty(STDOUT_FILENO) != 0)
-        return cli_usage(cli, "a pack is not for a terminal: write it to a file, or into `tar --zstd -t`");
+        return cli_usage(
+            cli, "a pack is not for a terminal: write it to a file, or into `tar --zstd -t`");
     is_ours = is_hash(name);
     if (!is_ours && (fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)) < 0) {
         (void)err_errno(&cli->err, "open %s", name);

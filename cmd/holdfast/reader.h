@@ -11,7 +11,7 @@
 
 /* What a reading child has. */
 struct cli_reader {
-    struct cli *cli; /* settings, arena, err; its session is the command's and closed here */
+    struct cli *cli;      /* settings, arena, err; its session is the command's and closed here */
     struct db_pool *pool; /* one connection to page with, one to read with */
     struct vault_reader *vault; /* opens packs */
     struct vault_pack_opener opener;

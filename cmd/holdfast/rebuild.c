@@ -111,14 +111,16 @@ static void on_mailbox(void *context, const struct vault_rebuilt_mailbox *mailbo
     (void)putchar('/');
     cli_print_text(mailbox->path);
     if (mailbox->lost > 0)
-        (void)printf(": %ju message%s not in any pack that could be read: fetched again if the source "
-                     "still has %s",
-                     (uintmax_t)mailbox->lost, mailbox->lost == 1 ? " is" : "s are",
-                     mailbox->lost == 1 ? "it" : "them");
+        (void)printf(
+            ": %ju message%s not in any pack that could be read: fetched again if the source "
+            "still has %s",
+            (uintmax_t)mailbox->lost, mailbox->lost == 1 ? " is" : "s are",
+            mailbox->lost == 1 ? "it" : "them");
     if (mailbox->raised < VAULT_REBUILD_RAISE)
-        (void)printf("; its UIDs are nearly used up: %ju were skipped instead of %d, so clients should "
-                     "forget what they have cached of it",
-                     (uintmax_t)mailbox->raised, (int)VAULT_REBUILD_RAISE);
+        (void)printf(
+            "; its UIDs are nearly used up: %ju were skipped instead of %d, so clients should "
+            "forget what they have cached of it",
+            (uintmax_t)mailbox->raised, (int)VAULT_REBUILD_RAISE);
     (void)putchar('\n');
 }
 
@@ -183,13 +185,15 @@ static void print_counts(const struct vault_rebuild_counts *counts)
     (void)printf(": %ju messages, %ju placements, %ju changes\n", (uintmax_t)counts->messages,
                  (uintmax_t)counts->placements, (uintmax_t)counts->events);
     if (counts->installation_usec > 0)
-        (void)printf("Auditors, grants, matters and holds are as of %s: what was changed later, also what was "
-                     "revoked, must be done again\n",
-                     cli_write_time(counts->installation_usec, time));
+        (void)printf(
+            "Auditors, grants, matters and holds are as of %s: what was changed later, also what was "
+            "revoked, must be done again\n",
+            cli_write_time(counts->installation_usec, time));
     if (counts->bad_packs > 0)
-        (void)printf("%ju bad pack%s: see above. To take in what is put back, rebuild again into an "
-                     "empty database\n",
-                     (uintmax_t)counts->bad_packs, counts->bad_packs == 1 ? "" : "s");
+        (void)printf(
+            "%ju bad pack%s: see above. To take in what is put back, rebuild again into an "
+            "empty database\n",
+            (uintmax_t)counts->bad_packs, counts->bad_packs == 1 ? "" : "s");
     (void)fflush(stdout);
 }
 
@@ -205,11 +209,13 @@ static int rebuild_by_children(struct cli *cli, struct cli_child *reader, struct
         return cli_fail(cli);
     status = cli_await_child(reader, &counts, sizeof counts);
     if (status != EXIT_SUCCESS) {
-        (void)fprintf(stderr, "holdfast: not finished; `holdfast rebuild` goes on where it stopped\n");
+        (void)fprintf(stderr,
+                      "holdfast: not finished; `holdfast rebuild` goes on where it stopped\n");
         return status;
     }
     if (counts.questions > 0) {
-        (void)fprintf(stderr, "holdfast: not finished: see above what to decide, and rebuild again\n");
+        (void)fprintf(stderr,
+                      "holdfast: not finished: see above what to decide, and rebuild again\n");
         return EXIT_FAILURE;
     }
     print_counts(&counts);
@@ -229,8 +235,8 @@ static bool add_tip(struct cli *cli, struct answers *answers, const char *text)
     size_t len = strspn(digits, "0123456789abcdefABCDEF");
 
     if (len < DIGITS_MIN || (digits[len] != '\0' && strcmp(digits + len, ".tar.zst") != 0))
-        return err_fail(&cli->err, ERR_SYNTAX, "--follow %s: %d digits or more of a pack's name", text,
-                        DIGITS_MIN);
+        return err_fail(&cli->err, ERR_SYNTAX, "--follow %s: %d digits or more of a pack's name",
+                        text, DIGITS_MIN);
     if (answers->tip_count == TIPS_MAX)
         return err_fail(&cli->err, ERR_SYNTAX, "--follow more than %d times", TIPS_MAX);
     digits[len] = '\0';
@@ -242,7 +248,10 @@ static bool add_tip(struct cli *cli, struct answers *answers, const char *text)
 
 int cmd_rebuild(struct cli *cli, int argc, char **argv)
 {
-    enum { FOLLOW = 1, OLD_INSTALLATION };
+    enum {
+        FOLLOW = 1,
+        OLD_INSTALLATION
+    };
     static const struct option known[] = {
         { "follow", required_argument, NULL, FOLLOW },
         { "old-installation", no_argument, NULL, OLD_INSTALLATION },
@@ -263,8 +272,8 @@ int cmd_rebuild(struct cli *cli, int argc, char **argv)
     if (!cli_take_nothing(cli, argc, argv, &status))
         return status;
     if (!cli_settle(cli, OPERATE_SERVICE_DATABASE) || !operate_make_keys(cli->conf, &cli->err) ||
-        !cli_fork_child(cli, rebuild, &answers, &reader) || !cli_fork_reindex(cli, stdout, &indexer) ||
-        !cli_open(cli, OPERATE_SERVICE_DATABASE))
+        !cli_fork_child(cli, rebuild, &answers, &reader) ||
+        !cli_fork_reindex(cli, stdout, &indexer) || !cli_open(cli, OPERATE_SERVICE_DATABASE))
         return cli_fail(cli);
     return rebuild_by_children(cli, &reader, &indexer);
 }

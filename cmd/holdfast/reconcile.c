@@ -89,12 +89,11 @@ static void add_row(struct cli_table *table, const struct cli_run *account,
 
 static json_t *json_row(const struct source_mailbox_facts *m)
 {
-    return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:o}", "path",
-                     cli_json_text(m->path), "former_path",
+    return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:o}",
+                     "path", cli_json_text(m->path), "former_path",
                      m->former_path.len > 0 ? cli_json_text(m->former_path) : json_null(), "exists",
-                     (json_int_t)m->exists, "archived",
-                     (json_int_t)(m->stored - m->stored_gone), "recognised",
-                     (json_int_t)m->recognised, "pending", (json_int_t)m->pending,
+                     (json_int_t)m->exists, "archived", (json_int_t)(m->stored - m->stored_gone),
+                     "recognised", (json_int_t)m->recognised, "pending", (json_int_t)m->pending,
                      "skipped", (json_int_t)m->skipped, "unexplained", (json_int_t)unexplained(m),
                      "gone_at_source", (json_int_t)m->stored_gone, "gone_before_fetch",
                      (json_int_t)m->gone, "epoch", (int)m->epoch, "uidvalidity",
@@ -135,10 +134,10 @@ static json_t *json_left_out(struct cli *cli, const struct source_left_out_list 
     json_t *rows = json_array();
 
     for (size_t i = 0; i < found->count; i++)
-        (void)json_array_append_new(
-            rows, json_pack("{s:o, s:s, s:o}", "path", cli_json_text(found->rows[i].path), "why",
-                            why_left_out(cli, &found->rows[i]), "since",
-                            cli_json_time(found->rows[i].since_usec)));
+        (void)json_array_append_new(rows, json_pack("{s:o, s:s, s:o}", "path",
+                                                    cli_json_text(found->rows[i].path), "why",
+                                                    why_left_out(cli, &found->rows[i]), "since",
+                                                    cli_json_time(found->rows[i].since_usec)));
     return rows;
 }
 
@@ -186,7 +185,8 @@ static bool print_account(struct cli *cli, const struct cli_run *run,
         json_pack("{s:o, s:s, s:o, s:o, s:o}", "account", cli_json_text(run->name), "outcome",
                   err_code_name(found->account.run.outcome), "outcome_text",
                   cli_json_message(found->account.run.outcome_text), "mailboxes",
-                  json_counted(&found->mailboxes), "left_out", json_left_out(cli, &found->left_out)),
+                  json_counted(&found->mailboxes), "left_out",
+                  json_left_out(cli, &found->left_out)),
         report->accounts == 0);
 
     arena_reset(report->arena);
@@ -236,9 +236,10 @@ static void print_sums(const struct sums *sums)
                  (uintmax_t)sums->mailboxes, (uintmax_t)sums->exists, (uintmax_t)sums->archived,
                  (uintmax_t)sums->skipped, (uintmax_t)sums->pending, (uintmax_t)sums->unexplained);
     if (sums->recognised > 0)
-        (void)printf("%ju of the archived were known without a download; holdfast reconcile --octets "
-                     "downloads them too\n",
-                     (uintmax_t)sums->recognised);
+        (void)printf(
+            "%ju of the archived were known without a download; holdfast reconcile --octets "
+            "downloads them too\n",
+            (uintmax_t)sums->recognised);
     if (sums->pending > 0)
         (void)puts("What is pending, and why: holdfast failures");
 }
@@ -278,8 +279,7 @@ static int look(struct cli *cli, const struct cli_run *runs, size_t count, bool 
     uint64_t denied = 0;
     int status;
 
-    if (!make_due(cli, runs, count) ||
-        (with_octets && !deny_recognised(cli, runs, count, &denied)))
+    if (!make_due(cli, runs, count) || (with_octets && !deny_recognised(cli, runs, count, &denied)))
         return cli_fail(cli);
     status = cli_follow(cli, runs, count, SOURCE_JOB_RECONCILE, is_json);
     if (!with_octets || status == CLI_INTERRUPTED || cli->err.code != ERR_NONE)
@@ -292,8 +292,8 @@ static int look(struct cli *cli, const struct cli_run *runs, size_t count, bool 
 static bool print_report(struct cli *cli, const struct cli_run *runs, size_t count,
                          struct report *report)
 {
-    static const char *const header[] = { "ACCOUNT",    "AT SOURCE",   "ARCHIVED",    "RECOGNISED",
-                                          "PENDING",    "BY RULE",     "UNEXPLAINED", "GONE SINCE",
+    static const char *const header[] = { "ACCOUNT",     "AT SOURCE",   "ARCHIVED",    "RECOGNISED",
+                                          "PENDING",     "BY RULE",     "UNEXPLAINED", "GONE SINCE",
                                           "GONE BEFORE", "LONGEST GAP", "LOOKED AT",   "MAILBOX" };
     static const char *const left_header[] = { "ACCOUNT", "LEFT OUT", "WHY" };
 
@@ -315,7 +315,7 @@ static bool print_report(struct cli *cli, const struct cli_run *runs, size_t cou
 static int end_status(const struct report *report, int status)
 {
     return status == 0 && report->sums.pending + report->sums.unexplained > 0 ? EXIT_FAILURE
-                                                                               : status;
+                                                                              : status;
 }
 
 static bool print_json_report(struct cli *cli, const struct cli_run *runs, size_t count,
@@ -431,7 +431,8 @@ static bool list_failures(struct cli *cli, const struct cli_run *run, struct lis
         return add_failures(cli, found.rows, found.count, l);
     (void)fflush(stdout);
     cli_put_line(run->name, stderr);
-    (void)fprintf(stderr, ": more than %d are pending, of which so many are listed\n", FAILURES_MAX);
+    (void)fprintf(stderr, ": more than %d are pending, of which so many are listed\n",
+                  FAILURES_MAX);
     return add_failures(cli, found.rows, FAILURES_MAX, l);
 }
 

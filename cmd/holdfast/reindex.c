@@ -113,8 +113,8 @@ int cmd_reindex(struct cli *cli, int argc, char **argv)
         return status;
     if (!cli_settle(cli, OPERATE_SERVICE_DATABASE) || !cli_fork_reindex(cli, stdout, &child) ||
         !cli_open(cli, OPERATE_SERVICE_DATABASE) ||
-        (name != NULL && !source_find_account(cli->session.db, bytes_of_text(name), &account_id,
-                                              &cli->err)))
+        (name != NULL &&
+         !source_find_account(cli->session.db, bytes_of_text(name), &account_id, &cli->err)))
         return cli_fail(cli);
     status = cli_reindex(cli, &child, account_id, &done);
     if (status != EXIT_SUCCESS)

@@ -59,8 +59,7 @@ bool cli_choose_accounts(struct cli *cli, int count, char **names, enum cli_paus
         runs[chosen++] = (struct cli_run){
             .name = all.rows[i].settings.name,
             .account_id = all.rows[i].account_id,
-            .is_import =
-                bytes_equal(all.rows[i].kind, source_kind_name(SOURCE_KIND_IMPORT)),
+            .is_import = bytes_equal(all.rows[i].kind, source_kind_name(SOURCE_KIND_IMPORT)),
         };
     }
     *out = runs;
@@ -142,11 +141,11 @@ static int print_json_status(struct cli *cli, const struct operate_holder *holde
     operate_write_services(holder->services, services);
     return cli_print_json(
         cli, json_pack("{s:s, s:b, s:{s:b, s:i, s:s}, s:{s:I, s:I, s:I}, s:o, s:o}", "data_dir",
-                       cli->conf->holdfast.data_dir, "rebuilding", is_rebuilding, "holdfastd", "running", holder->is_running,
-                       "pid", holder->pid, "services", services, "archived", "messages",
-                       (json_int_t)totals.messages, "octets", (json_int_t)totals.octets, "pending",
-                       (json_int_t)totals.pending, "queue", json_queue(queue), "accounts",
-                       cli_json_accounts(cli, accounts)));
+                       cli->conf->holdfast.data_dir, "rebuilding", is_rebuilding, "holdfastd",
+                       "running", holder->is_running, "pid", holder->pid, "services", services,
+                       "archived", "messages", (json_int_t)totals.messages, "octets",
+                       (json_int_t)totals.octets, "pending", (json_int_t)totals.pending, "queue",
+                       json_queue(queue), "accounts", cli_json_accounts(cli, accounts)));
 }
 
 int cmd_status(struct cli *cli, int argc, char **argv)
@@ -185,8 +184,9 @@ int cmd_status(struct cli *cli, int argc, char **argv)
     (void)printf("%s; %ju pending\n", cli_write_size(totals.octets, size),
                  (uintmax_t)totals.pending);
     if (is_rebuilding)
-        (void)puts("rebuild:    NOT FINISHED; until it is, mail is incomplete and nothing is sealed: "
-                   "`holdfast rebuild` goes on with it");
+        (void)puts(
+            "rebuild:    NOT FINISHED; until it is, mail is incomplete and nothing is sealed: "
+            "`holdfast rebuild` goes on with it");
     print_queue(&queue);
     if (accounts.count == 0)
         (void)puts("No accounts yet: holdfast account add --help");

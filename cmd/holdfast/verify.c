@@ -33,10 +33,10 @@ struct verify {
     int64_t last_account;
     uint64_t packs, octets, damaged, strays;
     uint64_t recognised; /* messages at sources that count as archived unseen */
-    json_t *found; /* --json */
-    json_t *texts; /* likewise: segments that are to be made again */
-    json_t *victims; /* likewise, of a repair */
-    uint64_t healed; /* packs and frames */
+    json_t *found;       /* --json */
+    json_t *texts;       /* likewise: segments that are to be made again */
+    json_t *victims;     /* likewise, of a repair */
+    uint64_t healed;     /* packs and frames */
 };
 
 /* Of the child. */
@@ -68,9 +68,10 @@ static void print_damage(const struct vault_pack_row *pack, const struct vault_p
             (void)printf(";UID=%u", report->uid);
         }
     }
-    (void)printf(". Reads of what is damaged are refused. Put the file packs/%jd/%s.tar.zst back from "
-                 "a backup, then run `holdfast verify --full`\n",
-                 (intmax_t)pack->account_id, hex);
+    (void)printf(
+        ". Reads of what is damaged are refused. Put the file packs/%jd/%s.tar.zst back from "
+        "a backup, then run `holdfast verify --full`\n",
+        (intmax_t)pack->account_id, hex);
 }
 
 static json_t *json_damage(const struct vault_pack_row *pack,
@@ -81,10 +82,10 @@ static json_t *json_damage(const struct vault_pack_row *pack,
     cli_write_hash(&pack->sha256, hex);
     return json_pack("{s:s, s:o, s:I, s:o, s:I, s:I, s:o, s:o, s:I}", "pack", hex, "account",
                      cli_json_text(pack->account_name), "account_id", (json_int_t)pack->account_id,
-                     "what", cli_json_message(bytes_of_text(report->what)), "damaged_frames", (json_int_t)report->damaged_frames,
-                     "messages", (json_int_t)report->victims, "sha256",
-                     cli_json_text(report->sha256), "mailbox", cli_json_text(report->path), "uid",
-                     (json_int_t)report->uid);
+                     "what", cli_json_message(bytes_of_text(report->what)), "damaged_frames",
+                     (json_int_t)report->damaged_frames, "messages", (json_int_t)report->victims,
+                     "sha256", cli_json_text(report->sha256), "mailbox",
+                     cli_json_text(report->path), "uid", (json_int_t)report->uid);
 }
 
 /* Not damage: search is slower, nothing else. */
@@ -110,8 +111,7 @@ static json_t *json_text(const struct vault_pack_row *pack, const struct vault_p
                      "what", cli_json_message(bytes_of_text(report->text_what)));
 }
 
-static bool print_strays(struct cli *cli, struct verify *v, int64_t account_id,
-                         struct arena *arena)
+static bool print_strays(struct cli *cli, struct verify *v, int64_t account_id, struct arena *arena)
 {
     const struct bytes *names;
     size_t count;
@@ -122,13 +122,15 @@ static bool print_strays(struct cli *cli, struct verify *v, int64_t account_id,
     for (size_t i = 0; i < count; i++) {
         v->strays++;
         if (v->is_json)
-            (void)json_array_append_new(
-                v->found, json_pack("{s:o, s:I, s:s}", "file", cli_json_text(names[i]), "account_id",
-                                    (json_int_t)account_id, "what", "unknown to the database"));
+            (void)json_array_append_new(v->found, json_pack("{s:o, s:I, s:s}", "file",
+                                                            cli_json_text(names[i]), "account_id",
+                                                            (json_int_t)account_id, "what",
+                                                            "unknown to the database"));
         else
-            (void)printf("UNKNOWN pack packs/%jd/%s: the database does not know it, as after a restored "
-                         "backup. It was left alone\n",
-                         (intmax_t)account_id, (const char *)names[i].ptr);
+            (void)printf(
+                "UNKNOWN pack packs/%jd/%s: the database does not know it, as after a restored "
+                "backup. It was left alone\n",
+                (intmax_t)account_id, (const char *)names[i].ptr);
     }
     return true;
 }
@@ -174,9 +176,10 @@ static void print_victim(void *context, const struct vault_pack_row *pack, struc
         cli_print_text(path);
         (void)printf(";UID=%u", uid);
     }
-    (void)printf(": its octets lie in packs/%jd/%s.tar.zst alone; put that file back from a copy, then run "
-                 "`holdfast verify --repair`\n",
-                 (intmax_t)pack->account_id, hex);
+    (void)printf(
+        ": its octets lie in packs/%jd/%s.tar.zst alone; put that file back from a copy, then run "
+        "`holdfast verify --repair`\n",
+        (intmax_t)pack->account_id, hex);
 }
 
 static void print_healed(struct verify *v, const struct vault_pack_row *pack,
@@ -192,9 +195,10 @@ static void print_healed(struct verify *v, const struct vault_pack_row *pack,
     if (is_whole_again)
         (void)printf("HEALED pack %s: the file is whole again, its mark was taken back\n", hex);
     if (report->healed_frames > 0)
-        (void)printf("HEALED %ju frame%s of pack %s: the octets were still in the database and will be "
-                     "sealed into another pack\n",
-                     (uintmax_t)report->healed_frames, report->healed_frames == 1 ? "" : "s", hex);
+        (void)printf(
+            "HEALED %ju frame%s of pack %s: the octets were still in the database and will be "
+            "sealed into another pack\n",
+            (uintmax_t)report->healed_frames, report->healed_frames == 1 ? "" : "s", hex);
 }
 
 /* ---- installation packs ---------------------------------------------------------------------------------- */
@@ -206,20 +210,22 @@ static void tell_installation(struct verify *v, const struct vault_link *link, c
     v->damaged++;
     cli_write_hash(&link->sha256, hex);
     if (v->is_json)
-        (void)json_array_append_new(
-            v->found, json_pack("{s:s, s:o, s:o}", "pack", hex, "account", json_null(), "what",
-                                cli_json_message(bytes_of_text(what))));
+        (void)json_array_append_new(v->found, json_pack("{s:s, s:o, s:o}", "pack", hex, "account",
+                                                        json_null(), "what",
+                                                        cli_json_message(bytes_of_text(what))));
     if (v->is_json)
         return;
     (void)printf("DAMAGED installation pack %s: ", hex);
     cli_put_line(bytes_of_text(what), stdout);
-    (void)printf(". Put the file packs/installation/%s.tar.zst back from a backup; `holdfast rebuild` "
-                 "would miss what it alone tells\n",
-                 hex);
+    (void)printf(
+        ". Put the file packs/installation/%s.tar.zst back from a backup; `holdfast rebuild` "
+        "would miss what it alone tells\n",
+        hex);
 }
 
 /* Every octet, compared with its name. Failure: it could not be looked at. */
-static bool check_installation_file(struct cli *cli, struct verify *v, const struct vault_link *link)
+static bool check_installation_file(struct cli *cli, struct verify *v,
+                                    const struct vault_link *link)
 {
     CLEANUP(fd_close) int fd = -1;
     char hex[CLI_HASH_BYTES], path[PATH_MAX];
@@ -302,24 +308,27 @@ static int print_verdict(struct cli *cli, struct verify *v)
 
     if (v->is_json) {
         printed = cli_print_json(
-            cli, json_pack("{s:b, s:b, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I}", "ok", status == EXIT_SUCCESS, "full",
-                           v->check.is_full, "packs", (json_int_t)v->packs, "octets",
-                           (json_int_t)v->octets, "damaged", (json_int_t)v->damaged, "found",
-                           v->found, "text", v->texts, "unhealed", v->victims, "healed",
-                           (json_int_t)v->healed, "recognised", (json_int_t)v->recognised));
+            cli, json_pack("{s:b, s:b, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:I}", "ok",
+                           status == EXIT_SUCCESS, "full", v->check.is_full, "packs",
+                           (json_int_t)v->packs, "octets", (json_int_t)v->octets, "damaged",
+                           (json_int_t)v->damaged, "found", v->found, "text", v->texts, "unhealed",
+                           v->victims, "healed", (json_int_t)v->healed, "recognised",
+                           (json_int_t)v->recognised));
         v->found = v->texts = v->victims = NULL;
         return printed == EXIT_SUCCESS ? status : printed;
     }
     (void)printf("%ju pack%s, %s: ", (uintmax_t)v->packs, v->packs == 1 ? "" : "s",
                  cli_write_size(v->octets, size));
     if (status == EXIT_SUCCESS)
-        (void)puts(v->check.is_full ? "every octet is what it was" : "all there (--full reads them)");
+        (void)puts(v->check.is_full ? "every octet is what it was"
+                                    : "all there (--full reads them)");
     else
         (void)printf("%ju damaged, %ju unknown\n", (uintmax_t)v->damaged, (uintmax_t)v->strays);
     if (v->recognised > 0)
-        (void)printf("%ju message%s of sources count as archived without having been downloaded again: known by "
-                     "their headers or ids; `holdfast reconcile --octets` compares their octets\n",
-                     (uintmax_t)v->recognised, v->recognised == 1 ? "" : "s");
+        (void)printf(
+            "%ju message%s of sources count as archived without having been downloaded again: known by "
+            "their headers or ids; `holdfast reconcile --octets` compares their octets\n",
+            (uintmax_t)v->recognised, v->recognised == 1 ? "" : "s");
     return status;
 }
 

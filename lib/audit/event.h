@@ -47,8 +47,8 @@ enum audit_kind {
     AUDIT_CREDENTIAL_REMOVE,
     AUDIT_TOKEN_FETCHED, /* gate: job, forced, rotated */
     AUDIT_TOKEN_REFUSED, /* gate: job, reason */
-    AUDIT_RECONCILE, /* CLI: mailboxes, unexplained, pending */
-    AUDIT_RETRY,     /* CLI: uids */
+    AUDIT_RECONCILE,     /* CLI: mailboxes, unexplained, pending */
+    AUDIT_RETRY,         /* CLI: uids */
     AUDIT_IMPORT,
     AUDIT_AUDITOR_ADD,
     AUDIT_AUDITOR_PASSWD,
@@ -81,8 +81,9 @@ struct audit_field {
     enum audit_field_type type;
     const char *name;
     int64_t number;
-    struct bytes
-        text; /* cut at AUDIT_TEXT_BYTES; controls become "?", and what is not ASCII in octets that are not UTF-8 */
+    /* Cut at AUDIT_TEXT_BYTES; controls become "?", and what is not ASCII in octets that are
+     * not UTF-8. */
+    struct bytes text;
 };
 
 enum {

@@ -79,7 +79,7 @@ enum {
 struct work {
     struct auth_bearers *bearers;
     const struct auth_bearer_ask *ask;
-    struct oauth_grant *grant; /* renewed under its lock */
+    struct oauth_grant *grant;     /* renewed under its lock */
     struct auth_exchange exchange; /* of its refresh token, if it has one */
     int64_t rest_seconds;          /* for which the endpoint asked; 0: it did not */
     struct crypto_sha256 cache_key;
@@ -204,7 +204,7 @@ static int64_t grant_id(const struct work *work)
 static struct bytes grant_aad(const struct work *work, char text[SOURCE_AAD_BYTES])
 {
     return is_shared(work) ? source_credential_aad(work->ask->credential_id, text)
-                                         : source_secret_aad(work->ask->account_id, text);
+                           : source_secret_aad(work->ask->account_id, text);
 }
 
 /* Of a grant whose refresh token may have been rotated since it was read: as it is now, and nobody else
@@ -285,8 +285,7 @@ static bool keep(struct work *work, struct db_tx *tx, const struct oauth_tokens 
                  int64_t obtained_usec, struct err *err)
 {
     return (tokens->refresh == NULL || save_grant(work, tx->db, tokens->refresh, err)) &&
-           (!has_refresh_token(work->grant) ||
-            auth_end_exchange(tx->db, &work->exchange, err)) &&
+           (!has_refresh_token(work->grant) || auth_end_exchange(tx->db, &work->exchange, err)) &&
            save_token(work, tx->db, tokens, obtained_usec, err) &&
            append_fetched(work, tx->db, tokens->refresh != NULL, err) && db_commit(tx, err);
 }
@@ -316,8 +315,7 @@ static bool keep_otherwise(struct work *work, const struct oauth_tokens *tokens,
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
 
     return db_pool_borrow(work->bearers->pool, deadline, &loan, err) &&
-           db_begin(loan.db, DB_READ_COMMITTED, &tx, err) &&
-           lock_sent_grant(work, loan.db, err) &&
+           db_begin(loan.db, DB_READ_COMMITTED, &tx, err) && lock_sent_grant(work, loan.db, err) &&
            keep(work, &tx, tokens, obtained_usec, err);
 }
 

@@ -25,10 +25,9 @@ enum {
     AUTH_EXCHANGES = 8,
     AUTH_EXCHANGES_WAITING = 16,
     AUTH_EXCHANGE_MS = 8000, /* with the endpoint: below what a visitor of the gate waits */
-    AUTH_REPLACE_SECONDS =
-        60, /* a refused token that is younger is not replaced: the next one would be no
-                                * better, and one mailbox without permission would have the endpoint
-                                * throttle the token that all the others share */
+    /* A refused token that is younger is not replaced: the next one would be no better, and one
+     * mailbox without permission would have the endpoint throttle the token that all others share. */
+    AUTH_REPLACE_SECONDS = 60,
 };
 
 struct auth_bearers;

@@ -37,7 +37,7 @@ struct auth_answer {
     struct gate_reply reply;
     struct secret *secret;     /* of the reply, or NULL */
     char text[ERR_TEXT_BYTES]; /* of the reply: why a grant gives no token */
-    int fd;                /* to be passed along, or -1 */
+    int fd;                    /* to be passed along, or -1 */
 };
 void auth_free_answer(struct auth_answer *answer);
 

@@ -24,16 +24,17 @@ static void tell_loss(const struct auth_exchange *exchange, const struct oauth_g
     char begun[CLOCK_TEXT_BYTES];
 
     clock_format_rfc3339(exchange->begun_usec, begun);
-    err_set_context(err,
-                    "exchange %" PRId64 " with the token endpoint, begun %s, was broken off before its "
-                    "answer was kept; the refresh token that it may have given is lost, and the one "
-                    "before it is refused. `%s` mends it",
-                    exchange->number, begun, command_for(oauth_grant_kind(grant), is_shared));
+    err_set_context(
+        err,
+        "exchange %" PRId64 " with the token endpoint, begun %s, was broken off before its "
+        "answer was kept; the refresh token that it may have given is lost, and the one "
+        "before it is refused. `%s` mends it",
+        exchange->number, begun, command_for(oauth_grant_kind(grant), is_shared));
 }
 
 bool auth_begin_exchange(struct db *db, const struct crypto_key *master,
-                         const struct oauth_grant *grant, bool is_shared,
-                         struct auth_exchange *out, struct err *err)
+                         const struct oauth_grant *grant, bool is_shared, struct auth_exchange *out,
+                         struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
     const char *token = oauth_get_field(grant, OAUTH_REFRESH_TOKEN_TEXT);
@@ -46,8 +47,8 @@ bool auth_begin_exchange(struct db *db, const struct crypto_key *master,
     exchange.number = db_i64(row, 0, 0);
     exchange.begun_usec = db_time_usec(row, 0, 1);
     exchange.was_broken_off = db_i32(row, 0, 2) > 1;
-    if (!db_is_null(row, 0, 3) &&
-        clock_now_usec() - db_time_usec(row, 0, 3) < AUTH_REFUSED_AGAIN_SECONDS * INT64_C(1000000)) {
+    if (!db_is_null(row, 0, 3) && clock_now_usec() - db_time_usec(row, 0, 3) <
+                                      AUTH_REFUSED_AGAIN_SECONDS * INT64_C(1000000)) {
         err_set(err, ERR_DENIED, "it is sent again a day after it was refused");
         tell_loss(&exchange, grant, is_shared, err);
         return false;

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 
 enum {
-    ISSUERS_MAX = 256, /* more than all who can be in one; of others that rest the soonest done is forgotten */
+    /* more than all who can be in one; of others that rest the soonest done is forgotten */
+    ISSUERS_MAX = 256,
 };
 
 struct auth_issuer {

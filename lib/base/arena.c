@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/arena.h"
 
+#include "base/checked.h"
+
 #include <stdalign.h>
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "base/checked.h"
-
-enum { BLOCK_BYTES = 8192 };
+enum {
+    BLOCK_BYTES = 8192
+};
 
 struct block {
     struct block *next;

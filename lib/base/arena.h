@@ -23,8 +23,9 @@ void arena_reset(struct arena *arena);
 
 /* Zeroed, aligned for any type, never NULL. For sizes fixed in our own code. */
 MALLOC_LIKE void *arena_alloc(struct arena *arena, size_t size);
-#define arena_new(arena, type)              ((type *)arena_alloc((arena), sizeof(type)))
-#define arena_new_array(arena, type, count) ((type *)arena_alloc_array((arena), (count), sizeof(type)))
+#define arena_new(arena, type) ((type *)arena_alloc((arena), sizeof(type)))
+#define arena_new_array(arena, type, count)                                                        \
+    ((type *)arena_alloc_array((arena), (count), sizeof(type)))
 MALLOC_LIKE void *arena_alloc_array(struct arena *arena, size_t count, size_t item_size);
 
 /* A copy of size octets, where that many are known to be few enough; never NULL. */

@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
-enum { FIRST_CAPACITY = 256 };
+enum {
+    FIRST_CAPACITY = 256
+};
 
 struct buf buf_create(size_t max_bytes)
 {

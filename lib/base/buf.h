@@ -18,7 +18,7 @@
 #include "base/err.h"
 
 struct buf {
-    uint8_t *ptr;     /* owned */
+    uint8_t *ptr; /* owned */
     size_t len;
     size_t cap;
     size_t max_bytes; /* ceiling given at creation */

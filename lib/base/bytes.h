@@ -8,21 +8,24 @@
  */
 #pragma once
 
+#include "base/cleanup.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/types.h>
 
-#include "base/cleanup.h"
-
 struct bytes {
     const uint8_t *ptr; /* may be NULL only when len is 0 */
     size_t len;
 };
 
-#define BYTES_INIT(text) { (const uint8_t *)("" text), sizeof("" text) - 1 } /* in tables */
-#define BYTES(text)      ((struct bytes)BYTES_INIT(text))                    /* in expressions */
+#define BYTES_INIT(text)                                                                           \
+    {                                                                                              \
+        (const uint8_t *)("" text), sizeof("" text) - 1                                            \
+    }                                                /* in tables */
+#define BYTES(text) ((struct bytes)BYTES_INIT(text)) /* in expressions */
 
 static inline struct bytes bytes_of(const void *ptr, size_t len)
 {

@@ -10,16 +10,16 @@
 
 #include <assert.h>
 
-#define MUST_USE       __attribute__((warn_unused_result))
-#define CLEANUP(f)     __attribute__((cleanup(f)))
+#define MUST_USE __attribute__((warn_unused_result))
+#define CLEANUP(f) __attribute__((cleanup(f)))
 #define PRINTF(at, va) __attribute__((format(printf, at, va)))
-#define MALLOC_LIKE    __attribute__((malloc, returns_nonnull))
+#define MALLOC_LIKE __attribute__((malloc, returns_nonnull))
 
 /* Stands behind a switch that handles every value of its enum. Stays on in production. */
-#define UNREACHABLE()                          \
-    do {                                       \
-        assert(0 && "a state that cannot be"); \
-        __builtin_unreachable();               \
+#define UNREACHABLE()                                                                              \
+    do {                                                                                           \
+        assert(0 && "a state that cannot be");                                                     \
+        __builtin_unreachable();                                                                   \
     } while (0)
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

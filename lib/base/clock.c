@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 
+#include "base/cleanup.h"
+
 #include <limits.h>
 #include <stdio.h>
 #include <time.h>
 
-#include "base/cleanup.h"
-
-enum { USEC_PER_SECOND = 1000000, USEC_PER_MS = 1000, SECONDS_PER_DAY = 86400 };
+enum {
+    USEC_PER_SECOND = 1000000,
+    USEC_PER_MS = 1000,
+    SECONDS_PER_DAY = 86400
+};
 
 static int64_t read_clock(clockid_t clock)
 {
@@ -71,8 +75,7 @@ int64_t civil_to_days(int32_t year, uint32_t month, uint32_t day)
 bool civil_is_valid(const struct civil *civil)
 {
     static const uint8_t days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-    bool is_leap =
-        civil->year % 4 == 0 && (civil->year % 100 != 0 || civil->year % 400 == 0);
+    bool is_leap = civil->year % 4 == 0 && (civil->year % 100 != 0 || civil->year % 400 == 0);
     uint32_t last;
 
     if (civil->year < 1 || civil->year > 9999 || civil->month < 1 || civil->month > 12)

@@ -28,7 +28,7 @@ struct deadline deadline_earlier(struct deadline a, struct deadline b);
 
 /* A civil date and time in the proleptic Gregorian calendar. */
 struct civil {
-    int32_t year; /* 1 … 9999 */
+    int32_t year;                  /* 1 … 9999 */
     uint32_t month, day;           /* 1 … 12, 1 … 31 */
     uint32_t hour, minute, second; /* second may be 60 on input */
 };
@@ -42,5 +42,7 @@ int64_t civil_to_usec(const struct civil *civil);
 struct civil civil_from_usec(int64_t usec);
 
 /* "2026-11-22T22:17:55.123456Z"; text holds at least CLOCK_TEXT_BYTES. */
-enum { CLOCK_TEXT_BYTES = 32 };
+enum {
+    CLOCK_TEXT_BYTES = 32
+};
 void clock_format_rfc3339(int64_t usec, char text[CLOCK_TEXT_BYTES]);

@@ -7,8 +7,8 @@
 #include <string.h>
 
 static const char *const names[] = {
-    [ERR_NONE] = "NONE",     [ERR_SYNTAX] = "SYNTAX",   [ERR_LIMIT] = "LIMIT",
-    [ERR_ABSENT] = "ABSENT", [ERR_DENIED] = "DENIED",   [ERR_RETRY] = "RETRY",
+    [ERR_NONE] = "NONE",       [ERR_SYNTAX] = "SYNTAX", [ERR_LIMIT] = "LIMIT",
+    [ERR_ABSENT] = "ABSENT",   [ERR_DENIED] = "DENIED", [ERR_RETRY] = "RETRY",
     [ERR_CORRUPT] = "CORRUPT", [ERR_SYSTEM] = "SYSTEM",
 };
 

@@ -9,10 +9,10 @@
  */
 #pragma once
 
+#include "base/cleanup.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-
-#include "base/cleanup.h"
 
 enum err_code {
     ERR_NONE = 0,
@@ -25,7 +25,9 @@ enum err_code {
     ERR_SYSTEM,  /* the machine refused (disk full, no descriptors): stop this worker */
 };
 
-enum { ERR_TEXT_BYTES = 512 };
+enum {
+    ERR_TEXT_BYTES = 512
+};
 
 struct err {
     enum err_code code;
@@ -38,8 +40,8 @@ struct err {
  * and analyzer see it, and know which outputs are set on the path that goes on.
  */
 #define err_fail(err, code, ...) (err_set((err), (code), __VA_ARGS__), err_is_set())
-#define err_errno(err, ...)      (err_set_errno((err), __VA_ARGS__), err_is_set())
-#define err_wrap(err, ...)       (err_set_context((err), __VA_ARGS__), err_is_set())
+#define err_errno(err, ...) (err_set_errno((err), __VA_ARGS__), err_is_set())
+#define err_wrap(err, ...) (err_set_context((err), __VA_ARGS__), err_is_set())
 
 static inline bool err_is_set(void) /* a constant would warn where the value is not used */
 {

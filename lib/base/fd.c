@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/fd.h"
 
+#include "base/sys.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
-
-#include "base/sys.h"
 
 void fd_close(int *fd)
 {
@@ -71,7 +71,8 @@ static bool sync_folder_of(const char *path, struct err *err)
     if (slash == NULL)
         (void)snprintf(folder, sizeof folder, ".");
     else
-        (void)snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+        (void)snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path),
+                       path);
     fd = sys()->open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (fd < 0)
         return err_errno(err, "open folder %s", folder);

@@ -4,9 +4,9 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "base/bytes.h"
 #include "base/err.h"
-#include "base/buf.h"
 
 /* Closes *fd when it is not negative and sets it to -1. */
 void fd_close(int *fd);

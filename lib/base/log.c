@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 
-#include <unistd.h>
-
 #include "base/buf.h"
 #include "base/clock.h"
+
+#include <unistd.h>
 
 static const char *const level_names[] = {
     [LOG_DEBUG] = "debug",

@@ -10,7 +10,9 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-enum { SECRET_MAX_BYTES = 12 << 10 }; /* also OAuth tokens, keys with their certificates */
+enum {
+    SECRET_MAX_BYTES = 12 << 10
+}; /* also OAuth tokens, keys with their certificates */
 
 struct secret;
 

@@ -112,8 +112,9 @@ static bool apply_section(struct bytes name, size_t number, struct seen *seen, s
     index = (size_t)(first - conf_settings);
     assert(index < SETTINGS_MAX);
     if (seen->section_line[index] != 0)
-        return err_fail(err, ERR_SYNTAX, "[%s] is there already, in line %zu: put its keys together",
-                        first->section, seen->section_line[index]);
+        return err_fail(err, ERR_SYNTAX,
+                        "[%s] is there already, in line %zu: put its keys together", first->section,
+                        seen->section_line[index]);
     seen->section_line[index] = number;
     return true;
 }

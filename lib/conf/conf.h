@@ -64,7 +64,7 @@ struct conf {
         int64_t stall_ms; /* longest silence of a source */
         int64_t slice_ms; /* on one account, when others wait */
         enum conf_compress compress;
-        bool recognise;   /* archived messages that a mailbox shows anew, without a download */
+        bool recognise; /* archived messages that a mailbox shows anew, without a download */
         bool watch;
     } ingest;
 

@@ -11,8 +11,8 @@
 #define MIB (UINT64_C(1) << 20)
 
 static const char *const log_levels[] = { "debug", "info", "warn", "error",
-                                          NULL };                   /* enum log_level */
-static const char *const flag_views[] = { "source", "seen", NULL }; /* enum conf_flags */
+                                          NULL };                        /* enum log_level */
+static const char *const flag_views[] = { "source", "seen", NULL };      /* enum conf_flags */
 static const char *const compressions[] = { "auto", "on", "off", NULL }; /* enum conf_compress */
 
 // clang-format off

@@ -21,7 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOCK_MS 120000      /* another process may be in the middle of initdb */
+#define LOCK_MS 120000 /* another process may be in the middle of initdb */
 #define LOCK_POLL_MS 20
 #define SOCKET_DIR_BYTES 90 /* sun_path holds 107 octets; "/.s.PGSQL.5432.lock" must fit */
 #define PASSWORD_BYTES 24   /* of randomness; written as 48 hexadecimal digits */

@@ -110,19 +110,20 @@ static bool fill_params(const struct db_target *target, struct params *params, s
 
     (void)snprintf(params->timeout, sizeof params->timeout, "%u",
                    timeout_ms < 2000 ? 2 : (timeout_ms + 999) / 1000);
-    (void)snprintf(params->options, sizeof params->options,
-                   "-c search_path=holdfast -c timezone=UTC -c jit=off "
-                   "-c client_min_messages=warning -c statement_timeout=%u "
-                   "-c idle_in_transaction_session_timeout=%u "
-                   "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_user_timeout=60000 "
-                   "-c default_transaction_isolation=read\\ committed",
-                   target->statement_timeout_ms, target->transaction_idle_ms);
+    (void)snprintf(
+        params->options, sizeof params->options,
+        "-c search_path=holdfast -c timezone=UTC -c jit=off "
+        "-c client_min_messages=warning -c statement_timeout=%u "
+        "-c idle_in_transaction_session_timeout=%u "
+        "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_user_timeout=60000 "
+        "-c default_transaction_isolation=read\\ committed",
+        target->statement_timeout_ms, target->transaction_idle_ms);
     add_param(params, "connect_timeout", params->timeout);
     /* Whoever has vanished is noticed in a minute: the server by us, and (above) we by the server. */
     add_param(params, "keepalives_idle", "30");
     add_param(params, "keepalives_interval", "10");
     add_param(params, "tcp_user_timeout", "60000");
-    add_param(params, "gssencmode", "disable");     /* tried first otherwise, by every connection */
+    add_param(params, "gssencmode", "disable"); /* tried first otherwise, by every connection */
     add_param(params, "host", target->socket_dir);
     add_param(params, "dbname", target->url);
     add_param(params, "dbname", target->database);

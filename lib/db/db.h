@@ -42,8 +42,9 @@ struct db_target {
     const char *application_name;  /* seen in pg_stat_activity */
     uint32_t statement_timeout_ms; /* 0: none. The client gives up 30 s later (connection broken) */
     uint32_t connect_timeout_ms;   /* per host, 0: 10 s; whole seconds, at least 2 */
-    uint32_t transaction_idle_ms;  /* 0: any; the server ends a transaction, and the connection, from which
-                                    * it hears nothing for so long, so that who was stopped keeps no lock */
+    /* 0: any; the server ends a transaction, and the connection, from which it hears nothing for
+     * so long, so that who was stopped keeps no lock */
+    uint32_t transaction_idle_ms;
 };
 
 struct db;

@@ -53,7 +53,7 @@ struct db {
     bool is_prepared[DB_STATEMENT_COUNT];
     char sqlstate[6];
     uint64_t round_trips;
-    struct buf scratch; /* encoded parameters of one statement */
+    struct buf scratch;          /* encoded parameters of one statement */
     struct db_interest interest; /* of db_run_while_wanted, while it runs */
 
     bool is_in_pipeline;

@@ -26,7 +26,7 @@ struct export_row {
     uint32_t source_uid;         /* 0: not known */
     uint32_t source_epoch;
     enum vault_recognition recognised; /* how the octets are known to be those of that UID */
-    struct bytes message_id; /* as in the header, unfolded */
+    struct bytes message_id;           /* as in the header, unfolded */
 };
 
 void export_write_csv_header(struct buf *out);

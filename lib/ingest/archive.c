@@ -155,7 +155,8 @@ bool ingest_settle(struct ingest_run *run, struct err *err)
 {
     bool is_settled = vault_settle_batch(run->writer, err);
 
-    if (!is_settled && err->code == ERR_RETRY) { /* a serialization failure, say: what waits is kept */
+    if (!is_settled &&
+        err->code == ERR_RETRY) { /* a serialization failure, say: what waits is kept */
         err_clear(err);
         is_settled = vault_settle_batch(run->writer, err);
     }
@@ -169,7 +170,8 @@ bool ingest_take_connection(struct ingest_run *run, struct err *err)
     if (run->writer == NULL)
         return true;
     is_taken = vault_pause_commits(run->writer, err);
-    if (!is_taken && err->code == ERR_RETRY) { /* a serialization failure, say: what waits is kept */
+    if (!is_taken &&
+        err->code == ERR_RETRY) { /* a serialization failure, say: what waits is kept */
         err_clear(err);
         is_taken = vault_pause_commits(run->writer, err);
     }

@@ -62,7 +62,7 @@ enum { /* capabilities that change what we do */
 enum {
     INGEST_REPLY_TEXT_BYTES = 200,
     INGEST_CHALLENGE_MAX = 8 << 10, /* octets of a SASL challenge, in base64 */
-    INGEST_BEAT_MS = 15000, /* how often the beat is called while octets are awaited */
+    INGEST_BEAT_MS = 15000,         /* how often the beat is called while octets are awaited */
 
     /*
      * A source that drips would hold a worker for ever: it is never silent for the stall time. So this much of waiting

@@ -14,10 +14,10 @@ enum {
 
 struct ingest_container {
     struct bytes start;
-    size_t at;         /* where it stands */
-    const char *why;   /* for people */
-    bool is_packed;    /* no message begins so, whatever the file is called */
-    bool is_failure;   /* it keeps mail, or nobody can tell that it does not */
+    size_t at;       /* where it stands */
+    const char *why; /* for people */
+    bool is_packed;  /* no message begins so, whatever the file is called */
+    bool is_failure; /* it keeps mail, or nobody can tell that it does not */
 };
 
 /* NULL: none of them. */

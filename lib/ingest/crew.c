@@ -11,8 +11,8 @@
 
 enum {
     HELPERS_MAX = INGEST_CONNECTIONS_MAX - 1,
-    LOSSES_MAX = 3,       /* helpers whose connection failed: then the run goes on without */
-    LOOK_MS = 300,        /* how long a new helper looks whether the writer has time */
+    LOSSES_MAX = 3,         /* helpers whose connection failed: then the run goes on without */
+    LOOK_MS = 300,          /* how long a new helper looks whether the writer has time */
     LOOK_AGAIN_MS = 30000,  /* the same, when the account or its host had no connection left */
     LOGIN_STALL_MS = 10000, /* the run waits for its helpers when it ends */
 };
@@ -42,7 +42,8 @@ struct helper {
 };
 
 struct ingest_crew {
-    struct ingest_run *run; /* settings, lease, account and rules do not change; all else only in turn */
+    /* settings, lease, account and rules do not change; all else only in turn */
+    struct ingest_run *run;
     struct ingest_turn turn;
     struct ingest_lane lane; /* of the first connection */
     bool was_needed;         /* since the last mailbox was done; the first connection's own */
@@ -158,9 +159,9 @@ static bool ask_connections(struct ingest_run *run, int32_t wanted, struct err *
 
     if (!ingest_take_connection(run, err))
         return false;
-    has_asked = ingest_archive(run, source_ask_connections(run->db, run->lease, wanted,
-                                                           run->settings->host_connections,
-                                                           &granted, err));
+    has_asked =
+        ingest_archive(run, source_ask_connections(run->db, run->lease, wanted,
+                                                   run->settings->host_connections, &granted, err));
     ingest_give_connection(run);
     if (has_asked)
         run->connections = granted;
@@ -317,8 +318,8 @@ static void work(struct helper *helper)
     unlock(crew);
     helper->lane.is_idle = false;
     ingest_join_share(share);
-    is_done = ingest_help_fetch(helper->client, share, helper->number, &sink, &helper->size_notes,
-                                &err);
+    is_done =
+        ingest_help_fetch(helper->client, share, helper->number, &sink, &helper->size_notes, &err);
     ingest_leave_share(share, helper->number);
     helper->lane.is_idle = true;
     lock(crew);
@@ -536,8 +537,8 @@ bool ingest_fetch_together(struct ingest_run *run, const struct ingest_target *t
     open_round(crew, target, uidvalidity, share);
     crew->lane.is_idle = false;
     do {
-        is_done = ingest_fetch(run->client, share, INGEST_BY_PEEK, &sink, run->window_arena, result,
-                               err);
+        is_done =
+            ingest_fetch(run->client, share, INGEST_BY_PEEK, &sink, run->window_arena, result, err);
         if (!is_done)
             atomic_store(&crew->turn.is_over, true);
     } while (!close_round(crew, is_done));

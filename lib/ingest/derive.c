@@ -22,12 +22,13 @@ enum {
 };
 
 /* Beside those of the parser. */
-#define NOTE_JOURNAL_REPORT "journal-report"       /* the columns tell of the message in it too */
-#define NOTE_JOURNAL_NONE "journal-no-report"      /* in a journal account: a copy, or an odd form */
-#define NOTE_JOURNAL_GUESSED "journal-labels-unknown" /* the first address for the sender */
+#define NOTE_JOURNAL_REPORT "journal-report"  /* the columns tell of the message in it too */
+#define NOTE_JOURNAL_NONE "journal-no-report" /* in a journal account: a copy, or an odd form */
+#define NOTE_JOURNAL_GUESSED "journal-labels-unknown"  /* the first address for the sender */
 #define NOTE_JOURNAL_WRAPPED "journal-wrapped-message" /* in TNEF or message/global: not read */
-#define NOTE_JOURNAL_EMPTY "journal-no-message"    /* a report without the message */
-#define NOTE_JOURNAL_SEVERAL "journal-several-messages" /* the first is taken for the one reported */
+#define NOTE_JOURNAL_EMPTY "journal-no-message"        /* a report without the message */
+#define NOTE_JOURNAL_SEVERAL                                                                       \
+    "journal-several-messages"                     /* the first is taken for the one reported */
 #define NOTE_ENVELOPE_LARGE "envelope-large"       /* not stored */
 #define NOTE_STRUCTURE_LARGE "structure-large"     /* not stored */
 #define NOTE_BODYSTRUCTURE_CUT "bodystructure-cut" /* stored, and sent, as one opaque part */
@@ -351,8 +352,8 @@ static void derive_report(struct ingest_deriver *deriver, const struct mime_part
 
     ingest_start_journal(&journal);
     reported = find_reported(root, &count);
-    if (root->is_multipart && ingest_read_journal(buf_bytes(&deriver->report),
-                                                  count > 0 || is_wrapped, &journal)) {
+    if (root->is_multipart &&
+        ingest_read_journal(buf_bytes(&deriver->report), count > 0 || is_wrapped, &journal)) {
         add_note(deriver, NOTE_JOURNAL_REPORT);
         if (journal.is_guessed)
             add_note(deriver, NOTE_JOURNAL_GUESSED);

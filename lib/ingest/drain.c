@@ -479,7 +479,7 @@ static bool fetch_otherwise(struct drain *drain, uint32_t *uids, size_t *count, 
 {
     struct ingest_fetch_result result;
 
-    for (enum ingest_form form = INGEST_BY_PEEK + 1; form<INGEST_FORMS && * count> 0; form++) {
+    for (enum ingest_form form = INGEST_BY_PEEK + 1; *count > 0 && form < INGEST_FORMS; form++) {
         size_t left = 0;
 
         if (!fetch_by(drain, uids, *count, form, &result, err))

@@ -8,7 +8,8 @@
 #include "ingest/set.h"
 
 enum {
-    KEYWORDS_BYTES = 8 << 20, /* in memory, of a page: a message whose keywords have no room is downloaded */
+    /* in memory, of a page: a message whose keywords have no room is downloaded */
+    KEYWORDS_BYTES = 8 << 20,
 };
 
 struct fact_taker {

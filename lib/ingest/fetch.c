@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 enum {
-    RESTS_MAX = 64, /* halving 3,200 UIDs takes 12 steps; INGEST_FETCH_DEPTH sets at once */
+    RESTS_MAX = 64,  /* halving 3,200 UIDs takes 12 steps; INGEST_FETCH_DEPTH sets at once */
     QUICK_MS = 1000, /* a set that is done in less is followed by one of twice the size */
     FAILURE_TEXT_BYTES = 300,
     REFUSALS_MAX = 3, /* single messages in a row: then it is the mailbox that cannot be read */

@@ -19,8 +19,9 @@
 #include "ingest/share.h"
 
 enum {
-    INGEST_FETCH_DEPTH = 2,   /* commands in flight */
-    INGEST_FETCH_PAGE = 20000, /* UIDs of one call; behind it everything is committed and waited for */
+    INGEST_FETCH_DEPTH = 2, /* commands in flight */
+    /* UIDs of one call; behind it everything is committed and waited for */
+    INGEST_FETCH_PAGE = 20000,
 };
 
 /*

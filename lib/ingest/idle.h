@@ -24,7 +24,8 @@ enum ingest_idle_state {
 struct ingest_idle_pace {
     int64_t renew_ms;  /* how long one IDLE lasts, less up to a tenth: not all at once */
     int64_t answer_ms; /* for the answer to IDLE and to DONE: the proof that the connection lives */
-    size_t flood_bytes; /* more than this without a pause is a flood, which would keep all others waiting */
+    /* more than this without a pause is a flood, which would keep all others waiting */
+    size_t flood_bytes;
 };
 
 /* 9 minutes: RFC 2177 §3 says within 29, and many a NAT forgets sooner; a minute for an answer. */
@@ -50,4 +51,5 @@ MUST_USE bool ingest_hear_idle(struct ingest_idle *idle, struct arena *scratch, 
 /* The deadline has passed: renews a held one; fails (ERR_RETRY) when an answer is late. */
 MUST_USE bool ingest_keep_idle(struct ingest_idle *idle, struct err *err);
 
-void ingest_end_idle(struct ingest_idle *idle); /* closes; also of one that is closed. For CLEANUP */
+/* closes; also of one that is closed. For CLEANUP */
+void ingest_end_idle(struct ingest_idle *idle);

@@ -14,7 +14,8 @@
 
 enum {
     ORDER_MS = 60000,
-    CLAIM_WAIT_MS = (SOURCE_LEASE_SECONDS + 5) * 1000, /* a worker that was killed holds it so long */
+    /* a worker that was killed holds it so long */
+    CLAIM_WAIT_MS = (SOURCE_LEASE_SECONDS + 5) * 1000,
     CLAIM_LOOK_MS = 200,
     ARENA_BYTES = 1 << 20, /* names of the run */
 };
@@ -65,7 +66,8 @@ bool ingest_tell_problem(struct import *import, struct bytes path, bool is_failu
         return true;
     import->has_problems |= is_failure;
     return ingest_settle_import(import, err) &&
-           ingest_archive(run, source_note_problem(run->db, run->lease, path, is_failure, why, err));
+           ingest_archive(run,
+                          source_note_problem(run->db, run->lease, path, is_failure, why, err));
 }
 
 /* ---- mailboxes ------------------------------------------------------------------------------------ */

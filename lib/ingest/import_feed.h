@@ -20,10 +20,12 @@ enum {
 };
 
 enum ingest_feed_kind {
-    INGEST_FEED_ORDER,    /* job_id, mbox_format, is_dry, folder: the mailbox that everything goes below */
-    INGEST_FEED_FILE,     /* folder, name, stem, path; its descriptor */
-    INGEST_FEED_MAILDIR,  /* the same, of a Maildir: nothing but one message */
-    INGEST_FEED_KEYWORDS, /* folder, path: before the files of a Maildir; its dovecot-keywords, if any */
+    /* job_id, mbox_format, is_dry, folder: the mailbox that everything goes below */
+    INGEST_FEED_ORDER,
+    INGEST_FEED_FILE,    /* folder, name, stem, path; its descriptor */
+    INGEST_FEED_MAILDIR, /* the same, of a Maildir: nothing but one message */
+    /* folder, path: before the files of a Maildir; its dovecot-keywords, if any */
+    INGEST_FEED_KEYWORDS,
     INGEST_FEED_FAILED,   /* path, name: why; what could not be read */
     INGEST_FEED_LEFT_OUT, /* path, name: why; what is no file, such as a link */
     INGEST_FEED_END,

@@ -2,12 +2,11 @@
 /*
  * Files of a folder, some at a time: which are known, which are mail, which are to be archived.
  */
-#include "ingest/import_internal.h"
-
 #include "base/fd.h"
 #include "crypto/hash.h"
 #include "ingest/container.h"
 #include "ingest/emlx.h"
+#include "ingest/import_internal.h"
 
 enum {
     JUDGE_BYTES = 4096, /* of a file are looked at to say what it is */
@@ -34,7 +33,8 @@ static bool judge_emlx(struct import *import, struct import_file *file, struct b
     struct err why = { 0 };
 
     if (ingest_is_partial_emlx(file->facts.name))
-        return fail_file(import, file, "its attachments lie apart from it: export it from Apple Mail", err);
+        return fail_file(import, file,
+                         "its attachments lie apart from it: export it from Apple Mail", err);
     if (!ingest_read_emlx(head, file->facts.size_bytes, &file->offset, &file->bytes, &why))
         return fail_file(import, file, why.text, err);
     file->is_emlx = true;
@@ -97,9 +97,9 @@ static bool touch(struct import *import, const struct source_known_file *known,
     struct ingest_run *run = &import->run;
 
     return ingest_settle_import(import, err) &&
-           ingest_archive(run, source_touch_file(run->db, run->lease, known->file_id,
-                                                 file->facts.size_bytes, file->facts.modified_ns,
-                                                 err));
+           ingest_archive(run,
+                          source_touch_file(run->db, run->lease, known->file_id,
+                                            file->facts.size_bytes, file->facts.modified_ns, err));
 }
 
 static void note_known(struct import *import, struct import_file *file)
@@ -255,9 +255,8 @@ static bool open_folder(struct import *import, struct err *err)
                                     &import->messages.mailbox_id, err))
         return false;
     if (!import->is_dry &&
-        !ingest_archive(run,
-                        source_open_folder(run->db, run->lease, import->messages.mailbox_id,
-                                           &import->messages.epoch, &import->next_uid, err)))
+        !ingest_archive(run, source_open_folder(run->db, run->lease, import->messages.mailbox_id,
+                                                &import->messages.epoch, &import->next_uid, err)))
         return false;
     import->is_folder_open = true;
     return true;
@@ -278,10 +277,9 @@ static bool announce(struct import *import, uint32_t first, struct err *err)
         }
     return count == 0 ||
            (ingest_settle_import(import, err) &&
-            ingest_archive(run, source_announce_files(run->db, run->lease,
-                                                      import->messages.mailbox_id,
-                                                      import->messages.epoch, fresh, count,
-                                                      &run->progress, err)));
+            ingest_archive(run, source_announce_files(
+                                    run->db, run->lease, import->messages.mailbox_id,
+                                    import->messages.epoch, fresh, count, &run->progress, err)));
 }
 
 /* What Apple Mail says of it, behind its octets; nothing, when that cannot be read. */
@@ -361,7 +359,8 @@ static bool import_messages(struct import *import, struct err *err)
     for (size_t i = 0; i < import->file_count; i++) {
         struct import_file *file = &import->files[i];
 
-        if (file->kind != IMPORT_MESSAGE || settle_uid(import, &known, file, changes, &changed, &why))
+        if (file->kind != IMPORT_MESSAGE ||
+            settle_uid(import, &known, file, changes, &changed, &why))
             continue;
         *err = why;
         if (import->run.has_archive_failed || import->run.was_stopped)
@@ -386,9 +385,9 @@ static bool settle_problems(struct import *import, struct err *err)
     for (size_t i = 0; i < import->file_count && import->has_problems; i++)
         if (import->files[i].is_handled)
             paths[count++] = import->files[i].facts.path;
-    return count == 0 || (ingest_settle_import(import, err) &&
-                          ingest_archive(run, source_settle_problems(run->db, run->lease, paths,
-                                                                     count, err)));
+    return count == 0 ||
+           (ingest_settle_import(import, err) &&
+            ingest_archive(run, source_settle_problems(run->db, run->lease, paths, count, err)));
 }
 
 static bool import_files(struct import *import, struct err *err)

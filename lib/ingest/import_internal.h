@@ -12,8 +12,8 @@
 #include <time.h>
 
 enum {
-    IMPORT_PAGE_FILES = 128,     /* open at a time */
-    IMPORT_PAGE_SPANS = 1000,    /* of an mbox, in one statement */
+    IMPORT_PAGE_FILES = 128,  /* open at a time */
+    IMPORT_PAGE_SPANS = 1000, /* of an mbox, in one statement */
     IMPORT_CHUNK_BYTES = 256 << 10,
     IMPORT_HEAD_BYTES = 64 << 10, /* of a message, in which its dates and flags are looked for */
     IMPORT_BEAT_MS = 10000,
@@ -30,7 +30,7 @@ struct import_file {
     bool is_maildir;
     bool is_handled; /* known, archived, or its failure is told */
     enum import_kind kind;
-    struct source_file facts;   /* its uid once it has one; texts in the page's arena */
+    struct source_file facts; /* its uid once it has one; texts in the page's arena */
     struct bytes stem;
     bool is_emlx;
     uint64_t offset, bytes; /* of the message in it, when it is one */
@@ -54,7 +54,7 @@ struct import {
     struct buf folder; /* as it is fed */
     bool has_folder;
     bool is_folder_open;
-    struct import_target messages; /* of its files that are one message */
+    struct import_target messages;           /* of its files that are one message */
     struct ingest_maildir_keywords keywords; /* of the Maildir */
     struct buf keywords_file;                /* in which they lie */
     uint32_t next_uid;
@@ -75,7 +75,7 @@ struct import_message {
     uint64_t size_bytes;    /* of the message */
     bool has_date;
     struct imap_date_time date;
-    uint8_t flags; /* of an .emlx: VAULT_FLAG_* */
+    uint8_t flags;                  /* of an .emlx: VAULT_FLAG_* */
     enum ingest_mbox_format format; /* how it is quoted */
     bool is_in_mbox;
     const struct ingest_maildir_keywords *keywords; /* of a Maildir */

@@ -16,7 +16,7 @@ struct mbox {
     struct source_span *spans; /* that were found and not announced yet */
     size_t span_count;
     uint64_t messages;
-    uint64_t doubtful;   /* of them */
+    uint64_t doubtful; /* of them */
     uint64_t bad_lengths;
     bool is_cut;
 };
@@ -41,9 +41,9 @@ static bool announce(struct mbox *mbox, struct err *err)
     if (import->is_dry || count == 0)
         return true;
     return ingest_settle_import(import, err) &&
-           ingest_archive(run, source_announce_spans(run->db, run->lease, mbox->mailbox_id,
-                                                     &mbox->known, mbox->spans, count,
-                                                     &run->progress, err));
+           ingest_archive(run,
+                          source_announce_spans(run->db, run->lease, mbox->mailbox_id, &mbox->known,
+                                                mbox->spans, count, &run->progress, err));
 }
 
 static bool add_span(struct mbox *mbox, const struct ingest_mbox_message *message, struct err *err)
@@ -153,19 +153,23 @@ static bool tell_doubts(struct mbox *mbox, struct err *err)
     CLEANUP(buf_free) struct buf why = buf_create(DOUBTS_BYTES);
 
     if (mbox->is_cut)
-        buf_text(&why, "ends within a line and may be cut; its last message is archived as far as it goes");
+        buf_text(
+            &why,
+            "ends within a line and may be cut; its last message is archived as far as it goes");
     if (mbox->doubtful > 0) {
         buf_text(&why, mbox->is_cut ? "; " : "");
         buf_u64(&why, mbox->doubtful);
-        buf_text(&why, " of its messages may go on behind the separator at their end, by their "
-                       "Content-Length: if nothing in it is quoted, as in those of Dovecot, import it "
-                       "again with --mbox-format mboxcl2");
+        buf_text(&why,
+                 " of its messages may go on behind the separator at their end, by their "
+                 "Content-Length: if nothing in it is quoted, as in those of Dovecot, import it "
+                 "again with --mbox-format mboxcl2");
     }
     if (mbox->bad_lengths > 0) {
         buf_text(&why, why.len > 0 ? "; " : "");
         buf_u64(&why, mbox->bad_lengths);
-        buf_text(&why, " of its messages have a Content-Length that leads to no separator: they are "
-                       "archived up to the next one");
+        buf_text(&why,
+                 " of its messages have a Content-Length that leads to no separator: they are "
+                 "archived up to the next one");
     }
     return why.len == 0 ||
            ingest_tell_problem(mbox->import, mbox->file->facts.path, true, buf_bytes(&why), err);

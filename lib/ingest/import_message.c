@@ -3,7 +3,6 @@
  * One message of a file: its octets, its date, its flags.
  */
 #include "ingest/import_internal.h"
-
 #include "mime/date.h"
 #include "mime/header.h"
 
@@ -191,8 +190,7 @@ static bool pour(void *context, struct bytes octets, struct err *err)
     struct pouring *pouring = context;
 
     if (pouring->head.len < IMPORT_HEAD_BYTES)
-        buf_append(&pouring->head,
-                   bytes_slice(octets, 0, IMPORT_HEAD_BYTES - pouring->head.len));
+        buf_append(&pouring->head, bytes_slice(octets, 0, IMPORT_HEAD_BYTES - pouring->head.len));
     return pouring->sink.octets(pouring->sink.context, octets, err);
 }
 

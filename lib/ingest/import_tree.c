@@ -33,7 +33,7 @@ struct folder {
     ino_t inode;
     bool is_maildir;
     bool is_dot_mbox; /* called "X.mbox" */
-    bool is_apples; /* within "X.mbox/<UUID>" of Apple Mail, whose folders are of the mailbox X */
+    bool is_apples;   /* within "X.mbox/<UUID>" of Apple Mail, whose folders are of the mailbox X */
 };
 
 struct walk {
@@ -385,7 +385,8 @@ static bool enter_plain(struct walk *walk, const struct folder *folder, const ch
 
 static bool is_maildir_at(int parent, const char *name)
 {
-    CLEANUP(fd_close) int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    CLEANUP(fd_close)
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
     return fd >= 0 && is_maildir(fd);
 }

@@ -20,9 +20,9 @@
 #include "base/err.h"
 
 enum {
-    INGEST_TREE_NAMES = 20000,          /* sorted at a time */
-    INGEST_TREE_NAMES_BYTES = 2 << 20,  /* of them */
-    INGEST_TREE_DEPTH = 64,             /* folders within one another */
+    INGEST_TREE_NAMES = 20000,         /* sorted at a time */
+    INGEST_TREE_NAMES_BYTES = 2 << 20, /* of them */
+    INGEST_TREE_DEPTH = 64,            /* folders within one another */
 };
 
 /*

@@ -20,14 +20,14 @@
 #include "vault/write.h"
 
 enum {
-    INGEST_RUN_ARENA_BYTES = 24 << 20,    /* names of mailboxes: 100,000 short ones */
-    INGEST_MAILBOX_ARENA_BYTES = 4 << 20, /* keyword names */
-    INGEST_PAGE_ARENA_BYTES = 12 << 20,   /* known UIDs of one page, and what is new of them */
-    INGEST_WINDOW_ARENA_BYTES = 20 << 20, /* UIDs of one window as seen */
-    INGEST_KNOWN_ROWS = 20000,            /* of one page of known UIDs */
-    INGEST_VANISHED_RANGES = 1000,        /* in one statement */
+    INGEST_RUN_ARENA_BYTES = 24 << 20,        /* names of mailboxes: 100,000 short ones */
+    INGEST_MAILBOX_ARENA_BYTES = 4 << 20,     /* keyword names */
+    INGEST_PAGE_ARENA_BYTES = 12 << 20,       /* known UIDs of one page, and what is new of them */
+    INGEST_WINDOW_ARENA_BYTES = 20 << 20,     /* UIDs of one window as seen */
+    INGEST_KNOWN_ROWS = 20000,                /* of one page of known UIDs */
+    INGEST_VANISHED_RANGES = 1000,            /* in one statement */
     INGEST_LIST_AGAIN_SECONDS = 24 * 60 * 60, /* no longer by changes alone */
-    INGEST_ANNOUNCE_UIDS = 10000,         /* in one statement */
+    INGEST_ANNOUNCE_UIDS = 10000,             /* in one statement */
     INGEST_BREAKS_PER_MAILBOX = 2, /* lost connections without progress: then the next mailbox */
     INGEST_BREAKS_PER_RUN = 50,
     INGEST_OTHERWISE_UIDS = 50,    /* of a page, asked for in other forms */
@@ -48,10 +48,11 @@ struct ingest_target {
     bool was_renamed;            /* found under another name by this run */
     bool is_sampled;             /* the epoch's messages are those we know */
     bool lists_all;              /* asking for changes came to nothing: every UID is listed */
-    bool was_denied;             /* what was recognised had to come after all: nothing more is, in this run */
-    bool is_refuted;             /* some of what was recognised is pending again: begin anew */
-    uint64_t fetched;            /* in this run */
-    uint64_t failed;             /* UIDs that this run had to leave pending */
+    /* what was recognised had to come after all: nothing more is, in this run */
+    bool was_denied;
+    bool is_refuted;  /* some of what was recognised is pending again: begin anew */
+    uint64_t fetched; /* in this run */
+    uint64_t failed;  /* UIDs that this run had to leave pending */
 };
 
 /* Octets that come after all find their placements again in a later epoch only (vault/README 6): in the first
@@ -98,10 +99,10 @@ struct ingest_run {
     const struct source_lease *lease;
     struct source_work work;
     struct source_identity identity; /* of the last login; secret NULL: none was asked for yet */
-    struct arena *arena;         /* the run */
-    struct arena *mailbox_arena; /* the mailbox being drained */
-    struct arena *window_arena;  /* a window of it, or a page of UIDs to fetch */
-    struct arena *page_arena;    /* a page of what is known of the window */
+    struct arena *arena;             /* the run */
+    struct arena *mailbox_arena;     /* the mailbox being drained */
+    struct arena *window_arena;      /* a window of it, or a page of UIDs to fetch */
+    struct arena *page_arena;        /* a page of what is known of the window */
     struct ingest_client *client;
     struct ingest_crew *crew; /* connections that help it (crew.h); NULL: none was needed yet */
     int32_t connections;      /* as the database counts them for the job */

@@ -284,12 +284,13 @@ bool ingest_read_journal(struct bytes text, bool may_guess, struct ingest_journa
 
 bool ingest_read_journal_header(struct bytes header, struct ingest_journal *journal)
 {
-    static const struct bytes senders[] = { BYTES_INIT("Return-Path"), BYTES_INIT("X-Envelope-From"),
+    static const struct bytes senders[] = { BYTES_INIT("Return-Path"),
+                                            BYTES_INIT("X-Envelope-From"),
                                             BYTES_INIT("X-Envelope-Sender") };
     static const struct bytes recipients[] = {
-        BYTES_INIT("X-Envelope-To"),    BYTES_INIT("X-Envelope-Recipients"),
-        BYTES_INIT("X-Original-To"),    BYTES_INIT("X-Gm-Original-To"),
-        BYTES_INIT("X-Forwarded-To"),   BYTES_INIT("Delivered-To"),
+        BYTES_INIT("X-Envelope-To"),  BYTES_INIT("X-Envelope-Recipients"),
+        BYTES_INIT("X-Original-To"),  BYTES_INIT("X-Gm-Original-To"),
+        BYTES_INIT("X-Forwarded-To"), BYTES_INIT("Delivered-To"),
     };
     struct mime_field field;
 

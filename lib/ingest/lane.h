@@ -20,8 +20,8 @@ enum {
 };
 
 struct ingest_turn {
-    pthread_mutex_t lock;       /* LOCK_INGEST_TURN */
-    atomic_bool is_over;        /* nothing more is asked for, by any connection */
+    pthread_mutex_t lock;           /* LOCK_INGEST_TURN */
+    atomic_bool is_over;            /* nothing more is asked for, by any connection */
     atomic_uint_fast64_t used_usec; /* how long the writer was at work for the lanes, all in all */
 };
 

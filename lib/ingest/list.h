@@ -25,7 +25,8 @@ struct ingest_listed {
     struct bytes special_use; /* "\Sent"; empty: none */
     uint32_t status;          /* IMAP_STATUS_* of the numbers below that came with LIST-STATUS */
     uint64_t messages, uidnext, uidvalidity, highestmodseq, size_bytes;
-    struct bytes object_id; /* MAILBOXID, where the server offers OBJECTID and LIST-STATUS; empty: not told */
+    /* MAILBOXID, where the server offers OBJECTID and LIST-STATUS; empty: not told */
+    struct bytes object_id;
 };
 
 struct ingest_listing {

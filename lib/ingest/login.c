@@ -16,8 +16,9 @@ enum {
     MECHANISMS_TRIED = 2, /* more would look like guessing */
     /* Until there is a client nobody prolongs the job: all before it is shorter than the lease. */
     HANDSHAKE_STALL_MS = 20000,
-    HANDSHAKE_STALLS = 2, /* so many of the longest silences are a whole handshake: octets may drip for ever */
-    LOGIN_STALLS = 4,     /* and a login, from the greeting on */
+    /* so many of the longest silences are a whole handshake: octets may drip for ever */
+    HANDSHAKE_STALLS = 2,
+    LOGIN_STALLS = 4, /* and a login, from the greeting on */
     CONNECT_QUICK_MS = 5000,
 };
 
@@ -421,14 +422,15 @@ bool ingest_log_in(struct ingest_login *ask, const struct ingest_client_options 
     ask->was_refused = false;
     take_host(&login);
     target.host = login.host;
-    target.options = (struct net_options){ .stall_ms = options->stall_ms,
-                                           .stop_fd = &options->stop_fd };
+    target.options =
+        (struct net_options){ .stall_ms = options->stall_ms, .stop_fd = &options->stop_fd };
     if (account->tls == SOURCE_TLS_NONE && !net_is_loopback_host(login.host))
         return err_fail(err, ERR_DENIED, "%s: no password is sent without TLS, save to loopback",
                         login.host);
     if (!net_connect(&target, &stream, err))
         return false;
-    if (options->beat != NULL && deadline_has_passed(quick) && !options->beat(options->context, err))
+    if (options->beat != NULL && deadline_has_passed(quick) &&
+        !options->beat(options->context, err))
         return false;
     if (account->tls == SOURCE_TLS_IMPLICIT && !start_tls(&login, stream, err))
         return fail_here(&login, err);

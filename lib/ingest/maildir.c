@@ -23,8 +23,8 @@ void ingest_read_maildir_keywords(struct bytes file, struct ingest_maildir_keywo
         file = bytes_slice(file, 1, SIZE_MAX);
         if (line.len > 0 && line.ptr[line.len - 1] == '\r')
             line.len--;
-        if (scan_u32(&line, &number) && number < INGEST_MAILDIR_KEYWORDS &&
-            scan_byte(&line, ' ') && is_name(line))
+        if (scan_u32(&line, &number) && number < INGEST_MAILDIR_KEYWORDS && scan_byte(&line, ' ') &&
+            is_name(line))
             out->names[number] = line;
     }
 }

@@ -22,7 +22,7 @@ struct ingest_maildir_keywords {
 };
 
 struct ingest_maildir_flags {
-    uint8_t system; /* VAULT_FLAG_* */
+    uint8_t system;                                 /* VAULT_FLAG_* */
     struct bytes keywords[INGEST_MAILDIR_KEYWORDS]; /* as the file has them; each once */
     size_t keyword_count;
     bool has_unnamed; /* a keyword beside these, whose name is not known */

@@ -11,7 +11,8 @@ enum {
     WINDOW_BYTES = 256 << 10,
     END_OF_FILE = -1,
     LENGTH_LINE_BYTES = 64, /* of "Content-Length: 12345" */
-    FRAMING_LINES_MAX = 2,  /* line ends between the octets that a Content-Length counts and a separator */
+    /* line ends between the octets that a Content-Length counts and a separator */
+    FRAMING_LINES_MAX = 2,
     FIELD_NAME_BYTES = 128, /* in front of the colon of what is taken for a field */
 };
 
@@ -250,7 +251,8 @@ bool ingest_begins_mbox(struct bytes head)
     int64_t usec;
     int16_t zone_minutes;
 
-    head = bytes_slice(head, measure_preamble(bytes_slice(head, 0, INGEST_MBOX_LINE_BYTES)), SIZE_MAX);
+    head =
+        bytes_slice(head, measure_preamble(bytes_slice(head, 0, INGEST_MBOX_LINE_BYTES)), SIZE_MAX);
     line = cut_line_end(bytes_slice(head, 0, INGEST_MBOX_LINE_BYTES));
     lf = bytes_find_byte(head, '\n');
     return bytes_start_with(head, from) &&
@@ -287,9 +289,9 @@ static bool is_separator(struct ingest_mbox *mbox, uint64_t at, bool is_behind_e
         return true;
     has_date = ingest_read_separator_date(line, &usec, &zone_minutes);
     *is = has_date && is_behind_empty_line;
-    if (*is || (!has_date && !(is_behind_empty_line &&
-                               (has_time_of_day(line) ||
-                                is_blank(bytes_slice(line, from.len, SIZE_MAX))))))
+    if (*is ||
+        (!has_date && !(is_behind_empty_line && (has_time_of_day(line) ||
+                                                 is_blank(bytes_slice(line, from.len, SIZE_MAX))))))
         return true;
     return find_line_end(mbox, at, &next, &has_lf, err) && find_header(mbox, next, is, err);
 }
@@ -303,10 +305,12 @@ struct scan {
     uint64_t empty_bytes;  /* of the line before it, when that is empty */
     uint64_t quoted_lines; /* that lose a ">" */
     uint64_t length;       /* what Content-Length says */
-    uint64_t claimed;      /* the end that it says and that is not followed, by the format; 0: none */
+    /* the end that it says and that is not followed, by the format; 0: none */
+    uint64_t claimed;
     bool has_length;
     bool is_in_body;
-    uint64_t stop; /* where Content-Length says that the message ends, and a separator follows; 0: none */
+    /* where Content-Length says that the message ends, and a separator follows; 0: none */
+    uint64_t stop;
     uint64_t stop_next;
 };
 
@@ -380,7 +384,8 @@ static bool is_border(struct ingest_mbox *mbox, uint64_t at, uint64_t *next, boo
 }
 
 /* Is that where a message can end? *next: where the separator behind it stands. */
-static bool is_end(struct ingest_mbox *mbox, uint64_t stop, uint64_t *next, bool *is, struct err *err)
+static bool is_end(struct ingest_mbox *mbox, uint64_t stop, uint64_t *next, bool *is,
+                   struct err *err)
 {
     int before;
 

@@ -21,8 +21,9 @@
 #include "base/err.h"
 
 enum ingest_mbox_format {
-    INGEST_MBOXRD,  /* ^>+From_ loses one ">": whatever was written so comes back as it was */
-    INGEST_MBOXO,   /* ^>From_ loses its ">": a line that began so before it was quoted does as well */
+    INGEST_MBOXRD, /* ^>+From_ loses one ">": whatever was written so comes back as it was */
+    /* ^>From_ loses its ">": a line that began so before it was quoted does as well */
+    INGEST_MBOXO,
     INGEST_MBOXCL,  /* as MBOXO, and Content-Length says where the message ends */
     INGEST_MBOXCL2, /* Content-Length, nothing is quoted */
 };
@@ -49,8 +50,9 @@ struct ingest_mbox_message {
     struct bytes separator; /* its first INGEST_MBOX_LINE_BYTES; borrowed until the next call */
     bool is_cut;            /* the file ends without a line end */
     bool has_bad_length;    /* Content-Length leads to no separator: it was not followed */
-    bool is_doubtful;       /* Content-Length, which the format does not follow, leads to a later separator:
-                               perhaps the one at its end is content that nobody quoted */
+    /* Content-Length, which the format does not follow, leads to a later separator: perhaps the
+     * one at its end is content that nobody quoted */
+    bool is_doubtful;
 };
 
 struct ingest_mbox;

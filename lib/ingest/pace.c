@@ -36,9 +36,10 @@ static bool look_for_others(struct ingest_run *run, bool *are_waiting, struct er
     run->slice_end = deadline_after_ms(LOOK_MS);
     if (!ingest_take_connection(run, err))
         return false;
-    is_known = ingest_report(run, true, err) &&
-               ingest_archive(run, source_others_wait(run->db, run->lease, run->settings->host_connections,
-                                                   are_waiting, err));
+    is_known =
+        ingest_report(run, true, err) &&
+        ingest_archive(run, source_others_wait(run->db, run->lease, run->settings->host_connections,
+                                               are_waiting, err));
     ingest_give_connection(run);
     return is_known;
 }
@@ -91,8 +92,8 @@ bool ingest_may_go_on(void *context, struct err *why)
 
 static bool count_intake(struct ingest_run *run, struct source_day *today, struct err *err)
 {
-    if (!ingest_archive(run, source_count_intake(run->db, run->lease, run->uncounted_bytes, today,
-                                                 err)))
+    if (!ingest_archive(run,
+                        source_count_intake(run->db, run->lease, run->uncounted_bytes, today, err)))
         return false;
     run->today_bytes = today->bytes;
     run->uncounted_bytes = 0;
@@ -112,8 +113,7 @@ bool ingest_end_of_rest(struct ingest_run *run, int64_t *in_seconds, struct err 
 
     if (!count_intake(run, &today, err))
         return false;
-    *in_seconds = is_spent(run)
-                      ? ingest_next_day_seconds(today.left_seconds, (uint64_t)clock_now_usec())
-                      : 0;
+    *in_seconds =
+        is_spent(run) ? ingest_next_day_seconds(today.left_seconds, (uint64_t)clock_now_usec()) : 0;
     return true;
 }

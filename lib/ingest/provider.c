@@ -174,7 +174,7 @@ const char *ingest_hint_for(struct bytes text)
 bool ingest_speaks_of_host(struct bytes text)
 {
     static const struct bytes words[] = {
-        BYTES_INIT("from your ip"), BYTES_INIT("from this ip"), BYTES_INIT("from the same ip"),
+        BYTES_INIT("from your ip"), BYTES_INIT("from this ip"),   BYTES_INIT("from the same ip"),
         BYTES_INIT("per ip"),       BYTES_INIT("from your host"),
     };
     uint8_t copy[TEXT_BYTES];

@@ -14,8 +14,8 @@
 #include <stdlib.h>
 
 enum {
-    SAMPLE_LEAST = 10,   /* of a page; the first and the last are among them */
-    SAMPLE_ONE_IN = 100, /* where that is more */
+    SAMPLE_LEAST = 10,                 /* of a page; the first and the last are among them */
+    SAMPLE_ONE_IN = 100,               /* where that is more */
     ALIKE_MAX = 2 * INGEST_FETCH_PAGE, /* archived messages of the sizes and dates of a page */
     ALIKE_FIRST = 512,
 };
@@ -56,8 +56,7 @@ static const struct outline *list_outlines(const struct ingest_fact *facts, size
     *told = 0;
     for (size_t i = 0; i < count; i++)
         if (facts[i].is_told)
-            outlines[(*told)++] =
-                (struct outline){ facts[i].internal_usec, facts[i].size_bytes };
+            outlines[(*told)++] = (struct outline){ facts[i].internal_usec, facts[i].size_bytes };
     if (*told > 0)
         qsort(outlines, *told, sizeof *outlines, compare_outlines);
     return outlines;
@@ -374,15 +373,14 @@ static bool refute(struct ingest_run *run, struct ingest_target *target, struct 
 {
     run->progress.refuted++;
     log_warn(run->settings->log, "messages are not what they were taken for, all are downloaded",
-             F_I64("account", run->lease->account_id),
-             F_I64("mailbox", target->known.mailbox_id), F_I64("epoch", target->known.epoch.number));
+             F_I64("account", run->lease->account_id), F_I64("mailbox", target->known.mailbox_id),
+             F_I64("epoch", target->known.epoch.number));
     target->is_refuted = true;
     target->was_denied = true;
     target->known.epoch.recognises = false;
     target->known.denied++; /* what of earlier pages is pending again */
-    return ingest_archive(run,
-                          source_refute_epoch(run->db, run->lease, target->known.mailbox_id,
-                                              target->known.epoch.number, err));
+    return ingest_archive(run, source_refute_epoch(run->db, run->lease, target->known.mailbox_id,
+                                                   target->known.epoch.number, err));
 }
 
 /* In the order of the source, so that the archive's UIDs have it too. */

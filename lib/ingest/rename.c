@@ -67,10 +67,9 @@ static int compare_with_path(const void *path, const void *row)
 static const struct ingest_listed *find_listed(const struct ingest_listing *listing,
                                                struct bytes path)
 {
-    return listing->count == 0
-               ? NULL
-               : bsearch(&path, listing->rows, listing->count, sizeof *listing->rows,
-                         compare_with_path);
+    return listing->count == 0 ? NULL
+                               : bsearch(&path, listing->rows, listing->count,
+                                         sizeof *listing->rows, compare_with_path);
 }
 
 static bool is_inbox(struct bytes path)
@@ -105,9 +104,8 @@ static size_t pair_by_id(const struct ingest_listing *listing,
     size_t count = 0;
 
     for (size_t i = 0, at = 0; i < known_count; i++) {
-        bool is_double =
-            (i > 0 && bytes_equal(k[i - 1]->object_id, k[i]->object_id)) ||
-            (i + 1 < known_count && bytes_equal(k[i + 1]->object_id, k[i]->object_id));
+        bool is_double = (i > 0 && bytes_equal(k[i - 1]->object_id, k[i]->object_id)) ||
+                         (i + 1 < known_count && bytes_equal(k[i + 1]->object_id, k[i]->object_id));
 
         while (at < listed_count && bytes_compare(l[at]->object_id, k[i]->object_id) < 0)
             at++;
@@ -153,8 +151,7 @@ static bool moves_away(const struct ingest_rename *renames, size_t count, struct
     struct source_mailbox there = { .path = path };
     struct ingest_rename wanted = { &there, NULL };
 
-    return count > 0 &&
-           bsearch(&wanted, renames, count, sizeof wanted, compare_by_former) != NULL;
+    return count > 0 && bsearch(&wanted, renames, count, sizeof wanted, compare_by_former) != NULL;
 }
 
 /* Those whose new path stays another mailbox's are dropped, until each of the rest finds its place. Of chains so

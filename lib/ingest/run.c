@@ -119,8 +119,7 @@ static const struct source_mailbox *find_known(const struct source_mailbox_list 
 {
     return known->count == 0
                ? NULL
-               : bsearch(&path, known->rows, known->count, sizeof *known->rows,
-                         compare_with_path);
+               : bsearch(&path, known->rows, known->count, sizeof *known->rows, compare_with_path);
 }
 
 static struct vault_listed describe(const struct ingest_listed *listed)
@@ -154,7 +153,8 @@ static bool follow_renames(struct ingest_run *run, struct source_mailbox_list *k
     run->renamed_count = count;
     return count == 0 ||
            (ingest_archive(run, vault_rename_mailboxes(run->writer, ids, listed, count, err)) &&
-            ingest_archive(run, source_load_mailboxes(run->db, run->lease, run->arena, known, err)));
+            ingest_archive(run,
+                           source_load_mailboxes(run->db, run->lease, run->arena, known, err)));
 }
 
 static bool was_renamed(const struct ingest_run *run, int64_t mailbox_id)
@@ -270,8 +270,7 @@ static bool note_unchanged(struct ingest_run *run, const int64_t *ids, size_t co
 /* Enumerated by this run, before it gave way to others. */
 static bool is_done_before(const struct ingest_run *run, const struct ingest_target *target)
 {
-    return target->known.epoch.enumerated_usec >= run->work.started_usec &&
-           !has_work(target);
+    return target->known.epoch.enumerated_usec >= run->work.started_usec && !has_work(target);
 }
 
 /* The mailboxes to look at: wanted, selectable, not proved unchanged. */
@@ -313,8 +312,8 @@ static bool abandon_gone(struct ingest_run *run, const struct source_mailbox_lis
 {
     for (size_t i = 0; i < known->count; i++)
         if (known->rows[i].is_gone && known->rows[i].pending > 0 &&
-            !ingest_archive(run, source_abandon_mailbox(run->db, run->lease,
-                                                        known->rows[i].mailbox_id, err)))
+            !ingest_archive(
+                run, source_abandon_mailbox(run->db, run->lease, known->rows[i].mailbox_id, err)))
             return false;
     return true;
 }

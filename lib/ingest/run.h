@@ -21,8 +21,8 @@ struct ingest_settings {
     int32_t host_connections; /* [ingest] host_connections */
     int64_t stall_ms;         /* longest wait for one octet of a source */
     enum conf_compress compress;
-    bool recognises;          /* [ingest] recognise */
-    int64_t slice_ms;         /* how long before it gives way to jobs that wait */
+    bool recognises;  /* [ingest] recognise */
+    int64_t slice_ms; /* how long before it gives way to jobs that wait */
     const struct log *log;
 };
 

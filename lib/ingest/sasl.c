@@ -55,8 +55,8 @@ uint32_t ingest_choose_mechanism(const struct ingest_client *client,
     const uint32_t one_name = INGEST_AUTH_CRAM_MD5 | INGEST_AUTH_LOGIN;
     uint32_t left =
         ingest_capabilities(client) & ~tried & ~(subject->login_as.len > 0 ? one_name : 0);
-    bool is_bindable = net_is_encrypted(ingest_stream(client)) &&
-                       !ingest_rules(client)->is_binding_refused;
+    bool is_bindable =
+        net_is_encrypted(ingest_stream(client)) && !ingest_rules(client)->is_binding_refused;
 
     for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++)
         if ((left & mechanisms[i].bit) != 0 && mechanisms[i].proof == subject->identity->proof &&

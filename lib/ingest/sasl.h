@@ -19,7 +19,8 @@ enum {
 /* Who logs in, and by what. Borrowed. */
 struct ingest_subject {
     struct bytes login;
-    struct bytes login_as; /* authentication identity of a password, if not login's: RFC 4422 §3.4.1 */
+    /* authentication identity of a password, if not login's: RFC 4422 §3.4.1 */
+    struct bytes login_as;
     const struct source_identity *identity;
     struct bytes host; /* as the account names it: OAUTHBEARER tells the server */
     uint16_t port;

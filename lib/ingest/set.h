@@ -8,7 +8,8 @@
 
 enum {
     INGEST_SET_UIDS = 200, /* in one command: bounds what one bad message can spoil */
-    INGEST_SET_UIDS_MAX = 16 * INGEST_SET_UIDS, /* from a source that is quick and refuses nothing */
+    /* from a source that is quick and refuses nothing */
+    INGEST_SET_UIDS_MAX = 16 * INGEST_SET_UIDS,
     INGEST_SET_BYTES =
         1000, /* Exchange rejects long sets; RFC 7162 §4 permits 8,192 octets a line */
 };

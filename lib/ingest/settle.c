@@ -56,9 +56,8 @@ static bool mark_superseded(struct ingest_run *run, const struct ingest_target *
 
 static bool note_whole(struct ingest_run *run, const struct ingest_target *target, struct err *err)
 {
-    return ingest_archive(run,
-                          source_note_whole(run->db, run->lease, target->known.mailbox_id,
-                                            target->known.epoch.number, err));
+    return ingest_archive(run, source_note_whole(run->db, run->lease, target->known.mailbox_id,
+                                                 target->known.epoch.number, err));
 }
 
 bool ingest_settle_epoch(struct ingest_run *run, const struct ingest_target *target,

@@ -21,7 +21,7 @@
 #include <stdatomic.h>
 
 enum {
-    INGEST_FIRST = 1,      /* the connection of the run itself; helpers have numbers above */
+    INGEST_FIRST = 1,       /* the connection of the run itself; helpers have numbers above */
     INGEST_SHARE_PART = 25, /* UIDs: smaller sets are not made for the sake of equal parts */
 };
 

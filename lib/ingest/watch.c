@@ -15,15 +15,15 @@
 
 enum {
     CLAIM_MS = 2000,
-    RENEW_MS = 60000,        /* of the leases; they last for three times as long */
-    ROUND_MS = 1000,         /* the longest wait */
-    SCAN_MS = 1000,          /* between two looks at all deadlines */
-    WAKE_MS = 2000,          /* between two wakes of one account */
+    RENEW_MS = 60000, /* of the leases; they last for three times as long */
+    ROUND_MS = 1000,  /* the longest wait */
+    SCAN_MS = 1000,   /* between two looks at all deadlines */
+    WAKE_MS = 2000,   /* between two wakes of one account */
     FIRST_RETRY_MS = 5000,
     LAST_RETRY_MS = 10 * 60 * 1000,
     LAST_ABSENT_MS = 60 * 60 * 1000, /* of a mailbox that cannot be opened */
     RETRY_DOUBLINGS = 10,
-    STEADY_MS = 5 * 60 * 1000, /* a connection that lasted so long was no failure */
+    STEADY_MS = 5 * 60 * 1000,     /* a connection that lasted so long was no failure */
     UNABLE_SECONDS = 24 * 60 * 60, /* a source without IDLE is asked again */
     EVENTS_AT_ONCE = 64,
     WORK_ARENA_BYTES = 1 << 20,
@@ -48,11 +48,11 @@ struct watch {
     size_t name_len;
     enum watch_state state;
     struct ingest_idle idle;
-    struct deadline retry_at; /* OFFLINE */
-    struct deadline wake_at;  /* not before */
+    struct deadline retry_at;  /* OFFLINE */
+    struct deadline wake_at;   /* not before */
     struct deadline steady_at; /* HELD */
-    unsigned failures;        /* in a row */
-    bool is_over; /* the lease is lost, or given back */
+    unsigned failures;         /* in a row */
+    bool is_over;              /* the lease is lost, or given back */
 };
 
 struct ingest_watcher {
@@ -128,8 +128,7 @@ static bool give_back(struct ingest_watcher *w, struct db *db, struct watch *wat
     struct source_outcome outcome = {
         .code = failure->code,
         .text = failure->text,
-        .next_in_seconds =
-            failure->code == ERR_ABSENT ? UNABLE_SECONDS : INGEST_RETRY_MAX_SECONDS,
+        .next_in_seconds = failure->code == ERR_ABSENT ? UNABLE_SECONDS : INGEST_RETRY_MAX_SECONDS,
     };
 
     log_warn(w->settings.log, "watch given back", F_I64("account", watch->lease.account_id),
@@ -183,8 +182,7 @@ static bool end_login(struct ingest_watcher *w, struct db *db, struct ingest_log
     }
     if (end->stream != NULL && enter_idle(w, watch, &end->stream, &end->failure))
         return true;
-    if (!end->is_of_mailbox &&
-        (end->failure.code == ERR_DENIED || end->failure.code == ERR_ABSENT))
+    if (!end->is_of_mailbox && (end->failure.code == ERR_DENIED || end->failure.code == ERR_ABSENT))
         return give_back(w, db, watch, &end->failure, err);
     lose_watch(w, watch, &end->failure);
     return true;
@@ -354,7 +352,8 @@ static bool listen_to_all(struct ingest_watcher *w, int wait_ms, struct err *err
 
         if (events[i].data.ptr == w->logins)
             w->next_scan = deadline_after_ms(0); /* another one may begin */
-        else if (watch != NULL && !ingest_hear_idle(&watch->idle, w->arena, &failure)) /* NULL: asked to stop */
+        else if (watch != NULL &&
+                 !ingest_hear_idle(&watch->idle, w->arena, &failure)) /* NULL: asked to stop */
             lose_watch(w, watch, &failure);
     }
     return true;

@@ -43,7 +43,7 @@ struct login {
 
 struct ingest_logins {
     struct ingest_settings settings;
-    int ended_fd; /* eventfd */
+    int ended_fd;         /* eventfd */
     pthread_mutex_t lock; /* LOCK_INGEST_LOGINS: the states */
     struct login all[INGEST_LOGINS_AT_ONCE];
 };

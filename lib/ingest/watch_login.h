@@ -15,7 +15,8 @@
 #include "net/stream.h"
 
 enum {
-    INGEST_LOGINS_AT_ONCE = 8,     /* so many silent sources, and news and logins of the others still go on */
+    /* so many silent sources, and news and logins of the others still go on */
+    INGEST_LOGINS_AT_ONCE = 8,
     INGEST_LOGIN_STALL_MS = 10000,
 };
 
@@ -33,7 +34,8 @@ int ingest_logins_fd(const struct ingest_logins *logins);
 struct ingest_login_order {
     void *who;                 /* whose it is, for its end */
     struct source_lease lease; /* the gate gives the secret for it */
-    struct bytes mailbox;      /* to be opened, as on the wire; borrowed until the login was taken */
+    /* to be opened, as on the wire; borrowed until the login was taken */
+    struct bytes mailbox;
     const struct source_work *work; /* lies in the arena */
 };
 

@@ -50,8 +50,7 @@ static void add_change(struct findings *findings, const struct ingest_seen *seen
 {
     struct vault_change *change = &findings->changes[findings->change_count++];
     size_t said = seen->has_flags ? seen->keyword_count : 0;
-    struct bytes *keywords =
-        arena_new_array(arena, struct bytes, said + known->keywords.len * 8);
+    struct bytes *keywords = arena_new_array(arena, struct bytes, said + known->keywords.len * 8);
 
     *change = (struct vault_change){ .uid = known->placement_uid,
                                      .flags = seen->has_flags ? seen->flags : known->flags,

@@ -125,8 +125,7 @@ bool keep_seal_requests(struct db *db, const struct keep_seal *seal, struct keep
         work.has_cleared = true;
         if (seal->must_stop(seal->context) && why.code == ERR_RETRY)
             break; /* the request stays, for the next start */
-        if (!db_reset_if_broken(db, err) ||
-            !vault_answer_seal(db, &requests[i], packs, &why, err))
+        if (!db_reset_if_broken(db, err) || !vault_answer_seal(db, &requests[i], packs, &why, err))
             return false;
     }
     *out = work;

@@ -18,22 +18,23 @@ struct keep_seal {
     void *context; /* of the next three */
     bool (*must_stop)(void *context);
     void (*on_pack)(void *context, int64_t account_id, const struct vault_sealed *pack);
-    void (*on_failure)(void *context, int64_t account_id, const struct err *why); /* 0: installation */
+    /* 0: installation */
+    void (*on_failure)(void *context, int64_t account_id, const struct err *why);
 };
 
 struct keep_seal_work {
     uint64_t packs;
     uint64_t installation_packs;
-    uint64_t failures;   /* accounts that could not be sealed: told, tried again the next time */
-    bool has_cleared;    /* an account was sealed completely: a week may be ready to be dropped */
+    uint64_t failures; /* accounts that could not be sealed: told, tried again the next time */
+    bool has_cleared;  /* an account was sealed completely: a week may be ready to be dropped */
 };
 
 /*
  * Seals what is due. What is wrong with one account does not keep others from being sealed; failure:
  * ERR_RETRY of the connection, or the round cannot go on (ERR_SYSTEM: disk full).
  */
-MUST_USE bool keep_seal_due(struct db *db, const struct keep_seal *seal,
-                            struct keep_seal_work *out, struct err *err);
+MUST_USE bool keep_seal_due(struct db *db, const struct keep_seal *seal, struct keep_seal_work *out,
+                            struct err *err);
 
 /* Does what operators asked for, and answers. */
 MUST_USE bool keep_seal_requests(struct db *db, const struct keep_seal *seal,

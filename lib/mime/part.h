@@ -80,8 +80,8 @@ struct mime_part {
     bool is_mime;    /* its Content-* fields count */
 
     struct mime_content content;
-    const struct mime_envelope
-        *envelope; /* the root's and that of the child of a message; or NULL */
+    /* the root's and that of the child of a message; or NULL */
+    const struct mime_envelope *envelope;
 };
 
 static inline uint64_t mime_body_offset(const struct mime_part *part)

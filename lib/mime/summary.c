@@ -70,7 +70,8 @@ static void append_decoded(struct summariser *s, struct bytes value)
         text = bytes_slice(text, 1, SIZE_MAX);
     while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t'))
         text.len--;
-    text = bytes_slice(text, 0, s->text_max + 1 - s->text.len); /* one more than is kept: it is cut */
+    /* one more than is kept: it is cut */
+    text = bytes_slice(text, 0, s->text_max + 1 - s->text.len);
     for (ssize_t zero; (zero = bytes_find_byte(text, '\0')) >= 0;) {
         buf_append(&s->text, bytes_slice(text, 0, (size_t)zero));
         buf_text(&s->text, "\xef\xbf\xbd");

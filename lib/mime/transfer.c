@@ -5,8 +5,8 @@
 
 enum {
     NO_DIGIT = 255,
-    NO_DIGIT_BIT = 128,      /* no digit has it */
-    GROUPS_AT_A_TIME = 256,  /* of base64 */
+    NO_DIGIT_BIT = 128,     /* no digit has it */
+    GROUPS_AT_A_TIME = 256, /* of base64 */
 };
 
 enum mime_transfer mime_transfer_of(const struct bytes *encoding, bool *is_known)

@@ -123,7 +123,8 @@ static void deflate_chunk(struct compress_layer *compress, const void *ptr, size
     z_stream *z = &compress->writer;
     int status;
 
-    z->next_in = (Bytef *)(uintptr_t)ptr; /* zlib's next_in is not const, and it does not write there */
+    /* zlib's next_in is not const, and it does not write there */
+    z->next_in = (Bytef *)(uintptr_t)ptr;
     z->avail_in = (uInt)size;
     z->next_out = compress->pending;
     z->avail_out = PENDING_BYTES;

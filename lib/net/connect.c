@@ -76,9 +76,8 @@ static int try_address(const struct addrinfo *address, int stop_fd, struct deadl
     if (fd < 0)
         return errno;
     if (connect(fd, address->ai_addr, address->ai_addrlen) != 0)
-        failure = errno == EINPROGRESS || errno == EINTR
-                      ? wait_connected(fd, stop_fd, deadline)
-                      : errno;
+        failure =
+            errno == EINPROGRESS || errno == EINTR ? wait_connected(fd, stop_fd, deadline) : errno;
     if (failure == 0)
         *out = fd_take(&fd);
     return failure;
@@ -126,8 +125,8 @@ static int try_addresses(const struct net_target *target, const struct addrinfo 
     *first_ms = part_of(all, list, most_ms);
     for (const struct addrinfo *address = list; address != NULL && *fd < 0;
          address = address->ai_next) {
-        int this_failure = try_address(address, stop_fd,
-                                       deadline_after_ms(part_of(all, address, most_ms)), fd);
+        int this_failure =
+            try_address(address, stop_fd, deadline_after_ms(part_of(all, address, most_ms)), fd);
 
         if (failure == 0 || this_failure == ECANCELED)
             failure = this_failure;

@@ -14,8 +14,9 @@ enum {
 struct net_target {
     const char *host; /* name or address literal, without brackets */
     uint16_t port;
-    int64_t connect_ms;         /* for each address of the host; for all, which share it, NET_CONNECT_PARTS times as
-                                 * much; 0: NET_CONNECT_DEFAULT_MS */
+    /* for each address of the host; for all, which share it, NET_CONNECT_PARTS times as much; 0:
+     * NET_CONNECT_DEFAULT_MS */
+    int64_t connect_ms;
     struct net_options options; /* of the stream */
 };
 

@@ -132,8 +132,7 @@ bool net_wait(struct net_stream *stream, enum net_progress progress, struct err 
 {
     struct deadline stall = deadline_after_ms(stream->stall_ms);
     struct deadline end = deadline_earlier(stall, stream->deadline);
-    struct pollfd polls[2] = { { .fd = stream->fd },
-                               { .fd = stream->stop_fd, .events = POLLIN } };
+    struct pollfd polls[2] = { { .fd = stream->fd }, { .fd = stream->stop_fd, .events = POLLIN } };
 
     switch (progress) {
     case NET_DONE:

@@ -31,7 +31,8 @@ enum {
 struct net_options {
     size_t max_read_bytes; /* ceiling of the read buffer, hence of the longest line; 0: 64 KiB */
     int64_t stall_ms;      /* longest wait without one octet; 0: NET_STALL_DEFAULT_MS */
-    const int *stop_fd;    /* when it becomes readable, blocking calls end with ERR_RETRY; NULL: none */
+    /* when it becomes readable, blocking calls end with ERR_RETRY; NULL: none */
+    const int *stop_fd;
 };
 
 /* Moves *fd, a connected stream socket, into a stream: non-blocking, and for TCP keepalive and

@@ -34,7 +34,8 @@ enum {
 struct net_pin {
     uint8_t sha256[NET_PIN_BYTES];
 };
-MUST_USE bool net_read_pin(struct bytes text, struct net_pin *out, struct err *err); /* ERR_SYNTAX */
+/* ERR_SYNTAX */
+MUST_USE bool net_read_pin(struct bytes text, struct net_pin *out, struct err *err);
 void net_write_pin(const struct net_pin *pin, char text[NET_PIN_TEXT_BYTES]);
 void net_pin_tls_client(struct net_tls *tls, const struct net_pin *pins, size_t count,
                         bool is_instead_of_chain); /* at most NET_PINS_MAX */

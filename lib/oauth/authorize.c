@@ -98,7 +98,13 @@ bool oauth_begin_authorization(const struct oauth_grant *grant, const char *redi
 
 /* ---- the answer --------------------------------------------------------------------------------- */
 
-enum { STATE, CODE, ERROR, DESCRIPTION, PARAMETER_COUNT };
+enum {
+    STATE,
+    CODE,
+    ERROR,
+    DESCRIPTION,
+    PARAMETER_COUNT
+};
 
 static const struct bytes parameters[PARAMETER_COUNT] = {
     [STATE] = BYTES_INIT("state"),

@@ -58,10 +58,8 @@ static const struct field {
 // clang-format on
 
 static const char *const kind_names[] = {
-    [OAUTH_CLIENT_CREDENTIALS] = "client-credentials",
-    [OAUTH_SERVICE_ACCOUNT] = "service-account",
-    [OAUTH_REFRESH_TOKEN] = "refresh-token",
-    [OAUTH_DEVICE] = "device",
+    [OAUTH_CLIENT_CREDENTIALS] = "client-credentials", [OAUTH_SERVICE_ACCOUNT] = "service-account",
+    [OAUTH_REFRESH_TOKEN] = "refresh-token",           [OAUTH_DEVICE] = "device",
     [OAUTH_AUTHORIZATION_CODE] = "authorization-code",
 };
 

@@ -64,7 +64,8 @@ MUST_USE bool oauth_renew_grant(const struct oauth_grant *grant, const struct se
 
 enum oauth_kind oauth_grant_kind(const struct oauth_grant *grant);
 const char *oauth_kind_name(enum oauth_kind kind);
-bool oauth_asks_human(enum oauth_kind kind); /* its refresh token comes of a consent that we ask for */
+/* its refresh token comes of a consent that we ask for */
+bool oauth_asks_human(enum oauth_kind kind);
 MUST_USE bool oauth_find_kind(const char *name, enum oauth_kind *out);
 
 /* Borrowed; NULL when the grant has none. Secret ones never reach a log. */

@@ -13,7 +13,7 @@
 struct oauth_reply {
     unsigned status;
     int64_t retry_after_seconds; /* RFC 9110 §10.2.3; 0: it does not say */
-    struct buf body; /* wiped by oauth_free_reply; at most OAUTH_RESPONSE_MAX_BYTES */
+    struct buf body;             /* wiped by oauth_free_reply; at most OAUTH_RESPONSE_MAX_BYTES */
 };
 void oauth_free_reply(struct oauth_reply *reply); /* for CLEANUP */
 

@@ -50,7 +50,8 @@ static bool read_place(const char *text, char host[HOST_BYTES], uint16_t *port)
     CLEANUP(free_url) CURLU *url = curl_url();
     char *scheme = NULL, *name = NULL, *digits = NULL;
     struct err ignored = { 0 };
-    bool is_ours = url != NULL && oauth_check_url(text, &ignored) && curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
+    bool is_ours = url != NULL && oauth_check_url(text, &ignored) &&
+                   curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
                    curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
                    curl_url_get(url, CURLUPART_HOST, &name, 0) == CURLUE_OK &&
                    strcmp(scheme, "http") == 0 && oauth_is_local_host(name) &&

@@ -139,7 +139,8 @@ void oauth_explain_refusal(const char *where, bool may_pass, const char *code,
             meaning = may_pass ? ERR_RETRY : refusals[i].meaning;
             advice = refusals[i].advice;
         }
-    err_set(err, meaning, "%s%s%s%s%s%s%s", where, code[0] == '\0' ? "" : ", ", code, description[0] == '\0' ? "" : " (", description, description[0] == '\0' ? "" : ")",
+    err_set(err, meaning, "%s%s%s%s%s%s%s", where, code[0] == '\0' ? "" : ", ", code,
+            description[0] == '\0' ? "" : " (", description, description[0] == '\0' ? "" : ")",
             meaning == ERR_RETRY ? ": it is tried again later" : "");
     if (meaning == ERR_DENIED) {
         size_t used = strlen(err->text);

@@ -86,8 +86,7 @@ void oauth_add_scope(struct buf *form, const struct oauth_grant *grant)
 /* ---- exchanges ---------------------------------------------------------------------------------- */
 
 static bool post(const struct oauth_grant *grant, enum oauth_field url, const struct buf *form,
-                 struct deadline deadline, struct oauth_reply *out, bool *was_sent,
-                 struct err *err)
+                 struct deadline deadline, struct oauth_reply *out, bool *was_sent, struct err *err)
 {
     struct bytes octets;
 
@@ -170,8 +169,7 @@ bool oauth_redeem_code(const struct oauth_grant *grant, const struct secret *cod
     oauth_add_octets(&form, "code", secret_bytes(code));
     oauth_add_octets(&form, "code_verifier", secret_bytes(verifier));
     oauth_add_parameter(&form, "redirect_uri", redirect_url);
-    return add_client(&form, grant, err) &&
-           ask_tokens(grant, &form, deadline, out, &failure, err);
+    return add_client(&form, grant, err) && ask_tokens(grant, &form, deadline, out, &failure, err);
 }
 
 bool oauth_begin_device(const struct oauth_grant *grant, struct deadline deadline,

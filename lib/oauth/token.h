@@ -13,10 +13,12 @@
 
 /* What is known of an exchange that failed. */
 struct oauth_failure {
-    bool may_have_rotated; /* tokens may have been given that did not reach us: the request left, and what
-                            * came back, if anything, is no refusal */
-    bool is_invalid;       /* the grant itself is refused: invalid_grant */
-    int64_t rest_seconds;  /* the endpoint asks for it: 429, or 503 with Retry-After; 0: it does not */
+    /* tokens may have been given that did not reach us: the request left, and what came back, if
+     * anything, is no refusal */
+    bool may_have_rotated;
+    bool is_invalid; /* the grant itself is refused: invalid_grant */
+    /* the endpoint asks for it: 429, or 503 with Retry-After; 0: it does not */
+    int64_t rest_seconds;
 };
 
 /*

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/child.h"
+
 #include "base/fd.h"
 #include "operate/internal.h"
 #include "operate/user.h"

@@ -61,10 +61,8 @@ unsigned operate_programs_of(unsigned services)
         unsigned service;
         enum operate_program program;
     } rows[] = {
-        { OPERATE_SERVICE_GATE, OPERATE_GATE },
-        { OPERATE_SERVICE_KEEPER, OPERATE_KEEPER },
-        { OPERATE_SERVICE_INGEST, OPERATE_INGEST },
-        { OPERATE_SERVICE_IMAPD, OPERATE_IMAPD },
+        { OPERATE_SERVICE_GATE, OPERATE_GATE },     { OPERATE_SERVICE_KEEPER, OPERATE_KEEPER },
+        { OPERATE_SERVICE_INGEST, OPERATE_INGEST }, { OPERATE_SERVICE_IMAPD, OPERATE_IMAPD },
         { OPERATE_SERVICE_WATCH, OPERATE_WATCH },
     };
     unsigned wanted = 0;

@@ -265,10 +265,11 @@ static bool try_to_open(const struct operate_session_request *request,
     if (connect_owner(session, err))
         return true;
     return err->code == ERR_RETRY && operate_holder_is_older(&holder)
-               ? err_fail(err, ERR_DENIED,
-                          "holdfastd (process %d) is of an older version than this command: stop it "
-                          "and start the new one",
-                          holder.pid)
+               ? err_fail(
+                     err, ERR_DENIED,
+                     "holdfastd (process %d) is of an older version than this command: stop it "
+                     "and start the new one",
+                     holder.pid)
                : false;
 }
 

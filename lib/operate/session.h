@@ -26,7 +26,8 @@ struct operate_session {
     int share_fd;
 };
 
-#define OPERATE_NO_SESSION ((struct operate_session){ .holdfastd_fd = -1, .host_fd = -1, .share_fd = -1 })
+#define OPERATE_NO_SESSION                                                                         \
+    ((struct operate_session){ .holdfastd_fd = -1, .host_fd = -1, .share_fd = -1 })
 
 struct operate_session_request {
     const struct conf *conf;

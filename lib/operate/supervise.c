@@ -19,7 +19,8 @@
 #include <unistd.h>
 
 enum {
-    DATABASE_START_MS = 30 * 60 * 1000, /* recovery after a power cut, which begins anew when it is cut short */
+    /* recovery after a power cut, which begins anew when it is cut short */
+    DATABASE_START_MS = 30 * 60 * 1000,
     DATABASE_STOP_MS = 60000,
     DATABASE_STEADY_MS = 60000,
     SHARES_WAIT_MS = 30000,
@@ -56,7 +57,7 @@ static const struct {
     { OPERATE_SERVICE_GATE, OPERATE_GATE, DB_ROLE_GATE },
     { OPERATE_SERVICE_KEEPER, OPERATE_KEEPER, DB_ROLE_KEEPER },
     { OPERATE_SERVICE_INGEST, OPERATE_INGEST, DB_ROLE_INGEST }, /* as many as there are workers */
-    { OPERATE_SERVICE_WATCH, OPERATE_WATCH, DB_ROLE_INGEST }, /* unless [ingest] watch = off */
+    { OPERATE_SERVICE_WATCH, OPERATE_WATCH, DB_ROLE_INGEST },   /* unless [ingest] watch = off */
     { OPERATE_SERVICE_IMAPD, OPERATE_IMAPD, DB_ROLE_READER },
 };
 
@@ -122,8 +123,7 @@ static void remove_runtime(struct supervisor *s)
 
 static bool start_cluster(struct supervisor *s, struct err *err)
 {
-    if (!db_cluster_start(s->cluster, deadline_after_ms(DATABASE_START_MS), s->signal_fd,
-                          err))
+    if (!db_cluster_start(s->cluster, deadline_after_ms(DATABASE_START_MS), s->signal_fd, err))
         return false;
     s->is_database_down = false;
     s->database_steady_at = deadline_after_ms(DATABASE_STEADY_MS);
@@ -272,10 +272,10 @@ static bool await_child(struct supervisor *s, size_t index, bool *is_asked, stru
             break;
         if (polls[2].revents != 0) {
             child_reap(child, end, &exit_status);
-            return err_fail(err, exit_status == 3 ? ERR_RETRY : ERR_SYSTEM,
-                            "%s did not start (%s); its own words stand in the log%s",
-                            name_of(child), end,
-                            s->plan->is_passing ? ", holdfast.log in the data directory" : " above");
+            return err_fail(
+                err, exit_status == 3 ? ERR_RETRY : ERR_SYSTEM,
+                "%s did not start (%s); its own words stand in the log%s", name_of(child), end,
+                s->plan->is_passing ? ", holdfast.log in the data directory" : " above");
         }
         if (deadline_has_passed(child->ready_until))
             return err_fail(err, ERR_RETRY, "%s was not ready within %d s", name_of(child),

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "process/process.h"
 
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "process/sandbox.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -12,11 +17,6 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
-
-#include "base/buf.h"
-#include "base/clock.h"
-#include "base/fd.h"
-#include "process/sandbox.h"
 
 enum {
     STATEMENT_TIMEOUT_MS = 60000, /* no statement of ours needs longer; a hung server is noticed */
@@ -110,9 +110,8 @@ bool process_start(int argc, char **argv, const char *name, const char *role, st
         return err_errno(err, "ask for the end of holdfastd to be told");
     if (getppid() != parent)
         return err_fail(err, ERR_RETRY, "holdfastd has ended meanwhile");
-    if (!take_signals(&process.stop_fd, err) ||
-        !parse_arguments(argc, argv, &conf_path, err) || !read_password(&process.db_password, err) ||
-        !conf_load(conf_path, &process.conf, err))
+    if (!take_signals(&process.stop_fd, err) || !parse_arguments(argc, argv, &conf_path, err) ||
+        !read_password(&process.db_password, err) || !conf_load(conf_path, &process.conf, err))
         return false;
     if (!conf_find_runtime_dir(process.conf, &process.runtime, err))
         return err_wrap(err, "holdfast-%s is started by holdfastd", name);
@@ -142,7 +141,8 @@ bool process_enter_sandbox(const struct process *process, unsigned rights, struc
     if (!sandbox_enter(&sandbox, &has_landlock, err))
         return false;
     if (!has_landlock)
-        log_warn(&process->log, "no Landlock in this kernel: file access is limited by the Unix user only");
+        log_warn(&process->log,
+                 "no Landlock in this kernel: file access is limited by the Unix user only");
     return true;
 }
 

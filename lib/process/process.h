@@ -25,16 +25,18 @@
 #include "conf/runtime.h"
 #include "db/db.h"
 
-enum { PROCESS_STOP_MS = 5000 };
+enum {
+    PROCESS_STOP_MS = 5000
+};
 
 struct process {
     struct conf *conf;
     struct log log;
-    struct secret *db_password; /* NULL: none was handed down */
-    const char *role;           /* "holdfast_ingest", … */
+    struct secret *db_password;  /* NULL: none was handed down */
+    const char *role;            /* "holdfast_ingest", … */
     struct conf_runtime runtime; /* the private folder of sockets */
-    int worker;                 /* HOLDFAST_WORKER; -1: not said */
-    int stop_fd;                /* readable once the process shall end: belongs into every poll */
+    int worker;                  /* HOLDFAST_WORKER; -1: not said */
+    int stop_fd;                 /* readable once the process shall end: belongs into every poll */
 };
 
 /*
@@ -51,7 +53,8 @@ void process_end(struct process *process);
  * sandbox_right, to which come those that libpq needs for a database with a URL. Between process_start and
  * the first thread or connection. A kernel without Landlock is logged.
  */
-MUST_USE bool process_enter_sandbox(const struct process *process, unsigned rights, struct err *err);
+MUST_USE bool process_enter_sandbox(const struct process *process, unsigned rights,
+                                    struct err *err);
 
 /* The number (a descriptor, mostly) that a variable names, or -1. The variable is removed: it is not for
  * children. */

@@ -20,14 +20,16 @@
 #include "conf/conf.h"
 
 enum sandbox_right {
-    SANDBOX_READS_ALL = 1 << 0, /* also what lies elsewhere: certificates and password files of libpq */
-    SANDBOX_CONNECTS = 1 << 1,  /* by TCP */
-    SANDBOX_LISTENS = 1 << 2,   /* by TCP */
+    /* also what lies elsewhere: certificates and password files of libpq */
+    SANDBOX_READS_ALL = 1 << 0,
+    SANDBOX_CONNECTS = 1 << 1, /* by TCP */
+    SANDBOX_LISTENS = 1 << 2,  /* by TCP */
 };
 
 struct sandbox {
-    unsigned rights;      /* of enum sandbox_right */
-    const char *readable; /* a folder besides those of the system, which need not be there; NULL: none */
+    unsigned rights; /* of enum sandbox_right */
+    /* a folder besides those of the system, which need not be there; NULL: none */
+    const char *readable;
 };
 
 /* What libpq needs for the database of these settings: nothing for the private one, behind its socket. */

@@ -240,10 +240,9 @@ static bool make_id(struct bytes value, struct arena *arena, struct imap_search_
     }
     header = arena_new(arena, struct imap_search_key);
     reported = arena_new(arena, struct imap_search_key);
-    *header = (struct imap_search_key){ .kind = IMAP_SEARCH_HEADER,
-                                        .field = BYTES("Message-ID"),
-                                        .text = value,
-                                        .next = reported };
+    *header = (struct imap_search_key){
+        .kind = IMAP_SEARCH_HEADER, .field = BYTES("Message-ID"), .text = value, .next = reported
+    };
     *reported = (struct imap_search_key){ .kind = IMAP_SEARCH_MESSAGE_ID, .text = value };
     *key = (struct imap_search_key){ .kind = IMAP_SEARCH_OR, .children = header };
     return true;

@@ -142,10 +142,9 @@ static bool run_statement(struct search *search, struct db_result **rows, struct
         (search->scope.token != NULL &&
          !db_run_ok(loan.db, DB_SESSION_SET_TOKEN,
                     DB_ARGS(DB_TEXT(secret_bytes(search->scope.token))), err)) ||
-        !db_run_while_wanted(loan.db, search->sql,
-                             (struct db_args){ search->values, search->value_count },
-                             (struct db_interest){ search->scope.goes_on, search->scope.context },
-                             &found, err) ||
+        !db_run_while_wanted(
+            loan.db, search->sql, (struct db_args){ search->values, search->value_count },
+            (struct db_interest){ search->scope.goes_on, search->scope.context }, &found, err) ||
         !db_commit(&tx, err))
         return err_wrap(err, "search");
     *rows = found;

@@ -39,10 +39,10 @@ struct search_scan {
     struct search *search;
     struct leaf *leaves; /* by number */
     size_t count;
-    uint32_t notes_mask; /* of TEXT_NOTE_*: what matters to this tree */
+    uint32_t notes_mask;   /* of TEXT_NOTE_*: what matters to this tree */
     struct bytes *needles; /* of the leaves that have a matcher */
     size_t needle_count;
-    bool needs_summary;  /* a leaf is of message_index */
+    bool needs_summary; /* a leaf is of message_index */
 
     /* records */
     struct pending *pending; /* of the page, by message_id */

@@ -143,8 +143,8 @@ static bool fetch_pages(struct serve_fetch *fetch, struct vault_placement_query 
         seen += page.count;
     }
     /* Rows are missing: disposed of, or no longer granted, which would look like the same. */
-    return session->is_broken || seen >= count_messages(&session->view->mailbox, query->ranges,
-                                                        query->range_count) ||
+    return session->is_broken ||
+           seen >= count_messages(&session->view->mailbox, query->ranges, query->range_count) ||
            serve_ask_view(session, err);
 }
 

@@ -63,8 +63,9 @@ struct serve_settings {
     struct serve_limits limits;
     int stop_fd; /* readable: finish and return; -1: never */
 
-    struct db_pool *pool;      /* of the reader's role; NULL in tests that log nobody in */
-    size_t read_connections;   /* of that pool; 0: not known. One auditor gets three quarters at most */
+    struct db_pool *pool; /* of the reader's role; NULL in tests that log nobody in */
+    /* of that pool; 0: not known. One auditor gets three quarters at most */
+    size_t read_connections;
     struct db_pool *primary;   /* the same role, for the question whether a login still holds */
     struct vault_watch *watch; /* on the primary; NULL: IDLE hears nothing (tests) */
     const struct auth_client *auth; /* the gate */

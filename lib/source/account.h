@@ -61,8 +61,8 @@ struct source_account_settings {
     const struct bytes *tls_pins; /* "sha256/BASE64", of keys (net/tls.h); none: any key */
     size_t tls_pin_count;         /* at most SOURCE_PINS_MAX */
     bool is_pin_only;             /* the pins stand instead of CA, host name and dates */
-    struct bytes
-        login_as;         /* whose password it is, who may log in for `login`; empty: login's own */
+    /* whose password it is, who may log in for `login`; empty: login's own */
+    struct bytes login_as;
     bool is_added_paused; /* read by source_add_account alone: its job is not due yet */
 };
 
@@ -181,7 +181,7 @@ MUST_USE bool source_show_account(struct db *db, int64_t account_id, struct aren
 /* One mailbox of an account, for `account show`, `reconcile` and `status`. */
 struct source_mailbox_facts {
     int64_t mailbox_id;
-    struct bytes path; /* UTF-8 */
+    struct bytes path;        /* UTF-8 */
     struct bytes former_path; /* before its source renamed it; empty: it did not */
     bool is_noselect;
     int64_t gone_usec; /* no longer listed at the source since; 0: listed */
@@ -191,7 +191,8 @@ struct source_mailbox_facts {
     uint64_t exists;                         /* at the source, at the last enumeration */
     uint64_t stored, pending, gone, skipped; /* UIDs of this epoch */
     uint64_t stored_gone;                    /* of stored: no longer at the source */
-    uint64_t recognised; /* of stored and at the source: known without a download (ingest/README 25) */
+    /* of stored and at the source: known without a download (ingest/README 25) */
+    uint64_t recognised;
     int64_t enumerated_usec, longest_gap_usec;
 };
 

@@ -71,8 +71,8 @@ bool source_open_folder(struct db *db, const struct source_lease *lease, int64_t
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
 
-    if (!db_run(db, DB_IMPORT_FOLDER_FIND,
-                DB_ARGS(DB_I64(lease->account_id), DB_I64(mailbox_id)), &row, err))
+    if (!db_run(db, DB_IMPORT_FOLDER_FIND, DB_ARGS(DB_I64(lease->account_id), DB_I64(mailbox_id)),
+                &row, err))
         return false;
     if (db_rows(row) == 0) {
         *next_uid = 1;
@@ -146,13 +146,13 @@ bool source_announce_files(struct db *db, const struct source_lease *lease, int6
         names[i] = not_null(files[i].name);
         paths[i] = not_null(files[i].path);
     }
-    return source_run_leased(
-        db, lease, DB_IMPORT_ANNOUNCE_FILES,
-        DB_ARGS(SOURCE_LEASE_ARGS(lease), progress_value(progress, &json),
-                DB_I64(lease->account_id), DB_I64(mailbox_id), DB_I32(epoch), DB_I64S(uids, count),
-                DB_BYTEAS(names, count), DB_BYTEAS(paths, count), DB_I64S(sizes, count),
-                DB_I64S(modified, count)),
-        NULL, err);
+    return source_run_leased(db, lease, DB_IMPORT_ANNOUNCE_FILES,
+                             DB_ARGS(SOURCE_LEASE_ARGS(lease), progress_value(progress, &json),
+                                     DB_I64(lease->account_id), DB_I64(mailbox_id), DB_I32(epoch),
+                                     DB_I64S(uids, count), DB_BYTEAS(names, count),
+                                     DB_BYTEAS(paths, count), DB_I64S(sizes, count),
+                                     DB_I64S(modified, count)),
+                             NULL, err);
 }
 
 bool source_touch_file(struct db *db, const struct source_lease *lease, int64_t file_id,

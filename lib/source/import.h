@@ -40,7 +40,7 @@ struct source_file {
     struct bytes name; /* in its folder; octets of any kind */
     struct bytes path; /* below what the operator named */
     uint64_t size_bytes;
-    int64_t modified_ns; /* since 1970 */
+    int64_t modified_ns;      /* since 1970 */
     struct bytes mbox_format; /* of an mbox: as which it is read; otherwise empty */
 };
 
@@ -52,7 +52,7 @@ struct source_known_file {
     int64_t modified_ns;
     bool is_stored;
     uint32_t placement_uid; /* of the archive; 0: none */
-    struct bytes sha256; /* of what is stored; empty: nothing is */
+    struct bytes sha256;    /* of what is stored; empty: nothing is */
 };
 
 struct source_known_files {
@@ -143,6 +143,6 @@ struct source_problem_list {
 };
 
 /* Those noted since then, at most max; failures first. */
-MUST_USE bool source_list_problems(struct db *db, int64_t account_id, int64_t since_usec, size_t max,
-                                   struct arena *arena, struct source_problem_list *out,
+MUST_USE bool source_list_problems(struct db *db, int64_t account_id, int64_t since_usec,
+                                   size_t max, struct arena *arena, struct source_problem_list *out,
                                    struct err *err);

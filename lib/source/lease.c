@@ -75,9 +75,9 @@ bool source_ask_connections(struct db *db, const struct source_lease *lease, int
     CLEANUP(db_result_free) struct db_result *row = NULL;
 
     if (!source_ask_leased(db, lease, DB_SOURCE_EXTEND,
-                     DB_ARGS(DB_I64(lease->job_id), DB_I64(lease->fence), DB_I32(wanted),
-                             DB_I32(host_connections)),
-                     &row, err))
+                           DB_ARGS(DB_I64(lease->job_id), DB_I64(lease->fence), DB_I32(wanted),
+                                   DB_I32(host_connections)),
+                           &row, err))
         return false;
     *granted = db_i32(row, 0, 0);
     return true;
@@ -103,8 +103,8 @@ bool source_count_intake(struct db *db, const struct source_lease *lease, uint64
     CLEANUP(db_result_free) struct db_result *row = NULL;
 
     if (!source_ask_leased(db, lease, DB_SOURCE_COUNT_INTAKE,
-                     DB_ARGS(DB_I64(lease->job_id), DB_I64(lease->fence), DB_I64(bytes)), &row,
-                     err))
+                           DB_ARGS(DB_I64(lease->job_id), DB_I64(lease->fence), DB_I64(bytes)),
+                           &row, err))
         return false;
     *today = (struct source_day){ (uint64_t)db_i64(row, 0, 0), db_i64(row, 0, 1) };
     return true;
@@ -124,7 +124,8 @@ bool source_run_leased(struct db *db, const struct source_lease *lease, enum db_
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
 
-    db_drop_notices(db); /* of new work: a worker that has some looks for more in any case, when it is done */
+    /* of new work: a worker that has some looks for more in any case, when it is done */
+    db_drop_notices(db);
     if (!db_run_one(db, statement, args, &row, err))
         return err_wrap(err, "job %jd", (intmax_t)lease->job_id);
     if (!db_bool(row, 0, 0))

@@ -111,7 +111,7 @@ MUST_USE bool source_finish(struct db *db, const struct source_lease *lease,
 struct source_work {
     struct source_account_settings account;
     bool is_paused, is_removed;
-    bool is_journal; /* its messages are journal reports */
+    bool is_journal;                 /* its messages are journal reports */
     int32_t attempts;                /* failed runs since the last good one */
     int64_t started_usec;            /* the run, in its first slice if it has yielded since */
     struct source_progress progress; /* of the slices before this one */

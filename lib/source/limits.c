@@ -30,11 +30,11 @@ bool source_set_limits(struct db *db, int64_t account_id, const struct source_li
     if (!check(limits, err) ||
         !db_run_count(
             db, DB_SOURCE_LIMITS_SET,
-            DB_ARGS(DB_I64(account_id),
-                    db_null_unless(limits->sets_connections, DB_I32(limits->max_connections)),
-                    db_null_unless(limits->sets_bytes, DB_I64(limits->daily_bytes)),
-                    db_null_unless(limits->sets_watch,
-                                   DB_TEXTS(limits->watch, limits->watch_count))),
+            DB_ARGS(
+                DB_I64(account_id),
+                db_null_unless(limits->sets_connections, DB_I32(limits->max_connections)),
+                db_null_unless(limits->sets_bytes, DB_I64(limits->daily_bytes)),
+                db_null_unless(limits->sets_watch, DB_TEXTS(limits->watch, limits->watch_count))),
             &affected, err))
         return false;
     if (affected == 0)

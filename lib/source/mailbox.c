@@ -106,10 +106,10 @@ static bool abandon_pending(struct db *db, const struct source_lease *lease, int
     do {
         CLEANUP(db_result_free) struct db_result *row = NULL;
 
-        if (!source_run_leased(db, lease, DB_SOURCE_MAILBOX_SETTLE,
-                               DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
-                                       mailbox, max),
-                               &row, err))
+        if (!source_run_leased(
+                db, lease, DB_SOURCE_MAILBOX_SETTLE,
+                DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id), mailbox, max),
+                &row, err))
             return false;
         left = db_i64(row, 0, 1);
     } while (left > 0);
@@ -139,15 +139,16 @@ bool source_open_epoch(struct db *db, const struct source_lease *lease, int64_t 
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
 
-    if (!abandon_pending(db, lease, mailbox_id,
-                         BYTES("the source numbered its messages anew (UIDVALIDITY) before this one was "
-                               "fetched"),
-                         err) ||
-        !source_run_leased(
-            db, lease, DB_SOURCE_EPOCH_OPEN,
-            DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
-                    DB_I64(mailbox_id), db_null_unless(uidvalidity != 0, DB_I64(uidvalidity))),
-            &row, err))
+    if (!abandon_pending(
+            db, lease, mailbox_id,
+            BYTES("the source numbered its messages anew (UIDVALIDITY) before this one was "
+                  "fetched"),
+            err) ||
+        !source_run_leased(db, lease, DB_SOURCE_EPOCH_OPEN,
+                           DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
+                                   DB_I64(mailbox_id),
+                                   db_null_unless(uidvalidity != 0, DB_I64(uidvalidity))),
+                           &row, err))
         return false;
     *out = (struct source_epoch){
         .number = db_i32(row, 0, 1),

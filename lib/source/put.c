@@ -107,7 +107,8 @@ static bool compare_account(struct db *db, const struct db_result *row,
         return err_fail(err, ERR_DENIED,
                         "an account of this name was removed, and its mail is here");
     if (bytes_equal(db_bytes(row, 0, COL_ACCOUNT_KIND), source_kind_name(SOURCE_KIND_IMPORT)))
-        return err_fail(err, ERR_DENIED, "an account of this name has no source, `holdfast import` fills it");
+        return err_fail(err, ERR_DENIED,
+                        "an account of this name has no source, `holdfast import` fills it");
     if ((given & SOURCE_EDIT_KIND) != 0 &&
         !bytes_equal(db_bytes(row, 0, COL_ACCOUNT_KIND), source_kind_name(account->kind)))
         return err_fail(err, ERR_DENIED, "the account is of another kind, which cannot be changed");
@@ -142,7 +143,7 @@ bool source_put_account(struct db *db, const struct source_account_settings *acc
         if (result.what == SOURCE_PUT_DIFFERS && may_change) {
             result.what = SOURCE_PUT_CHANGED;
             if (!source_edit_account(db, result.account_id, result.differs, account, master,
-                                       result.secret_differs ? secret : NULL, err))
+                                     result.secret_differs ? secret : NULL, err))
                 return false;
         }
     }

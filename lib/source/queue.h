@@ -13,13 +13,13 @@
 struct db;
 
 struct source_queue {
-    uint64_t running;  /* held by a worker */
-    uint64_t due;      /* wait for a worker */
-    uint64_t host;     /* due, but their host is full or asked to be left alone */
-    uint64_t budget;   /* the account's day is spent, or its source said for how long */
-    uint64_t back_off; /* the last run failed */
-    uint64_t later;    /* wait for their schedule */
-    uint64_t watched;  /* connections that wait for news */
+    uint64_t running;        /* held by a worker */
+    uint64_t due;            /* wait for a worker */
+    uint64_t host;           /* due, but their host is full or asked to be left alone */
+    uint64_t budget;         /* the account's day is spent, or its source said for how long */
+    uint64_t back_off;       /* the last run failed */
+    uint64_t later;          /* wait for their schedule */
+    uint64_t watched;        /* connections that wait for news */
     int64_t oldest_due_usec; /* since when the first in line is due; 0: nothing is */
 };
 

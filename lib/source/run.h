@@ -19,11 +19,11 @@
 struct db;
 
 enum source_job_kind {
-    SOURCE_JOB_SYNC, /* archive what is new */
-    SOURCE_JOB_TEST, /* log in and count, archive nothing */
-    SOURCE_JOB_WATCH, /* a watcher's (source/watch.h): nobody asks for a run of it */
+    SOURCE_JOB_SYNC,      /* archive what is new */
+    SOURCE_JOB_TEST,      /* log in and count, archive nothing */
+    SOURCE_JOB_WATCH,     /* a watcher's (source/watch.h): nobody asks for a run of it */
     SOURCE_JOB_RECONCILE, /* a sync that takes no mailbox for unchanged; of the same job */
-    SOURCE_JOB_IMPORT, /* files, fed to a worker of its own (ingest/import.h) */
+    SOURCE_JOB_IMPORT,    /* files, fed to a worker of its own (ingest/import.h) */
 };
 
 struct source_run {

@@ -172,7 +172,8 @@ bool source_remove_credential(struct db *db, int64_t credential_id, struct err *
     if (!db_run_one(db, DB_SOURCE_CREDENTIAL_DELETE, DB_ARGS(DB_I64(credential_id)), &row, err))
         return false;
     return db_i64(row, 0, 0) == 0 ||
-           err_fail(err, ERR_DENIED, "accounts use this credential (%jd of them): edit or remove them first",
+           err_fail(err, ERR_DENIED,
+                    "accounts use this credential (%jd of them): edit or remove them first",
                     (intmax_t)db_i64(row, 0, 0));
 }
 

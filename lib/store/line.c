@@ -12,7 +12,7 @@
 #define COUNT 0, INT64_MAX
 #define UID 1, UINT32_MAX
 #define MODSEQ 1, INT64_C(1) << 62 /* RFC 7162 has 63 bits; a rebuild goes on above the last one */
-#define ZONE_MAX (99 * 60 + 59) /* RFC 3501, zone: four digits */
+#define ZONE_MAX (99 * 60 + 59)    /* RFC 3501, zone: four digits */
 
 // clang-format off
 static const struct store_line_format formats[STORE_LINE_TYPES] = {
@@ -341,9 +341,9 @@ static bool read_seconds(const json_t *json, int64_t *out)
 static bool read_value(const struct store_field *field, const json_t *json, struct arena *arena,
                        struct store_value *out, struct err *err)
 {
-    struct bytes text = json_is_string(json) ? bytes_of(json_string_value(json),
-                                                        json_string_length(json))
-                                             : BYTES("");
+    struct bytes text = json_is_string(json)
+                            ? bytes_of(json_string_value(json), json_string_length(json))
+                            : BYTES("");
 
     switch (field->kind) {
     case STORE_NUMBER:
@@ -411,7 +411,8 @@ static bool read_fields(const json_t *json, struct arena *arena, struct store_li
     return true;
 }
 
-bool store_read_line(struct bytes line, struct arena *arena, struct store_line *out, struct err *err)
+bool store_read_line(struct bytes line, struct arena *arena, struct store_line *out,
+                     struct err *err)
 {
     struct store_line read = { STORE_LINE_UNKNOWN, { { 0 } } };
     json_error_t where;

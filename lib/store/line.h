@@ -60,13 +60,15 @@ enum store_kind {
     STORE_SECONDS, /* any number of seconds from 0 on; value: microseconds */
     STORE_BOOL,
     STORE_TEXT,
-    STORE_HEX,    /* value: the octets */
-    STORE_HASH,   /* likewise, 32 of them */
-    STORE_TIME,   /* RFC 3339 in UTC; value: microseconds since 1970 */
-    STORE_DATE,   /* value: days since 1970 */
-    STORE_FLAGS,  /* system flags; value: bits, 1 \Seen, 2 \Answered, 4 \Flagged, 8 \Deleted, 16 \Draft */
-    STORE_TEXTS,  /* value: the list as JSON, all of its items texts */
-    STORE_RANGES, /* value: the list as JSON, all of its items [first, last], 0 < first <= last < 2^32 */
+    STORE_HEX,  /* value: the octets */
+    STORE_HASH, /* likewise, 32 of them */
+    STORE_TIME, /* RFC 3339 in UTC; value: microseconds since 1970 */
+    STORE_DATE, /* value: days since 1970 */
+    /* system flags; value: bits, 1 \Seen, 2 \Answered, 4 \Flagged, 8 \Deleted, 16 \Draft */
+    STORE_FLAGS,
+    STORE_TEXTS, /* value: the list as JSON, all of its items texts */
+    /* value: the list as JSON, all of its items [first, last], 0 < first <= last < 2^32 */
+    STORE_RANGES,
     STORE_OBJECT, /* value: as JSON */
 };
 

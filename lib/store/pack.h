@@ -65,8 +65,7 @@ struct store_catalogue *store_create_catalogue(store_frame_sink *sink, void *con
 void store_free_catalogue(struct store_catalogue **catalogue);
 
 /* A line without its line feed, which is added. ERR_LIMIT: over 8 GiB in all. */
-MUST_USE bool store_put_line(struct store_catalogue *catalogue, struct bytes line,
-                             struct err *err);
+MUST_USE bool store_put_line(struct store_catalogue *catalogue, struct bytes line, struct err *err);
 
 /* The last frame goes out; *header is the frame that belongs before all others, stored octets
  * borrowed until the catalogue is freed. */
@@ -76,7 +75,8 @@ MUST_USE bool store_end_catalogue(struct store_catalogue *catalogue, struct stor
 /* ---- joining ------------------------------------------------------------------------------------- */
 
 enum {
-    STORE_JOIN_STORED_BYTES = 64 << 10, /* a run that is one frame smaller than this may be joined */
+    /* a run that is one frame smaller than this may be joined */
+    STORE_JOIN_STORED_BYTES = 64 << 10,
 };
 
 /* True: two runs of one frame each, of so many raw octets, may become one. */

@@ -123,8 +123,7 @@ static bool end_file(struct store_pack_writer *writer, struct bytes magic,
     return true;
 }
 
-bool store_end_pack(struct store_pack_writer *writer, struct store_pack_facts *out,
-                    struct err *err)
+bool store_end_pack(struct store_pack_writer *writer, struct store_pack_facts *out, struct err *err)
 {
     struct store_frame_facts facts;
     struct bytes stored;

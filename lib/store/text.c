@@ -3,6 +3,7 @@
  * store/text.c - text blocks made and opened; see text.h.
  */
 #include "store/text.h"
+
 #include "store/internal.h"
 
 #include <stdlib.h>
@@ -26,7 +27,7 @@ enum {
 struct store_text_writer {
     struct store_encoder *encoder;
     size_t count;
-    size_t octets; /* of the records */
+    size_t octets;                                            /* of the records */
     struct store_text_record entries[STORE_TEXT_RECORDS_MAX]; /* octets: only their length */
     uint8_t *room; /* ROOM_BYTES: from RECORDS_AT on the records, one behind the other */
 };
@@ -151,8 +152,7 @@ void store_free_text_reader(struct store_text_reader **reader)
 }
 
 /* The header; *count is in its limits and its entries are there. */
-static bool read_header(struct bytes raw, uint32_t *count, int32_t *parser_version,
-                        struct err *err)
+static bool read_header(struct bytes raw, uint32_t *count, int32_t *parser_version, struct err *err)
 {
     if (raw.len < STORE_TEXT_HEADER_BYTES)
         return err_fail(err, ERR_CORRUPT, "text block of %zu octets", raw.len);

@@ -187,8 +187,8 @@ static bool is_lane_of_words(const uint8_t *octets)
     uint8_t is_other = 0;
 
     for (size_t i = 0; i < LANE_BYTES; i++) {
-        uint8_t is_between = (octets[i] == ' ') & is_word_octet(before[i]) &
-                             is_word_octet(behind[i]);
+        uint8_t is_between =
+            (octets[i] == ' ') & is_word_octet(before[i]) & is_word_octet(behind[i]);
 
         is_other |= (is_word_octet(octets[i]) | is_between) ^ 1;
     }

@@ -52,8 +52,7 @@ static bool read_head_line(struct store_pack *pack, struct arena *arena, struct 
 
 static void take_line(const struct store_line *line, int64_t account_id, struct vault_link *link)
 {
-    enum store_line_type wanted =
-        account_id == 0 ? STORE_LINE_INSTALLATION : STORE_LINE_CATALOGUE;
+    enum store_line_type wanted = account_id == 0 ? STORE_LINE_INSTALLATION : STORE_LINE_CATALOGUE;
 
     if (line->type != wanted) {
         link->state = VAULT_LINK_FOREIGN;
@@ -155,10 +154,9 @@ static void find_tips(struct vault_link *links, size_t count)
     for (size_t i = 0; i < count; i++)
         links[i].is_tip = links[i].state == VAULT_LINK_OUTSIDE;
     for (size_t i = 0; i < count; i++) {
-        struct vault_link *previous =
-            links[i].has_previous && links[i].state == VAULT_LINK_OUTSIDE
-                ? find_link(links, count, &links[i].previous)
-                : NULL;
+        struct vault_link *previous = links[i].has_previous && links[i].state == VAULT_LINK_OUTSIDE
+                                          ? find_link(links, count, &links[i].previous)
+                                          : NULL;
 
         if (previous != NULL && previous->number < links[i].number)
             previous->is_tip = false;

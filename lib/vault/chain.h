@@ -33,17 +33,21 @@ struct vault_link {
     struct crypto_sha256 previous;
     int64_t number; /* from 1; of a hole: one less than of the next one, or 0: unknown */
     int64_t sealed_usec;
-    int64_t installation; /* number of the newest installation pack at its sealing; 0: none, or unknown */
-    bool is_tip;          /* readable, and no other one leads to it */
-    bool is_guess;        /* goes on behind a hole, where another one could as well; nobody has said which */
-    const char *what;     /* UNREADABLE, FOREIGN: why */
+    /* number of the newest installation pack at its sealing; 0: none, or unknown */
+    int64_t installation;
+    bool is_tip; /* readable, and no other one leads to it */
+    /* goes on behind a hole, where another one could as well; nobody has said which */
+    bool is_guess;
+    const char *what; /* UNREADABLE, FOREIGN: why */
 };
 
 struct vault_chain {
-    const struct vault_link *links; /* the chain from the first pack on, its holes; then the others */
+    /* the chain from the first pack on, its holes; then the others */
+    const struct vault_link *links;
     size_t count;
     size_t in_chain;
-    bool is_forked; /* there are packs outside, and nobody said which ones to follow, or too many were said */
+    /* there are packs outside, and nobody said which ones to follow, or too many were said */
+    bool is_forked;
 };
 
 /* Tips to be followed where there are several, and packs to go on with behind holes: what their names begin

@@ -18,7 +18,7 @@ struct outcome {
     uint32_t placement_uid; /* 0: repeated */
     bool has_row;           /* its source UID: in source_uid */
     bool is_repeated;
-    bool is_denied;        /* it was recognised once, which is not believed any more */
+    bool is_denied; /* it was recognised once, which is not believed any more */
     bool is_matched;
     bool is_new;           /* its octets: the first entry that has them */
     struct bytes keywords; /* bitmap */

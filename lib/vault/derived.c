@@ -17,9 +17,9 @@ void vault_clear_rows(struct vault_gathered_rows *rows)
 static void for_each_value(struct vault_index *index,
                            void (*visit)(struct bytes *value, void *context), void *context)
 {
-    struct bytes *values[] = { &index->message_id, &index->subject,  &index->from,
-                               &index->to,         &index->cc,       &index->bcc,
-                               &index->structure,  &index->envelope, &index->bodystructure,
+    struct bytes *values[] = { &index->message_id, &index->subject,      &index->from,
+                               &index->to,         &index->cc,           &index->bcc,
+                               &index->structure,  &index->envelope,     &index->bodystructure,
                                &index->notes,      &index->header_sha256 };
 
     for (size_t i = 0; i < ARRAY_LEN(values); i++)

@@ -64,15 +64,16 @@ struct vault_entry {
     enum vault_doubt doubt;
     bool is_known; /* its octets are not here */
     enum vault_recognition by;
-    bool is_taken_for_new; /* vault_guess_new: nobody has its octets yet */
-    uint64_t raw_offset;   /* of its octets in the run, once they were made into frames */
+    bool is_taken_for_new;          /* vault_guess_new: nobody has its octets yet */
+    uint64_t raw_offset;            /* of its octets in the run, once they were made into frames */
     struct vault_identity identity; /* in batch->arena */
 };
 
 /* prepare.c: what was made of a batch before its transaction. */
 struct vault_kept;
 struct vault_prepared {
-    size_t entries;     /* of so many, as far as they are taken for new; the others are made later */
+    /* of so many, as far as they are taken for new; the others are made later */
+    size_t entries;
     uint32_t frames;    /* of them */
     uint64_t raw_bytes; /* of these frames */
     size_t octets;      /* held in all */
@@ -97,7 +98,7 @@ struct vault_batch {
     size_t count;
     struct vault_entry entries[LIMIT_BATCH_MESSAGES];
     struct vault_entry *by_hash[LIMIT_BATCH_MESSAGES]; /* vault_sort_hashes */
-    struct arena *arena; /* keyword names and numbers */
+    struct arena *arena;                               /* keyword names and numbers */
     struct vault_keywords keywords;
     uint64_t keywords_dropped;
     struct vault_prepared prepared;
@@ -191,8 +192,9 @@ struct vault_writer {
     bool is_large;          /* the run is a large message */
     uint64_t stored_octets; /* of frames of the open transaction */
     size_t large_queued;    /* frames of a large message in the open pipeline */
-    struct deadline speak_by; /* of a large message: VAULT_LARGE_SPEAK_MS after the last statement */
-    struct arena *arena;    /* of one unit of work */
+    /* of a large message: VAULT_LARGE_SPEAK_MS after the last statement */
+    struct deadline speak_by;
+    struct arena *arena; /* of one unit of work */
     struct vault_keywords numbers;
     const int64_t *message_ids; /* of the entries */
     int32_t next_block;         /* of search text, in the run */
@@ -277,7 +279,7 @@ struct vault_reader {
     struct vault_pack_opener opener;
     const struct vault_octets *expected; /* borrowed */
     size_t expected_count, expected_at;
-    struct vault_window *window; /* window.c; NULL: trimmed */
+    struct vault_window *window;   /* window.c; NULL: trimmed */
     struct vault_text_cache *text; /* text_segment.c; likewise */
 };
 

@@ -57,8 +57,7 @@ static bool speak(struct vault_writer *writer, struct err *err)
         return true;
     writer->speak_by = deadline_after_ms(VAULT_LARGE_SPEAK_MS);
     return db_pipeline_begin(writer->db, err) && vault_queue_renew(writer, err) &&
-           db_pipeline_end(writer->db, &renewed, 1, err) &&
-           vault_check_lease(writer, renewed, err);
+           db_pipeline_end(writer->db, &renewed, 1, err) && vault_check_lease(writer, renewed, err);
 }
 
 bool vault_write_large(struct vault_writer *writer, struct bytes octets, struct err *err)

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 enum {
-    LINE_BATCHES = 4, /* one fills, one is committed, the others are prepared */
+    LINE_BATCHES = 4,  /* one fills, one is committed, the others are prepared */
     PREPARERS_MAX = 2, /* PostgreSQL takes about as long as two of them */
     /* A batch of less is made in its transaction: nobody gains by handing it over. */
     WORTH_PREPARING_BYTES = LIMIT_FRAME_TARGET_BYTES,

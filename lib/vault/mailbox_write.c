@@ -89,8 +89,7 @@ static bool is_unchanged(const struct vault_listed *listed, const struct db_resu
     return !db_bool(rows, row, COL_IS_GONE) &&
            db_bool(rows, row, COL_IS_NOSELECT) == listed->is_noselect &&
            bytes_equal(db_bytes(rows, row, COL_SPECIAL_USE), listed->special_use) &&
-           (object_id.ptr == NULL ||
-            bytes_equal(db_bytes(rows, row, COL_OBJECT_ID), object_id));
+           (object_id.ptr == NULL || bytes_equal(db_bytes(rows, row, COL_OBJECT_ID), object_id));
 }
 
 /* What files were imported into is never a source's mailbox too: their UIDs would mix. */

@@ -15,7 +15,7 @@
 #include "vault/write.h"
 
 enum {
-    VAULT_ROWS_MAX = 250,        /* of one statement */
+    VAULT_ROWS_MAX = 250,         /* of one statement */
     VAULT_ROWS_BYTES = 256 << 10, /* and of their values; a larger row goes alone */
     VAULT_REFERENCES_MAX = 20000, /* of one statement, in all */
     VAULT_BLOCKS_MAX = 16,        /* of one statement */
@@ -27,9 +27,9 @@ enum {
 /* Rows of message_index, for one statement. */
 struct vault_rows {
     size_t count;
-    size_t octets;          /* of all values */
-    size_t reference_count; /* of all rows */
-    const size_t *entries;  /* whose they are */
+    size_t octets;                    /* of all values */
+    size_t reference_count;           /* of all rows */
+    const size_t *entries;            /* whose they are */
     const struct vault_index *values; /* but for their text */
 };
 

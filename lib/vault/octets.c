@@ -108,11 +108,11 @@ static bool relocate(struct vault_reader *reader, struct span *span, bool *has_m
     uint64_t raw_offset;
 
     *has_moved = false;
-    if (!vault_run_queries(reader,
-                           &(struct vault_query){ DB_VAULT_LOCATOR,
-                                                  DB_ARGS(DB_I64(span->account_id),
-                                                          DB_I64(span->message_id)) },
-                           1, &rows, err))
+    if (!vault_run_queries(
+            reader,
+            &(struct vault_query){ DB_VAULT_LOCATOR,
+                                   DB_ARGS(DB_I64(span->account_id), DB_I64(span->message_id)) },
+            1, &rows, err))
         return false;
     if (db_rows(rows) == 0)
         return true;
@@ -238,8 +238,8 @@ static bool get_raw(struct vault_reader *reader, struct span *span, struct bytes
         struct vault_frame *frame =
             vault_find_frame(reader, span->account_id, span->run_id, span->at);
 
-        if (frame == NULL && (!load_next(reader, span, err) ||
-                              !get_frame(reader, span, span->at, &frame, err)))
+        if (frame == NULL &&
+            (!load_next(reader, span, err) || !get_frame(reader, span, span->at, &frame, err)))
             return false;
         if (!vault_decode_frame(reader, frame, &raw, err))
             return false;

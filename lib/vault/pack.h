@@ -53,7 +53,8 @@ struct vault_pack_check {
     /* With is_repair: each message (of a file that is lost at most 1,000) that could not be healed. */
     void (*on_victim)(void *context, const struct vault_pack_row *pack, struct bytes sha256_hex,
                       struct bytes path, uint32_t uid);
-    bool is_full;             /* every octet and every message's hash; otherwise file, size and index */
+    /* every octet and every message's hash; otherwise file, size and index */
+    bool is_full;
     struct bytes expected_previous; /* SHA-256 of the row before in the account; empty: none */
 };
 
@@ -71,8 +72,8 @@ MUST_USE bool vault_check_pack(struct db *db, const struct vault_pack_check *che
  * of the database does not know. Names, in the arena.
  */
 MUST_USE bool vault_find_stray_packs(struct db *db, const char *packs_dir, int64_t account_id,
-                                     struct arena *arena, const struct bytes **names,
-                                     size_t *count, struct err *err);
+                                     struct arena *arena, const struct bytes **names, size_t *count,
+                                     struct err *err);
 
 /* For vault_pack_opener: opens <packs_dir>/<account_id>/<sha256>.tar.zst or .text; context: the
  * folder's path, a const char *. For processes that may read packs by themselves (the operator's). */
@@ -83,7 +84,8 @@ MUST_USE bool vault_open_pack_in_folder(void *context, enum vault_file file, int
 /* ---- files, without a database (pack_open.c) --------------------------------------------------------- */
 
 /* False ends it. */
-typedef bool vault_pack_file_fn(void *context, const char *path, const struct crypto_sha256 *sha256);
+typedef bool vault_pack_file_fn(void *context, const char *path,
+                                const struct crypto_sha256 *sha256);
 
 /* Every file with the name of a pack, of accounts and of the installation. */
 MUST_USE bool vault_each_pack_file(const char *packs_dir, vault_pack_file_fn *visit, void *context,

@@ -28,8 +28,8 @@ struct check {
     struct vault_pack_report *report;
     struct store_pack *file;
     int fd;
-    uint64_t rows;       /* frames that the database has in this pack */
-    uint64_t located;    /* messages that were found exactly where their locator says */
+    uint64_t rows;    /* frames that the database has in this pack */
+    uint64_t located; /* messages that were found exactly where their locator says */
     size_t traced;
     size_t member_count; /* waiting to be looked up */
     struct store_member members[MEMBERS_AT_ONCE];
@@ -261,7 +261,8 @@ static bool check_octets(struct check *check, struct err *err)
                                           .damaged = on_damaged,
                                           .member = on_member };
 
-    if (!store_walk_pack(check->file, &check->pack->sha256, &visitor, err) || !look_up(check, err) ||
+    if (!store_walk_pack(check->file, &check->pack->sha256, &visitor, err) ||
+        !look_up(check, err) ||
         !db_run_one(check->db, DB_VAULT_PACK_LOCATED,
                     DB_ARGS(DB_I64(check->pack->account_id), DB_I64(check->pack->pack_id)), &row,
                     err))
@@ -310,15 +311,14 @@ static bool compare_block(void *context, const struct db_result *row, struct err
 {
     struct text_check *check = context;
     const struct store_pack_frame *frame =
-        check->segment == NULL
-            ? NULL
-            : store_find_pack_frame(check->segment, (uint64_t)db_i64(row, 0, 0));
+        check->segment == NULL ? NULL
+                               : store_find_pack_frame(check->segment, (uint64_t)db_i64(row, 0, 0));
 
     (void)err;
     check->rows++;
-    check->is_whole = check->is_whole && frame != NULL &&
-                      bytes_equal(crypto_sha256_bytes(&frame->facts.stored_sha256),
-                                  db_bytes(row, 0, 1));
+    check->is_whole =
+        check->is_whole && frame != NULL &&
+        bytes_equal(crypto_sha256_bytes(&frame->facts.stored_sha256), db_bytes(row, 0, 1));
     if (check->is_whole && check->reader != NULL && check->damage.code == ERR_NONE)
         (void)check_block(check, frame, db_bytes(row, 0, 2), &check->damage);
     return true;
@@ -407,10 +407,10 @@ bool vault_check_pack(struct db *db, const struct vault_pack_check *order,
         return false;
     /* What a look at size and index does not find may be there all the same. */
     if ((report.is_damaged || order->is_full) &&
-        !db_run_ok(db, DB_VAULT_PACK_MARK,
-                   DB_ARGS(DB_I64(pack->account_id), DB_I64(pack->pack_id),
-                           DB_BOOL(report.is_damaged)),
-                   err))
+        !db_run_ok(
+            db, DB_VAULT_PACK_MARK,
+            DB_ARGS(DB_I64(pack->account_id), DB_I64(pack->pack_id), DB_BOOL(report.is_damaged)),
+            err))
         return false;
     *out = report;
     return true;

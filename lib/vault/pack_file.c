@@ -13,16 +13,17 @@
 
 static bool fits(int length, struct err *err)
 {
-    return (length > 0 && length < PATH_MAX) || err_fail(err, ERR_LIMIT, "a pack's path is too long");
+    return (length > 0 && length < PATH_MAX) ||
+           err_fail(err, ERR_LIMIT, "a pack's path is too long");
 }
 
 bool vault_make_pack_paths(const char *packs_dir, int64_t account_id, struct vault_pack_paths *out,
                            struct err *err)
 {
     char *folder = out->folder;
-    int length = account_id == 0 ? snprintf(folder, PATH_MAX, "%s/installation", packs_dir)
-                                 : snprintf(folder, PATH_MAX, "%s/%jd", packs_dir,
-                                            (intmax_t)account_id);
+    int length = account_id == 0
+                     ? snprintf(folder, PATH_MAX, "%s/installation", packs_dir)
+                     : snprintf(folder, PATH_MAX, "%s/%jd", packs_dir, (intmax_t)account_id);
 
     return fits(length, err) && fits(snprintf(out->packs, PATH_MAX, "%s", packs_dir), err) &&
            fits(snprintf(out->temporary, PATH_MAX, "%s/sealing.new", folder), err) &&
@@ -53,9 +54,8 @@ bool vault_make_segment_path(const struct vault_pack_paths *paths,
     char name[VAULT_PACK_NAME_BYTES];
 
     vault_write_pack_name(sha256, name);
-    return fits(snprintf(out, PATH_MAX, "%s/%.*s.text", paths->folder, 2 * CRYPTO_SHA256_BYTES,
-                         name),
-                err);
+    return fits(
+        snprintf(out, PATH_MAX, "%s/%.*s.text", paths->folder, 2 * CRYPTO_SHA256_BYTES, name), err);
 }
 
 bool vault_sync_folder(const char *folder, struct err *err)

@@ -414,11 +414,11 @@ bool vault_find_message_id(struct vault_reader *reader, struct bytes message_id,
     buf_byte(&bracketed, '>');
     spellings[0] = vault_not_null(message_id);
     spellings[1] = buf_bytes(&bracketed);
-    return find(reader,
-                &(struct vault_query){ DB_VAULT_PLACEMENT_BY_MESSAGE_ID,
-                                       DB_ARGS(DB_TEXTS(spellings, ARRAY_LEN(spellings)),
-                                               DB_I64(limit)) },
-                arena, rows, count, err);
+    return find(
+        reader,
+        &(struct vault_query){ DB_VAULT_PLACEMENT_BY_MESSAGE_ID,
+                               DB_ARGS(DB_TEXTS(spellings, ARRAY_LEN(spellings)), DB_I64(limit)) },
+        arena, rows, count, err);
 }
 
 bool vault_read_notes(struct vault_reader *reader, int64_t account_id, int64_t message_id,

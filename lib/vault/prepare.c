@@ -169,7 +169,8 @@ static bool keep_rows(void *context, const struct vault_rows *rows, struct err *
 {
     struct vault_prepared *prepared = context;
     struct arena *arena = prepared->arena;
-    struct vault_kept *kept = keep(prepared, rows->octets + rows->count * sizeof *rows->values, err);
+    struct vault_kept *kept =
+        keep(prepared, rows->octets + rows->count * sizeof *rows->values, err);
     struct vault_index *values;
 
     if (kept == NULL)
@@ -201,8 +202,8 @@ static bool keep_blocks(void *context, const struct vault_blocks *blocks, struct
     kept->kind = KEPT_BLOCKS;
     kept->blocks = *blocks;
     kept->blocks.values = values;
-    kept->blocks.entries = arena_copy(arena, blocks->entries,
-                                      blocks->record_count * sizeof *blocks->entries);
+    kept->blocks.entries =
+        arena_copy(arena, blocks->entries, blocks->record_count * sizeof *blocks->entries);
     return true;
 }
 

@@ -109,7 +109,8 @@ struct vault_mailbox {
     size_t keyword_count;
     const struct vault_uid_range *disposed; /* ascending; UIDs that are not, or no longer, there */
     size_t disposed_count;
-    const struct vault_uid_range *skipped; /* of these ranges those that no message ever had (README 35) */
+    /* of these ranges those that no message ever had (README 35) */
+    const struct vault_uid_range *skipped;
     size_t skipped_count;
 };
 

@@ -178,7 +178,8 @@ static bool add_pack(struct reading *reading, struct err *err)
         !db_run_one(reading->r->db, DB_REBUILD_PACK_ADD,
                     DB_ARGS(DB_I64(account_id), DB_BYTEA(crypto_sha256_bytes(&link->sha256)),
                             previous_of(link), DB_I64(reading->size_bytes),
-                            DB_I64(store_pack_raw_bytes(reading->pack)), DB_TIME(link->sealed_usec)),
+                            DB_I64(store_pack_raw_bytes(reading->pack)),
+                            DB_TIME(link->sealed_usec)),
                     &row, err))
         return false;
     reading->pack_id = db_i64(row, 0, 0);
@@ -367,16 +368,15 @@ static bool read_installation(struct reading *reading, bool is_newest, struct er
     const struct vault_link *link = reading->link;
     struct db *db = reading->r->db;
 
-    bool is_read = open_reading(reading, err) &&
-                   store_walk_pack(reading->pack, &link->sha256, &nobody, err);
+    bool is_read =
+        open_reading(reading, err) && store_walk_pack(reading->pack, &link->sha256, &nobody, err);
 
     reading->lines.is_state_wanted = is_newest;
     is_read = is_read && db_begin(db, DB_READ_COMMITTED, &tx, err) && read_lines(reading, err) &&
-              (!is_newest ||
-               db_run_ok(db, DB_REBUILD_INSTALLATION_SET,
-                         DB_ARGS(DB_BYTEA(crypto_sha256_bytes(&link->sha256)), DB_I64(link->number),
-                                 DB_TIME(link->sealed_usec)),
-                         err)) &&
+              (!is_newest || db_run_ok(db, DB_REBUILD_INSTALLATION_SET,
+                                       DB_ARGS(DB_BYTEA(crypto_sha256_bytes(&link->sha256)),
+                                               DB_I64(link->number), DB_TIME(link->sealed_usec)),
+                                       err)) &&
               db_commit(&tx, err);
     reading->is_bad = !is_read && is_of_pack(db, err);
     return is_read;
@@ -407,8 +407,8 @@ static bool find_known(const struct rebuilding *r, struct installation *found, s
 
 static bool is_known(const struct installation *found, const struct vault_link *link)
 {
-    return found->has_known && bytes_equal(crypto_sha256_bytes(&found->known),
-                                           crypto_sha256_bytes(&link->sha256));
+    return found->has_known &&
+           bytes_equal(crypto_sha256_bytes(&found->known), crypto_sha256_bytes(&link->sha256));
 }
 
 static bool is_in_chain(const struct installation *found, const struct vault_chain *chain)
@@ -477,8 +477,10 @@ static bool take_installation(struct rebuilding *r, struct err *err)
             return false;
     }
     if (!found.has_state && r->counts->questions == 0)
-        tell(r, "there is no installation pack: auditors, grants, matters, holds, the audit log and the "
-                "passwords of accounts are not restored");
+        tell(
+            r,
+            "there is no installation pack: auditors, grants, matters, holds, the audit log and the "
+            "passwords of accounts are not restored");
     return true;
 }
 
@@ -522,10 +524,11 @@ bool vault_begin_rebuild(struct db *owner, struct err *err)
     if (!db_run_one(owner, DB_REBUILD_BEGIN, DB_NO_ARGS, &result, err))
         return false;
     return db_bool(result, 0, 0) ||
-           err_fail(err, ERR_DENIED,
-                    "the database is not empty: rebuild makes one anew from packs and never adds to "
-                    "another (for a private database move the folder \"postgres\" in the data "
-                    "directory away, otherwise name an empty one in [database] url)");
+           err_fail(
+               err, ERR_DENIED,
+               "the database is not empty: rebuild makes one anew from packs and never adds to "
+               "another (for a private database move the folder \"postgres\" in the data "
+               "directory away, otherwise name an empty one in [database] url)");
 }
 
 static bool finish_mailbox(struct db *owner, struct vault_rebuilt_mailbox *mailbox,

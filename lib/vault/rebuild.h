@@ -26,22 +26,26 @@
 
 struct vault_rebuild_counts {
     uint64_t accounts;
-    uint64_t packs;        /* read now */
-    uint64_t known_packs;  /* had been read by an interrupted run */
-    uint64_t octets;       /* of files */
+    uint64_t packs;       /* read now */
+    uint64_t known_packs; /* had been read by an interrupted run */
+    uint64_t octets;      /* of files */
     uint64_t messages, placements, events, sources;
-    uint64_t lost_lines;   /* placements, events, sources without their message: told with the pack */
-    uint64_t bad_packs;    /* damaged, missing, foreign, outside the chain; folders that cannot be read */
+    /* placements, events, sources without their message: told with the pack */
+    uint64_t lost_lines;
+    /* damaged, missing, foreign, outside the chain; folders that cannot be read */
+    uint64_t bad_packs;
     uint64_t installations; /* installation packs read */
-    int64_t installation_usec; /* when that was sealed which auditors and grants come from; 0: none */
-    uint64_t questions;    /* asked; then no mail was read, and the rebuild is not finished */
+    /* when that was sealed which auditors and grants come from; 0: none */
+    int64_t installation_usec;
+    uint64_t questions; /* asked; then no mail was read, and the rebuild is not finished */
 };
 
 struct vault_rebuild {
     const char *packs_dir;
-    struct vault_tips tips;      /* the operator's answer: of forked chains those to be followed */
-    bool takes_old_installation; /* likewise: auditors and grants as the newest pack that can be read tells */
-    void *context;               /* of the next three */
+    struct vault_tips tips; /* the operator's answer: of forked chains those to be followed */
+    /* likewise: auditors and grants as the newest pack that can be read tells */
+    bool takes_old_installation;
+    void *context; /* of the next three */
     /* After each pack. link NULL: an installation pack. */
     void (*on_pack)(void *context, int64_t account_id, const struct vault_link *link,
                     const struct vault_rebuild_counts *counts);
@@ -71,7 +75,9 @@ struct vault_rebuilt_mailbox {
 
 typedef void vault_rebuilt_fn(void *context, const struct vault_rebuilt_mailbox *mailbox);
 
-enum { VAULT_REBUILD_RAISE = 1 << 20 };
+enum {
+    VAULT_REBUILD_RAISE = 1 << 20
+};
 
 /* Each mailbox is a transaction, and so is the end. master_key: id of the installation's key; accounts
  * whose secret it does not open come back paused. */

@@ -43,8 +43,10 @@ void vault_ask_fork(struct rebuilding *r, const struct vault_chain *chain)
 
     if (!chain->is_forked)
         return;
-    buf_text(&text, "its packs are forked: two databases have sealed it, one of them restored from a backup. "
-                    "Each of these ends a branch: ");
+    buf_text(
+        &text,
+        "its packs are forked: two databases have sealed it, one of them restored from a backup. "
+        "Each of these ends a branch: ");
     for (size_t i = 0; i < chain->count && told < TIPS_TOLD; i++) {
         const struct vault_link *link = &chain->links[i];
         bool is_end = i + 1 == chain->in_chain || i >= chain->in_chain;
@@ -58,8 +60,10 @@ void vault_ask_fork(struct rebuilding *r, const struct vault_chain *chain)
     buf_text(&text, ". Say which one to follow: `holdfast rebuild --follow ");
     buf_text(&text, "DIGITS`. What only another branch tells stays in its files");
     if (has_guess)
-        buf_text(&text, ". Packs are missing where the branches part, so nothing says which of the older ones came "
-                        "before: name that one too, with an option of its own");
+        buf_text(
+            &text,
+            ". Packs are missing where the branches part, so nothing says which of the older ones came "
+            "before: name that one too, with an option of its own");
     buf_byte(&text, '\0');
     ask(r, (const char *)text.ptr);
 }
@@ -70,10 +74,12 @@ void vault_ask_old_installation(struct rebuilding *r, const struct vault_link *l
 
     buf_text(&text, "the newest installation pack that can be read is ");
     add_pack(&text, link);
-    buf_text(&text, ", and there was a newer one. With it auditors, their passwords and grants come back as they "
-                    "were then, also those that were revoked since. Put the newer one back, or, if that is what you "
-                    "want: `holdfast rebuild --old-installation`, and look through `holdfast auditor list` before "
-                    "anybody may log in");
+    buf_text(
+        &text,
+        ", and there was a newer one. With it auditors, their passwords and grants come back as they "
+        "were then, also those that were revoked since. Put the newer one back, or, if that is what you "
+        "want: `holdfast rebuild --old-installation`, and look through `holdfast auditor list` before "
+        "anybody may log in");
     buf_byte(&text, '\0');
     ask(r, (const char *)text.ptr);
 }
@@ -83,11 +89,12 @@ void vault_ask_stray(struct rebuilding *r, const struct crypto_sha256 *stray)
     char name[VAULT_PACK_NAME_BYTES], text[TEXT_BYTES];
 
     vault_write_pack_name(stray, name);
-    (void)snprintf(text, sizeof text,
-                   "the interrupted rebuild has read pack %.*s, which is not in the chain that is to be followed "
-                   "now. Say what was said then (and put the file back if it is gone), or begin again with an "
-                   "empty database",
-                   DIGITS_TOLD, name);
+    (void)snprintf(
+        text, sizeof text,
+        "the interrupted rebuild has read pack %.*s, which is not in the chain that is to be followed "
+        "now. Say what was said then (and put the file back if it is gone), or begin again with an "
+        "empty database",
+        DIGITS_TOLD, name);
     ask(r, text);
 }
 
@@ -141,8 +148,10 @@ static bool ask_unknown_tips(struct rebuilding *r, struct err *err)
     for (size_t i = 0; i < tips->count; i++) {
         if (r->has_tip[i])
             continue;
-        (void)snprintf(text, sizeof text, "no pack that can be read has a name that begins with %.64s: "
-                       "look at what follows --follow", tips->digits[i]);
+        (void)snprintf(text, sizeof text,
+                       "no pack that can be read has a name that begins with %.64s: "
+                       "look at what follows --follow",
+                       tips->digits[i]);
         ask(r, text);
     }
     return true;

@@ -10,18 +10,23 @@ struct rebuilding {
     struct db *db;
     const struct vault_rebuild *order;
     struct vault_rebuild_counts *counts;
-    int64_t account_id;        /* 0: the installation */
+    int64_t account_id;          /* 0: the installation */
     int64_t newest_installation; /* the highest number that packs of accounts know of */
-    bool *has_tip;               /* of each of order->tips: there is a readable pack of such a name */
+    /* of each of order->tips: there is a readable pack of such a name */
+    bool *has_tip;
 };
 
-enum { VAULT_CHAIN_ARENA_BYTES = 64 << 20 };
+enum {
+    VAULT_CHAIN_ARENA_BYTES = 64 << 20
+};
 
 /* What an interrupted rebuild has read of an account. */
 struct vault_read_before {
-    bool has_stray;             /* a pack that is not in this chain */
+    bool has_stray; /* a pack that is not in this chain */
     struct crypto_sha256 stray;
-    size_t links;               /* what is not read of so many first links comes too late: its lines would hold over later ones */
+    /* what is not read of so many first links comes too late: its lines would hold over later
+     * ones */
+    size_t links;
 };
 
 MUST_USE bool vault_find_read_before(const struct rebuilding *r, const struct vault_chain *chain,

@@ -141,9 +141,9 @@ static bool add_keywords(struct vault_lines *lines, const struct db_value *value
     assert(strcmp(store_line_format(lines->type)->fields[field].name, "keywords") == 0);
     for (size_t i = 0; i < lines->count && !has_any; i++)
         has_any = lines->waiting[i].values[field].octets.len > 2;
-    return !has_any || db_run_ok(lines->db, DB_REBUILD_KEYWORD_ADD,
-                                 DB_ARGS(DB_I64(lines->account_id), values[1], values[1 + field]),
-                                 err);
+    return !has_any ||
+           db_run_ok(lines->db, DB_REBUILD_KEYWORD_ADD,
+                     DB_ARGS(DB_I64(lines->account_id), values[1], values[1 + field]), err);
 }
 
 /* A path may have been another mailbox's in an earlier pack, which has another one in this. */
@@ -167,8 +167,7 @@ static bool run_statement(struct vault_lines *lines, const struct db_value *valu
 
     if (!db_run(lines->db, rows[lines->type].statement, args, &result, err))
         return false;
-    lines->stored[lines->type] +=
-        is_select ? (uint64_t)db_i64(result, 0, 0) : db_affected(result);
+    lines->stored[lines->type] += is_select ? (uint64_t)db_i64(result, 0, 0) : db_affected(result);
     return true;
 }
 
@@ -180,8 +179,8 @@ bool vault_flush_lines(struct vault_lines *lines, struct err *err)
 
     if (lines->count == 0)
         return true;
-    values[count++] = DB_I64(lines->type == STORE_LINE_ACCOUNT ? (lines->is_newer ? 1 : 0)
-                                                               : lines->account_id);
+    values[count++] =
+        DB_I64(lines->type == STORE_LINE_ACCOUNT ? (lines->is_newer ? 1 : 0) : lines->account_id);
     for (size_t i = 0; i < store_count_fields(lines->type); i++)
         values[count++] = make_column(lines, i);
     if (lines->type == STORE_LINE_MESSAGE)
@@ -215,7 +214,8 @@ static bool belongs(const struct vault_lines *lines, const struct store_line *li
         line->values[0].number != lines->account_id)
         return err_fail(err, ERR_SYNTAX, "line %ju is of another account",
                         (uintmax_t)lines->number);
-    return line->type == STORE_LINE_ACCOUNT || rows[line->type].is_installation == is_installation ||
+    return line->type == STORE_LINE_ACCOUNT ||
+           rows[line->type].is_installation == is_installation ||
            err_fail(err, ERR_SYNTAX, "line %ju does not belong into this catalogue",
                     (uintmax_t)lines->number);
 }
@@ -228,8 +228,7 @@ bool vault_take_line(void *context, struct bytes line, struct err *err)
     lines->number++;
     if (!store_read_line(line, lines->arena, &read, err))
         return err_wrap(err, "line %ju", (uintmax_t)lines->number);
-    if (!rows[read.type].is_known ||
-        (!lines->is_state_wanted && read.type != STORE_LINE_AUDIT)) {
+    if (!rows[read.type].is_known || (!lines->is_state_wanted && read.type != STORE_LINE_AUDIT)) {
         if (lines->count == 0)
             arena_reset(lines->arena);
         return true;

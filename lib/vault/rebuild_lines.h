@@ -13,13 +13,13 @@ enum {
 };
 
 struct vault_lines {
-    struct db *db; /* borrowed; its transaction is the caller's */
-    int64_t account_id; /* 0: of the installation */
-    int64_t run_id;     /* of the pack */
-    bool is_newer;      /* accounts as told here replace those that are there */
+    struct db *db;        /* borrowed; its transaction is the caller's */
+    int64_t account_id;   /* 0: of the installation */
+    int64_t run_id;       /* of the pack */
+    bool is_newer;        /* accounts as told here replace those that are there */
     bool is_state_wanted; /* of an installation: false: audit events alone */
     uint64_t given[STORE_LINE_TYPES], stored[STORE_LINE_TYPES];
-    uint64_t number; /* of the line, for messages */
+    uint64_t number;           /* of the line, for messages */
     enum store_line_type type; /* of those that wait */
     size_t count;
     size_t octets;

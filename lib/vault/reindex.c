@@ -100,8 +100,8 @@ static bool renew_page(struct reindexing *r, const struct vault_octets *octets,
     arena_reset(r->writer->arena);
     vault_begin_making(r->writer->maker, vault_into_statements(r->writer));
     if (!db_pipeline_begin(loan.db, err) || !db_begin(loan.db, DB_READ_COMMITTED, &tx, err) ||
-        !db_queue(loan.db, DB_SESSION_SET_TOKEN,
-                  DB_ARGS(DB_TEXT(secret_bytes(r->order->token))), err) ||
+        !db_queue(loan.db, DB_SESSION_SET_TOKEN, DB_ARGS(DB_TEXT(secret_bytes(r->order->token))),
+                  err) ||
         !renew_all(r, octets, hashes, count, err) || !db_commit(&tx, err) ||
         !db_pipeline_end(loan.db, NULL, 0, err)) {
         db_pipeline_cancel(loan.db);

@@ -47,7 +47,7 @@ void vault_close_sealing(struct vault_sealing *sealing)
 /* ---- what a crash left ------------------------------------------------------------------------- */
 
 bool vault_read_hash(const struct db_result *rows, size_t row, size_t col, bool *has_one,
-                      struct crypto_sha256 *out, struct err *err)
+                     struct crypto_sha256 *out, struct err *err)
 {
     struct bytes octets = db_bytes(rows, row, col);
 
@@ -291,10 +291,10 @@ bool vault_seal_account(struct db *db, const struct vault_seal_order *order,
         .runs = buf_create((size_t)STORE_PACK_FRAMES_MAX * sizeof(struct vault_packed_run)),
         .cuts = buf_create((size_t)MAILBOXES_MAX * sizeof(struct vault_cut)),
         .parts = buf_create((size_t)STORE_PACK_FRAMES_MAX * sizeof(struct store_frame_facts)),
-        .texts = { .kept = buf_create((size_t)STORE_PACK_FRAMES_MAX *
-                                      sizeof(struct vault_kept_text)),
-                   .joined = buf_create((size_t)STORE_PACK_FRAMES_MAX *
-                                        sizeof(struct vault_joined_text)),
+        .texts = { .kept =
+                       buf_create((size_t)STORE_PACK_FRAMES_MAX * sizeof(struct vault_kept_text)),
+                   .joined =
+                       buf_create((size_t)STORE_PACK_FRAMES_MAX * sizeof(struct vault_joined_text)),
                    .joined_ids = buf_create((size_t)TEXT_IDS_MAX * sizeof(int64_t)),
                    .joined_signatures = buf_create(SIGNATURES_MAX),
                    .runs = buf_create((size_t)STORE_PACK_FRAMES_MAX * sizeof(int64_t)) },

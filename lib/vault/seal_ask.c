@@ -22,8 +22,7 @@ bool vault_find_due_seals(struct db *db, uint64_t seal_bytes, struct arena *aren
 }
 
 bool vault_find_seal_requests(struct db *db, struct arena *arena,
-                              const struct vault_seal_request **out, size_t *count,
-                              struct err *err)
+                              const struct vault_seal_request **out, size_t *count, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *rows = NULL;
     struct vault_seal_request *requests;

@@ -5,13 +5,13 @@
  * The frames of the catalogue wait in a file that has no name any more until its size is known, since
  * the member's header stands in front of them.
  */
-#include <fcntl.h>
-#include <stdlib.h>
-
 #include "base/fd.h"
 #include "base/sys.h"
 #include "vault/internal.h"
 #include "vault/seal_internal.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
 
 enum {
     CUTS_ARENA_BYTES = 64 << 20
@@ -88,8 +88,8 @@ static bool find_news(const struct vault_sealing *sealing, bool *has_news, struc
     *has_news = sealing->runs.len > 0 || has_news_of_mailboxes(sealing);
     if (*has_news)
         return true;
-    if (!db_run_one(sealing->db, DB_VAULT_SEAL_HAS_NOTES, DB_ARGS(DB_I64(sealing->order->account_id)),
-                    &row, err))
+    if (!db_run_one(sealing->db, DB_VAULT_SEAL_HAS_NOTES,
+                    DB_ARGS(DB_I64(sealing->order->account_id)), &row, err))
         return false;
     *has_news = db_bool(row, 0, 0);
     return true;
@@ -165,15 +165,14 @@ static bool put_lines(struct vault_sealing *sealing, struct store_catalogue *cat
     struct db_value mailboxes = DB_I64S(a->mailbox_ids, a->cuts);
     struct db_value uids_to = DB_I64S(a->uids_to, a->cuts);
 
-#define LINES(statement, ...) \
+#define LINES(statement, ...)                                                                      \
     db_stream(db, statement, DB_ARGS(__VA_ARGS__), vault_put_line, catalogue, err)
 #define SOURCES                                                                                    \
     account, mailboxes, DB_I32S(a->epochs_from, a->cuts), DB_I64S(a->source_uids_from, a->cuts),   \
         DB_I32S(a->epochs_to, a->cuts), DB_I64S(a->source_uids_to, a->cuts),                       \
         DB_I64S(a->uids_from, a->cuts), uids_to
     return LINES(DB_VAULT_SEAL_LINE_HEAD, account, vault_previous_value(sealing)) &&
-           LINES(DB_VAULT_SEAL_LINE_ACCOUNT, account) &&
-           LINES(DB_VAULT_SEAL_LINE_SCOPE, account) &&
+           LINES(DB_VAULT_SEAL_LINE_ACCOUNT, account) && LINES(DB_VAULT_SEAL_LINE_SCOPE, account) &&
            LINES(DB_VAULT_SEAL_LINE_MAILBOX, account) &&
            LINES(DB_VAULT_SEAL_LINE_FORMER, account) && LINES(DB_VAULT_SEAL_LINE_EPOCH, account) &&
            LINES(DB_VAULT_SEAL_LINE_MESSAGE, account, DB_I64S(a->run_ids, a->runs),
@@ -262,10 +261,10 @@ bool vault_seal_catalogue(struct vault_sealing *sealing, bool *has_news, struct 
     spread_runs(sealing, arena, &arguments);
     if (!db_begin(sealing->db, DB_REPEATABLE_READ_ONLY, &tx, err) ||
         !db_run_ok(sealing->db, DB_VAULT_SEAL_PATIENCE, DB_NO_ARGS, err) ||
-        !db_stream(sealing->db, DB_VAULT_SEAL_CUTS,
-                   DB_ARGS(DB_I64(sealing->order->account_id),
-                           DB_I64S(arguments.run_ids, arguments.runs)),
-                   take_cut, &sealing->cuts, err) ||
+        !db_stream(
+            sealing->db, DB_VAULT_SEAL_CUTS,
+            DB_ARGS(DB_I64(sealing->order->account_id), DB_I64S(arguments.run_ids, arguments.runs)),
+            take_cut, &sealing->cuts, err) ||
         !find_news(sealing, has_news, err))
         return false;
     if (!*has_news)

@@ -88,19 +88,19 @@ static bool run_commit(struct vault_sealing *sealing, const struct arrays *a,
 {
     const struct store_pack_facts *facts = &sealing->facts;
 
-    return db_run_one(
-        sealing->db, DB_VAULT_SEAL_COMMIT,
-        DB_ARGS(DB_I64(sealing->order->account_id), DB_BYTEA(crypto_sha256_bytes(&facts->sha256)),
-                vault_previous_value(sealing), DB_I64(facts->stored_bytes),
-                DB_I64(facts->raw_bytes), DB_I64S(a->run_ids, a->frames),
-                DB_I32S(a->ordinals, a->frames), DB_I64S(a->raw_starts, a->frames),
-                DB_I32S(a->raw_sizes, a->frames), DB_I32S(a->stored_sizes, a->frames),
-                DB_BYTEAS(a->hashes, a->frames), DB_I64S(a->offsets, a->frames),
-                DB_I64S(a->moved_runs, a->moved), DB_I64S(a->target_runs, a->moved),
-                DB_I64S(a->shifts, a->moved), DB_I64S(a->mailbox_ids, a->cuts),
-                DB_I64S(a->uids, a->cuts), DB_I64S(a->modseqs, a->cuts),
-                DB_I32S(a->epochs, a->cuts), DB_I64S(a->source_uids, a->cuts)),
-        row, err);
+    return db_run_one(sealing->db, DB_VAULT_SEAL_COMMIT,
+                      DB_ARGS(DB_I64(sealing->order->account_id),
+                              DB_BYTEA(crypto_sha256_bytes(&facts->sha256)),
+                              vault_previous_value(sealing), DB_I64(facts->stored_bytes),
+                              DB_I64(facts->raw_bytes), DB_I64S(a->run_ids, a->frames),
+                              DB_I32S(a->ordinals, a->frames), DB_I64S(a->raw_starts, a->frames),
+                              DB_I32S(a->raw_sizes, a->frames), DB_I32S(a->stored_sizes, a->frames),
+                              DB_BYTEAS(a->hashes, a->frames), DB_I64S(a->offsets, a->frames),
+                              DB_I64S(a->moved_runs, a->moved), DB_I64S(a->target_runs, a->moved),
+                              DB_I64S(a->shifts, a->moved), DB_I64S(a->mailbox_ids, a->cuts),
+                              DB_I64S(a->uids, a->cuts), DB_I64S(a->modseqs, a->cuts),
+                              DB_I32S(a->epochs, a->cuts), DB_I64S(a->source_uids, a->cuts)),
+                      row, err);
 }
 
 bool vault_seal_commit(struct vault_sealing *sealing, struct arena *arena, int64_t *pack_id,

@@ -6,10 +6,10 @@
  * one run of one frame: together at most LIMIT_FRAME_TARGET_BYTES raw, each less than
  * STORE_JOIN_STORED_BYTES stored. That run keeps the number of the first; the others' messages move.
  */
-#include <stdlib.h>
-
 #include "vault/internal.h"
 #include "vault/seal_internal.h"
+
+#include <stdlib.h>
 
 /* Columns of vault_seal_frames, in vault_seal.sql. */
 enum {
@@ -55,8 +55,8 @@ static bool is_kept(const struct buf *buf, struct err *err)
 
 /* The frame goes into the pack, and is noted. */
 static bool put_frame(struct vault_sealing *sealing, int64_t run_id, int32_t ordinal,
-                      int64_t raw_start, const struct store_frame_facts *facts,
-                      struct bytes stored, struct err *err)
+                      int64_t raw_start, const struct store_frame_facts *facts, struct bytes stored,
+                      struct err *err)
 {
     struct vault_packed_frame frame = {
         .run_id = run_id, .raw_start = raw_start, .ordinal = ordinal, .facts = *facts

@@ -106,18 +106,18 @@ struct vault_joined_text {
     int64_t offset;
     int32_t ordinal;
     int32_t parser_version;
-    int32_t id_count; /* of joined_ids */
+    int32_t id_count;        /* of joined_ids */
     size_t signature_octets; /* of joined_signatures; 0: none */
     struct store_frame_facts facts;
 };
 
 struct vault_sealed_texts {
-    struct buf kept;       /* of struct vault_kept_text */
-    struct buf joined;     /* of struct vault_joined_text */
-    struct buf joined_ids; /* of int64_t: the messages of all that are joined */
+    struct buf kept;              /* of struct vault_kept_text */
+    struct buf joined;            /* of struct vault_joined_text */
+    struct buf joined_ids;        /* of int64_t: the messages of all that are joined */
     struct buf joined_signatures; /* octets of all, one behind the other */
-    struct buf runs;       /* of int64_t: all whose text was taken, or could not be read */
-    bool is_written;       /* there is a segment: paths.text, synced and read back */
+    struct buf runs;              /* of int64_t: all whose text was taken, or could not be read */
+    bool is_written;              /* there is a segment: paths.text, synced and read back */
 };
 
 struct vault_sealing {
@@ -127,11 +127,11 @@ struct vault_sealing {
     int fd;       /* of the pack that is being written, -1 */
     int spill_fd; /* of the catalogue, -1 */
     struct store_pack_writer *writer;
-    struct buf frames; /* of struct vault_packed_frame */
-    struct buf runs;   /* of struct vault_packed_run */
-    struct buf cuts;   /* of struct vault_cut */
-    struct buf parts;  /* of struct store_frame_facts: the catalogue in spill_fd */
-    uint64_t raw_bytes;           /* of the tar stream so far */
+    struct buf frames;  /* of struct vault_packed_frame */
+    struct buf runs;    /* of struct vault_packed_run */
+    struct buf cuts;    /* of struct vault_cut */
+    struct buf parts;   /* of struct store_frame_facts: the catalogue in spill_fd */
+    uint64_t raw_bytes; /* of the tar stream so far */
     bool has_previous;
     struct crypto_sha256 previous; /* the account's last pack */
     struct store_pack_facts facts; /* once it is written */
@@ -149,8 +149,7 @@ MUST_USE bool vault_seal_frames(struct vault_sealing *sealing, int64_t last_run_
 
 /* seal_catalogue.c: the catalogue into the pack. *has_news: it tells anything that was not told yet;
  * otherwise nothing was written. */
-MUST_USE bool vault_seal_catalogue(struct vault_sealing *sealing, bool *has_news,
-                                   struct err *err);
+MUST_USE bool vault_seal_catalogue(struct vault_sealing *sealing, bool *has_news, struct err *err);
 
 /* seal_text.c: the text of the sealed runs into paths.text, if there is any. */
 MUST_USE bool vault_seal_texts(struct vault_sealing *sealing, struct err *err);
@@ -192,6 +191,5 @@ MUST_USE bool vault_read_hash(const struct db_result *rows, size_t row, size_t c
 /* { NULL } when there is none. */
 static inline struct db_value vault_previous_value(const struct vault_sealing *sealing)
 {
-    return db_null_unless(sealing->has_previous,
-                          DB_BYTEA(crypto_sha256_bytes(&sealing->previous)));
+    return db_null_unless(sealing->has_previous, DB_BYTEA(crypto_sha256_bytes(&sealing->previous)));
 }

@@ -104,8 +104,8 @@ static bool put_block(struct packing *packing, const struct store_frame_facts *f
     return true;
 }
 
-static bool keep_verbatim(struct packing *packing, const struct spooled *block,
-                          struct bytes stored, struct err *err)
+static bool keep_verbatim(struct packing *packing, const struct spooled *block, struct bytes stored,
+                          struct err *err)
 {
     struct vault_sealed_texts *texts = &packing->sealing->texts;
     struct vault_kept_text kept = { .run_id = block->run_id, .ordinal = block->ordinal };
@@ -181,10 +181,9 @@ static bool fits_group(const struct packing *packing, const struct spooled *bloc
 {
     const struct group *group = packing->group;
 
-    return group->blocks == 0 ||
-           (block->parser_version == group->first.parser_version &&
-            group->records + group->opened.count <= STORE_TEXT_RECORDS_MAX &&
-            store_has_text_room(packing->writer, octets_of(&group->opened)));
+    return group->blocks == 0 || (block->parser_version == group->first.parser_version &&
+                                  group->records + group->opened.count <= STORE_TEXT_RECORDS_MAX &&
+                                  store_has_text_room(packing->writer, octets_of(&group->opened)));
 }
 
 /* A block of few stored octets; one that cannot be opened is left out. */
@@ -417,9 +416,9 @@ bool vault_seal_text_rows(struct vault_sealing *sealing, int64_t pack_id, struct
     return db_run_ok(
         sealing->db, DB_VAULT_SEAL_TEXT_ROWS,
         DB_ARGS(DB_I64(sealing->order->account_id), DB_I64(pack_id), DB_I64S(a.sealed_runs, a.runs),
-                DB_I64S(a.run_ids, a.kept), DB_I32S(a.ordinals, a.kept),
-                DB_I64S(a.offsets, a.kept), DB_I64S(a.joined_runs, a.joined),
-                DB_I32S(a.joined_ordinals, a.joined), DB_I32S(a.counts, a.joined),
+                DB_I64S(a.run_ids, a.kept), DB_I32S(a.ordinals, a.kept), DB_I64S(a.offsets, a.kept),
+                DB_I64S(a.joined_runs, a.joined), DB_I32S(a.joined_ordinals, a.joined),
+                DB_I32S(a.counts, a.joined),
                 DB_I64S((const int64_t *)(const void *)texts->joined_ids.ptr, a.ids),
                 DB_I32S(a.versions, a.joined), DB_I32S(a.raw_sizes, a.joined),
                 DB_I32S(a.stored_sizes, a.joined), DB_BYTEAS(a.hashes, a.joined),

@@ -6,12 +6,11 @@
  * has needles; blocks that hold a wanted message, and may hold a needle, are fetched, from the spool some MiB at a time, from segments one by one. Whatever is wrong with a block
  * makes its messages ones without a record.
  */
-#include "vault/text.h"
-
 #include "base/fd.h"
 #include "mime/parser.h"
 #include "text/signature.h"
 #include "vault/internal.h"
+#include "vault/text.h"
 #include "vault/text_internal.h"
 
 #include <stdlib.h>
@@ -61,8 +60,8 @@ struct scan {
     void *context;
     struct arena *arena; /* of a page */
     struct vault_text_place *places;
-    size_t place_count;         /* blocks of this page that are to be opened */
-    struct db_result *fetched;  /* octets of places fetched_from … fetched_to - 1 */
+    size_t place_count;        /* blocks of this page that are to be opened */
+    struct db_result *fetched; /* octets of places fetched_from … fetched_to - 1 */
     size_t fetched_from, fetched_to;
     struct position at;
     size_t beyond; /* rows behind the last id */
@@ -346,7 +345,8 @@ static bool give_block(struct scan *scan, size_t number, struct err *err)
         return true;
     if (!open_block(scan, number, &block, err))
         return false;
-    if (block == NULL || block->count != place->id_count || block->parser_version != MIME_PARSER_VERSION)
+    if (block == NULL || block->count != place->id_count ||
+        block->parser_version != MIME_PARSER_VERSION)
         return true;
     for (size_t i = 0; i < block->count; i++) {
         if (!is_wanted(scan, place->ids[i], &at))

@@ -62,7 +62,8 @@ struct vault_lease {
 struct vault_index {
     int32_t parser_version;
     uint64_t header_bytes;
-    struct bytes header_sha256; /* of the header's octets; NULL: without a Message-ID, or too many to be kept */
+    /* of the header's octets; NULL: without a Message-ID, or too many to be kept */
+    struct bytes header_sha256;
     bool has_date;
     int64_t date_usec; /* outside the years 1 to 9999 it is not stored */
     int64_t
@@ -74,8 +75,8 @@ struct vault_index {
     struct bytes subject, from, to, cc, bcc;
     struct bytes structure, envelope, bodystructure;
     struct bytes notes; /* a JSON array; not NULL */
-    struct bytes
-        text; /* search text (text/record.h); NULL: longer than TEXT_RECORD_MAX, or not made */
+    /* search text (text/record.h); NULL: longer than TEXT_RECORD_MAX, or not made */
+    struct bytes text;
     uint32_t text_notes; /* TEXT_NOTE_*: what of the message that text does not hold */
 };
 
@@ -162,7 +163,8 @@ enum {
 struct vault_identity {
     struct bytes id;     /* empty, or no vault_is_identity: none */
     struct bytes thread; /* likewise */
-    struct bytes labels; /* UTF-8 without NUL, one a line; empty, or over VAULT_LABELS_BYTES: none */
+    /* UTF-8 without NUL, one a line; empty, or over VAULT_LABELS_BYTES: none */
+    struct bytes labels;
 };
 
 /* 1 to VAULT_IDENTITY_BYTES visible ASCII characters. Pure. */

@@ -116,8 +116,8 @@ static bool make_room(struct vault_writer *writer, uint64_t bytes, struct err *e
         return false;
     if (writer->batch->octets.len > 0)
         return true;
-    return vault_await_room(writer, bytes > LIMIT_BATCH_TARGET_BYTES ? bytes : LIMIT_BATCH_TARGET_BYTES,
-                            err);
+    return vault_await_room(
+        writer, bytes > LIMIT_BATCH_TARGET_BYTES ? bytes : LIMIT_BATCH_TARGET_BYTES, err);
 }
 
 bool vault_begin_message(struct vault_writer *writer, uint64_t announced_bytes, struct err *err)
@@ -128,8 +128,7 @@ bool vault_begin_message(struct vault_writer *writer, uint64_t announced_bytes, 
     if (announced_bytes > LIMIT_MESSAGE_BYTES)
         return err_fail(err, ERR_LIMIT, "message of %ju bytes, at most %ju are archived",
                         (uintmax_t)announced_bytes, (uintmax_t)LIMIT_MESSAGE_BYTES);
-    if (is_large ? !vault_commit_entries(writer, err)
-                 : !make_room(writer, announced_bytes, err))
+    if (is_large ? !vault_commit_entries(writer, err) : !make_room(writer, announced_bytes, err))
         return false;
     writer->announced_bytes = announced_bytes;
     writer->written_bytes = 0;

@@ -23,7 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         assert(err.code == ERR_SYNTAX && offset == 0 && bytes == 0);
     }
-    ingest_read_emlx_facts(bytes_slice(bytes_of(data, size), (size_t)(offset + bytes), SIZE_MAX), &facts);
+    ingest_read_emlx_facts(bytes_slice(bytes_of(data, size), (size_t)(offset + bytes), SIZE_MAX),
+                           &facts);
     assert((facts.flags & ~VAULT_FLAGS_ALL) == 0);
     assert(!facts.has_date || facts.received_usec > 0);
     return 0;

@@ -25,7 +25,8 @@ static bool read_at(void *context, uint64_t offset, uint8_t *room, size_t size, 
 
     (void)err;
     if (offset < file->octets.len)
-        some = bytes_slice(file->octets, (size_t)offset, size < file->at_most ? size : file->at_most);
+        some =
+            bytes_slice(file->octets, (size_t)offset, size < file->at_most ? size : file->at_most);
     if (some.len > 0)
         memcpy(room, some.ptr, some.len);
     *got = some.len;
@@ -132,7 +133,8 @@ static void check_message(enum ingest_mbox_format format, struct bytes text,
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes text = bytes_slice(bytes_of(data, size), 1, SIZE_MAX);
-    enum ingest_mbox_format format = size > 0 ? (enum ingest_mbox_format)(data[0] & 3) : INGEST_MBOXRD;
+    enum ingest_mbox_format format =
+        size > 0 ? (enum ingest_mbox_format)(data[0] & 3) : INGEST_MBOXRD;
     struct file file = { text, size > 0 && (data[0] & 4) != 0 ? 7 : SIZE_MAX };
     struct ingest_mbox *mbox = ingest_open_mbox(format, read_at, &file);
     struct ingest_mbox_message message;

@@ -454,7 +454,8 @@ TEST(after_too_many_requests_a_thousand_accounts_leave_the_endpoint_alone)
 
     if (!begin(b, answers, ARRAY_LEN(answers)))
         return;
-    CHECK_EQ_U64(ask_for_tenant(b, 1000), 0); /* each by its own mailbox: the refresh token's grant */
+    /* each by its own mailbox: the refresh token's grant */
+    CHECK_EQ_U64(ask_for_tenant(b, 1000), 0);
     CHECK_EQ_U64(atomic_load(&b->endpoint.asked), 1);
     CHECK_EQ_U64(b->err.code, ERR_RETRY);
     CHECK(strncmp(b->err.text, b->endpoint.url, strlen(b->endpoint.url)) == 0);

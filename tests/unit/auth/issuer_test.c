@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/issuer.h"
-
 #include "test.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
-#define URL   "https://login.example/token"
+#define URL "https://login.example/token"
 #define OTHER "https://login.other.example/token"
 
 static struct auth_issuers *create(void)

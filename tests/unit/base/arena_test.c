@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/arena.h"
+#include "test.h"
 
 #include <stdint.h>
-
-#include "test.h"
 
 TEST(arena_memory_is_zeroed_also_after_a_reset)
 {

@@ -54,8 +54,7 @@ TEST(numbers_are_written_in_full_range)
     buf_byte(&buf, ' ');
     buf_u64_padded(&buf, 7, 3);
     buf_u64_padded(&buf, 1234, 3);
-    CHECK_BYTES(buf_bytes(&buf),
-                BYTES("0 18446744073709551615 -9223372036854775808 0071234"));
+    CHECK_BYTES(buf_bytes(&buf), BYTES("0 18446744073709551615 -9223372036854775808 0071234"));
 }
 
 TEST(hex_is_lower_case)

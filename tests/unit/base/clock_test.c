@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
-
 #include "test.h"
 
 TEST(every_day_of_four_centuries_converts_there_and_back)

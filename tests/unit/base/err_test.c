@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/err.h"
+#include "test.h"
 
 #include <errno.h>
-
-#include "test.h"
 
 TEST(context_is_put_in_front)
 {

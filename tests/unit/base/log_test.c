@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
+#include "test.h"
 
 #include <unistd.h>
-
-#include "test.h"
 
 /* One event through a pipe; what was written, in out. */
 static size_t written(enum log_level level, const char *event, const struct log_field *fields,
@@ -39,8 +38,8 @@ TEST(a_field_cannot_forge_a_second_line)
 {
     char line[LOG_LINE_BYTES + 1];
 
-    (void)written(LOG_WARN, "x", (const struct log_field[]){ F_TEXT("t", "a\nts=fake"), F_END }, line,
-                  sizeof line);
+    (void)written(LOG_WARN, "x", (const struct log_field[]){ F_TEXT("t", "a\nts=fake"), F_END },
+                  line, sizeof line);
     CHECK(strchr(line, '\n') == line + strlen(line) - 1);
 }
 
@@ -61,5 +60,6 @@ TEST(lines_below_the_level_are_not_written)
 {
     char line[64];
 
-    CHECK_EQ_U64(written(LOG_DEBUG, "x", (const struct log_field[]){ F_END }, line, sizeof line), 0);
+    CHECK_EQ_U64(written(LOG_DEBUG, "x", (const struct log_field[]){ F_END }, line, sizeof line),
+                 0);
 }

@@ -96,8 +96,8 @@ TEST(both_rows_have_all_columns)
 
     export_write_csv_row(&row, &out);
     CHECK(bytes_find(buf_bytes(&out), BYTES("mail/f,0,11,1,false,")) == 0);
-    CHECK(bytes_find(buf_bytes(&out), BYTES(",\"'=In,box\",3,5,9,,,,header,2001-10-01T05:30:00-02:30,")) >
-          0);
+    CHECK(bytes_find(buf_bytes(&out),
+                     BYTES(",\"'=In,box\",3,5,9,,,,header,2001-10-01T05:30:00-02:30,")) > 0);
     CHECK(bytes_find(buf_bytes(&out), BYTES(",\\Seen \\Draft,$Junk =x,<\\xff\\x5c>,")) > 0);
     buf_reset(&out, 0);
     export_write_json_row(&row, &out);

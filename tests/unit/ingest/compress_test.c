@@ -3,10 +3,9 @@
 #include "peer.h"
 
 /* "* 1 EXISTS", "h2 OK done", as raw deflate: one stored block, and the empty one of a flush. */
-static const struct bytes accepts =
-    BYTES_INIT("h1 OK from here on\r\n"
-               "\x00\x18\x00\xe7\xff* 1 EXISTS\r\nh2 OK done\r\n"
-               "\x00\x00\x00\xff\xff");
+static const struct bytes accepts = BYTES_INIT("h1 OK from here on\r\n"
+                                               "\x00\x18\x00\xe7\xff* 1 EXISTS\r\nh2 OK done\r\n"
+                                               "\x00\x00\x00\xff\xff");
 
 static bool asks_noop(struct ingest_client *client, struct err *err)
 {
@@ -15,7 +14,8 @@ static bool asks_noop(struct ingest_client *client, struct err *err)
 
     ingest_begin_command(client, "NOOP");
     return ingest_send_command(client, &tag, err) &&
-           ingest_finish_command(client, tag, NULL, NULL, &reply, err) && reply.condition == IMAP_OK;
+           ingest_finish_command(client, tag, NULL, NULL, &reply, err) &&
+           reply.condition == IMAP_OK;
 }
 
 TEST(what_follows_the_ok_is_compressed_in_both_directions)

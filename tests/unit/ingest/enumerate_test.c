@@ -189,8 +189,9 @@ TEST(qresync_is_enabled_once_before_the_first_mailbox_is_opened)
 {
     struct bench b;
 
-    start_with(&b, BYTES("* ENABLED QRESYNC\r\nh1 OK done\r\n* 3 EXISTS\r\nh2 OK done\r\n"
-                         "* 4 EXISTS\r\nh3 OK done\r\n"),
+    start_with(&b,
+               BYTES("* ENABLED QRESYNC\r\nh1 OK done\r\n* 3 EXISTS\r\nh2 OK done\r\n"
+                     "* 4 EXISTS\r\nh3 OK done\r\n"),
                offers_qresync);
     CHECK(ingest_examine(b.client, BYTES("a"), &b.selected, &b.err));
     CHECK_STR(peer_heard(&b.peer), "h1 ENABLE QRESYNC\r\nh2 EXAMINE a (CONDSTORE)\r\n");
@@ -206,11 +207,12 @@ TEST(changes_are_what_was_seen_and_what_vanished_however_often_it_is_said)
     struct ingest_changes changes;
     struct bench b;
 
-    start_with(&b, BYTES("* ENABLED QRESYNC\r\nh1 OK done\r\n* 3 EXISTS\r\nh2 OK done\r\n"
-                         "* VANISHED (EARLIER) 300:310,4\r\n* VANISHED (EARLIER) 5:6,305:320\r\n"
-                         "* 2 FETCH (UID 9 FLAGS (\\Seen) MODSEQ (19))\r\n"
-                         "* 1 FETCH (UID 2 FLAGS () MODSEQ (18))\r\n* VANISHED 8\r\n"
-                         "h3 OK done\r\n"),
+    start_with(&b,
+               BYTES("* ENABLED QRESYNC\r\nh1 OK done\r\n* 3 EXISTS\r\nh2 OK done\r\n"
+                     "* VANISHED (EARLIER) 300:310,4\r\n* VANISHED (EARLIER) 5:6,305:320\r\n"
+                     "* 2 FETCH (UID 9 FLAGS (\\Seen) MODSEQ (19))\r\n"
+                     "* 1 FETCH (UID 2 FLAGS () MODSEQ (18))\r\n* VANISHED 8\r\n"
+                     "h3 OK done\r\n"),
                offers_qresync);
     CHECK(ingest_examine(b.client, BYTES("a"), &b.selected, &b.err));
     CHECK(ask_changes(&b, &changes));

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ingest/idle.h"
-
 #include "base/fd.h"
+#include "ingest/idle.h"
 #include "peer.h"
 
 #include <stdio.h>
 
-static const struct ingest_idle_pace at_once = { .renew_ms = 0, .answer_ms = 0, .flood_bytes = 1 << 20 };
+static const struct ingest_idle_pace at_once = { .renew_ms = 0,
+                                                 .answer_ms = 0,
+                                                 .flood_bytes = 1 << 20 };
 
 struct bench {
     struct peer peer;
@@ -50,8 +51,9 @@ TEST(news_is_what_says_that_messages_came_went_or_changed)
 {
     static const char *const news[] = { "* 2 EXISTS\r\n", "* 1 EXPUNGE\r\n", "* VANISHED 3:5\r\n",
                                         "* 1 FETCH (FLAGS (\\Seen))\r\n" };
-    static const char *const other[] = { "* OK Still here\r\n", "* 1 RECENT\r\n", "* NONSENSE (\r\n",
-                                         "\r\n", "* FLAGS (\\Seen)\r\n", "+ what\r\n",
+    static const char *const other[] = { "* OK Still here\r\n",   "* 1 RECENT\r\n",
+                                         "* NONSENSE (\r\n",      "\r\n",
+                                         "* FLAGS (\\Seen)\r\n",  "+ what\r\n",
                                          "x9 OK nobody asked\r\n" };
     struct bench bench, *b = &bench;
 
@@ -121,7 +123,8 @@ TEST(an_idle_is_renewed_by_done_and_asked_for_again_once_that_is_answered)
         CHECK_EQ_U64(b->idle.state, INGEST_IDLE_ASKED);
         say(b, "+ idling\r\n");
     }
-    CHECK_STR(peer_heard(&b->peer), "w1 IDLE\r\nDONE\r\nw2 IDLE\r\nDONE\r\nw3 IDLE\r\nDONE\r\nw4 IDLE\r\n");
+    CHECK_STR(peer_heard(&b->peer),
+              "w1 IDLE\r\nDONE\r\nw2 IDLE\r\nDONE\r\nw3 IDLE\r\nDONE\r\nw4 IDLE\r\n");
     end(b);
 }
 
@@ -170,7 +173,9 @@ TEST(a_source_that_refuses_ends_or_answers_nonsense_is_let_go)
 
 TEST(a_source_that_never_pauses_is_let_go_and_what_it_said_is_news)
 {
-    static const struct ingest_idle_pace strict = { .renew_ms = 1000, .answer_ms = 1000, .flood_bytes = 4 << 10 };
+    static const struct ingest_idle_pace strict = { .renew_ms = 1000,
+                                                    .answer_ms = 1000,
+                                                    .flood_bytes = 4 << 10 };
     static char flood[40 << 10];
     struct bench bench, *b = &bench;
 

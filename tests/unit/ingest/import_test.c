@@ -49,7 +49,8 @@ TEST(flags_of_an_mbox_stand_in_the_header)
 
     ingest_read_import_header(BYTES("Status: RO\nX-Status: AF\n\n"), &header);
     CHECK_EQ_U64(header.flags, VAULT_FLAG_SEEN | VAULT_FLAG_ANSWERED | VAULT_FLAG_FLAGGED);
-    ingest_read_import_header(BYTES("X-Mozilla-Status: 100d\nX-Mozilla-Status2: 00000002\n\n"), &header);
+    ingest_read_import_header(BYTES("X-Mozilla-Status: 100d\nX-Mozilla-Status2: 00000002\n\n"),
+                              &header);
     CHECK_EQ_U64(header.flags, VAULT_FLAG_SEEN | VAULT_FLAG_FLAGGED | VAULT_FLAG_DELETED);
     ingest_read_import_header(BYTES("X-Mozilla-Status: one\n\n"), &header);
     CHECK_EQ_U64(header.flags, 0);
@@ -60,9 +61,10 @@ TEST(flags_of_a_maildir_stand_in_the_name_and_keywords_by_number)
     struct ingest_maildir_keywords keywords;
     struct ingest_maildir_flags flags;
 
-    ingest_read_maildir_keywords(BYTES("0 $Forwarded\n2 Urgent\r\n26 Far\n4294967296 Big\nno\n3 two "
-                                       "words\n4 \n25 Last\n5 no line end"),
-                                 &keywords);
+    ingest_read_maildir_keywords(
+        BYTES("0 $Forwarded\n2 Urgent\r\n26 Far\n4294967296 Big\nno\n3 two "
+              "words\n4 \n25 Last\n5 no line end"),
+        &keywords);
     ingest_read_maildir_flags(BYTES("cur/1.M2.host:2,DFPRSTzcabcdef"), &keywords, &flags);
     CHECK_EQ_U64(flags.system, VAULT_FLAGS_ALL);
     CHECK_EQ_U64(flags.keyword_count, 3);
@@ -87,13 +89,16 @@ TEST(flags_of_a_maildir_stand_in_the_name_and_keywords_by_number)
 TEST(a_file_is_judged_by_its_first_octets)
 {
     CHECK(ingest_judge_file(BYTES("1."), BYTES("Message-ID: <x>\nDate: y\n\n")) == IMPORT_MESSAGE);
-    CHECK(ingest_judge_file(BYTES("box"), BYTES("From a Mon Oct  1 08:00:00 2001\n")) == IMPORT_MBOX);
+    CHECK(ingest_judge_file(BYTES("box"), BYTES("From a Mon Oct  1 08:00:00 2001\n")) ==
+          IMPORT_MBOX);
     CHECK(ingest_judge_file(BYTES("x.eml"), BYTES("From a\nSubject: x\n")) == IMPORT_MESSAGE);
     CHECK(ingest_judge_file(BYTES("x.EML"), BYTES("anything")) == IMPORT_MESSAGE);
     CHECK(ingest_judge_file(BYTES("x.eml"), BYTES("")) == IMPORT_NOTHING);
     CHECK(ingest_judge_file(BYTES("box"), BYTES("From nobody\r\nSubject: x\r\n")) == IMPORT_MBOX);
-    CHECK(ingest_judge_file(BYTES("box"), BYTES("From \r\nX-Mozilla-Status: 0001\r\n")) == IMPORT_MBOX);
-    CHECK(ingest_judge_file(BYTES("x.txt"), BYTES("From here to there\nis far\n")) == IMPORT_NOTHING);
+    CHECK(ingest_judge_file(BYTES("box"), BYTES("From \r\nX-Mozilla-Status: 0001\r\n")) ==
+          IMPORT_MBOX);
+    CHECK(ingest_judge_file(BYTES("x.txt"), BYTES("From here to there\nis far\n")) ==
+          IMPORT_NOTHING);
     CHECK(ingest_judge_file(BYTES("x.txt"), BYTES("From ")) == IMPORT_NOTHING);
     CHECK(ingest_judge_file(BYTES("x.txt"), BYTES("http://example.org/\n")) == IMPORT_NOTHING);
     CHECK(ingest_judge_file(BYTES("x.pdf"), BYTES("%PDF-1.4\nSubject: x\n")) == IMPORT_NOTHING);
@@ -122,7 +127,8 @@ TEST(a_time_of_change_beyond_what_a_number_says_is_the_last_second)
 
 /* ---- Apple Mail ------------------------------------------------------------------------------------- */
 
-static void check_emlx(struct bytes head, uint64_t file_bytes, uint64_t want_offset, uint64_t want_bytes)
+static void check_emlx(struct bytes head, uint64_t file_bytes, uint64_t want_offset,
+                       uint64_t want_bytes)
 {
     struct err err = { 0 };
     uint64_t offset = 0, bytes = 0;
@@ -143,22 +149,26 @@ TEST(an_emlx_says_where_its_message_lies)
     check_emlx(BYTES("12 Subject: x\n"), 99, 0, 0);
     check_emlx(BYTES("Subject: x\n"), 99, 0, 0);
     check_emlx(BYTES("12"), 2, 0, 0);
-    CHECK(ingest_is_emlx(BYTES("1.emlx")) && !ingest_is_emlx(BYTES(".emlx")) && !ingest_is_emlx(BYTES("1.eml")));
-    CHECK(ingest_is_partial_emlx(BYTES("1.partial.emlx")) && !ingest_is_partial_emlx(BYTES("1.emlx")));
+    CHECK(ingest_is_emlx(BYTES("1.emlx")) && !ingest_is_emlx(BYTES(".emlx")) &&
+          !ingest_is_emlx(BYTES("1.eml")));
+    CHECK(ingest_is_partial_emlx(BYTES("1.partial.emlx")) &&
+          !ingest_is_partial_emlx(BYTES("1.emlx")));
 }
 
 TEST(the_property_list_of_an_emlx_has_flags_and_the_time_of_arrival)
 {
     struct ingest_emlx_facts facts;
 
-    ingest_read_emlx_facts(BYTES("<plist><dict>\n\t<key>date-received</key>\n\t<integer>1001923200</integer>\n"
-                                 "\t<key>flags</key>\n\t<integer>8590195733</integer>\n</dict></plist>"),
-                           &facts);
+    ingest_read_emlx_facts(
+        BYTES("<plist><dict>\n\t<key>date-received</key>\n\t<integer>1001923200</integer>\n"
+              "\t<key>flags</key>\n\t<integer>8590195733</integer>\n</dict></plist>"),
+        &facts);
     CHECK_EQ_U64(facts.flags, VAULT_FLAG_SEEN | VAULT_FLAG_ANSWERED | VAULT_FLAG_FLAGGED);
     CHECK(facts.has_date);
     CHECK_EQ_I64(facts.received_usec, 1001923200000000);
-    ingest_read_emlx_facts(BYTES("<key>date-received</key><real>18446744073709551615.5</real><key>flags</key>"),
-                           &facts);
+    ingest_read_emlx_facts(
+        BYTES("<key>date-received</key><real>18446744073709551615.5</real><key>flags</key>"),
+        &facts);
     CHECK(!facts.has_date && facts.flags == 0);
 }
 
@@ -208,11 +218,11 @@ TEST(what_is_no_record_is_refused)
 {
     static const struct bytes records[] = {
         BYTES_INIT("x"),
-        BYTES_INIT("\x05\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),            /* a text is missing */
-        BYTES_INIT("\x05\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),        /* one octet too many */
-        BYTES_INIT("\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),          /* no such kind */
-        BYTES_INIT("\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),          /* a file without descriptor */
-        BYTES_INIT("\x05\0\0\0\0\0\0\0\0\0\0\xff\xff\0\0\0\0\0\0"),      /* a text that is too long */
+        BYTES_INIT("\x05\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),       /* a text is missing */
+        BYTES_INIT("\x05\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),   /* one octet too many */
+        BYTES_INIT("\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),     /* no such kind */
+        BYTES_INIT("\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),     /* a file without descriptor */
+        BYTES_INIT("\x05\0\0\0\0\0\0\0\0\0\0\xff\xff\0\0\0\0\0\0"), /* a text that is too long */
         BYTES_INIT("\x05\0\0\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0\0\0\0"), /* a negative job */
     };
     static uint8_t room[INGEST_FEED_RECORD_BYTES];
@@ -332,28 +342,30 @@ TEST(folders_and_maildirs_are_fed_with_the_mailboxes_they_are)
     (void)snprintf(link, sizeof link, "%s/link", root);
     CHECK(symlink(root, link) == 0);
     walk(&out);
-    CHECK_BYTES(buf_bytes(&out),
-                BYTES("|a.mbox|a|a.mbox\n"
-                      "|b.eml|b.eml|b.eml\n"
-                      "!link|a symbolic link: not followed\n"
-                      "-KMail/Sub\n"
-                      "MKMail/Sub|9.x|9.x:2,|.KMail.directory/Sub/cur/9.x:2,\n"
-                      "Apple|mbox||Apple.mbox/mbox\n"
-                      "Apple/Sub|9.emlx|9.emlx|Apple.mbox/Sub.mbox/01234567-89AB-CDEF-0123-456789abcdef/Data/"
-                      "1/Messages/9.emlx\n"
-                      "-Copy\n"
-                      "MCopy|6.x|6.x;2,S|Copy/cur/6.x;2,S\n"
-                      "-Copy/Sub\n"
-                      "MCopy/Sub|7.x|7.x:2,|Copy/.Sub/cur/7.x:2,\n"
-                      "KMail\n"
-                      "MMail|1.x|1.x|Mail/new/1.x\n"
-                      "MMail|2.x|2.x:2,S|Mail/cur/2.x:2,S\n"
-                      "Mail|stray|stray|Mail/stray\n"
-                      "-Mail/Sent/2001\n"
-                      "MMail/Sent/2001|4.x|4.x|Mail/.Sent.2001/cur/4.x\n"
-                      "-Mail/Entw\xc3\xbcrfe\n"
-                      "MMail/Entw\xc3\xbcrfe|5.x|5.x|Mail/Entw&APw-rfe/cur/5.x\n"
-                      "Plain/cur|8.eml|8.eml|Plain/cur/8.eml\n"
-                      "Post|Sub|Sub|Post.sbd/Sub\n"));
+    CHECK_BYTES(
+        buf_bytes(&out),
+        BYTES(
+            "|a.mbox|a|a.mbox\n"
+            "|b.eml|b.eml|b.eml\n"
+            "!link|a symbolic link: not followed\n"
+            "-KMail/Sub\n"
+            "MKMail/Sub|9.x|9.x:2,|.KMail.directory/Sub/cur/9.x:2,\n"
+            "Apple|mbox||Apple.mbox/mbox\n"
+            "Apple/Sub|9.emlx|9.emlx|Apple.mbox/Sub.mbox/01234567-89AB-CDEF-0123-456789abcdef/Data/"
+            "1/Messages/9.emlx\n"
+            "-Copy\n"
+            "MCopy|6.x|6.x;2,S|Copy/cur/6.x;2,S\n"
+            "-Copy/Sub\n"
+            "MCopy/Sub|7.x|7.x:2,|Copy/.Sub/cur/7.x:2,\n"
+            "KMail\n"
+            "MMail|1.x|1.x|Mail/new/1.x\n"
+            "MMail|2.x|2.x:2,S|Mail/cur/2.x:2,S\n"
+            "Mail|stray|stray|Mail/stray\n"
+            "-Mail/Sent/2001\n"
+            "MMail/Sent/2001|4.x|4.x|Mail/.Sent.2001/cur/4.x\n"
+            "-Mail/Entw\xc3\xbcrfe\n"
+            "MMail/Entw\xc3\xbcrfe|5.x|5.x|Mail/Entw&APw-rfe/cur/5.x\n"
+            "Plain/cur|8.eml|8.eml|Plain/cur/8.eml\n"
+            "Post|Sub|Sub|Post.sbd/Sub\n"));
     CHECK(nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0);
 }

@@ -2,8 +2,8 @@
 #include "base/arena.h"
 #include "ingest/derive.h"
 #include "ingest/journal.h"
-#include "text/fold.h"
 #include "test.h"
+#include "text/fold.h"
 
 #include <stdlib.h>
 
@@ -19,11 +19,12 @@ TEST(each_line_of_a_report_is_a_fact)
     struct ingest_journal journal;
 
     ingest_start_journal(&journal);
-    CHECK(ingest_read_journal(BYTES("\xef\xbb\xbfSender: ann@x\r\nOn-Behalf-Of: chief@x\r\n"
-                                    "Subject: To: mallory@x\r\nMessage-ID: <1@x>\r\nLabel: secret\r\n"
-                                    "To: bob@x, Expanded: all@x\r\ncc: carl@x, Forwarded: old@x\r\n"
-                                    "BCC: eve@x\r\nRecipient: one@x\r\nRecipient: two@x, Expanded: list@x"),
-                              false, &journal));
+    CHECK(ingest_read_journal(
+        BYTES("\xef\xbb\xbfSender: ann@x\r\nOn-Behalf-Of: chief@x\r\n"
+              "Subject: To: mallory@x\r\nMessage-ID: <1@x>\r\nLabel: secret\r\n"
+              "To: bob@x, Expanded: all@x\r\ncc: carl@x, Forwarded: old@x\r\n"
+              "BCC: eve@x\r\nRecipient: one@x\r\nRecipient: two@x, Expanded: list@x"),
+        false, &journal));
     CHECK_BYTES(buf_bytes(&journal.from), BYTES("ann@x, chief@x"));
     CHECK_BYTES(buf_bytes(&journal.to), BYTES("bob@x, all@x"));
     CHECK_BYTES(buf_bytes(&journal.cc), BYTES("carl@x, old@x"));
@@ -60,7 +61,8 @@ TEST(labels_are_known_in_eight_languages_composed_and_decomposed)
     static const struct {
         struct bytes text, bcc;
     } cases[] = {
-        { BYTES_INIT("Absender: ann@x\nAn: bob@x\nBetreff: hi\nEmpf\u00e4nger: eve@x\n"), BYTES_INIT("") },
+        { BYTES_INIT("Absender: ann@x\nAn: bob@x\nBetreff: hi\nEmpf\u00e4nger: eve@x\n"),
+          BYTES_INIT("") },
         { BYTES_INIT("EXP\u00c9DITEUR\u00a0: ann@x\nObjet : hi\n\u00c0 : bob@x\nCci : dan@x\n"
                      "Destinataire : eve@x\n"),
           BYTES_INIT("dan@x") },
@@ -70,7 +72,8 @@ TEST(labels_are_known_in_eight_languages_composed_and_decomposed)
           BYTES_INIT("dan@x") },
         { BYTES_INIT("Remetente: ann@x\nAssunto: hi\nPara: bob@x\nDestinat\u00e1rio: eve@x"),
           BYTES_INIT("") },
-        { BYTES_INIT("Afzender: ann@x\nOnderwerp: hi\nAan: bob@x\nOntvanger: eve@x"), BYTES_INIT("") },
+        { BYTES_INIT("Afzender: ann@x\nOnderwerp: hi\nAan: bob@x\nOntvanger: eve@x"),
+          BYTES_INIT("") },
         { BYTES_INIT("\u9001\u4fe1\u8005: ann@x\n\u4ef6\u540d: hi\n\u5b9b\u5148: bob@x\n"
                      "\u53d7\u4fe1\u8005: eve@x"),
           BYTES_INIT("") },
@@ -139,9 +142,9 @@ TEST(a_report_with_more_recipients_than_there_is_room_for_is_cut)
 #define FACTS                                                                                      \
     "--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"                                       \
     "Sender: Ann@X\r\nSubject: hi\r\nRecipient: bob@x\r\nRecipient: Eve@x\r\nBcc: dan@x\r\n"
-#define MESSAGE                                                                                    \
+#define MESSAGE                                                                                       \
     "\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nFrom: Ann Example <ann@x>\r\nTo: Bob <bob@x>\r\n" \
-    "Subject: =?utf-8?q?Gr=C3=BCn?=\r\nDate: Mon, 1 Jan 2001 00:00:00 +0100\r\n"              \
+    "Subject: =?utf-8?q?Gr=C3=BCn?=\r\nDate: Mon, 1 Jan 2001 00:00:00 +0100\r\n"                      \
     "Message-ID: <Inner@x>\r\n\r\nbody\r\n"
 
 static struct ingest_deriver *made;
@@ -239,10 +242,10 @@ TEST(a_report_without_a_message_id_of_its_own_is_not_known_by_its_header)
 
 TEST(of_a_message_in_tnef_the_report_tells_and_it_says_so)
 {
-    struct vault_index index =
-        derive(BYTES(MIXED FACTS "Message-ID: <told@x>\r\n--b\r\nContent-Type: application/ms-tnef; "
-                           "name=winmail.dat\r\n\r\nx\r\n--b--\r\n"),
-               true, 100);
+    struct vault_index index = derive(
+        BYTES(MIXED FACTS "Message-ID: <told@x>\r\n--b\r\nContent-Type: application/ms-tnef; "
+                          "name=winmail.dat\r\n\r\nx\r\n--b--\r\n"),
+        true, 100);
 
     CHECK_BYTES(index.notes, BYTES("[\"journal-report\",\"journal-wrapped-message\",\"wrapped\"]"));
     CHECK(has(index.subject, "hi") && has(index.bcc, "dan@x"));
@@ -260,7 +263,8 @@ TEST(a_report_in_another_encoding_is_read)
                            "\r\n--b--\r\n"),
                true, 100);
 
-    CHECK(has(index.notes, "\"journal-report\"") && has(index.bcc, "b@x") && has(index.from, "a@x"));
+    CHECK(has(index.notes, "\"journal-report\"") && has(index.bcc, "b@x") &&
+          has(index.from, "a@x"));
     ingest_free_deriver(&made);
 }
 

@@ -196,8 +196,9 @@ TEST(of_several_answers_to_namespace_the_first_counts)
 {
     struct listed l;
 
-    CHECK(list(&l, BYTES("* NAMESPACE NIL NIL ((\"\" \".\"))\r\n* NAMESPACE NIL NIL NIL\r\nh1 OK\r\n"
-                         "* LIST () \".\" INBOX\r\n* LIST () \".\" Announcements\r\nh2 OK\r\n"),
+    CHECK(list(&l,
+               BYTES("* NAMESPACE NIL NIL ((\"\" \".\"))\r\n* NAMESPACE NIL NIL NIL\r\nh1 OK\r\n"
+                     "* LIST () \".\" INBOX\r\n* LIST () \".\" Announcements\r\nh2 OK\r\n"),
                "IMAP4rev1 NAMESPACE", &everything));
     CHECK(l.listing.rows[1].left_out == SOURCE_LEFT_OUT_SHARED);
     drop(&l);
@@ -248,9 +249,9 @@ TEST(an_id_tells_which_rules_hold)
 {
     struct listed l;
 
-    CHECK(list(
-        &l, BYTES("* ID (\"name\" \"GImap\")\r\nh1 OK\r\n* LIST () \"/\" INBOX\r\nh2 OK\r\n"),
-        "IMAP4rev1 ID", &everything));
+    CHECK(list(&l,
+               BYTES("* ID (\"name\" \"GImap\")\r\nh1 OK\r\n* LIST () \"/\" INBOX\r\nh2 OK\r\n"),
+               "IMAP4rev1 ID", &everything));
     CHECK_STR(ingest_rules(l.client)->provider, "Gmail");
     drop(&l);
 }

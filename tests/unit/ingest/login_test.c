@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/fd.h"
 #include "ingest/login.h"
 #include "peer.h"
-
-#include "base/fd.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -319,7 +318,9 @@ TEST(a_silent_source_ends_by_the_stall_time)
 
 /* ---- sources that talk and do not come to an end ---------------------------------------------------- */
 
-enum { DRIP_MS = 50 };
+enum {
+    DRIP_MS = 50
+};
 
 static void drip(int fd, struct bytes octets)
 {

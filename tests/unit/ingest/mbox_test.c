@@ -92,8 +92,10 @@ static void check(struct bytes text, struct bytes want)
 
 TEST(messages_lie_between_separators_without_the_empty_line_before_them)
 {
-    check(BYTES(SEPARATOR "A: 1\n\nx\n\n" SEPARATOR "B: 2\n\ny\n\n"), BYTES("A: 1\n\nx\n|B: 2\n\ny\n|"));
-    check(BYTES(SEPARATOR "A: 1\n\nx\n\n\n" SEPARATOR "B: 2\n\ny\n"), BYTES("A: 1\n\nx\n\n|B: 2\n\ny\n|"));
+    check(BYTES(SEPARATOR "A: 1\n\nx\n\n" SEPARATOR "B: 2\n\ny\n\n"),
+          BYTES("A: 1\n\nx\n|B: 2\n\ny\n|"));
+    check(BYTES(SEPARATOR "A: 1\n\nx\n\n\n" SEPARATOR "B: 2\n\ny\n"),
+          BYTES("A: 1\n\nx\n\n|B: 2\n\ny\n|"));
 }
 
 TEST(line_ends_stay_as_they_are)
@@ -112,7 +114,8 @@ TEST(a_separator_of_thunderbird_says_nothing_and_a_field_follows_it)
 {
     check(BYTES("From \r\nX-Mozilla-Status: 0001\r\n\r\nx\r\n\r\nFrom \r\nB: 2\r\n\r\ny\r\n\r\n"),
           BYTES("X-Mozilla-Status: 0001\r\n\r\nx\r\n|B: 2\r\n\r\ny\r\n|"));
-    check(BYTES(SEPARATOR "A: 1\n\nFrom \nthe start\n\nFrom \n\n"), BYTES("A: 1\n\nFrom \nthe start\n\nFrom \n|"));
+    check(BYTES(SEPARATOR "A: 1\n\nFrom \nthe start\n\nFrom \n\n"),
+          BYTES("A: 1\n\nFrom \nthe start\n\nFrom \n|"));
 }
 
 TEST(a_time_of_day_alone_makes_no_separator_of_a_line)
@@ -125,12 +128,14 @@ TEST(a_separator_with_a_date_and_a_field_behind_it_needs_no_empty_line)
 {
     check(BYTES(SEPARATOR "A: 1\n\nx\n" SEPARATOR "B: 2\n\ny\n" SEPARATOR ">From z\nC: 3\n"),
           BYTES("A: 1\n\nx\n|B: 2\n\ny\n|From z\nC: 3\n|"));
-    check(BYTES(SEPARATOR "A: 1\n\nx\n" SEPARATOR "no field\n"), BYTES("A: 1\n\nx\n" SEPARATOR "no field\n|"));
+    check(BYTES(SEPARATOR "A: 1\n\nx\n" SEPARATOR "no field\n"),
+          BYTES("A: 1\n\nx\n" SEPARATOR "no field\n|"));
 }
 
 TEST(a_byte_order_mark_and_empty_lines_may_stand_before_the_first_separator)
 {
-    check(BYTES("\xef\xbb\xbf\r\n\n" SEPARATOR "A: 1\n\nx\n\n" SEPARATOR "B: 2\n"), BYTES("A: 1\n\nx\n|B: 2\n|"));
+    check(BYTES("\xef\xbb\xbf\r\n\n" SEPARATOR "A: 1\n\nx\n\n" SEPARATOR "B: 2\n"),
+          BYTES("A: 1\n\nx\n|B: 2\n|"));
     CHECK(ingest_begins_mbox(BYTES("\n\n" SEPARATOR)));
     CHECK(!ingest_begins_mbox(BYTES("\n\nSubject: x\n")));
     CHECK(!ingest_begins_mbox(BYTES("\n\n")));
@@ -174,15 +179,17 @@ TEST(messages_without_octets_are_passed_over)
 
 TEST(content_length_says_where_a_message_ends_when_a_separator_follows)
 {
-    check_format(INGEST_MBOXCL2,
-                 BYTES(SEPARATOR "Content-Length: 50\n\n" SEPARATOR ">From \n" SEPARATOR
-                                 "content-length:0002\n\nx\n\n" SEPARATOR "\nbody\n"),
-                 BYTES("Content-Length: 50\n\n" SEPARATOR ">From |content-length:0002\n\nx\n|\nbody\n|"));
+    check_format(
+        INGEST_MBOXCL2,
+        BYTES(SEPARATOR "Content-Length: 50\n\n" SEPARATOR ">From \n" SEPARATOR
+                        "content-length:0002\n\nx\n\n" SEPARATOR "\nbody\n"),
+        BYTES("Content-Length: 50\n\n" SEPARATOR ">From |content-length:0002\n\nx\n|\nbody\n|"));
 }
 
 TEST(content_length_that_leads_nowhere_is_not_followed_and_told)
 {
-    check_format(INGEST_MBOXCL, BYTES(SEPARATOR "Content-Length: 3\n\nlonger\n\n" SEPARATOR "B: 2\n\n>From\n"),
+    check_format(INGEST_MBOXCL,
+                 BYTES(SEPARATOR "Content-Length: 3\n\nlonger\n\n" SEPARATOR "B: 2\n\n>From\n"),
                  BYTES("!Content-Length: 3\n\nlonger\n|B: 2\n\n>From\n|"));
     check_format(INGEST_MBOXCL, BYTES(SEPARATOR "Content-Length: 18446744073709551615\n\nx\n"),
                  BYTES("!Content-Length: 18446744073709551615\n\nx\n|"));
@@ -240,10 +247,11 @@ static void check_date(struct bytes separator, const char *want, int16_t want_zo
 
 TEST(separators_hold_a_date_in_many_forms)
 {
-    check_date(BYTES("From a@b.example Mon Oct  1 08:00:00 2001"), "2001-10-01T08:00:00.000000Z", 0);
+    check_date(BYTES("From a@b.example Mon Oct  1 08:00:00 2001"), "2001-10-01T08:00:00.000000Z",
+               0);
     check_date(BYTES("From - Mon Oct 01 08:00:00 2001"), "2001-10-01T08:00:00.000000Z", 0);
-    check_date(BYTES("From \"a b\"@c Mon, 1 Oct 2001 08:00:00 +0200"), "2001-10-01T06:00:00.000000Z",
-               120);
+    check_date(BYTES("From \"a b\"@c Mon, 1 Oct 2001 08:00:00 +0200"),
+               "2001-10-01T06:00:00.000000Z", 120);
 }
 
 TEST(a_separator_without_a_date_has_none)

@@ -54,9 +54,10 @@ TEST(a_mailbox_as_full_as_its_server_shows_is_told)
     char text[INGEST_OUTCOME_BYTES] = "account alice: complete: 1 mailbox, nothing new";
 
     ingest_warn_of_view(text, "Yahoo", BYTES("INBOX"), 10000, 1);
-    CHECK_STR(text, "account alice: complete: 1 mailbox, nothing new; possibly truncated: INBOX shows "
-                    "exactly 10,000 messages, the most that Yahoo may show of one (1 other mailbox "
-                    "too)");
+    CHECK_STR(text,
+              "account alice: complete: 1 mailbox, nothing new; possibly truncated: INBOX shows "
+              "exactly 10,000 messages, the most that Yahoo may show of one (1 other mailbox "
+              "too)");
 }
 
 TEST(a_failure_is_one_line_that_names_the_account)
@@ -145,6 +146,7 @@ TEST(a_spent_budget_is_told_with_what_was_fetched)
     struct source_progress progress = { .mailboxes = 2, .fetched = 1200 };
 
     ingest_write_budget(text, BYTES("alice"), &progress, UINT64_C(2000000000));
-    CHECK_STR(text, "account alice: the day's budget of 2,000 MB is spent (holdfast account edit "
-                    "--daily-bytes); goes on tomorrow (UTC); so far 2 mailboxes, 1,200 new messages");
+    CHECK_STR(text,
+              "account alice: the day's budget of 2,000 MB is spent (holdfast account edit "
+              "--daily-bytes); goes on tomorrow (UTC); so far 2 mailboxes, 1,200 new messages");
 }

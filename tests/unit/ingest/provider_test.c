@@ -121,7 +121,7 @@ TEST(what_is_said_of_an_address_concerns_every_account_of_the_host)
 {
     CHECK(ingest_speaks_of_host(BYTES("[UNAVAILABLE] Too many connections from your IP")));
     CHECK(ingest_speaks_of_host(BYTES("Connection limit per IP reached")));
-    CHECK(!ingest_speaks_of_host(
-        BYTES("Maximum number of connections from user+IP exceeded (mail_max_userip_connections)")));
+    CHECK(!ingest_speaks_of_host(BYTES(
+        "Maximum number of connections from user+IP exceeded (mail_max_userip_connections)")));
     CHECK(!ingest_speaks_of_host(BYTES("Too many simultaneous connections")));
 }

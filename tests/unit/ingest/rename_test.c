@@ -74,7 +74,8 @@ TEST(a_path_that_an_archived_mailbox_keeps_is_not_taken_from_it)
 {
     struct fixture f;
 
-    check_none(LINES("A 1", "B 2"), LINES("B 1"));         /* B was deleted, and stays in the archive */
+    /* B was deleted, and stays in the archive */
+    check_none(LINES("A 1", "B 2"), LINES("B 1"));
     check_none(LINES("A 1", "B 2", "C 3"), LINES("B 1", "C 2")); /* so B cannot make room either */
     CHECK_EQ_U64(find(&f, LINES("A 1", "B 2", "C 3"), LINES("B 1", "D 3")), 1);
     CHECK_BYTES(f.renames[0].listed->path, BYTES("D"));

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ingest/share.h"
 #include "ingest/set.h"
+#include "ingest/share.h"
 #include "test.h"
 
-enum { UIDS = 4000 };
+enum {
+    UIDS = 4000
+};
 
 /* A page of UIDs 1 … count. */
 struct page {
@@ -124,7 +126,8 @@ TEST(what_a_lost_connection_had_not_got_is_taken_by_others)
     CHECK_STR(take(&page, INGEST_FIRST, 100, &span), "101:200");
     settle(&page, (struct ingest_span){ 0, 40 });
     ingest_leave_share(&page.share, 2);
-    CHECK_STR(take(&page, INGEST_FIRST, 100, &span), "41:100"); /* and not what others have behind it */
+    /* and not what others have behind it */
+    CHECK_STR(take(&page, INGEST_FIRST, 100, &span), "41:100");
     CHECK_STR(take(&page, INGEST_FIRST, 500, &span), "201:600");
     close_page(&page);
 }

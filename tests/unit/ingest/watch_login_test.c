@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ingest/watch_login.h"
-
 #include "base/arena.h"
+#include "ingest/watch_login.h"
 #include "test.h"
 
 #include <poll.h>

@@ -85,10 +85,11 @@ TEST(text_of_a_finished_week_stays_until_no_block_lies_in_it)
     add_past_weeks(owner);
     test_sql(owner,
              "INSERT INTO account (host, port, login, tls) VALUES ('h', 993, 'l', 'implicit')");
-    test_sql(owner, "INSERT INTO text_block (account_id, run_id, ordinal, first_message_id, "
-                    "last_message_id, message_ids, parser_version, raw_bytes, stored_bytes, "
-                    "stored_sha256, week) SELECT account_id, 1, 0, 1, 1, '{1}', 1, 1, 1, "
-                    "sha256('x'), (date_trunc('week', now()) - interval '1 week')::date FROM account");
+    test_sql(owner,
+             "INSERT INTO text_block (account_id, run_id, ordinal, first_message_id, "
+             "last_message_id, message_ids, parser_version, raw_bytes, stored_bytes, "
+             "stored_sha256, week) SELECT account_id, 1, 0, 1, 1, '{1}', 1, 1, 1, "
+             "sha256('x'), (date_trunc('week', now()) - interval '1 week')::date FROM account");
     work = keep(keeper);
     CHECK_EQ_U64(work.dropped, 1);
     CHECK_EQ_U64(work.waiting, 1); /* the text */

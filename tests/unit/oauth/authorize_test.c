@@ -35,8 +35,9 @@ TEST(the_address_asks_for_a_code_with_state_and_an_s256_challenge)
     struct crypto_sha256 hash = crypto_hash(secret_bytes(made.verifier));
     CLEANUP(buf_free) struct buf url = buf_create(4096);
 
-    buf_text(&url, "https://login.example/authorize?response_type=code&client_id=c%201&redirect_uri="
-                   "http%3A%2F%2F127.0.0.1%3A7%2F&scope=mail%20all&state=");
+    buf_text(&url,
+             "https://login.example/authorize?response_type=code&client_id=c%201&redirect_uri="
+             "http%3A%2F%2F127.0.0.1%3A7%2F&scope=mail%20all&state=");
     buf_text(&url, made.state);
     buf_text(&url, "&code_challenge=");
     oauth_write_base64url(&url, crypto_sha256_bytes(&hash));
@@ -58,7 +59,8 @@ TEST(no_two_requests_share_a_state_or_a_verifier)
 
 TEST(a_query_of_the_endpoint_stays)
 {
-    CLEANUP(oauth_free_authorization) struct oauth_authorization made =
+    CLEANUP(oauth_free_authorization)
+    struct oauth_authorization made =
         begin(with(code_grant(), "authorization_url", "https://l.example/a?prompt=consent"));
 
     CHECK(strstr(url_of(&made), "https://l.example/a?prompt=consent&response_type=code&") ==

@@ -35,9 +35,10 @@ TEST(each_kind_of_grant_is_read_and_gives_its_members)
 TEST(a_consent_in_a_browser_needs_the_address_to_open)
 {
     CLEANUP(oauth_free_grant)
-    struct oauth_grant *code = must_read_grant(json_pack(
-        "{s:s, s:s, s:s, s:s, s:s}", "grant", "authorization-code", "token_url", "https://l/t",
-        "authorization_url", "https://l/a?x=y", "redirect_url", "http://localhost", "client_id", "c"));
+    struct oauth_grant *code = must_read_grant(
+        json_pack("{s:s, s:s, s:s, s:s, s:s}", "grant", "authorization-code", "token_url",
+                  "https://l/t", "authorization_url", "https://l/a?x=y", "redirect_url",
+                  "http://localhost", "client_id", "c"));
 
     CHECK_EQ_U64(oauth_grant_kind(code), OAUTH_AUTHORIZATION_CODE);
     CHECK(oauth_asks_human(OAUTH_AUTHORIZATION_CODE) && oauth_asks_human(OAUTH_DEVICE));
@@ -75,9 +76,12 @@ TEST(a_url_is_https_or_of_this_machine_and_holds_no_password)
                   "https://");
     check_refused(with(client_credentials(), "token_url", "ftp://login.example/"), "https://");
     check_refused(with(client_credentials(), "token_url", "not a url"), "https://");
-    check_refused(with(client_credentials(), "token_url", "https:/login.example/token"), "https://");
-    check_refused(with(client_credentials(), "token_url", "https:///login.example/token"), "https://");
-    check_refused(with(client_credentials(), "token_url", "https://login.example/\xc3\xa9"), "ASCII");
+    check_refused(with(client_credentials(), "token_url", "https:/login.example/token"),
+                  "https://");
+    check_refused(with(client_credentials(), "token_url", "https:///login.example/token"),
+                  "https://");
+    check_refused(with(client_credentials(), "token_url", "https://login.example/\xc3\xa9"),
+                  "ASCII");
     check_refused(with(client_credentials(), "token_url", "https://u:p@login.example/"),
                   "password");
     check_refused(with(client_credentials(), "token_url", "http://127.0.0.1@evil.example/"),

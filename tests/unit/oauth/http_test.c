@@ -12,7 +12,8 @@ static bool post(const struct endpoint *endpoint, int64_t ms, struct oauth_reply
 
     *reply = (struct oauth_reply){ 0 };
     *err = (struct err){ 0 };
-    return oauth_post(endpoint->url, NULL, BYTES("a=b"), deadline_after_ms(ms), reply, &was_sent, err);
+    return oauth_post(endpoint->url, NULL, BYTES("a=b"), deadline_after_ms(ms), reply, &was_sent,
+                      err);
 }
 
 TEST(a_form_is_percent_encoded_and_skips_what_is_not_given)
@@ -140,7 +141,8 @@ TEST(a_grant_without_consent_asks_nobody)
 
     endpoint_open(&endpoint, answers, 1);
     grant = device_grant(&endpoint);
-    CHECK(!oauth_fetch_tokens(grant, BYTES("anna"), deadline_after_ms(5000), &tokens, &failure, &err));
+    CHECK(!oauth_fetch_tokens(grant, BYTES("anna"), deadline_after_ms(5000), &tokens, &failure,
+                              &err));
     CHECK_EQ_U64(err.code, ERR_DENIED);
     CHECK_EQ_U64(atomic_load(&endpoint.asked), 0);
     endpoint_close(&endpoint);
@@ -166,15 +168,18 @@ TEST(each_grant_asks_in_its_own_form_and_the_error_names_the_endpoint)
         with(with(with(without(client_credentials(), "client_secret"), "private_key", TEST_RSA_KEY),
                   "certificate", TEST_RSA_CERTIFICATE),
              "token_url", endpoint.url));
-    CHECK(!oauth_fetch_tokens(client, BYTES("anna"), deadline_after_ms(5000), &tokens, &failure, &err));
+    CHECK(!oauth_fetch_tokens(client, BYTES("anna"), deadline_after_ms(5000), &tokens, &failure,
+                              &err));
     CHECK(strstr(endpoint.request, "grant_type=client_credentials&login_hint=anna&client_id=c1&"
                                    "client_secret=hush") != NULL);
     CHECK(strncmp(err.text, endpoint.url, strlen(endpoint.url)) == 0);
     CHECK(strstr(err.text, "hush") == NULL);
-    CHECK(!oauth_fetch_tokens(service, BYTES("anna"), deadline_after_ms(5000), &tokens, &failure, &err));
+    CHECK(!oauth_fetch_tokens(service, BYTES("anna"), deadline_after_ms(5000), &tokens, &failure,
+                              &err));
     CHECK(strstr(endpoint.request, "jwt-bearer&assertion=eyJ") != NULL);
     CHECK(strstr(endpoint.request, "scope=") == NULL);
-    CHECK(!oauth_fetch_tokens(certified, BYTES("anna"), deadline_after_ms(5000), &tokens, &failure, &err));
+    CHECK(!oauth_fetch_tokens(certified, BYTES("anna"), deadline_after_ms(5000), &tokens, &failure,
+                              &err));
     CHECK(strstr(endpoint.request, "client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-"
                                    "assertion-type%3Ajwt-bearer&client_assertion=eyJ") != NULL);
     CHECK(strstr(endpoint.request, "client_secret") == NULL);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "oauth/loopback.h"
-
 #include "base/clock.h"
 #include "base/fd.h"
+#include "oauth/loopback.h"
 #include "test.h"
 
 #include <arpa/inet.h>

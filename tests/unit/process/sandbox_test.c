@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Each attempt is made by a child of its own, since a sandbox is for good. */
-#include "process/sandbox.h"
-
 #include "base/fd.h"
+#include "process/sandbox.h"
 #include "test.h"
 
 #include <arpa/inet.h>
@@ -10,9 +9,9 @@
 #include <fcntl.h>
 #include <iconv.h>
 #include <linux/landlock.h>
-#include <sched.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -33,7 +32,11 @@
 #define ON_RELEASE_BUILDS(attempt) CHECK(attempt)
 #endif
 
-enum { ABI_OF_TCP_RULES = 4, ABI_OF_SCOPES = 6, NO_NAMESPACES = 77 };
+enum {
+    ABI_OF_TCP_RULES = 4,
+    ABI_OF_SCOPES = 6,
+    NO_NAMESPACES = 77
+};
 
 static char folder[] = "/tmp/holdfast-sandbox-XXXXXX"; /* which is no folder of the system */
 static char file[sizeof folder + sizeof "/file"];
@@ -94,6 +97,7 @@ static int attempt(unsigned rights, int (*what)(void))
     return attempt_with(&(struct sandbox){ .rights = rights }, what);
 }
 
+/* clang-format off */
 static int write_it(void) { return open(file, O_WRONLY); }
 static int cut_it(void) { return truncate(file, 0); }
 static int read_it(void) { return open(file, O_RDONLY); }
@@ -113,6 +117,7 @@ static int leave_by_io_uring(void) { return (int)syscall(SYS_io_uring_setup, 1, 
 static int press_key(void) { return ioctl(STDIN_FILENO, TIOCSTI, "x"); }
 static int own_events(void) { return fcntl(STDIN_FILENO, F_SETOWN, getppid()); }
 static int look_at_own_limit(void) { return getrlimit(RLIMIT_CPU, &(struct rlimit){ 0 }); }
+/* clang-format on */
 
 /* The kernel looks at the lower half of the number only. */
 static int press_key_by_long_number(void)
@@ -258,7 +263,8 @@ TEST(sockets_that_have_but_a_name_are_not_reached)
     make_file();
     name = abstract_name(&size);
     CHECK(bind(fd, (struct sockaddr *)&name, size) == 0 && listen(fd, 8) == 0);
-    if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >= ABI_OF_SCOPES)
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >=
+        ABI_OF_SCOPES)
         ON_RELEASE_BUILDS(attempt(0, connect_by_abstract_name) == EPERM);
 }
 

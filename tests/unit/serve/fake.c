@@ -386,7 +386,7 @@ bool vault_read_placements(struct vault_reader *reader, const struct vault_place
             }
     }
     *out = (struct vault_placement_page){ rows, count, uid,
-                                            fake.is_withdrawn || uid >= fake.messages };
+                                          fake.is_withdrawn || uid >= fake.messages };
     return true;
 }
 

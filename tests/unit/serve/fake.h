@@ -27,16 +27,16 @@ struct fake {
     atomic_uint mailboxes;    /* further ones, "many/<n>" */
     atomic_bool is_revoked;
     atomic_bool is_withdrawn; /* the grant: no row is seen any more */
-    atomic_uint polls;    /* the watcher asked so often */
-    atomic_uint waiting;  /* for so many sessions, the last time */
-    atomic_uint disposed; /* UIDs 1 … of INBOX are gone */
+    atomic_uint polls;        /* the watcher asked so often */
+    atomic_uint waiting;      /* for so many sessions, the last time */
+    atomic_uint disposed;     /* UIDs 1 … of INBOX are gone */
     atomic_bool watch_fails;
     atomic_bool audit_fails;
-    atomic_uint login_ms; /* how long a login takes */
-    atomic_uint page_ms;  /* how long a page of rows takes */
+    atomic_uint login_ms;    /* how long a login takes */
+    atomic_uint page_ms;     /* how long a page of rows takes */
     atomic_bool holds_pages; /* none ends until this is false */
     atomic_uint auditor;     /* who logs in: 7 and this */
-    atomic_uint pages;    /* rows were asked for so often */
+    atomic_uint pages;       /* rows were asked for so often */
     atomic_uint logouts;
     atomic_uint events[AUDIT_KIND_COUNT];
     atomic_uint waits;      /* for events to be committed */

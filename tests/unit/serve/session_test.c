@@ -454,7 +454,10 @@ TEST(two_auditors_cannot_lock_out_a_third)
                                        .read_connections = 4,
                                        .allows_plain_loopback = true };
     struct fake_server *server = fake_start(&settings);
-    enum { OF_ONE = 3, PEERS = 2 * OF_ONE + 1 };
+    enum {
+        OF_ONE = 3,
+        PEERS = 2 * OF_ONE + 1
+    };
     struct peer peers[PEERS];
 
     for (unsigned i = 0; i < PEERS; i++) {

@@ -612,7 +612,8 @@ TEST(the_queue_says_what_waits_for_what)
 
     if (!begin(b))
         return;
-    execute(b, "INSERT INTO source_host (host, connections) VALUES ('full.example', 1)", DB_NO_ARGS);
+    execute(b, "INSERT INTO source_host (host, connections) VALUES ('full.example', 1)",
+            DB_NO_ARGS);
     (void)add(b, "full.example", 100);
     CHECK(claim(b, &lease) != 0);
     (void)add(b, "full.example", 90);

@@ -36,7 +36,8 @@ static struct source_account_settings settings_of(const char *name)
 }
 
 /* An account of this name, and no other job that is due or holds connections. False: there is no PostgreSQL. */
-static bool add_account(struct bench *b, const struct source_account_settings *settings, int64_t *id)
+static bool add_account(struct bench *b, const struct source_account_settings *settings,
+                        int64_t *id)
 {
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
 
@@ -528,8 +529,9 @@ TEST(more_than_a_statement_may_take_is_abandoned_in_steps)
     CHECK_EQ_I64(epoch.number, 2);
     CHECK_EQ_I64(number(b, RANGES), 1);
     CHECK_EQ_I64(number(b, ROWS), 100002);
-    CHECK_EQ_I64(number(b, ROWS " AND state = 'gone' AND gone_at IS NOT NULL AND error IS NOT NULL"),
-                 100002);
+    CHECK_EQ_I64(
+        number(b, ROWS " AND state = 'gone' AND gone_at IS NOT NULL AND error IS NOT NULL"),
+        100002);
     end(b);
 }
 

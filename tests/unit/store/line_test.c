@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/line.h"
-
 #include "test.h"
 
 #define HASH "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
@@ -83,10 +82,18 @@ TEST(unknown_types_and_fields_are_passed_over)
 TEST(what_is_not_json_or_not_a_line_is_refused)
 {
     static const char *const lines[] = {
-        "", "{", "null", "[]", "\"event\"", "{}", "{\"type\":7}", "{\"type\":\"event\"}",
+        "",
+        "{",
+        "null",
+        "[]",
+        "\"event\"",
+        "{}",
+        "{\"type\":7}",
+        "{\"type\":\"event\"}",
         "{\"type\":\"source\",\"type\":\"source\",\"mailbox\":1,\"epoch\":1,\"uid\":1,"
         "\"placement\":2}",
-        "{\"type\":\"ev\\u0000ent\"}", "{\"type\":\"\xff\"}",
+        "{\"type\":\"ev\\u0000ent\"}",
+        "{\"type\":\"\xff\"}",
     };
     struct fixture f;
 
@@ -117,7 +124,8 @@ TEST(numbers_outside_their_range_are_refused)
 }
 
 #define MESSAGE(hash, at)                                                                          \
-    "{\"type\":\"message\",\"sha256\":\"" hash "\",\"size\":1,\"offset\":512,\"archived_at\":\"" at "\"}"
+    "{\"type\":\"message\",\"sha256\":\"" hash                                                     \
+    "\",\"size\":1,\"offset\":512,\"archived_at\":\"" at "\"}"
 
 TEST(hashes_have_64_lower_case_digits)
 {
@@ -137,10 +145,14 @@ TEST(hashes_have_64_lower_case_digits)
 TEST(times_are_in_utc_and_of_days_that_there_are)
 {
     static const char *const wrong[] = {
-        MESSAGE(HASH, "2026-02-29T00:00:00Z"),      MESSAGE(HASH, "2026-01-01T24:00:00Z"),
-        MESSAGE(HASH, "2026-01-01 00:00:00Z"),      MESSAGE(HASH, "2026-01-01T00:00:00+01:00"),
-        MESSAGE(HASH, "2026-01-01T00:00:00.Z"),     MESSAGE(HASH, "2026-01-01T00:00:00.1234567Z"),
-        MESSAGE(HASH, "infinity"),                  MESSAGE(HASH, ""),
+        MESSAGE(HASH, "2026-02-29T00:00:00Z"),
+        MESSAGE(HASH, "2026-01-01T24:00:00Z"),
+        MESSAGE(HASH, "2026-01-01 00:00:00Z"),
+        MESSAGE(HASH, "2026-01-01T00:00:00+01:00"),
+        MESSAGE(HASH, "2026-01-01T00:00:00.Z"),
+        MESSAGE(HASH, "2026-01-01T00:00:00.1234567Z"),
+        MESSAGE(HASH, "infinity"),
+        MESSAGE(HASH, ""),
         MESSAGE(HASH, "2026-01-01T00:00:00+00:00x"),
     };
     struct fixture f;
@@ -157,8 +169,9 @@ TEST(times_are_in_utc_and_of_days_that_there_are)
 TEST(every_internal_date_that_is_archived_can_be_read_again)
 {
 #define PLACEMENT(at, zone, day)                                                                   \
-    "{\"type\":\"placement\",\"mailbox\":1,\"uid\":1,\"sha256\":\"" HASH "\",\"internal_at\":\"" at    \
-    "\",\"internal_zone\":" zone ",\"internal_day\":\"" day "\",\"flags\":[],\"keywords\":[],"        \
+    "{\"type\":\"placement\",\"mailbox\":1,\"uid\":1,\"sha256\":\"" HASH                           \
+    "\",\"internal_at\":\"" at "\",\"internal_zone\":" zone ",\"internal_day\":\"" day             \
+    "\",\"flags\":[],\"keywords\":[],"                                                             \
     "\"modseq\":1,\"appeared_modseq\":1,\"archived_at\":\"2026-01-01T00:00:00Z\"}"
     struct fixture f;
 
@@ -167,8 +180,7 @@ TEST(every_internal_date_that_is_archived_can_be_read_again)
     CHECK_EQ_I64(f.line.values[3].number, INT64_C(-62135596800000000) - INT64_C(5999) * 60000000);
     CHECK_EQ_I64(f.line.values[4].number, 5999);
     CHECK(read(&f, PLACEMENT("10000-01-05T03:58:59+00:00", "-5999", "9999-12-31")));
-    CHECK_EQ_I64(f.line.values[3].number,
-                 INT64_C(253402300799000000) + INT64_C(5999) * 60000000);
+    CHECK_EQ_I64(f.line.values[3].number, INT64_C(253402300799000000) + INT64_C(5999) * 60000000);
     REFUSED(&f, PLACEMENT("2026-01-01T00:00:00Z", "6000", "2026-01-01"));
     REFUSED(&f, PLACEMENT("0000-01-01T00:00:00Z", "0", "2026-01-01"));
     REFUSED(&f, PLACEMENT("1000000-01-01T00:00:00Z", "0", "2026-01-01"));

@@ -153,11 +153,16 @@ TEST(a_charset_is_decoded_alike_however_many_came_before)
     static const struct {
         const char *name, *text;
     } charsets[] = {
-        { "iso-8859-1", "e\xcc\x81" },  { "iso-8859-2", "e\xcc\x81" },
-        { "koi8-r", "и" },              { "windows-1251", "и\xcc\x86" },
-        { "iso-8859-5", "щ" },          { "iso-8859-7", "ι" },
-        { "windows-1253", "ι" },        { "iso-8859-15", "e\xcc\x81" },
-        { "iso-8859-16", "e\xcc\x81" }, { "windows-1250", "e\xcc\x81" },
+        { "iso-8859-1", "e\xcc\x81" },
+        { "iso-8859-2", "e\xcc\x81" },
+        { "koi8-r", "и" },
+        { "windows-1251", "и\xcc\x86" },
+        { "iso-8859-5", "щ" },
+        { "iso-8859-7", "ι" },
+        { "windows-1253", "ι" },
+        { "iso-8859-15", "e\xcc\x81" },
+        { "iso-8859-16", "e\xcc\x81" },
+        { "windows-1250", "e\xcc\x81" },
         { LONG_NAME, "e\xcc\x81" }, /* unknown: read as windows-1252 */
     };
     CLEANUP(buf_free) struct buf message = buf_create(1 << 16);

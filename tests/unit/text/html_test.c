@@ -237,8 +237,8 @@ TEST(the_end_of_the_root_in_a_document_is_said)
 /* Each would take minutes if it were not linear. */
 TEST(hostile_markup_costs_linear_time)
 {
-    static const char *const units[] = { "<",      "&",      "<!--", "<!-- -", "<?",
-                                         "</",     "<a b=\"", "</i",  ">",      ">" LONG_TEXT };
+    static const char *const units[] = { "<",  "&",       "<!--", "<!-- -", "<?",
+                                         "</", "<a b=\"", "</i",  ">",      ">" LONG_TEXT };
     CLEANUP(buf_free) struct buf out = buf_create(RENDERED_MAX);
 
     for (size_t i = 0; i < ARRAY_LEN(units); i++)

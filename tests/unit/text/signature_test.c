@@ -104,7 +104,7 @@ TEST(a_signature_is_as_long_as_the_grams_of_its_records_ask_for)
     struct text_signer *signer = text_create_signer();
     const struct {
         size_t octets, signature;
-    } cases[] = { { 0, 64 },      { 3, 64 },        { 60, 64 },       { 200, 128 },
+    } cases[] = { { 0, 64 },      { 3, 64 },       { 60, 64 },       { 200, 128 },
                   { 3000, 2048 }, { 20000, 8192 }, { 100000, 8192 }, { sizeof text, 8192 } };
     uint32_t random = 1;
 

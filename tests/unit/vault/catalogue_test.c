@@ -23,14 +23,15 @@ static void add_doubtful(struct rebuild_fixture *r)
     put_in_doubt(r, 20, VAULT_REASSEMBLED, fixture_mail(&r->s.f, 900, 20));
     put_in_doubt(r, 21, VAULT_EMPTY, BYTES(""));
     (void)fixture_commit(&r->s.f);
-    run_for_account(r, "INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, attempts, "
-                       "error, next_try_at, gone_at) SELECT $1::bigint, $2::bigint, 1, u.* FROM (VALUES "
-                       "(22, 'pending', 3, 'it is broken', now() + interval '1 day', NULL), "
-                       "(23, 'gone', 0, NULL, NULL, now())) u (uid, state, attempts, error, "
-                       "next_try_at, gone_at)");
+    run_for_account(
+        r, "INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, attempts, "
+           "error, next_try_at, gone_at) SELECT $1::bigint, $2::bigint, 1, u.* FROM (VALUES "
+           "(22, 'pending', 3, 'it is broken', now() + interval '1 day', NULL), "
+           "(23, 'gone', 0, NULL, NULL, now())) u (uid, state, attempts, error, "
+           "next_try_at, gone_at)");
 }
 
-#define WAITING_FOR_ORIGINAL                                                                       \
+#define WAITING_FOR_ORIGINAL                                                                         \
     "SELECT count(*) FROM source_uid WHERE account_id = $1::bigint AND mailbox_id = $2::bigint AND " \
     "uid = 20 AND state = 'pending' AND doubt = 'reassembled' AND substitute_uid IS NOT NULL"
 
@@ -73,8 +74,9 @@ TEST(uid_given_up_is_sealed_without_any_mail)
 
     if (!open_rebuild(&r))
         return;
-    run_for_account(&r, "INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, gone_at) "
-                        "VALUES ($1::bigint, $2::bigint, 1, 23, 'gone', clock_timestamp())");
+    run_for_account(&r,
+                    "INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, gone_at) "
+                    "VALUES ($1::bigint, $2::bigint, 1, 23, 'gone', clock_timestamp())");
     seal_next(&r);
     MUST(seal_try(&r.s, &sealed));
     CHECK(!sealed.is_made);
@@ -88,18 +90,23 @@ TEST(uid_that_was_recognised_and_denied_since_is_to_come)
 
     if (!open_rebuild(&r))
         return;
-    run_for_account(&r, "UPDATE source_uid SET recognised_by = 'header' WHERE account_id = $1::bigint AND "
-                        "mailbox_id = $2::bigint AND state = 'stored'");
+    run_for_account(
+        &r, "UPDATE source_uid SET recognised_by = 'header' WHERE account_id = $1::bigint AND "
+            "mailbox_id = $2::bigint AND state = 'stored'");
     seal_commit_run(&r.s, (size_t[]){ 400 }, 1);
-    run_for_account(&r, "UPDATE source_uid SET recognised_by = 'header' WHERE account_id = $1::bigint AND "
-                        "mailbox_id = $2::bigint AND uid = 9");
+    run_for_account(
+        &r, "UPDATE source_uid SET recognised_by = 'header' WHERE account_id = $1::bigint AND "
+            "mailbox_id = $2::bigint AND uid = 9");
     seal_next(&r);
-    run_for_account(&r, "UPDATE source_uid SET state = 'pending', placement_uid = NULL, recognised_by = "
-                        "'denied' WHERE account_id = $1::bigint AND mailbox_id = $2::bigint AND uid = 9");
-    run_for_account(&r, "UPDATE source_uid SET recognised_by = NULL WHERE account_id = $1::bigint AND "
-                        "mailbox_id = $2::bigint AND uid < 9");
-    run_for_account(&r, "UPDATE source_epoch SET refuted_at = now() WHERE account_id = $1::bigint AND "
-                        "mailbox_id = $2::bigint");
+    run_for_account(
+        &r, "UPDATE source_uid SET state = 'pending', placement_uid = NULL, recognised_by = "
+            "'denied' WHERE account_id = $1::bigint AND mailbox_id = $2::bigint AND uid = 9");
+    run_for_account(&r,
+                    "UPDATE source_uid SET recognised_by = NULL WHERE account_id = $1::bigint AND "
+                    "mailbox_id = $2::bigint AND uid < 9");
+    run_for_account(&r,
+                    "UPDATE source_epoch SET refuted_at = now() WHERE account_id = $1::bigint AND "
+                    "mailbox_id = $2::bigint");
     seal_commit_run(&r.s, (size_t[]){ 300 }, 1);
     seal_next(&r);
     check_made_again(&r);
@@ -114,12 +121,14 @@ TEST(uid_that_was_recognised_denied_and_gone_before_it_came_is_not_archived)
     if (!open_rebuild(&r))
         return;
     seal_commit_run(&r.s, (size_t[]){ 400 }, 1);
-    run_for_account(&r, "UPDATE source_uid SET recognised_by = 'id' WHERE account_id = $1::bigint AND "
-                        "mailbox_id = $2::bigint AND uid = 9");
+    run_for_account(&r,
+                    "UPDATE source_uid SET recognised_by = 'id' WHERE account_id = $1::bigint AND "
+                    "mailbox_id = $2::bigint AND uid = 9");
     seal_next(&r);
-    run_for_account(&r, "UPDATE source_uid SET state = 'gone', placement_uid = NULL, recognised_by = NULL, "
-                        "gone_at = clock_timestamp() WHERE account_id = $1::bigint AND mailbox_id = "
-                        "$2::bigint AND uid = 9");
+    run_for_account(
+        &r, "UPDATE source_uid SET state = 'gone', placement_uid = NULL, recognised_by = NULL, "
+            "gone_at = clock_timestamp() WHERE account_id = $1::bigint AND mailbox_id = "
+            "$2::bigint AND uid = 9");
     seal_next(&r);
     check_made_again(&r);
     close_rebuild(&r);
@@ -136,8 +145,9 @@ TEST(uid_that_was_denied_and_downloaded_is_not_placed_twice)
     fixture_begin(&r.s.f);
     fixture_put(&r.s.f, 30, mail);
     (void)fixture_commit(&r.s.f);
-    run_for_account(&r, "UPDATE source_uid SET state = 'pending', placement_uid = NULL, recognised_by = "
-                        "'denied' WHERE account_id = $1::bigint AND mailbox_id = $2::bigint AND uid = 30");
+    run_for_account(
+        &r, "UPDATE source_uid SET state = 'pending', placement_uid = NULL, recognised_by = "
+            "'denied' WHERE account_id = $1::bigint AND mailbox_id = $2::bigint AND uid = 30");
     fixture_begin(&r.s.f);
     fixture_put(&r.s.f, 30, mail);
     CHECK_EQ_U64(fixture_commit(&r.s.f).placed, 0);
@@ -148,10 +158,9 @@ TEST(uid_that_was_denied_and_downloaded_is_not_placed_twice)
 static void recognise(struct rebuild_fixture *r, uint32_t source_uid, struct bytes mail)
 {
     struct vault_arrival arrival = { .source_uid = source_uid, .internal_usec = FIXTURE_DATE };
-    struct vault_known known = { .is_known = true,
-                                 .by = VAULT_BY_HEADER,
-                                 .sha256 = crypto_hash(mail),
-                                 .size_bytes = mail.len };
+    struct vault_known known = {
+        .is_known = true, .by = VAULT_BY_HEADER, .sha256 = crypto_hash(mail), .size_bytes = mail.len
+    };
 
     MUST(vault_place_known(r->s.f.writer, &known, &arrival, ERR));
 }
@@ -183,8 +192,9 @@ TEST(uid_told_as_pending_that_turns_out_to_be_a_sealed_message_is_told_again)
 
     if (!open_second_epoch(&r, mail))
         return;
-    run_for_account(&r, "INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, attempts, error) "
-                        "VALUES ($1::bigint, $2::bigint, 2, 5, 'pending', 1, 'not now')");
+    run_for_account(
+        &r, "INSERT INTO source_uid (account_id, mailbox_id, epoch, uid, state, attempts, error) "
+            "VALUES ($1::bigint, $2::bigint, 2, 5, 'pending', 1, 'not now')");
     seal_next(&r);
     begin_second(&r);
     fixture_put(&r.s.f, 5, mail[0]);
@@ -226,16 +236,18 @@ TEST(octets_that_came_after_all_are_told_as_seen)
     recognise(&r, 6, mail[1]);
     (void)fixture_commit(&r.s.f);
     seal_next(&r);
-    run_for_account(&r, "UPDATE source_uid SET state = 'pending', placement_uid = NULL, recognised_by = "
-                        "'denied' WHERE account_id = $1::bigint AND mailbox_id = $2::bigint AND epoch = 2 AND "
-                        "uid = 5");
+    run_for_account(
+        &r, "UPDATE source_uid SET state = 'pending', placement_uid = NULL, recognised_by = "
+            "'denied' WHERE account_id = $1::bigint AND mailbox_id = $2::bigint AND epoch = 2 AND "
+            "uid = 5");
     begin_second(&r);
     fixture_put(&r.s.f, 5, mail[0]);
     (void)fixture_commit(&r.s.f);
     seal_next(&r);
     check_made_again(&r);
-    CHECK_EQ_I64(fixture_number(&r.s.f, "SELECT count(*) FROM source_uid WHERE account_id = $1::bigint AND "
-                                        "mailbox_id = $2::bigint AND recognised_by IS NOT NULL"),
+    CHECK_EQ_I64(fixture_number(&r.s.f,
+                                "SELECT count(*) FROM source_uid WHERE account_id = $1::bigint AND "
+                                "mailbox_id = $2::bigint AND recognised_by IS NOT NULL"),
                  1);
     close_rebuild(&r);
 }
@@ -279,20 +291,25 @@ TEST(ids_labels_and_what_ended_the_trust_in_them_are_known_again)
 
     if (!open_rebuild(&r))
         return;
-    run_for_account(&r, "INSERT INTO identity_scope (account_id, scope, kind, host, login, distrusted_at) "
-                        "SELECT $1::bigint, n, 'EMAILID', 'h', 'l' || n, CASE n WHEN 2 THEN now() END "
-                        "FROM generate_series(1, 2) n WHERE $2::bigint IS NOT NULL");
+    run_for_account(
+        &r, "INSERT INTO identity_scope (account_id, scope, kind, host, login, distrusted_at) "
+            "SELECT $1::bigint, n, 'EMAILID', 'h', 'l' || n, CASE n WHEN 2 THEN now() END "
+            "FROM generate_series(1, 2) n WHERE $2::bigint IS NOT NULL");
     vault_use_identities(r.s.f.writer, 1);
     fixture_begin(&r.s.f);
     put_identified(&r, 30, "M1");
     put_identified(&r, 31, "M2");
     (void)fixture_commit(&r.s.f);
-    run_for_account(&r, "UPDATE source_epoch SET identity_scope = 1, listed_at = now() WHERE account_id "
-                        "= $1::bigint AND mailbox_id = $2::bigint");
+    run_for_account(
+        &r, "UPDATE source_epoch SET identity_scope = 1, listed_at = now() WHERE account_id "
+            "= $1::bigint AND mailbox_id = $2::bigint");
     seal_next(&r);
     check_made_again(&r);
-    CHECK_EQ_I64(fixture_number(&r.s.f, COUNT_OF("message_identity") " AND "
-                                        "labels = ARRAY['\\Inbox', 'Gr\303\274n']"), 2);
+    CHECK_EQ_I64(
+        fixture_number(&r.s.f,
+                       COUNT_OF("message_identity") " AND "
+                                                    "labels = ARRAY['\\Inbox', 'Gr\303\274n']"),
+        2);
     close_rebuild(&r);
 }
 
@@ -315,7 +332,8 @@ TEST(mailboxes_that_changed_their_names_with_one_another_are_called_as_they_were
     CHECK_EQ_I64(ids_now[0], ids[1]);
     CHECK_EQ_I64(ids_now[1], ids[0]);
     CHECK_EQ_I64(fixture_number(&r.s.f, COUNT_OF("mailbox") " AND (path, object_id) IN "
-                                        "(('Other', 'F1'), ('Work', 'F2'))"), 2);
+                                                            "(('Other', 'F1'), ('Work', 'F2'))"),
+                 2);
     seal_commit_run(&r.s, (size_t[]){ 101 }, 1);
     seal_next(&r);
     check_made_again(&r);
@@ -329,13 +347,15 @@ TEST(limits_and_watched_mailboxes_of_an_account_come_back)
 
     if (!open_rebuild(&r))
         return;
-    run_for_account(&r, "UPDATE account SET max_connections = 2, daily_bytes = 12345678901, watch = "
-                        "ARRAY['INBOX', 'a \"b'] WHERE account_id = $1::bigint AND $2::bigint IS NOT NULL");
+    run_for_account(
+        &r, "UPDATE account SET max_connections = 2, daily_bytes = 12345678901, watch = "
+            "ARRAY['INBOX', 'a \"b'] WHERE account_id = $1::bigint AND $2::bigint IS NOT NULL");
     seal_commit_run(&r.s, (size_t[]){ 100 }, 1);
     seal_next(&r);
     check_made_again(&r);
     run_sql(&r, "SELECT rebuild_end(0)");
     CHECK_EQ_I64(fixture_number(&r.s.f, COUNT_OF("job") " AND kind IN "
-                                        "('sync', 'watch')"), 2);
+                                                        "('sync', 'watch')"),
+                 2);
     close_rebuild(&r);
 }

@@ -150,7 +150,10 @@ TEST(octets_that_are_archived_or_on_their_way_are_not_derived_again)
     (void)fixture_commit(&line.f);
     for (uint32_t i = 1; i <= MAILS; i++) /* each seed twice: far apart, and next to one another */
         fixture_put(&line.f, 1000 + i,
-                    fixture_mail(&line.f, MAIL_BYTES, i % 3 == 0 ? i / 2 : i % 3 == 1 ? i : i - 1));
+                    fixture_mail(&line.f, MAIL_BYTES,
+                                 i % 3 == 0   ? i / 2
+                                 : i % 3 == 1 ? i
+                                              : i - 1));
     counts = fixture_commit(&line.f);
     CHECK_EQ_U64(counts.placed, MAILS);
     CHECK(counts.new_messages < MAILS);
@@ -183,13 +186,13 @@ TEST(octets_that_another_job_adds_meanwhile_are_left_out_though_they_were_prepar
     other = test_db(DB_ROLE_OWNER);
     hash = crypto_hash(fixture_mail(f, MAIL_BYTES, 7));
     test_sql(other, "BEGIN");
-    MUST(db_run_assembled(other,
-                          "WITH l AS (SELECT FROM mailbox WHERE account_id = $1 FOR UPDATE) "
-                          "INSERT INTO message (account_id, sha256, size_bytes) SELECT $1, $2, $3 "
-                          "FROM (SELECT count(*) FROM l) c",
-                          DB_ARGS(DB_I64(f->account_id), DB_BYTEA(crypto_sha256_bytes(&hash)),
-                                  DB_I64(MAIL_BYTES)),
-                          &rows, ERR));
+    MUST(db_run_assembled(
+        other,
+        "WITH l AS (SELECT FROM mailbox WHERE account_id = $1 FOR UPDATE) "
+        "INSERT INTO message (account_id, sha256, size_bytes) SELECT $1, $2, $3 "
+        "FROM (SELECT count(*) FROM l) c",
+        DB_ARGS(DB_I64(f->account_id), DB_BYTEA(crypto_sha256_bytes(&hash)), DB_I64(MAIL_BYTES)),
+        &rows, ERR));
     for (uint32_t i = 1; i <= 100; i++)
         fixture_put(f, i, fixture_mail(f, MAIL_BYTES, i));
     MUST(vault_send_batch(f->writer, ERR));
@@ -266,8 +269,8 @@ TEST(what_was_being_filled_behind_a_line_that_stands_still_is_forgotten_too)
     if (!open_line(&line))
         return;
     fixture_refuse_commits(f);
-    while (put < MAILS && fixture_try_put(f, put + 1, fixture_mail(f, MAIL_BYTES, put),
-                                          FIXTURE_DATE, 0, NULL))
+    while (put < MAILS &&
+           fixture_try_put(f, put + 1, fixture_mail(f, MAIL_BYTES, put), FIXTURE_DATE, 0, NULL))
         put++;
     CHECK(put < MAILS); /* batches wait, and one is full */
     fixture_accept_commits(f);
@@ -375,8 +378,8 @@ TEST(what_is_too_much_to_hold_is_made_in_the_transaction)
     for (uint32_t i = 1; i <= 20; i++)
         fixture_put(f, i, fixture_mail(f, MAIL_BYTES, i));
     CHECK_EQ_U64(fixture_commit(f).placed, 20);
-    CHECK_EQ_I64(fixture_number(f, COUNT_OF("message_index") " AND octet_length(envelope) = 600000"),
-                 20);
+    CHECK_EQ_I64(
+        fixture_number(f, COUNT_OF("message_index") " AND octet_length(envelope) = 600000"), 20);
     CHECK_EQ_U64(atomic_load(&line.shared.ended), 20);
     check_texts(&line, 20);
     line.shared.envelope = fixture_mail(f, 9000000, 1); /* of one message: all is made again */

@@ -183,8 +183,9 @@ TEST(account_without_mailboxes_is_covered_by_every_position)
     if (!fixture_open(&f))
         return;
     both[0] = f.account_id;
-    both[1] = fixture_number(&f, "INSERT INTO account (host, port, login, tls) SELECT 'h', 993, 'l', 'implicit' "
-                                 "WHERE $1::bigint + $2::bigint > 0 RETURNING account_id");
+    both[1] = fixture_number(
+        &f, "INSERT INTO account (host, port, login, tls) SELECT 'h', 993, 'l', 'implicit' "
+            "WHERE $1::bigint + $2::bigint > 0 RETURNING account_id");
     MUST(vault_take_position(f.owner, both, 2, &taken, ERR));
     MUST(vault_find_position(f.owner, taken.position_id, both, 2, &found, ERR));
     CHECK_EQ_U64(found.mailboxes, 1);

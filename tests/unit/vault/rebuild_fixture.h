@@ -34,13 +34,14 @@ TEST_UNUSED static void spread_dates(struct rebuild_fixture *r)
 {
     char sql[400];
 
-    (void)snprintf(sql, sizeof sql,
-                   "UPDATE placement SET internal_zone = CASE uid WHEN 1 THEN 5999 ELSE -5999 END,"
-                   " internal_at = CASE uid WHEN 1 THEN timestamptz '0001-12-27 20:01:00+00 BC'"
-                   " ELSE timestamptz '10000-01-05 03:58:59+00' END,"
-                   " internal_day = CASE uid WHEN 1 THEN date '0001-01-01' ELSE date '9999-12-31' END"
-                   " WHERE account_id = %jd AND uid < 3",
-                   (intmax_t)r->s.f.account_id);
+    (void)snprintf(
+        sql, sizeof sql,
+        "UPDATE placement SET internal_zone = CASE uid WHEN 1 THEN 5999 ELSE -5999 END,"
+        " internal_at = CASE uid WHEN 1 THEN timestamptz '0001-12-27 20:01:00+00 BC'"
+        " ELSE timestamptz '10000-01-05 03:58:59+00' END,"
+        " internal_day = CASE uid WHEN 1 THEN date '0001-01-01' ELSE date '9999-12-31' END"
+        " WHERE account_id = %jd AND uid < 3",
+        (intmax_t)r->s.f.account_id);
     run_sql(r, sql);
 }
 
@@ -75,8 +76,8 @@ TEST_UNUSED static void close_rebuild(struct rebuild_fixture *r)
     seal_close(&r->s);
 }
 
-TEST_UNUSED static void name_pack(const struct rebuild_fixture *r, const struct crypto_sha256 *sha256,
-                                  char out[300])
+TEST_UNUSED static void name_pack(const struct rebuild_fixture *r,
+                                  const struct crypto_sha256 *sha256, char out[300])
 {
     (void)snprintf(out, 300, "%s/%jd/", r->s.packs, (intmax_t)r->s.f.account_id);
     for (size_t i = 0; i < CRYPTO_SHA256_BYTES; i++)
@@ -98,7 +99,7 @@ TEST_UNUSED static void cut_pack(const struct rebuild_fixture *r, size_t number)
 }
 
 TEST_UNUSED static void on_pack(void *context, int64_t account_id, const struct vault_link *link,
-                    const struct vault_rebuild_counts *counts)
+                                const struct vault_rebuild_counts *counts)
 {
     (void)context;
     (void)account_id;
@@ -111,7 +112,8 @@ TEST_UNUSED static void on_loss(void *context, int64_t account_id, const char *t
     struct rebuild_fixture *r = context;
 
     (void)account_id;
-    (void)snprintf(r->losses + strlen(r->losses), sizeof r->losses - strlen(r->losses), "%s\n", text);
+    (void)snprintf(r->losses + strlen(r->losses), sizeof r->losses - strlen(r->losses), "%s\n",
+                   text);
 }
 
 TEST_UNUSED static void on_question(void *context, int64_t account_id, const char *text)
@@ -129,11 +131,29 @@ TEST_UNUSED static void on_question(void *context, int64_t account_id, const cha
 /* Everything of the account goes, as with a database that is lost. */
 TEST_UNUSED static void lose(struct rebuild_fixture *r)
 {
-    static const char *const tables[] = { "seal_mailbox", "seal_account", "text_spool", "text_block", "message_identity", "locator",
-                                          "import_file", "source_uid",
-                                          "flag_event", "placement", "spool", "frame", "pack",
-                                          "message", "identity_scope", "source_epoch", "mailbox_keyword", "mailbox_disposed", "mailbox_former", "mailbox",
-                                          "job", "account_name", "account" };
+    static const char *const tables[] = { "seal_mailbox",
+                                          "seal_account",
+                                          "text_spool",
+                                          "text_block",
+                                          "message_identity",
+                                          "locator",
+                                          "import_file",
+                                          "source_uid",
+                                          "flag_event",
+                                          "placement",
+                                          "spool",
+                                          "frame",
+                                          "pack",
+                                          "message",
+                                          "identity_scope",
+                                          "source_epoch",
+                                          "mailbox_keyword",
+                                          "mailbox_disposed",
+                                          "mailbox_former",
+                                          "mailbox",
+                                          "job",
+                                          "account_name",
+                                          "account" };
 
     for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
         CLEANUP(db_result_free) struct db_result *result = NULL;
@@ -149,9 +169,8 @@ TEST_UNUSED static void lose(struct rebuild_fixture *r)
 
 TEST_UNUSED static struct vault_rebuild_counts rebuild(struct rebuild_fixture *r)
 {
-    struct vault_rebuild order = {
-        r->s.packs, r->tips, r->takes_old_installation, r, on_pack, on_loss, on_question
-    };
+    struct vault_rebuild order = { r->s.packs, r->tips,    r->takes_old_installation, r, on_pack,
+                                   on_loss,    on_question };
     struct vault_rebuild_counts counts;
 
     r->losses[0] = r->questions[0] = '\0';
@@ -160,25 +179,25 @@ TEST_UNUSED static struct vault_rebuild_counts rebuild(struct rebuild_fixture *r
 }
 
 /* All that catalogues tell of an account, as one number. */
-#define STATE                                                                                      \
-    "SELECT ('x' || substr(md5(string_agg(t, '|' ORDER BY t)), 1, 15))::bit(60)::bigint FROM ("    \
-    "SELECT concat_ws(' ', p.mailbox_id, p.uid, m.sha256, p.internal_at, p.internal_zone, p.flags," \
-    "p.modseq, p.appeared_modseq, p.archived_at, p.gone_at) AS t FROM placement p JOIN message m " \
-    "USING (account_id, message_id) WHERE p.account_id = $1::bigint AND $2::bigint IS NOT NULL "   \
-    "UNION ALL SELECT concat_ws(' ', f.mailbox_id, f.uid, f.modseq, f.at, f.flags, f.is_gone) "    \
-    "FROM flag_event f WHERE f.account_id = $1 UNION ALL SELECT concat_ws(' ', mailbox_id, epoch," \
-    "uid, state, coalesce(placement_uid, 0), coalesce(doubt, '-'), coalesce(substitute_uid, 0),"   \
-    "attempts, coalesce(error, '-'), next_try_at, gone_at, recognised_by) FROM source_uid WHERE account_id = $1 " \
-    "UNION ALL SELECT concat_ws(' ', scope, kind, host, login, placed, distrusted_at) FROM "       \
-    "identity_scope WHERE account_id = $1 UNION ALL SELECT concat_ws(' ', i.scope, i.identity, "   \
-    "m.sha256, i.thread, i.labels) FROM message_identity i JOIN message m USING (account_id, "     \
-    "message_id) WHERE i.account_id = $1 UNION ALL SELECT concat_ws(' ', mailbox_id, epoch, "      \
-    "coalesce(identity_scope, 0), listed_at, recognises, refuted_at) FROM source_epoch WHERE account_id = $1 UNION ALL "   \
-    "SELECT concat_ws(' ', kind, login, max_connections, daily_bytes, watch) FROM account WHERE "  \
-    "account_id = $1 UNION ALL SELECT concat_ws(' ', coalesce(mailbox_id, 0), epoch, "             \
-    "coalesce(uid, 0), name, path, size_bytes, modified_ns, state, note, noted_at) FROM "          \
-    "import_file WHERE account_id = $1 UNION ALL SELECT concat_ws(' ', mailbox_id, path, "         \
-    "source_name, object_id) FROM mailbox WHERE account_id = $1 UNION ALL SELECT concat_ws(' ', "  \
+#define STATE                                                                                                            \
+    "SELECT ('x' || substr(md5(string_agg(t, '|' ORDER BY t)), 1, 15))::bit(60)::bigint FROM ("                          \
+    "SELECT concat_ws(' ', p.mailbox_id, p.uid, m.sha256, p.internal_at, p.internal_zone, p.flags,"                      \
+    "p.modseq, p.appeared_modseq, p.archived_at, p.gone_at) AS t FROM placement p JOIN message m "                       \
+    "USING (account_id, message_id) WHERE p.account_id = $1::bigint AND $2::bigint IS NOT NULL "                         \
+    "UNION ALL SELECT concat_ws(' ', f.mailbox_id, f.uid, f.modseq, f.at, f.flags, f.is_gone) "                          \
+    "FROM flag_event f WHERE f.account_id = $1 UNION ALL SELECT concat_ws(' ', mailbox_id, epoch,"                       \
+    "uid, state, coalesce(placement_uid, 0), coalesce(doubt, '-'), coalesce(substitute_uid, 0),"                         \
+    "attempts, coalesce(error, '-'), next_try_at, gone_at, recognised_by) FROM source_uid WHERE account_id = $1 "        \
+    "UNION ALL SELECT concat_ws(' ', scope, kind, host, login, placed, distrusted_at) FROM "                             \
+    "identity_scope WHERE account_id = $1 UNION ALL SELECT concat_ws(' ', i.scope, i.identity, "                         \
+    "m.sha256, i.thread, i.labels) FROM message_identity i JOIN message m USING (account_id, "                           \
+    "message_id) WHERE i.account_id = $1 UNION ALL SELECT concat_ws(' ', mailbox_id, epoch, "                            \
+    "coalesce(identity_scope, 0), listed_at, recognises, refuted_at) FROM source_epoch WHERE account_id = $1 UNION ALL " \
+    "SELECT concat_ws(' ', kind, login, max_connections, daily_bytes, watch) FROM account WHERE "                        \
+    "account_id = $1 UNION ALL SELECT concat_ws(' ', coalesce(mailbox_id, 0), epoch, "                                   \
+    "coalesce(uid, 0), name, path, size_bytes, modified_ns, state, note, noted_at) FROM "                                \
+    "import_file WHERE account_id = $1 UNION ALL SELECT concat_ws(' ', mailbox_id, path, "                               \
+    "source_name, object_id) FROM mailbox WHERE account_id = $1 UNION ALL SELECT concat_ws(' ', "                        \
     "mailbox_id, path, until) FROM mailbox_former WHERE account_id = $1) x"
 
 TEST_UNUSED static void seal_next(struct rebuild_fixture *r)

@@ -175,8 +175,9 @@ TEST(value_that_the_database_refuses_costs_its_pack_and_no_other)
     if (!open_rebuild(&r))
         return;
     /* As if a later version had allowed it: sealed, and refused when it is to be read. */
-    run_for_account(&r, "UPDATE mailbox SET special_use = repeat('x', 9000) WHERE account_id = $1::bigint "
-                        "AND mailbox_id = $2::bigint");
+    run_for_account(
+        &r, "UPDATE mailbox SET special_use = repeat('x', 9000) WHERE account_id = $1::bigint "
+            "AND mailbox_id = $2::bigint");
     run_sql(&r, "ALTER TABLE mailbox ALTER special_use TYPE text");
     seal_commit_run(&r.s, (size_t[]){ 100 }, 1);
     seal_next(&r);
@@ -213,9 +214,10 @@ static struct crypto_sha256 fork_chain(struct rebuild_fixture *r)
 {
     struct vault_sealed sealed;
 
-    run_for_account(r, "UPDATE seal_account SET packs = 2, last_sha256 = (SELECT previous_sha256 FROM pack "
-                       "WHERE account_id = $1::bigint AND $2::bigint IS NOT NULL ORDER BY pack_id DESC "
-                       "LIMIT 1) WHERE account_id = $1");
+    run_for_account(
+        r, "UPDATE seal_account SET packs = 2, last_sha256 = (SELECT previous_sha256 FROM pack "
+           "WHERE account_id = $1::bigint AND $2::bigint IS NOT NULL ORDER BY pack_id DESC "
+           "LIMIT 1) WHERE account_id = $1");
     seal_commit_run(&r->s, (size_t[]){ 500 }, 1);
     MUST(seal_try(&r->s, &sealed));
     return sealed.sha256;
@@ -275,9 +277,10 @@ TEST(branch_is_not_mixed_with_another_behind_a_hole)
 
     if (!open_rebuild(&r))
         return;
-    run_for_account(&r, "UPDATE seal_account SET packs = 1, last_sha256 = (SELECT sha256 FROM pack WHERE "
-                        "account_id = $1::bigint AND $2::bigint IS NOT NULL ORDER BY pack_id LIMIT 1) "
-                        "WHERE account_id = $1");
+    run_for_account(
+        &r, "UPDATE seal_account SET packs = 1, last_sha256 = (SELECT sha256 FROM pack WHERE "
+            "account_id = $1::bigint AND $2::bigint IS NOT NULL ORDER BY pack_id LIMIT 1) "
+            "WHERE account_id = $1");
     for (size_t i = 0; i < 3; i++) {
         seal_commit_run(&r.s, (size_t[]){ 600 }, 1);
         MUST(seal_try(&r.s, &sealed));
@@ -357,7 +360,8 @@ TEST(interrupted_rebuild_does_not_go_on_with_another_branch)
 }
 
 /* Away, then back, with a rebuild before and one after. */
-static struct vault_rebuild_counts put_back(struct rebuild_fixture *r, size_t number, bool is_finishing)
+static struct vault_rebuild_counts put_back(struct rebuild_fixture *r, size_t number,
+                                            bool is_finishing)
 {
     struct vault_rebuild_counts counts;
     char path[300], aside[300];
@@ -386,8 +390,10 @@ TEST(pack_that_is_put_back_while_a_rebuild_is_interrupted_does_not_come_after_la
     CHECK_EQ_U64(counts.packs, 0);
     CHECK_EQ_U64(counts.bad_packs, 1);
     CHECK(strstr(r.losses, "later ones") != NULL);
-    CHECK_EQ_I64(fixture_number(&r.s.f, "SELECT packs FROM seal_account WHERE account_id = $1::bigint AND "
-                                        "$2::bigint IS NOT NULL"), 3);
+    CHECK_EQ_I64(fixture_number(&r.s.f,
+                                "SELECT packs FROM seal_account WHERE account_id = $1::bigint AND "
+                                "$2::bigint IS NOT NULL"),
+                 3);
     close_rebuild(&r);
 }
 
@@ -416,15 +422,18 @@ TEST(rebuild_that_goes_on_does_not_take_an_account_back_to_its_installation_pack
     run_sql(&r, "INSERT INTO audit_event (process, event) VALUES ('holdfast', 'login')");
     MUST(vault_seal_installation(r.s.keeper, r.s.packs, 0, &is_made, ERR));
     CHECK(is_made);
-    run_for_account(&r, "UPDATE account SET every_seconds = 77 WHERE account_id = $1::bigint AND $2::bigint "
-                        "IS NOT NULL");
+    run_for_account(
+        &r, "UPDATE account SET every_seconds = 77 WHERE account_id = $1::bigint AND $2::bigint "
+            "IS NOT NULL");
     seal_commit_run(&r.s, (size_t[]){ 100 }, 1);
     seal_next(&r);
     lose(&r);
     for (size_t i = 0; i < 2; i++) {
         CHECK_EQ_U64(rebuild(&r).questions, 0);
-        CHECK_EQ_I64(fixture_number(&r.s.f, "SELECT every_seconds::bigint FROM account WHERE account_id = "
-                                            "$1::bigint AND $2::bigint IS NOT NULL"), 77);
+        CHECK_EQ_I64(fixture_number(&r.s.f,
+                                    "SELECT every_seconds::bigint FROM account WHERE account_id = "
+                                    "$1::bigint AND $2::bigint IS NOT NULL"),
+                     77);
     }
     close_rebuild(&r);
 }
@@ -492,9 +501,9 @@ static int64_t finish_at(struct rebuild_fixture *r, int64_t uidnext)
     CLEANUP(db_result_free) struct db_result *done = NULL;
     struct db_args args = DB_ARGS(DB_I64(r->s.f.account_id), DB_I64(r->s.f.mailbox_id));
 
-    MUST(db_run_assembled(r->s.f.owner,
-                          "UPDATE mailbox SET uidnext = $3 WHERE account_id = $1 AND mailbox_id = $2",
-                          DB_ARGS(args.values[0], args.values[1], DB_I64(uidnext)), &set, ERR));
+    MUST(db_run_assembled(
+        r->s.f.owner, "UPDATE mailbox SET uidnext = $3 WHERE account_id = $1 AND mailbox_id = $2",
+        DB_ARGS(args.values[0], args.values[1], DB_I64(uidnext)), &set, ERR));
     MUST(db_run_assembled(r->s.f.owner, "SELECT raised FROM rebuild_finish_mailbox($1, $2)", args,
                           &done, ERR));
     return db_i64(done, 0, 0);
@@ -554,12 +563,15 @@ TEST(pack_that_comes_back_after_a_rebuild_without_it_gives_its_mail_back)
                                         "$1::bigint, $2::bigint)"),
                  INT64_C(1000) * VAULT_REBUILD_RAISE);
     CHECK_EQ_I64(fixture_number(&r.s.f, OF_MAILBOX("messages")), 8);
-    CHECK_EQ_I64(fixture_number(&r.s.f, "SELECT count(*) FROM source_uid WHERE account_id = $1::bigint "
-                                        "AND mailbox_id = $2::bigint AND state = 'stored'"), 8);
+    CHECK_EQ_I64(fixture_number(&r.s.f,
+                                "SELECT count(*) FROM source_uid WHERE account_id = $1::bigint "
+                                "AND mailbox_id = $2::bigint AND state = 'stored'"),
+                 8);
     CHECK_EQ_I64(fixture_number(&r.s.f, DISPOSED("is_skipped")),
                  9 * INT64_C(10000000) + 8 + 2 * VAULT_REBUILD_RAISE);
     CHECK_EQ_I64(fixture_number(&r.s.f, "SELECT count(*) FROM mailbox_disposed WHERE account_id = "
-                                        "$1::bigint AND mailbox_id = $2::bigint"), 1);
+                                        "$1::bigint AND mailbox_id = $2::bigint"),
+                 1);
     CHECK_EQ_U64(seal_read_all(&r.s), 8);
     close_rebuild(&r);
 }
@@ -577,10 +589,11 @@ static void on_victim(void *context, const struct vault_pack_row *pack, struct b
 
 static struct vault_pack_report repair(struct rebuild_fixture *r, size_t number, uint64_t *told)
 {
-    struct vault_pack_check check = {
-        .packs_dir = r->s.packs, .is_repair = true, .is_full = true, .context = told,
-        .on_victim = on_victim
-    };
+    struct vault_pack_check check = { .packs_dir = r->s.packs,
+                                      .is_repair = true,
+                                      .is_full = true,
+                                      .context = told,
+                                      .on_victim = on_victim };
     struct vault_pack_report report;
     size_t count;
     const struct vault_pack_row *rows = seal_rows(&r->s, &count);

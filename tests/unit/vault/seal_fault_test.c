@@ -116,9 +116,9 @@ static void die_everywhere(bool is_after)
     fill(&s);
     for (uint64_t n = 1; !is_done; n++) {
         CHECK(n < ATTEMPTS_MAX);
-        is_done = seal_and_die(&s, (struct seal_faults){ .fail_at = n,
-                                                         .is_death = !is_after,
-                                                         .is_death_after = is_after });
+        is_done =
+            seal_and_die(&s, (struct seal_faults){
+                                 .fail_at = n, .is_death = !is_after, .is_death_after = is_after });
         arena_reset(s.f.arena);
         check_state(&s, 7);
     }

@@ -170,8 +170,7 @@ TEST_UNUSED static int seal_after(int result)
 
 static int seal_sys_open(const char *path, int flags, mode_t mode)
 {
-    return !seal_faults.is_death_after && seal_fails() ? -1
-                                                       : seal_real->open(path, flags, mode);
+    return !seal_faults.is_death_after && seal_fails() ? -1 : seal_real->open(path, flags, mode);
 }
 
 static ssize_t seal_sys_read(int fd, void *buf, size_t len)

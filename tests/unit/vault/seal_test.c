@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vault/seal_fixture.h"
 
-
 /* ---- what sealing does --------------------------------------------------------------------------- */
 
 TEST(sealed_messages_are_read_from_the_pack_octet_for_octet)
@@ -90,9 +89,9 @@ TEST(reader_that_located_a_message_before_its_run_was_joined_still_reads_it)
     for (size_t i = 0; i < page.count; i++) {
         MUST(vault_check_octets(s.f.reader, &page.rows[i].octets, 0, UINT64_MAX, ERR));
         MUST(vault_verify_octets(s.f.reader, &page.rows[i].octets, &page.rows[i].sha256, ERR));
-        CHECK(fixture_reads_as(&s.f, &page.rows[i].octets, 100, 300,
-                               bytes_slice(fixture_mail(&s.f, sizes[i], (uint32_t)i + 1), 100,
-                                           300)));
+        CHECK(
+            fixture_reads_as(&s.f, &page.rows[i].octets, 100, 300,
+                             bytes_slice(fixture_mail(&s.f, sizes[i], (uint32_t)i + 1), 100, 300)));
     }
     seal_close(&s);
 }
@@ -194,8 +193,8 @@ TEST(keeper_cannot_point_frames_elsewhere_by_itself)
 
     if (!seal_open(&s))
         return;
-    CHECK(!db_run_assembled(s.keeper, "UPDATE frame SET pack_offset = 0", DB_NO_ARGS, &result,
-                            ERR));
+    CHECK(
+        !db_run_assembled(s.keeper, "UPDATE frame SET pack_offset = 0", DB_NO_ARGS, &result, ERR));
     CHECK_EQ_U64(fixture_err.code, ERR_DENIED);
     CHECK(!db_run_assembled(s.keeper, "DELETE FROM spool", DB_NO_ARGS, &result, ERR));
     CHECK_EQ_U64(fixture_err.code, ERR_DENIED);
@@ -291,7 +290,8 @@ static size_t read_what_can_be(struct seal_fixture *s)
     for (size_t i = 0; i < page.count; i++) {
         struct fixture_sink sink = { .octets = buf_create((size_t)64 << 20) };
         struct bytes want =
-            fixture_mail(&s->f, page.rows[i].size_bytes, page.rows[i].uid); /* as seal_fill made it */
+            /* as seal_fill made it */
+            fixture_mail(&s->f, page.rows[i].size_bytes, page.rows[i].uid);
 
         err_clear(&fixture_err);
         if (vault_stream_octets(s->f.reader, &page.rows[i].octets, 0, UINT64_MAX, fixture_gather,
@@ -371,7 +371,8 @@ TEST(lost_and_shortened_files_and_files_without_a_row_are_found_without_reading_
     flip(path, sealed.stored_bytes - 100, 1);
     CHECK_EQ_U64(seal_verify(&s, false, NULL), 0);
 
-    MUST(vault_find_stray_packs(s.f.owner, s.packs, s.f.account_id, s.f.arena, &strays, &count, ERR));
+    MUST(vault_find_stray_packs(s.f.owner, s.packs, s.f.account_id, s.f.arena, &strays, &count,
+                                ERR));
     CHECK_EQ_U64(count, 0);
     path[strlen(s.packs) + 8] = path[strlen(s.packs) + 8] == 'a' ? 'b' : 'a';
     {
@@ -379,7 +380,8 @@ TEST(lost_and_shortened_files_and_files_without_a_row_are_found_without_reading_
 
         CHECK(file != NULL && fclose(file) == 0);
     }
-    MUST(vault_find_stray_packs(s.f.owner, s.packs, s.f.account_id, s.f.arena, &strays, &count, ERR));
+    MUST(vault_find_stray_packs(s.f.owner, s.packs, s.f.account_id, s.f.arena, &strays, &count,
+                                ERR));
     CHECK_EQ_U64(count, 1);
     MUST(vault_seal_recover(s.keeper, s.packs, ERR)); /* leaves it alone */
     CHECK_EQ_U64(seal_count_files(&s), 2);

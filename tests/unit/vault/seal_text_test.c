@@ -52,8 +52,9 @@ static void segment_path(const struct seal_fixture *s, const struct vault_sealed
 
 static void forget_spool(struct seal_fixture *s)
 {
-    (void)fixture_number(&s->f, "WITH d AS (DELETE FROM text_spool WHERE account_id = $1::bigint AND "
-                                "$2::bigint IS NOT NULL RETURNING 1) SELECT count(*) FROM d");
+    (void)fixture_number(&s->f,
+                         "WITH d AS (DELETE FROM text_spool WHERE account_id = $1::bigint AND "
+                         "$2::bigint IS NOT NULL RETURNING 1) SELECT count(*) FROM d");
 }
 
 /* The pack is well; is there a remark about its text? */
@@ -91,9 +92,10 @@ TEST(search_text_is_read_from_its_segment_once_it_is_sealed)
     CHECK_EQ_U64(count_texts(&s), 12);
     CHECK_EQ_U64(seal_verify(&s, true, NULL), 0);
     check_remark(&s, true, false);
-    (void)fixture_number(&s.f, "WITH u AS (UPDATE text_block SET signature = set_byte(signature, 0, "
-                               "get_byte(signature, 0) # 1) WHERE account_id = $1::bigint AND "
-                               "$2::bigint IS NOT NULL RETURNING 1) SELECT count(*) FROM u");
+    (void)fixture_number(&s.f,
+                         "WITH u AS (UPDATE text_block SET signature = set_byte(signature, 0, "
+                         "get_byte(signature, 0) # 1) WHERE account_id = $1::bigint AND "
+                         "$2::bigint IS NOT NULL RETURNING 1) SELECT count(*) FROM u");
     check_remark(&s, true, true);
     check_remark(&s, false, false);
     close_texts(&s);

@@ -66,7 +66,7 @@ struct text_given {
     struct crypto_sha256 hashes[TEXT_IDS_MAX]; /* of the record without "text of " */
     bool has_record[TEXT_IDS_MAX];
     const struct vault_reader *reader;
-    size_t fail_at; /* this call fails; 0: none */
+    size_t fail_at;    /* this call fails; 0: none */
     bool may_be_empty; /* in the place of one that holds no needle */
 };
 
@@ -112,9 +112,8 @@ TEST_UNUSED static void text_list_messages(struct fixture *f, struct text_messag
 }
 
 #define TEXT_QUERY(account, messages)                                                              \
-    ((struct vault_text_query){ .account_id = (account),                                           \
-                                .message_ids = (messages)->ids,                                    \
-                                .count = (messages)->count })
+    ((struct vault_text_query){                                                                    \
+        .account_id = (account), .message_ids = (messages)->ids, .count = (messages)->count })
 
 /* Reads the texts of all; every record must be that of its message, and each is given once. */
 TEST_UNUSED static size_t text_read_all(struct fixture *f, const struct text_messages *messages)

@@ -208,8 +208,9 @@ enum {
 static struct bytes word_mail(struct fixture *f, uint32_t number)
 {
     char *text = arena_alloc(f->arena, WORDS_MAIL_BYTES);
-    int len = snprintf(text, WORDS_MAIL_BYTES, "Subject: as in every message\r\n\r\nword x%xz%uy\r\n",
-                       number * 40503u, number);
+    int len =
+        snprintf(text, WORDS_MAIL_BYTES, "Subject: as in every message\r\n\r\nword x%xz%uy\r\n",
+                 number * 40503u, number);
 
     return bytes_of(text, (size_t)len);
 }
@@ -289,8 +290,9 @@ TEST(a_block_stays_shut_only_when_none_of_its_records_holds_the_needle)
     CHECK(opened < WORDS / 7 * WORDS / 2);
     CHECK_EQ_U64(read_for(&f, messages, texts, BYTES("QJKVWZXPLMGBHFTD")), 0);
     CHECK_EQ_U64(read_for(&f, messages, texts, BYTES("qqq")), WORDS); /* shorter than a gram */
-    (void)fixture_number(&f, "WITH u AS (UPDATE text_block SET signature = NULL WHERE account_id = "
-                             "$1::bigint AND $2::bigint IS NOT NULL RETURNING 1) SELECT count(*) FROM u");
+    (void)fixture_number(
+        &f, "WITH u AS (UPDATE text_block SET signature = NULL WHERE account_id = "
+            "$1::bigint AND $2::bigint IS NOT NULL RETURNING 1) SELECT count(*) FROM u");
     CHECK_EQ_U64(read_for(&f, messages, texts, BYTES("QJKVWZXPLMGBHFTD")), WORDS);
     close_texts(&f, &deriver);
 }
@@ -310,8 +312,8 @@ TEST(text_of_another_account_is_not_seen)
     put_batches(&other, 1, 10, 100);
     text_list_messages(&other, messages);
     given->reader = f.reader;
-    MUST(vault_read_texts(f.reader, &TEXT_QUERY(other.account_id, messages), text_note, given,
-                          ERR));
+    MUST(
+        vault_read_texts(f.reader, &TEXT_QUERY(other.account_id, messages), text_note, given, ERR));
     CHECK_EQ_U64(given->count, 10);
     CHECK_EQ_U64(given->records, 0);
     close_texts(&other, &other_deriver);
