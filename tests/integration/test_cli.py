@@ -282,10 +282,14 @@ def test_an_output_that_is_closed_is_an_error_and_no_other_file(installed):
     ("account", "add", "asked", "--url", "imaps://a@localhost:9/", "--password-file", "-"),
     ("auditor", "add", "asked", "--password-file", "-")])
 def test_ctrl_c_at_the_password_ends_the_command_and_the_terminal_echoes_again(installed, arguments):
+    def enter_terminal():
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where the tests run in the background
+
     master, slave = pty.openpty()
     process = subprocess.Popen([installed.bin / "holdfast", "-c", installed.conf, *arguments],
                                stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-                               preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+                               preexec_fn=enter_terminal)
     try:
         wait_for(lambda: not termios.tcgetattr(slave)[3] & termios.ECHO, 30, "a prompt")
         os.write(master, b"half\x03")
