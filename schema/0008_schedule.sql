@@ -172,6 +172,16 @@ BEGIN
 END
 $$;
 
+-- Hosts that half of the busy workers or more are busy with.
+CREATE FUNCTION crowded_hosts() RETURNS text[]
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+    SELECT coalesce(array_agg(b.host), '{}')
+      FROM (SELECT j.host, count(*) AS workers, sum(count(*)) OVER () AS of_all FROM job j
+             WHERE j.lease_owner IS NOT NULL AND j.due_at > now() AND j.kind <> 'watch'
+             GROUP BY j.host) b
+     WHERE b.workers * 2 >= b.of_all
+$$;
+
 -- Claims the job that has been due longest, of one of these kinds; its connection is one. No row: nothing is
 -- due, or no host that has something may be connected to.
 -- Passed over are hosts that sleep or are full, and a host that half of the busy workers or more are busy with, as
@@ -190,19 +200,17 @@ DECLARE
     chosen  text;
     picked record;
     may_wait boolean := true;
+    minds_crowds boolean := true;
     is_open boolean;
 BEGIN
     SELECT coalesce(array_agg(h.host), '{}') INTO passed FROM source_host h
      WHERE h.sleeps_until > now();
-    SELECT coalesce(array_agg(b.host), '{}') INTO crowded
-      FROM (SELECT j.host, count(*) AS workers, sum(count(*)) OVER () AS of_all FROM job j
-             WHERE j.lease_owner IS NOT NULL AND j.due_at > now() AND j.kind <> 'watch'
-             GROUP BY j.host) b
-     WHERE b.workers * 2 >= b.of_all;
+    crowded := crowded_hosts();
     LOOP
         chosen := next_host(kinds, passed || crowded);
         IF chosen IS NULL AND crowded <> '{}' THEN
             crowded := '{}';
+            minds_crowds := false;
             CONTINUE;
         END IF;
         EXIT WHEN chosen IS NULL;
@@ -222,6 +230,10 @@ BEGIN
         IF NOT is_open THEN
             passed := passed || chosen;
             CONTINUE;
+        END IF;
+        IF minds_crowds THEN -- others may have claimed there while we stood in line
+            crowded := crowded || crowded_hosts();
+            CONTINUE WHEN chosen = ANY (crowded);
         END IF;
         SELECT j.job_id, j.account_id, j.attempts, j.lease_owner IS NOT NULL AS has_died,
                l.host, l.host_connections INTO picked
@@ -507,7 +519,7 @@ $$;
 
 REVOKE ALL ON source_provider, source_host, account_intake FROM PUBLIC;
 REVOKE ALL ON FUNCTION account_limits, connections_of_host, connections_of_account, lock_host,
-                       hosts_of_jobs, next_host, claim_job, extend_job, finish_job, release_jobs, mend_schedule,
+                       hosts_of_jobs, next_host, crowded_hosts, claim_job, extend_job, finish_job, release_jobs, mend_schedule,
                        others_are_due, count_intake, sleep_host, claim_watches, renew_watches, wake_account
     FROM PUBLIC;
 GRANT SELECT ON account_intake TO holdfast_ingest;

@@ -34,7 +34,7 @@ def holdfast(module_place):
 @pytest.fixture
 def account(holdfast, request):
     """An account for imports, named after the test."""
-    name = request.node.name[5:60]
+    name = request.node.name[-55:]  # its end has the parameter
     holdfast.run("account", "add", name, "--kind", "import")
     return name
 

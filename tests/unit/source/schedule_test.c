@@ -22,7 +22,13 @@ struct bench {
     struct db *owner, *ingest;
     struct arena *arena;
     struct err err;
+    int64_t claimed; /* claim_apart */
 };
+
+/* How many connections wait for a lock of another. */
+#define STANDS_IN_LINE                                                                             \
+    "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) "                         \
+    "WHERE NOT l.granted AND a.datname = current_database()"
 
 #define MUST(call)                                                                                 \
     do {                                                                                           \
@@ -190,6 +196,48 @@ TEST(no_host_takes_more_than_half_of_the_workers_while_another_waits)
     CHECK(of_slow >= 2 && of_slow <= 4);
     for (int i = 0; i < 6; i++) /* when nothing else is due, all workers are its */
         CHECK(claim(b, &lease) != 0);
+    end(b);
+}
+
+static void *claim_apart(void *context)
+{
+    struct bench *b = context;
+    struct source_lease lease;
+
+    b->claimed = claim(b, &lease);
+    return NULL;
+}
+
+TEST(workers_that_claim_at_the_same_moment_do_not_crowd_one_host)
+{
+    struct bench bench, *b = &bench;
+    CLEANUP(db_close) struct db *first = NULL;
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+    struct source_lease lease;
+    bool has_one = false;
+    pthread_t second;
+    int64_t other;
+
+    if (!begin(b))
+        return;
+    (void)add(b, "dead.example", 100);
+    (void)add(b, "dead.example", 90);
+    other = add(b, "other.example", 10);
+    execute(b,
+            "UPDATE job j SET host = a.host FROM account a "
+            "WHERE a.account_id = j.account_id AND j.is_active",
+            DB_NO_ARGS);
+    first = test_db(DB_ROLE_INGEST);
+    MUST(db_begin(first, DB_READ_COMMITTED, &tx, &b->err));
+    MUST(source_claim_job(first, BYTES("first"), CAP, &lease, &has_one, &b->err));
+    CHECK(has_one);
+    CHECK(pthread_create(&second, NULL, claim_apart, b) == 0);
+    for (int i = 0; i < 2000 && number(b, STANDS_IN_LINE, DB_NO_ARGS) == 0; i++)
+        (void)poll(NULL, 0, 5);
+    CHECK_EQ_I64(number(b, STANDS_IN_LINE, DB_NO_ARGS), 1);
+    MUST(db_commit(&tx, &b->err));
+    (void)pthread_join(second, NULL);
+    CHECK_EQ_I64(b->claimed, other);
     end(b);
 }
 
