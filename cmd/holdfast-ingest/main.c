@@ -26,7 +26,8 @@
 enum {
     CONNECT_MS = 60000,
     IDLE_MS = 1000, /* between two looks for work; a request is told at once (LISTEN) */
-    /* requests come in swarms, and every idle worker hears each: they cost one look */
+    /* requests come in swarms, and every idle worker hears each: the first is looked for at once,
+     * those of so long behind it cost one look more */
     SWARM_MS = 50,
     TROUBLE_MS = 2000, /* after a failure of the database */
     /* in a transaction, beyond the longest silence of a source; more than what the vault leaves
@@ -82,15 +83,17 @@ static bool run_one(struct db *db, const char *owner, const struct ingest_settin
            (!*has_run || ingest_run_job(db, &lease, settings, err));
 }
 
-/* Until somebody asks for a run, or a look is due. True: stop. */
-static bool wait_for_work(struct process *process, struct db *db)
+/* Until somebody asks for a run, or a look is due; in a swarm not before next_look. True: stop. */
+static bool wait_for_work(struct process *process, struct db *db, struct deadline *next_look)
 {
     struct db_notice notice;
     struct err unheard = { 0 };
     bool has_one = true;
 
-    if (process_wait_for(process, db_fd(db), IDLE_MS) || process_wait(process, SWARM_MS))
+    if (process_wait_for(process, db_fd(db), IDLE_MS) ||
+        process_wait(process, deadline_poll_ms(*next_look)))
         return true;
+    *next_look = deadline_after_ms(SWARM_MS);
     while (has_one)
         if (!db_take_notice(db, &notice, &has_one, &unheard))
             return process_wait(process, IDLE_MS); /* the next look finds out what it is */
@@ -122,6 +125,7 @@ static void work(struct process *process, struct db *db, const char *owner)
         .recognises = process->conf->ingest.recognise,
         .log = &process->log,
     };
+    struct deadline next_look = deadline_after_ms(0);
 
     conf_get_socket_path(&process->runtime, GATE_INGEST_SOCKET, gate_path);
     while (!process_must_stop(process)) {
@@ -131,7 +135,7 @@ static void work(struct process *process, struct db *db, const char *owner)
         if (!run_one(db, owner, &settings, &has_run, &err)) {
             if (mend(process, db, &err))
                 return;
-        } else if (!has_run && wait_for_work(process, db)) {
+        } else if (!has_run && wait_for_work(process, db, &next_look)) {
             return;
         }
     }
