@@ -20,6 +20,11 @@ class Account:
                           "--every", "1h", "--password-file", secret, *more)
         return self
 
+    def start(self, source, *more):
+        """It is added, and due now without a sync()."""
+        self.add(source, *more)
+        self.sql("UPDATE job SET due_at = now() WHERE account_id = {id}")
+
     def sync(self, status=0):
         """One run; what it says."""
         done = self.holdfast.run("sync", self.name, check=False)

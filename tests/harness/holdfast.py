@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An installation of Holdfast in a folder of its own: settings, holdfastd, the CLI."""
+import contextlib
 import imaplib
 import json
 import os
@@ -120,3 +121,17 @@ class Holdfast:
             with connection.cursor() as cursor:
                 cursor.execute(query, parameters or None)
                 return cursor.fetchall() if cursor.description else []
+
+
+@contextlib.contextmanager
+def installation(place, new_accounts_wait=True, **settings):
+    """One that runs for all tests of a file. A new account waits there for its first run until somebody asks
+    for one: a run that comes by itself would be, by chance, another before that of a sync()."""
+    folder = place / "holdfast"
+    folder.mkdir()
+    folder.chmod(0o755)
+    made = Holdfast(folder, **settings).start()
+    if new_accounts_wait:
+        made.sql("ALTER TABLE job ALTER due_at SET DEFAULT now() + interval '1 hour'")
+    yield made
+    made.stop()

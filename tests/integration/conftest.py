@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from harness.account import Account  # noqa: E402
 from harness.dovecot import Dovecot  # noqa: E402
-from harness.holdfast import Holdfast  # noqa: E402
+from harness.holdfast import Holdfast, installation  # noqa: E402
 from harness.place import Place  # noqa: E402
 
 
@@ -93,13 +93,8 @@ def new_holdfast(place):
 
 @pytest.fixture(scope="module")
 def holdfast(module_place):
-    """An installation that runs for all tests of a file."""
-    folder = module_place / "holdfast"
-    folder.mkdir()
-    folder.chmod(0o755)
-    made = Holdfast(folder).start()
-    yield made
-    made.stop()
+    with installation(module_place) as made:
+        yield made
 
 
 @pytest.fixture

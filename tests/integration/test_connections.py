@@ -8,7 +8,7 @@ import pytest
 
 from harness.account import stored
 from harness.delay import DelayProxy
-from harness.holdfast import Holdfast
+from harness.holdfast import installation
 from harness.place import wait_for
 from harness.scripted_source import SILENCE, USUAL, Source
 
@@ -19,13 +19,9 @@ EVENT_SECONDS = 60
 
 @pytest.fixture(scope="module")
 def holdfast(module_place):
-    folder = module_place / "holdfast"
-    folder.mkdir()
-    folder.chmod(0o755)
-    made = Holdfast(folder, workers=2, ingest=f"host_connections = {HOST_CONNECTIONS}\n"
-                    "slice = 1s\nstall = 1h\n").start()
-    yield made
-    made.stop()
+    with installation(module_place, new_accounts_wait=False, workers=2,
+                      ingest=f"host_connections = {HOST_CONNECTIONS}\nslice = 1s\nstall = 1h\n") as made:
+        yield made
 
 
 class Meeting:

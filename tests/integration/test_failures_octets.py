@@ -11,7 +11,7 @@ import pytest
 
 from harness import mail
 from harness.account import stored
-from harness.holdfast import Holdfast
+from harness.holdfast import installation
 from harness.scripted_source import CUT, OK, SILENCE, USUAL, Source, message
 
 OCTETS = r"UID FETCH \S+ .*(BODY|RFC822\))"
@@ -22,12 +22,8 @@ STALL_SECONDS = 4
 @pytest.fixture(scope="module")
 def holdfast(module_place):
     """With little patience for a source that is silent."""
-    folder = module_place / "holdfast"
-    folder.mkdir()
-    folder.chmod(0o755)
-    made = Holdfast(folder, ingest=f"stall = {STALL_SECONDS}s\n").start()
-    yield made
-    made.stop()
+    with installation(module_place, ingest=f"stall = {STALL_SECONDS}s\n") as made:
+        yield made
 
 
 def all_of(source, name="INBOX"):

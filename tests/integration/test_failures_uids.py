@@ -78,7 +78,7 @@ def test_02_a_crash_in_the_initial_load_leaves_no_gap(account, holdfast):
             session.say(session.response(uid, ["UID", "FLAGS", "INTERNALDATE", "BODY[]"]))
 
     source.on(OCTETS, the_last_ones, SILENCE, times=1)
-    account.add(source)
+    account.start(source)
     source.wait_heard(OCTETS)
     wait_for(lambda: account.placements()[0] > 0, 30, "the first commit")
     os.kill(holdfast.pids("ingest")[0], signal.SIGKILL)

@@ -16,19 +16,14 @@ import time
 import pytest
 
 from harness import mail
-from harness.holdfast import Holdfast
+from harness.holdfast import installation
 from harness.place import wait_for
 
 
 @pytest.fixture(scope="module")
 def holdfast(module_place):
-    folder = module_place / "holdfast"
-    folder.mkdir()
-    folder.chmod(0o755)
-    made = Holdfast(folder)
-    made.start()
-    yield made
-    made.stop()
+    with installation(module_place) as made:
+        yield made
 
 
 @pytest.fixture

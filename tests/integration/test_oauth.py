@@ -13,7 +13,7 @@ import pytest
 
 from harness import certificates, mail
 from harness.dovecot import Dovecot
-from harness.holdfast import Holdfast
+from harness.holdfast import installation
 from harness.oauth_server import OAuthServer, browse, why_absent
 from harness.place import wait_for
 from harness.token_proxy import TokenProxy
@@ -52,12 +52,8 @@ def dovecot(module_place, servers):
 
 @pytest.fixture(scope="module")
 def holdfast(module_place):
-    folder = module_place / "holdfast"
-    folder.mkdir()
-    folder.chmod(0o755)
-    made = Holdfast(folder, workers=2).start()
-    yield made
-    made.stop()
+    with installation(module_place, new_accounts_wait=False, workers=2) as made:
+        yield made
 
 
 def config_file(holdfast, name, config, mode=0o600):

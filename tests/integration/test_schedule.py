@@ -3,12 +3,11 @@
 import os
 import signal
 import threading
-import time
 
 import pytest
 
-from harness.account import stored
-from harness.holdfast import Holdfast
+from harness.account import Account, stored
+from harness.holdfast import installation
 from harness.place import wait_for
 from harness.scripted_source import OK, SILENCE, Source
 
@@ -16,12 +15,8 @@ from harness.scripted_source import OK, SILENCE, Source
 @pytest.fixture(scope="module")
 def holdfast(module_place):
     """One worker, which gives way after a second."""
-    folder = module_place / "holdfast"
-    folder.mkdir()
-    folder.chmod(0o755)
-    made = Holdfast(folder, workers=1, ingest="slice = 1s\n").start()
-    yield made
-    made.stop()
+    with installation(module_place, ingest="slice = 1s\n") as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -38,11 +33,6 @@ def job(account):
     return dict(zip(("due_in", "attempts", "rest", "outcome", "text"), row))
 
 
-def another(holdfast, name, source):
-    holdfast.run("account", "add", name, "--url", source.url("bob"), "--no-test", "--every", "1h",
-                 "--password-file", holdfast.secret_file(name, "x"))
-
-
 def test_a_huge_first_import_does_not_keep_small_accounts_waiting(holdfast, account):
     large, small = Source(range(1, 1601)), Source(range(1, 6))
     small_is_done = threading.Event()
@@ -55,10 +45,9 @@ def test_a_huge_first_import_does_not_keep_small_accounts_waiting(holdfast, acco
         session.say(f"{tag} OK done\r\n")
 
     large.on(r"UID FETCH \S+ .*BODY", take_time)
-    account.add(large)
+    account.start(large)
     large.wait_heard(r"UID FETCH \S+ .*BODY")
-    another(holdfast, "small-one", small)
-    assert "complete" in holdfast.run("sync", "small-one").stdout
+    assert "complete" in Account(holdfast, "small-one").add(small).sync()
     done = sum(state == "stored" for state in account.states().values())
     small_is_done.set()
     assert 0 < done < 1600, done
@@ -74,7 +63,7 @@ def test_a_huge_first_import_does_not_keep_small_accounts_waiting(holdfast, acco
 
 def test_a_spent_budget_ends_the_run_at_a_border_and_the_rest_comes_the_next_day(account):
     source = Source(range(1, 1001))
-    account.add(source)
+    account.start(source)
     wait_for(lambda: account.placements()[0] == 1000, 30, "the first run")
     source.inbox.messages.update(Source(range(1001, 2001)).inbox.messages)
     today = account.sql("SELECT bytes FROM account_intake WHERE account_id = {id}")[0][0]
@@ -101,7 +90,7 @@ def test_a_source_that_says_how_long_is_left_alone_so_long_and_has_not_failed(ac
     source = Source(range(1, 9))
     source.on(r"UID FETCH \S+ .*BODY", b"<tag> BAD Request is throttled. Suggested Backoff Time: "
               b"299961 milliseconds\r\n", times=1)
-    account.add(source)
+    account.start(source)
     wait_for(lambda: job(account)["outcome"], 30, "the run to end")
     told = job(account)
     assert told["rest"] == "throttled" and told["attempts"] == 0
@@ -112,25 +101,28 @@ def test_a_source_that_says_how_long_is_left_alone_so_long_and_has_not_failed(ac
 
 
 def test_a_host_that_speaks_of_our_address_is_left_alone_by_all_accounts(holdfast, account):
-    source, other = Source(range(1, 3)), Source(range(1, 3))
+    source, other, elsewhere = Source(range(1, 3)), Source(range(1, 3)), Source(range(1, 3))
+    elsewhere.url = lambda user: f"imap+plain://{user}@localhost:{elsewhere.port}/"
     source.on(r"LIST", b"<tag> NO [UNAVAILABLE] Too many connections from your IP address\r\n")
-    account.add(source)
+    account.start(source)
     wait_for(lambda: job(account)["outcome"], 30, "the run to end")
     host, why = holdfast.sql("SELECT host, sleeps_why FROM source_host WHERE sleeps_until > now()")[0]
     assert host == "127.0.0.1" and "your IP" in why
-    another(holdfast, "other-at-host", other)
-    time.sleep(2)  # two looks of an idle worker
+    others = Account(holdfast, "other-at-host")
+    others.start(other)
+    Account(holdfast, "elsewhere").add(elsewhere).sync()  # a worker has looked, and passed over who was due before
     assert other.logins == 0
     holdfast.sql("UPDATE source_host SET sleeps_until = now()")
-    holdfast.run("sync", "other-at-host")
+    wait_for(lambda: job(others)["outcome"] == "NONE", 30, "its turn")
     assert other.logins == 1
     other.close()
+    elsewhere.close()
 
 
 def test_what_a_killed_worker_held_goes_on_as_soon_as_its_successor_is_there(holdfast, account):
     source = Source(range(1, 4))
     source.on(r"UID FETCH \S+ .*BODY", SILENCE, times=1)
-    account.add(source)
+    account.start(source)
     source.wait_heard(r"UID FETCH \S+ .*BODY")
     worker, = holdfast.pids("ingest")
     os.kill(worker, signal.SIGKILL)
@@ -148,7 +140,6 @@ def test_a_failing_account_backs_off_and_delays_nobody(holdfast, account):
         waits.append(job(account)["due_in"])
     assert job(account)["attempts"] == 3
     assert waits[0] < waits[1] < waits[2], waits
-    another(holdfast, "good-one", good)
-    holdfast.run("sync", "good-one")
+    Account(holdfast, "good-one").add(good).sync()
     assert job(account)["due_in"] > 0  # nobody waited for its back-off
     good.close()

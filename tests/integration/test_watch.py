@@ -7,10 +7,17 @@ import time
 import pytest
 
 from harness.dovecot import Dovecot
+from harness.holdfast import installation
 from harness.place import wait_for
 from harness.scripted_source import CUT, Source
 
 CAPABILITIES = "IMAP4rev1 IDLE"
+
+
+@pytest.fixture(scope="module")
+def holdfast(module_place):
+    with installation(module_place, new_accounts_wait=False) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
