@@ -38,6 +38,12 @@ bool bytes_start_with_nocase(struct bytes b, struct bytes prefix)
     return true;
 }
 
+bool bytes_end_with_nocase(struct bytes b, struct bytes suffix)
+{
+    return b.len >= suffix.len &&
+           bytes_equal_nocase(bytes_slice(b, b.len - suffix.len, SIZE_MAX), suffix);
+}
+
 ssize_t bytes_find(struct bytes b, struct bytes needle)
 {
     const uint8_t *at;

@@ -63,6 +63,7 @@ int bytes_compare(struct bytes a, struct bytes b);
 
 bool bytes_start_with(struct bytes b, struct bytes prefix);
 bool bytes_start_with_nocase(struct bytes b, struct bytes prefix);
+bool bytes_end_with_nocase(struct bytes b, struct bytes suffix);
 
 /* Index of the first occurrence, or -1. */
 ssize_t bytes_find(struct bytes b, struct bytes needle);
@@ -105,4 +106,17 @@ static inline bool ascii_is_digit(uint8_t c)
 static inline bool ascii_is_alpha(uint8_t c)
 {
     return ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z';
+}
+
+enum {
+    ASCII_NO_HEX = 255
+};
+
+/* 0 … 15, of a digit in either case; ASCII_NO_HEX: it is none. */
+static inline uint8_t ascii_hex_value(uint8_t c)
+{
+    if (ascii_is_digit(c))
+        return (uint8_t)(c - '0');
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'f' ? (uint8_t)(c - 'a' + 10) : ASCII_NO_HEX;
 }

@@ -32,8 +32,7 @@ static size_t suffix_dot(struct bytes name)
                                          BYTES_INIT(".maildir") };
 
     for (size_t i = 0; i < ARRAY_LEN(ours); i++)
-        if (name.len >= ours[i].len &&
-            bytes_equal_nocase(bytes_slice(name, name.len - ours[i].len, SIZE_MAX), ours[i]))
+        if (bytes_end_with_nocase(name, ours[i]))
             return name.len - ours[i].len;
     return name.len;
 }

@@ -10,20 +10,15 @@ enum {
     COUNT_BYTES_MAX = 32, /* of the first line */
 };
 
-static bool ends_with(struct bytes name, struct bytes ending)
-{
-    return name.len > ending.len &&
-           bytes_equal_nocase(bytes_slice(name, name.len - ending.len, SIZE_MAX), ending);
-}
-
 bool ingest_is_emlx(struct bytes name)
 {
-    return ends_with(name, BYTES(".emlx"));
+    return name.len > BYTES(".emlx").len && bytes_end_with_nocase(name, BYTES(".emlx"));
 }
 
 bool ingest_is_partial_emlx(struct bytes name)
 {
-    return ends_with(name, BYTES(".partial.emlx"));
+    return name.len > BYTES(".partial.emlx").len &&
+           bytes_end_with_nocase(name, BYTES(".partial.emlx"));
 }
 
 bool ingest_read_emlx(struct bytes head, uint64_t file_bytes, uint64_t *offset, uint64_t *bytes,

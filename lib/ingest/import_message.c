@@ -69,11 +69,11 @@ static uint8_t read_mozilla_status(struct bytes digits)
     uint8_t found = 0;
 
     for (size_t i = 0; i < digits.len; i++) {
-        uint8_t c = ascii_lower(digits.ptr[i]);
+        uint8_t value = ascii_hex_value(digits.ptr[i]);
 
-        if (!ascii_is_digit(c) && (c < 'a' || c > 'f'))
+        if (value == ASCII_NO_HEX)
             return 0;
-        number = number << 4 | (uint32_t)(ascii_is_digit(c) ? c - '0' : c - 'a' + 10);
+        number = number << 4 | value;
     }
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         if ((number & flags[i].bit) != 0)
@@ -135,8 +135,7 @@ enum import_kind ingest_judge_file(struct bytes name, struct bytes head)
 
     if (head.len == 0)
         return IMPORT_NOTHING;
-    if (name.len > eml.len &&
-        bytes_equal_nocase(bytes_slice(name, name.len - eml.len, SIZE_MAX), eml))
+    if (name.len > eml.len && bytes_end_with_nocase(name, eml))
         return IMPORT_MESSAGE;
     if (ingest_begins_mbox(head))
         return IMPORT_MBOX;

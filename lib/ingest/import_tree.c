@@ -297,10 +297,9 @@ static bool is_within_itself(const struct folder *folder)
 static bool is_uuid(struct bytes name)
 {
     for (size_t i = 0; i < name.len; i++) {
-        uint8_t c = ascii_lower(name.ptr[i]);
         bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
 
-        if (is_dash ? c != '-' : !ascii_is_digit(c) && (c < 'a' || c > 'f'))
+        if (is_dash ? name.ptr[i] != '-' : ascii_hex_value(name.ptr[i]) == ASCII_NO_HEX)
             return false;
     }
     return name.len == 36;

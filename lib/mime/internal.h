@@ -64,6 +64,3 @@ void mime_read_content(struct mime_content_reader *reader, struct bytes header);
  * (mime/README 8). */
 bool mime_read_params(struct mime_lexer *lex, struct arena *arena, struct buf *scratch,
                       const struct mime_param **out, size_t *count);
-
-/* 0 … 15; 255: not a hex digit. */
-uint8_t mime_hex_value(uint8_t c);

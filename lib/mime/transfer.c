@@ -55,14 +55,6 @@ static const uint8_t base64_values[256] = {
 };
 // clang-format on
 
-uint8_t mime_hex_value(uint8_t c)
-{
-    if (ascii_is_digit(c))
-        return (uint8_t)(c - '0');
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? (uint8_t)(c - 'a' + 10) : NO_DIGIT;
-}
-
 struct mime_transfer_decoder mime_start_transfer(enum mime_transfer kind)
 {
     return (struct mime_transfer_decoder){ .kind = kind };
@@ -146,18 +138,18 @@ static void give_held(struct mime_transfer_decoder *decoder, struct buf *out)
 /* Behind "=": two hex digits, or blanks and a line end, which all go. */
 static void decode_escape(struct mime_transfer_decoder *decoder, uint8_t c, struct buf *out)
 {
-    bool is_hex = mime_hex_value(c) != NO_DIGIT;
+    bool is_hex = ascii_hex_value(c) != ASCII_NO_HEX;
 
-    if (decoder->held_len == 2 && is_hex && mime_hex_value(decoder->held[1]) != NO_DIGIT) {
-        buf_byte(out, (uint8_t)(mime_hex_value(decoder->held[1]) << 4 | mime_hex_value(c)));
+    if (decoder->held_len == 2 && is_hex && ascii_hex_value(decoder->held[1]) != ASCII_NO_HEX) {
+        buf_byte(out, (uint8_t)(ascii_hex_value(decoder->held[1]) << 4 | ascii_hex_value(c)));
         decoder->held_len = 0;
     } else if (decoder->held_len == 1 && is_hex) {
         decoder->held[decoder->held_len++] = c;
     } else if (c == '\n' &&
-               (decoder->held_len == 1 || mime_hex_value(decoder->held[1]) == NO_DIGIT)) {
+               (decoder->held_len == 1 || ascii_hex_value(decoder->held[1]) == ASCII_NO_HEX)) {
         decoder->held_len = 0; /* soft line break */
     } else if ((c == ' ' || c == '\t' || c == '\r') &&
-               (decoder->held_len == 1 || mime_hex_value(decoder->held[1]) == NO_DIGIT)) {
+               (decoder->held_len == 1 || ascii_hex_value(decoder->held[1]) == ASCII_NO_HEX)) {
         decoder->held[1] = c; /* of a run of blanks the last is remembered */
         decoder->held_len = 2;
     } else {
@@ -176,9 +168,9 @@ static bool take_plain_escape(struct bytes *chunk, struct buf *out)
 
     if (chunk->len < 3 || chunk->ptr[0] != '=')
         return false;
-    high = mime_hex_value(chunk->ptr[1]);
-    low = mime_hex_value(chunk->ptr[2]);
-    if (high != NO_DIGIT && low != NO_DIGIT)
+    high = ascii_hex_value(chunk->ptr[1]);
+    low = ascii_hex_value(chunk->ptr[2]);
+    if (high != ASCII_NO_HEX && low != ASCII_NO_HEX)
         buf_byte(out, (uint8_t)(high << 4 | low));
     else if (chunk->ptr[1] != '\r' || chunk->ptr[2] != '\n')
         return false;

@@ -61,8 +61,8 @@ static void decode_q(struct bytes text, struct buf *out)
 {
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.ptr[i];
-        uint8_t high = i + 2 < text.len ? mime_hex_value(text.ptr[i + 1]) : UINT8_MAX;
-        uint8_t low = i + 2 < text.len ? mime_hex_value(text.ptr[i + 2]) : UINT8_MAX;
+        uint8_t high = i + 2 < text.len ? ascii_hex_value(text.ptr[i + 1]) : ASCII_NO_HEX;
+        uint8_t low = i + 2 < text.len ? ascii_hex_value(text.ptr[i + 2]) : ASCII_NO_HEX;
 
         if (c == '=' && high < 16 && low < 16) {
             buf_byte(out, (uint8_t)(high << 4 | low));
@@ -166,8 +166,8 @@ static void decode_extended(struct bytes value, struct buf *out)
     else
         charset = bytes_of(NULL, 0);
     for (size_t i = 0; i < value.len; i++) {
-        uint8_t high = i + 2 < value.len ? mime_hex_value(value.ptr[i + 1]) : UINT8_MAX;
-        uint8_t low = i + 2 < value.len ? mime_hex_value(value.ptr[i + 2]) : UINT8_MAX;
+        uint8_t high = i + 2 < value.len ? ascii_hex_value(value.ptr[i + 1]) : ASCII_NO_HEX;
+        uint8_t low = i + 2 < value.len ? ascii_hex_value(value.ptr[i + 2]) : ASCII_NO_HEX;
 
         if (value.ptr[i] == '%' && high < 16 && low < 16) {
             buf_byte(&octets, (uint8_t)(high << 4 | low));

@@ -29,11 +29,11 @@ static bool scan_scheme(struct bytes *in, const struct scheme **out)
 
 static bool scan_hex_digit(struct bytes *in, uint8_t *value)
 {
-    uint8_t c = in->len > 0 ? ascii_lower(in->ptr[0]) : 0;
+    uint8_t digit = in->len > 0 ? ascii_hex_value(in->ptr[0]) : ASCII_NO_HEX;
 
-    if (!ascii_is_digit(c) && (c < 'a' || c > 'f'))
+    if (digit == ASCII_NO_HEX)
         return false;
-    *value = (uint8_t)(*value * 16 + (ascii_is_digit(c) ? c - '0' : c - 'a' + 10));
+    *value = (uint8_t)(*value << 4 | digit);
     *in = bytes_slice(*in, 1, SIZE_MAX);
     return true;
 }

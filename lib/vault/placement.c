@@ -325,14 +325,6 @@ bool vault_read_placements(struct vault_reader *reader, const struct vault_place
 
 /* ---- by hash ------------------------------------------------------------------------------- */
 
-static int hex_value(uint8_t c)
-{
-    if (ascii_is_digit(c))
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The smallest and the largest hash that begin so. */
 static bool read_prefix(struct bytes hex, struct crypto_sha256 *first, struct crypto_sha256 *last,
                         struct err *err)
@@ -342,14 +334,13 @@ static bool read_prefix(struct bytes hex, struct crypto_sha256 *first, struct cr
     if (hex.len < 4 || hex.len > 2 * sizeof first->octets)
         return err_fail(err, ERR_SYNTAX, "4 to 64 hexadecimal digits expected");
     for (size_t i = 0; i < hex.len; i++) {
-        int value = hex_value(hex.ptr[i]);
+        unsigned value = ascii_hex_value(hex.ptr[i]);
         unsigned shift = i % 2 == 0 ? 4 : 0;
 
-        if (value < 0)
+        if (value == ASCII_NO_HEX)
             return err_fail(err, ERR_SYNTAX, "4 to 64 hexadecimal digits expected");
-        first->octets[i / 2] = (uint8_t)(first->octets[i / 2] | (unsigned)value << shift);
-        last->octets[i / 2] =
-            (uint8_t)((last->octets[i / 2] & ~(0xfu << shift)) | (unsigned)value << shift);
+        first->octets[i / 2] = (uint8_t)(first->octets[i / 2] | value << shift);
+        last->octets[i / 2] = (uint8_t)((last->octets[i / 2] & ~(0xfu << shift)) | value << shift);
     }
     return true;
 }

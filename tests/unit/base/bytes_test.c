@@ -2,6 +2,26 @@
 #include "base/bytes.h"
 #include "test.h"
 
+TEST(an_ending_is_found_in_either_case_and_may_be_all_there_is)
+{
+    CHECK(bytes_end_with_nocase(BYTES("12.EMLX"), BYTES(".emlx")));
+    CHECK(bytes_end_with_nocase(BYTES(".emlx"), BYTES(".emlx")));
+    CHECK(!bytes_end_with_nocase(BYTES("emlx"), BYTES(".emlx")));
+    CHECK(!bytes_end_with_nocase(BYTES("12.emlx "), BYTES(".emlx")));
+}
+
+TEST(hexadecimal_digits_have_values_in_either_case_and_nothing_else_has)
+{
+    const struct bytes digits = BYTES("0123456789abcdefABCDEF");
+    unsigned count = 0;
+
+    for (size_t i = 0; i < digits.len; i++)
+        CHECK_EQ_U64(ascii_hex_value(digits.ptr[i]), i < 16 ? i : i - 6);
+    for (unsigned c = 0; c < 256; c++)
+        count += ascii_hex_value((uint8_t)c) != ASCII_NO_HEX;
+    CHECK_EQ_U64(count, digits.len);
+}
+
 TEST(slice_past_the_end_is_empty)
 {
     CHECK_EQ_U64(bytes_slice(BYTES("abc"), 3, 5).len, 0);
