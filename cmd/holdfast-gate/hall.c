@@ -252,12 +252,11 @@ bool hall_wait_until_empty(struct hall *hall, struct deadline deadline)
     for (int i = 0; i < DOOR_COUNT; i++)
         fd_close(&hall->doors[i].listener);
     while (!is_empty(hall)) {
-        struct pollfd freed = { .fd = hall->freed_fd, .events = POLLIN };
         uint64_t count;
 
         if (deadline_has_passed(deadline))
             return false;
-        if (poll(&freed, 1, deadline_poll_ms(deadline)) > 0 &&
+        if (fd_wait(hall->freed_fd, deadline_poll_ms(deadline)) &&
             read(hall->freed_fd, &count, sizeof count) < 0)
             assert(errno == EAGAIN || errno == EINTR);
     }

@@ -331,15 +331,13 @@ static bool audit_row(struct cli *cli, const struct source_put_result *result)
 static bool note_name(struct import *import, const struct account_row *row)
 {
     struct bytes name = row->cells[ACCOUNT_NAME];
-    char *key = arena_new_array(import->arena, char, name.len + 1);
-    const json_t *line;
+    const char *key = (const char *)name.ptr;
+    const json_t *line = json_object_getn(import->lines, key, name.len);
 
-    (void)snprintf(key, name.len + 1, "%.*s", (int)name.len, (const char *)name.ptr);
-    line = json_object_get(import->lines, key);
     if (line != NULL)
         return err_fail(&import->cli->err, ERR_SYNTAX, "the account stands in line %jd already",
                         (intmax_t)json_integer_value(line));
-    (void)json_object_set_new(import->lines, key, json_integer((json_int_t)row->line));
+    (void)json_object_setn_new(import->lines, key, name.len, json_integer((json_int_t)row->line));
     return true;
 }
 

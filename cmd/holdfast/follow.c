@@ -300,18 +300,11 @@ static void pass_over(struct follow *f, size_t index)
     (void)puts(": has no source, is filled by `holdfast import`");
 }
 
-static bool is_pending(int signal_fd)
-{
-    struct pollfd signals = { .fd = signal_fd, .events = POLLIN };
-
-    return poll(&signals, 1, 0) > 0;
-}
-
 /* False: an error, or a signal (*is_interrupted). */
 static bool request_all(struct follow *f, int signal_fd, bool *is_interrupted)
 {
     for (size_t i = 0; i < f->count; i++) {
-        *is_interrupted = is_pending(signal_fd);
+        *is_interrupted = fd_wait(signal_fd, 0);
         if (*is_interrupted)
             return false;
         if (f->runs[i].is_import && f->kind != SOURCE_JOB_IMPORT) {

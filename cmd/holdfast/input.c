@@ -135,8 +135,8 @@ static bool read_password(int fd, struct secret **out, struct err *err)
     return is_read;
 }
 
-/* Waits for a line of the terminal, or for a signal that would end the command. */
-static void await_line(const sigset_t *signals)
+/* Waits for a line of the terminal. False: for a signal that would end the command. */
+static bool await_line(const sigset_t *signals)
 {
     CLEANUP(fd_close) int signal_fd = signalfd(-1, signals, SFD_CLOEXEC);
     struct pollfd polls[] = {
@@ -146,13 +146,14 @@ static void await_line(const sigset_t *signals)
 
     while (poll(polls, ARRAY_LEN(polls), -1) < 0 && errno == EINTR)
         continue;
+    return polls[1].revents == 0;
 }
 
 /* From a terminal without echo, which comes back also when Ctrl-C ends the command. */
 static bool ask_password(struct secret **out, struct err *err)
 {
     struct termios before, quiet;
-    sigset_t signals, kept, waiting;
+    sigset_t signals, kept;
     bool is_read = false;
 
     if (tcgetattr(STDIN_FILENO, &before) != 0)
@@ -166,9 +167,7 @@ static bool ask_password(struct secret **out, struct err *err)
     (void)sigprocmask(SIG_BLOCK, &signals, &kept);
     (void)fputs("Password: ", stderr);
     (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-    await_line(&signals);
-    if (sigpending(&waiting) == 0 && sigismember(&waiting, SIGINT) == 0 &&
-        sigismember(&waiting, SIGTERM) == 0 && sigismember(&waiting, SIGHUP) == 0)
+    if (await_line(&signals))
         is_read = read_password(STDIN_FILENO, out, err);
     else
         (void)err_fail(err, ERR_RETRY, "interrupted");

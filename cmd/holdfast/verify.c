@@ -209,12 +209,12 @@ static void tell_installation(struct verify *v, const struct vault_link *link, c
 
     v->damaged++;
     cli_write_hash(&link->sha256, hex);
-    if (v->is_json)
+    if (v->is_json) {
         (void)json_array_append_new(v->found, json_pack("{s:s, s:o, s:o}", "pack", hex, "account",
                                                         json_null(), "what",
                                                         cli_json_message(bytes_of_text(what))));
-    if (v->is_json)
         return;
+    }
     (void)printf("DAMAGED installation pack %s: ", hex);
     cli_put_line(bytes_of_text(what), stdout);
     (void)printf(

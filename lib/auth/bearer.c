@@ -302,7 +302,7 @@ static bool lock_sent_grant(struct work *work, struct db *db, struct err *err)
     token = oauth_get_field(work->grant, OAUTH_REFRESH_TOKEN_TEXT);
     if (token == NULL)
         return err_fail(err, ERR_RETRY, "the grant was changed meanwhile");
-    key = crypto_hmac(crypto_get_key_octets(work->bearers->master), bytes_of_text(token));
+    key = auth_token_key(work->bearers->master, token);
     return bytes_equal(crypto_sha256_bytes(&key), crypto_sha256_bytes(&work->exchange.token_key)) ||
            err_fail(err, ERR_RETRY, "the grant was changed meanwhile");
 }

@@ -10,6 +10,11 @@ static struct bytes key_of(const struct auth_exchange *exchange)
     return crypto_sha256_bytes(&exchange->token_key);
 }
 
+struct crypto_sha256 auth_token_key(const struct crypto_key *master, const char *refresh_token)
+{
+    return crypto_hmac(crypto_get_key_octets(master), bytes_of_text(refresh_token));
+}
+
 static const char *command_for(enum oauth_kind kind, bool is_shared)
 {
     if (oauth_asks_human(kind))
@@ -37,9 +42,8 @@ bool auth_begin_exchange(struct db *db, const struct crypto_key *master,
                          struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
-    const char *token = oauth_get_field(grant, OAUTH_REFRESH_TOKEN_TEXT);
     struct auth_exchange exchange = {
-        .token_key = crypto_hmac(crypto_get_key_octets(master), bytes_of_text(token)),
+        .token_key = auth_token_key(master, oauth_get_field(grant, OAUTH_REFRESH_TOKEN_TEXT)),
     };
 
     if (!db_run_one(db, DB_GATE_EXCHANGE_BEGIN, DB_ARGS(DB_BYTEA(key_of(&exchange))), &row, err))

@@ -34,6 +34,9 @@ struct auth_exchange {
     bool was_broken_off; /* it was begun before, and how that ended is not known */
 };
 
+/* What the row of a refresh token is known by; the token itself cannot be found from it. */
+struct crypto_sha256 auth_token_key(const struct crypto_key *master, const char *refresh_token);
+
 /* is_shared: the grant is of a credential, for the command that mends it. ERR_DENIED: the token was lost and
  * refused already, less than a day ago. */
 MUST_USE bool auth_begin_exchange(struct db *db, const struct crypto_key *master,

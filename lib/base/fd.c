@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -22,6 +23,13 @@ int fd_take(int *fd)
 
     *fd = -1;
     return taken;
+}
+
+bool fd_wait(int fd, int ms)
+{
+    struct pollfd readable = { .fd = fd, .events = POLLIN };
+
+    return poll(&readable, 1, ms) > 0;
 }
 
 bool fd_write_all(int fd, struct bytes octets, struct err *err)

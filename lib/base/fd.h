@@ -14,6 +14,10 @@ void fd_close(int *fd);
 /* Moves ownership out: returns *fd and sets it to -1. */
 int fd_take(int *fd);
 
+/* Until there is something to read, or an end, or ms have passed (-1: for ever). True: there is. A signal may
+ * end it sooner. */
+bool fd_wait(int fd, int ms);
+
 /* Writes all of it, over short writes and EINTR. */
 MUST_USE bool fd_write_all(int fd, struct bytes octets, struct err *err);
 

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -76,9 +75,7 @@ static bool make_dir(const char *path, char absolute[CLUSTER_PATH_BYTES], struct
 
 bool db_cluster_wait(const struct db_cluster *cluster, int ms, struct err *err)
 {
-    struct pollfd stop = { .fd = cluster->stop_fd, .events = POLLIN };
-
-    return poll(&stop, 1, ms) <= 0 ||
+    return !fd_wait(cluster->stop_fd, ms) ||
            err_fail(err, ERR_RETRY, "asked to stop before the private database was ready");
 }
 

@@ -2,9 +2,9 @@
 /*
  * db/connect.c - making, losing and making again a connection.
  */
+#include "base/fd.h"
 #include "db/internal.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -272,12 +272,10 @@ bool db_reset_if_broken(struct db *db, struct err *err)
 
 bool db_looks_alive(struct db *db)
 {
-    struct pollfd waiting = { .fd = PQsocket(db->pg), .events = POLLIN };
-
     if (db_is_broken(db))
         return false;
     /* Between two statements only the end of the connection or a notice can arrive. */
-    while (!db_is_broken(db) && poll(&waiting, 1, 0) > 0) {
+    while (!db_is_broken(db) && fd_wait(PQsocket(db->pg), 0)) {
         if (PQconsumeInput(db->pg) == 0)
             db->is_lost = true;
         (void)PQisBusy(db->pg); /* reads what has arrived */

@@ -4,6 +4,7 @@
  *
  * libpq is used in its non-blocking mode, so that every wait is ours and has a deadline.
  */
+#include "base/fd.h"
 #include "db/internal.h"
 
 #include <errno.h>
@@ -68,10 +69,8 @@ static void cancel_statement(struct db *db)
 /* Until something can be read. Nobody who wants the answer any more: the statement is cancelled, once. */
 static bool await_interested(struct db *db, struct deadline deadline, struct err *err)
 {
-    struct pollfd waiting = { .fd = PQsocket(db->pg), .events = POLLIN };
-
     while (db->interest.goes_on != NULL && !deadline_has_passed(deadline) &&
-           poll(&waiting, 1, DB_ASK_MS) <= 0)
+           !fd_wait(PQsocket(db->pg), DB_ASK_MS))
         if (!db->interest.goes_on(db->interest.context)) {
             db->interest.goes_on = NULL;
             cancel_statement(db);

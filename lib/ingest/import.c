@@ -6,7 +6,6 @@
 #include "imap/mailbox.h"
 #include "ingest/import_internal.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -24,9 +23,7 @@ enum {
 
 static bool is_asked_to_stop(struct import *import, int wait_ms)
 {
-    struct pollfd stop = { .fd = import->run.settings->stop_fd, .events = POLLIN };
-
-    if (poll(&stop, 1, wait_ms) > 0)
+    if (fd_wait(import->run.settings->stop_fd, wait_ms))
         import->run.was_stopped = true;
     return import->run.was_stopped;
 }

@@ -10,7 +10,6 @@
 
 enum {
     JUDGE_BYTES = 4096, /* of a file are looked at to say what it is */
-    NS_A_SECOND = 1000000000,
 };
 
 /* ---- what they are ------------------------------------------------------------------------------ */
@@ -119,7 +118,7 @@ static bool is_same_version(const struct source_known_file *known, const struct 
  * two files of one name and size apart. */
 static bool is_time_telling(const struct import_file *file)
 {
-    return file->facts.modified_ns % NS_A_SECOND != 0;
+    return file->facts.modified_ns % IMPORT_NS_A_SECOND != 0;
 }
 
 /* A version of this name that was never archived: the file has changed since, and takes its place. */

@@ -17,6 +17,7 @@ enum {
     IMPORT_CHUNK_BYTES = 256 << 10,
     IMPORT_HEAD_BYTES = 64 << 10, /* of a message, in which its dates and flags are looked for */
     IMPORT_BEAT_MS = 10000,
+    IMPORT_NS_A_SECOND = 1000000000,
 };
 
 enum import_kind {

@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NS_A_SECOND INT64_C(1000000000)
-#define SECONDS_MAX (INT64_MAX / NS_A_SECOND - 1) /* the year 2262; file systems have later ones */
+#define SECONDS_MAX                                                                                \
+    (INT64_MAX / IMPORT_NS_A_SECOND - 1) /* the year 2262; file systems have later ones */
 
 /* ---- pure -------------------------------------------------------------------------------------- */
 
@@ -173,8 +173,9 @@ bool ingest_file_is_same(const struct import_file *file)
 int64_t ingest_modified_ns(struct timespec time)
 {
     if (time.tv_sec > SECONDS_MAX || time.tv_sec < -SECONDS_MAX)
-        return time.tv_sec < 0 ? -SECONDS_MAX * NS_A_SECOND : SECONDS_MAX * NS_A_SECOND;
-    return time.tv_sec * NS_A_SECOND + time.tv_nsec;
+        return time.tv_sec < 0 ? -SECONDS_MAX * IMPORT_NS_A_SECOND
+                               : SECONDS_MAX * IMPORT_NS_A_SECOND;
+    return time.tv_sec * IMPORT_NS_A_SECOND + time.tv_nsec;
 }
 
 /* ---- into the vault ---------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest/run.h"
 
+#include "base/fd.h"
 #include "imap/list_args.h"
 #include "ingest/compress.h"
 #include "ingest/crew.h"
@@ -9,7 +10,6 @@
 #include "ingest/provider.h"
 #include "ingest/rename.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -410,9 +410,7 @@ static bool step(struct ingest_run *run, struct err *err)
 /* True: asked to stop meanwhile. */
 static bool wait_a_little(const struct ingest_run *run, int times)
 {
-    struct pollfd stop = { .fd = run->settings->stop_fd, .events = POLLIN };
-
-    return poll(&stop, 1, BREAK_WAIT_MS * times) > 0;
+    return fd_wait(run->settings->stop_fd, BREAK_WAIT_MS * times);
 }
 
 /* A step failed. True: the run goes on without what failed. False: *err is how it ends. */
@@ -541,18 +539,18 @@ static bool heed_source(struct ingest_run *run, struct bytes text, int64_t secon
 static bool finish_failed(struct ingest_run *run, const struct err *failure, struct err *err)
 {
     char text[INGEST_OUTCOME_BYTES];
-    int64_t seconds = ingest_retry_seconds(failure, run->work.attempts, (uint64_t)clock_now_usec());
     bool was_stopped = run->was_stopped || wait_a_little(run, 0);
+    int64_t seconds =
+        was_stopped ? 0
+                    : ingest_retry_seconds(failure, run->work.attempts, (uint64_t)clock_now_usec());
 
     ingest_write_failure(text, run->work.account.name, failure);
-    if (!heed_source(run, bytes_of_text(failure->text), was_stopped ? 0 : seconds, err))
+    if (!heed_source(run, bytes_of_text(failure->text), seconds, err))
         return false;
     if (was_stopped && failure->code == ERR_RETRY && run->rest == SOURCE_REST_NONE) {
         run->rest = SOURCE_REST_YIELDED;
         return finish_resting(run, err);
     }
-    if (was_stopped)
-        seconds = 0;
     return finish(run, failure->code, text, seconds, err);
 }
 

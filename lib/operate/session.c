@@ -189,9 +189,7 @@ static bool start_holdfastd(const struct operate_session_request *request,
 
 bool operate_session_lives(const struct operate_session *session)
 {
-    struct pollfd ended = { .fd = session->holdfastd_fd, .events = POLLIN };
-
-    return session->holdfastd_pid == 0 || poll(&ended, 1, 0) == 0;
+    return session->holdfastd_pid == 0 || !fd_wait(session->holdfastd_fd, 0);
 }
 
 static void stop_holdfastd(struct operate_session *session)

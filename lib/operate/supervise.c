@@ -135,13 +135,6 @@ static bool start_cluster(struct supervisor *s, struct err *err)
     return true;
 }
 
-static bool is_asked_to_stop(const struct supervisor *s)
-{
-    struct pollfd asked = { .fd = s->signal_fd, .events = POLLIN };
-
-    return poll(&asked, 1, 0) > 0;
-}
-
 static bool start_database(struct supervisor *s, bool *is_asked, struct err *err)
 {
     const struct conf *conf = s->plan->conf;
@@ -155,7 +148,7 @@ static bool start_database(struct supervisor *s, bool *is_asked, struct err *err
     s->setup.has_passwords = true;
     if (!db_cluster_open(&settings, &s->cluster, err) || !start_cluster(s, err) ||
         !db_cluster_prepare(s->cluster, err)) {
-        *is_asked = is_asked_to_stop(s);
+        *is_asked = fd_wait(s->signal_fd, 0);
         return *is_asked || err_wrap(err, "private PostgreSQL");
     }
     return true;

@@ -311,35 +311,31 @@ bool source_find_account(struct db *db, struct bytes name, int64_t *account_id, 
     return true;
 }
 
+static bool set_paused(struct db *db, int64_t account_id, bool is_paused, struct err *err)
+{
+    uint64_t affected;
+
+    return db_run_count(db, DB_SOURCE_ACCOUNT_SET_PAUSED,
+                        DB_ARGS(DB_I64(account_id), DB_BOOL(is_paused)), &affected, err) &&
+           (affected > 0 || err_fail(err, ERR_ABSENT, "no such account, or it was removed"));
+}
+
 bool source_pause_account(struct db *db, int64_t account_id, struct err *err)
 {
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
-    uint64_t affected;
+    const struct bytes why = BYTES("stopped: the account was paused");
 
-    if (!db_begin(db, DB_READ_COMMITTED, &tx, err) ||
-        !db_run_count(db, DB_SOURCE_ACCOUNT_SET_PAUSED, DB_ARGS(DB_I64(account_id), DB_BOOL(true)),
-                      &affected, err))
-        return false;
-    if (affected == 0)
-        return err_fail(err, ERR_ABSENT, "no such account, or it was removed");
-    return db_run_ok(db, DB_SOURCE_JOB_STOP,
-                     DB_ARGS(DB_I64(account_id), DB_TEXT(BYTES("stopped: the account was paused"))),
-                     err) &&
+    return db_begin(db, DB_READ_COMMITTED, &tx, err) && set_paused(db, account_id, true, err) &&
+           db_run_ok(db, DB_SOURCE_JOB_STOP, DB_ARGS(DB_I64(account_id), DB_TEXT(why)), err) &&
            db_commit(&tx, err);
 }
 
 bool source_resume_account(struct db *db, int64_t account_id, struct err *err)
 {
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
-    uint64_t affected;
 
-    if (!db_begin(db, DB_READ_COMMITTED, &tx, err) ||
-        !db_run_count(db, DB_SOURCE_ACCOUNT_SET_PAUSED, DB_ARGS(DB_I64(account_id), DB_BOOL(false)),
-                      &affected, err))
-        return false;
-    if (affected == 0)
-        return err_fail(err, ERR_ABSENT, "no such account, or it was removed");
-    return db_run_ok(db, DB_SOURCE_JOB_START_UNLESS_PAUSED, DB_ARGS(DB_I64(account_id)), err) &&
+    return db_begin(db, DB_READ_COMMITTED, &tx, err) && set_paused(db, account_id, false, err) &&
+           db_run_ok(db, DB_SOURCE_JOB_START_UNLESS_PAUSED, DB_ARGS(DB_I64(account_id)), err) &&
            db_commit(&tx, err);
 }
 

@@ -9,6 +9,10 @@
 #include "source/run.h"
 #include "source/secret.h"
 
+enum {
+    SOURCE_STEP_UIDS = 100000 /* in one statement: about a second */
+};
+
 /* Copies a column into the arena; NULL gives no octets. */
 MUST_USE bool source_copy_column(const struct db_result *rows, size_t row, size_t col,
                                  struct arena *arena, struct bytes *out, struct err *err);

@@ -9,7 +9,6 @@
 
 enum {
     COLUMN_BYTES = 1 << 20, /* of one text: a CA file is the longest */
-    DENY_UIDS = 100000,     /* in one statement */
 };
 
 bool source_copy_column(const struct db_result *rows, size_t row, size_t col, struct arena *arena,
@@ -272,7 +271,7 @@ bool source_deny_recognised(struct db *db, int64_t account_id, uint64_t *affecte
         CLEANUP(db_result_free) struct db_result *row = NULL;
 
         if (!db_run_one(db, DB_SOURCE_DENY_RECOGNISED,
-                        DB_ARGS(DB_I64(account_id), DB_I64(DENY_UIDS)), &row, err))
+                        DB_ARGS(DB_I64(account_id), DB_I64(SOURCE_STEP_UIDS)), &row, err))
             return false;
         some = db_i64(row, 0, 0);
         denied += (uint64_t)some;

@@ -8,10 +8,6 @@
 #include "db/db.h"
 #include "source/internal.h"
 
-enum {
-    STEP_UIDS = 100000, /* in one statement: about a second */
-};
-
 static bool read_mailbox(const struct db_result *rows, size_t row, struct arena *arena,
                          struct source_mailbox *out, struct err *err)
 {
@@ -99,7 +95,7 @@ bool source_load_keywords(struct db *db, const struct source_lease *lease, int64
 static bool abandon_pending(struct db *db, const struct source_lease *lease, int64_t mailbox_id,
                             struct bytes error, struct err *err)
 {
-    struct db_value mailbox = DB_I64(mailbox_id), max = DB_I64(STEP_UIDS);
+    struct db_value mailbox = DB_I64(mailbox_id), max = DB_I64(SOURCE_STEP_UIDS);
     struct db_value why = DB_TEXT(error);
     int64_t left;
 
@@ -122,7 +118,7 @@ static bool abandon_pending(struct db *db, const struct source_lease *lease, int
                                &row, err))
             return false;
         left = db_i64(row, 0, 1);
-    } while (left == STEP_UIDS);
+    } while (left == SOURCE_STEP_UIDS);
     return true;
 }
 
@@ -191,7 +187,7 @@ bool source_refute_epoch(struct db *db, const struct source_lease *lease, int64_
 
         if (!source_run_leased(db, lease, DB_SOURCE_EPOCH_REFUTE,
                                DB_ARGS(SOURCE_LEASE_ARGS(lease), DB_NULL, DB_I64(lease->account_id),
-                                       DB_I64(mailbox_id), DB_I32(epoch), DB_I64(STEP_UIDS)),
+                                       DB_I64(mailbox_id), DB_I32(epoch), DB_I64(SOURCE_STEP_UIDS)),
                                &row, err))
             return false;
         denied = db_i64(row, 0, 1);

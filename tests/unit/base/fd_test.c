@@ -29,6 +29,21 @@ static void in_new_folder(char path[64])
     CHECK(mkdtemp(path) != NULL);
 }
 
+TEST(octets_and_an_end_are_there_to_be_read_and_without_either_the_time_passes)
+{
+    int ends[2];
+
+    CHECK(pipe(ends) == 0);
+    CHECK(!fd_wait(ends[0], 1));
+    CHECK(write(ends[1], "x", 1) == 1);
+    CHECK(fd_wait(ends[0], -1));
+    CHECK(read(ends[0], &(char){ 0 }, 1) == 1);
+    CHECK(!fd_wait(ends[0], 0));
+    fd_close(&ends[1]);
+    CHECK(fd_wait(ends[0], -1));
+    fd_close(&ends[0]);
+}
+
 TEST(a_file_is_written_whole_over_short_writes)
 {
     CLEANUP(buf_free) struct buf content = buf_create(100);
