@@ -52,7 +52,7 @@ def dovecot(module_place, servers):
 
 @pytest.fixture(scope="module")
 def holdfast(module_place):
-    with installation(module_place, new_accounts_wait=False, workers=2) as made:
+    with installation(module_place, workers=2) as made:
         yield made
 
 
