@@ -182,13 +182,31 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
      WHERE b.workers * 2 >= b.of_all
 $$;
 
+-- While a large message comes, its worker is within one transaction, in which nobody else would see the lease
+-- renewed. Until that ends the job is held by a lock of its own, so that its row is free for those who want to stop
+-- or request it. False: the lease is lost.
+CREATE FUNCTION hold_job(job bigint, held_fence bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(job);
+    RETURN EXISTS (SELECT FROM job j
+                    WHERE j.job_id = job AND j.fence = held_fence AND j.lease_owner IS NOT NULL);
+END
+$$;
+
+-- If nobody holds it so, nobody can before our transaction ends.
+CREATE FUNCTION is_held(job bigint) RETURNS boolean
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp COST 1000 AS $$
+    SELECT NOT pg_try_advisory_xact_lock(job)
+$$;
+
 -- Claims the job that has been due longest, of one of these kinds; its connection is one. No row: nothing is
 -- due, or no host that has something may be connected to.
 -- Passed over are hosts that sleep or are full, and a host that half of the busy workers or more are busy with, as
 -- long as another has something due: one that answers nobody does not keep all workers waiting. An account has
 -- one sync job, so it takes one worker.
--- A job whose lease ran out is one whose worker died: that counts as an attempt, and after three it
--- waits like any other that fails.
+-- A job whose lease ran out is one whose worker died, unless it is held: that counts as an attempt, and after three
+-- it waits like any other that fails.
 CREATE FUNCTION claim_job(owner text, kinds text[], lease interval, default_host_connections int)
 RETURNS TABLE (job_id bigint, account_id bigint, mailbox_id bigint, kind text, fence bigint,
                is_full boolean)
@@ -246,6 +264,8 @@ BEGIN
             passed := passed || chosen;
         ELSIF picked.host <> chosen THEN
             UPDATE job j SET host = picked.host WHERE j.job_id = picked.job_id;
+        ELSIF picked.has_died AND is_held(picked.job_id) THEN
+            UPDATE job j SET due_at = now() + lease WHERE j.job_id = picked.job_id;
         ELSIF picked.has_died AND picked.attempts >= 3 THEN
             UPDATE job j
                SET fence = j.fence + 1, lease_owner = NULL, connections = 0,
@@ -359,8 +379,8 @@ $$;
 
 -- Has something of these kinds been due for so long that every worker must be busy? What a large account asks
 -- before it goes on. What waits for its host, which sleeps or is full, waits for no worker; at the host of the one
--- who asks there is room when it gives way. Nor does one that is locked: a large message comes for it (vault/large.c),
--- and its lease is prolonged where we cannot see it. One look at an index, unless something is due: then one for each host.
+-- who asks there is room when it gives way. Nor does one that is held. One look at an index, unless something is due:
+-- then one for each host.
 CREATE FUNCTION others_are_due(job bigint, kinds text[], patience interval,
                                default_host_connections int) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
@@ -376,7 +396,8 @@ BEGIN
                SELECT j.account_id FROM job j
                 WHERE j.host = k.host AND j.is_active AND j.kind <> 'watch'
                   AND j.due_at <= now() - patience AND j.kind = ANY (kinds)
-                ORDER BY j.due_at LIMIT 1 FOR SHARE SKIP LOCKED) d
+                  AND (j.lease_owner IS NULL OR NOT is_held(j.job_id))
+                ORDER BY j.due_at LIMIT 1) d
          CROSS JOIN LATERAL account_limits(d.account_id, default_host_connections) l
          WHERE NOT EXISTS (SELECT FROM source_host h
                             WHERE h.host = l.host AND h.sleeps_until > now())
@@ -483,8 +504,8 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
 $$;
 
 -- There is news: the account's sync is due, unless it rests or backs off; one that is under way is followed by
--- another. False: its worker holds the row, for as long as a large message takes, and is not waited for: others
--- have news too. NULL: the lease is lost.
+-- another. False: its worker is in the middle of a transaction, perhaps a worker that was stopped, and is not waited
+-- for: others have news too. NULL: the lease is lost.
 CREATE FUNCTION wake_account(job bigint, held_fence bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
 DECLARE
@@ -519,11 +540,11 @@ $$;
 
 REVOKE ALL ON source_provider, source_host, account_intake FROM PUBLIC;
 REVOKE ALL ON FUNCTION account_limits, connections_of_host, connections_of_account, lock_host,
-                       hosts_of_jobs, next_host, crowded_hosts, claim_job, extend_job, finish_job, release_jobs, mend_schedule,
-                       others_are_due, count_intake, sleep_host, claim_watches, renew_watches, wake_account
+                       hosts_of_jobs, next_host, crowded_hosts, hold_job, is_held, claim_job, extend_job, finish_job,
+                       release_jobs, mend_schedule, others_are_due, count_intake, sleep_host, claim_watches, renew_watches, wake_account
     FROM PUBLIC;
 GRANT SELECT ON account_intake TO holdfast_ingest;
-GRANT EXECUTE ON FUNCTION claim_job, extend_job, finish_job, release_jobs, mend_schedule,
+GRANT EXECUTE ON FUNCTION hold_job, claim_job, extend_job, finish_job, release_jobs, mend_schedule,
                           others_are_due, count_intake, sleep_host, claim_watches,
                           renew_watches, wake_account
     TO holdfast_ingest;

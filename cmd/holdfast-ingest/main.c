@@ -35,8 +35,8 @@ enum {
     SPARE_MS = 15000,
 };
 
-/* A worker that was stopped, or whose network died, in the middle of a transaction holds its job's row: nobody
- * else could take the job when its lease ends. */
+/* A worker that was stopped, or whose network died, in the middle of a transaction holds its job: nobody
+ * else could take it when its lease ends. */
 static bool connect_database(const struct process *process, struct db **out, struct err *err)
 {
     struct db_target target = process_db_target(process);

@@ -243,7 +243,7 @@ bool ingest_prolong_lease(void *context, struct err *err)
     bool is_prolonged;
 
     if (run->is_in_large)
-        return true; /* the vault's transaction holds the job's row: nobody can claim it */
+        return true; /* the vault's transaction holds the job: nobody can claim it */
     if (!ingest_take_connection(run, err))
         return false;
     is_prolonged = ingest_report(run, true, err);

@@ -39,6 +39,6 @@ MUST_USE bool source_renew_watches(struct db *db, const int64_t *job_ids, const 
                                    size_t *held_count, struct err *err);
 
 /* There is news: the account's sync is due now, unless it rests or backs off. *is_told false: not yet, since its
- * worker receives a large message; ask again. ERR_DENIED: lease lost. */
+ * worker is in the middle of a transaction; ask again. ERR_DENIED: lease lost. */
 MUST_USE bool source_wake_account(struct db *db, const struct source_lease *lease, bool *is_told,
                                   struct err *err);

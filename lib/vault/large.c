@@ -3,10 +3,11 @@
  * vault/large.c - a message that does not fit a batch: a run and a transaction of its own.
  *
  * Its frames go out while it arrives, behind a savepoint: when the hash turns out to be known they
- * are undone and only the placement stays. The job's row stays locked meanwhile, so that nobody claims the job however long the literal takes. But a worker that is
+ * are undone and only the placement stays. The transaction holds the job meanwhile (hold_job), so that nobody
+ * claims it however long the literal takes; it can be stopped or asked for at any time. But a worker that is
  * stopped must not hold it for ever: the server ends a transaction in which it hears nothing
  * (db_target.transaction_idle_ms). It counts only where it awaits the next command, hence no pipeline stays open
- * while octets are waited for; and who receives them slowly says something in between.
+ * while octets are waited for; and who receives them slowly asks in between whether the job is still its own.
  */
 #include "vault/line.h"
 
@@ -49,21 +50,21 @@ bool vault_put_frame(void *context, const struct store_frame *frame, struct err 
     return writer->large_queued < PIPELINE_FRAMES || vault_drain_large(writer, err);
 }
 
-static bool speak(struct vault_writer *writer, struct err *err)
+static bool hold(struct vault_writer *writer, struct err *err)
 {
-    CLEANUP(db_result_free) struct db_result *renewed = NULL;
+    CLEANUP(db_result_free) struct db_result *held = NULL;
 
-    if (!deadline_has_passed(writer->speak_by))
-        return true;
     writer->speak_by = deadline_after_ms(VAULT_LARGE_SPEAK_MS);
-    return db_pipeline_begin(writer->db, err) && vault_queue_renew(writer, err) &&
-           db_pipeline_end(writer->db, &renewed, 1, err) && vault_check_lease(writer, renewed, err);
+    return db_run_one(writer->db, DB_VAULT_HOLD,
+                      DB_ARGS(DB_I64(writer->lease.job_id), DB_I64(writer->lease.fence)), &held,
+                      err) &&
+           vault_check_lease(writer, held, err);
 }
 
 bool vault_write_large(struct vault_writer *writer, struct bytes octets, struct err *err)
 {
     return store_write_large(writer->maker->run, octets, err) && vault_drain_large(writer, err) &&
-           speak(writer, err);
+           (!deadline_has_passed(writer->speak_by) || hold(writer, err));
 }
 
 static bool take_run_id(struct vault_writer *writer, struct err *err)
@@ -82,9 +83,8 @@ bool vault_begin_large(struct vault_writer *writer, struct err *err)
 
     writer->large_queued = 0;
     writer->stored_octets = 0;
-    writer->speak_by = deadline_after_ms(VAULT_LARGE_SPEAK_MS);
-    if (!vault_begin_tx(writer, err) || !take_run_id(writer, err) ||
-        !db_savepoint_begin(&writer->tx, err)) {
+    if (!vault_settle(writer, err) || !db_begin(writer->db, DB_READ_COMMITTED, &writer->tx, err) ||
+        !hold(writer, err) || !take_run_id(writer, err) || !db_savepoint_begin(&writer->tx, err)) {
         db_rollback(&writer->tx);
         return false;
     }

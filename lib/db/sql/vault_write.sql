@@ -9,6 +9,10 @@
 -- args: job_id bigint, fence bigint, lease_ms bigint
 SELECT renew_job($1, $2, $3::float8 * interval '1 millisecond', NULL);
 
+-- name: vault_hold
+-- args: job_id bigint, fence bigint
+SELECT hold_job($1, $2);
+
 -- name: vault_mailbox_lock
 -- args: account_id bigint, mailbox_id bigint
 SELECT uidnext, highestmodseq FROM mailbox WHERE account_id = $1 AND mailbox_id = $2

@@ -542,7 +542,7 @@ TEST(a_lease_is_prolonged_from_now_on_also_within_a_long_transaction)
     if (!begin(b, "long"))
         return;
     (void)claim(b);
-    test_sql(b->owner, "BEGIN"); /* a large message that comes slowly, say */
+    test_sql(b->owner, "BEGIN");
     CHECK_EQ_I64(number(b, "SELECT count(*) FROM job WHERE account_id = $1::bigint AND "
                            "renew_job(job_id, fence, interval '1 minute', NULL)"),
                  1);

@@ -152,6 +152,28 @@ TEST(large_message_whose_lease_or_connection_is_lost_leaves_nothing)
     fixture_close(&f);
 }
 
+TEST(a_job_is_taken_away_while_a_large_message_comes_and_the_message_is_forgotten)
+{
+    struct vault_arrival arrival = { .source_uid = 1, .internal_usec = FIXTURE_DATE };
+    struct fixture f;
+    struct bytes large;
+
+    if (!fixture_open(&f))
+        return;
+    large = fixture_mail(&f, LARGE_BYTES, 2);
+    fixture_begin(&f);
+    MUST(vault_begin_message(f.writer, LARGE_BYTES, ERR));
+    MUST(vault_write_message(f.writer, bytes_slice(large, 0, LARGE_BYTES / 2), ERR));
+    test_sql(f.owner, "UPDATE job SET fence = fence + 1"); /* nobody waits for the worker */
+    if (vault_write_message(f.writer, bytes_slice(large, LARGE_BYTES / 2, SIZE_MAX), ERR))
+        CHECK(!vault_end_message(f.writer, &arrival, ERR));
+    CHECK_EQ_U64(fixture_err.code, ERR_DENIED);
+    vault_abort_message(f.writer);
+    CHECK_EQ_I64(fixture_number(&f, FRAMES), 0);
+    CHECK_EQ_I64(fixture_number(&f, COUNT_OF("placement")), 0);
+    fixture_close(&f);
+}
+
 /* A known large message in a later epoch takes its old placement, too. */
 TEST(large_message_is_matched_after_a_uidvalidity_change)
 {
