@@ -264,8 +264,8 @@ BEGIN
             passed := passed || chosen;
         ELSIF picked.host <> chosen THEN
             UPDATE job j SET host = picked.host WHERE j.job_id = picked.job_id;
-        ELSIF picked.has_died AND is_held(picked.job_id) THEN
-            UPDATE job j SET due_at = now() + lease WHERE j.job_id = picked.job_id;
+        ELSIF picked.has_died AND is_held(picked.job_id) THEN -- or the server has not noticed its end yet
+            UPDATE job j SET due_at = now() + lease / 6 WHERE j.job_id = picked.job_id;
         ELSIF picked.has_died AND picked.attempts >= 3 THEN
             UPDATE job j
                SET fence = j.fence + 1, lease_owner = NULL, connections = 0,

@@ -61,7 +61,7 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
        SET fence = j.fence + 1, lease_owner = owner, due_at = now() + lease, started_at = now(),
            progress = '{}'
      WHERE j.job_id = job AND j.kind = 'import' AND j.is_active
-       AND (j.lease_owner IS NULL OR j.due_at <= now())
+       AND (j.lease_owner IS NULL OR j.due_at <= now() AND NOT is_held(j.job_id))
     RETURNING j.account_id, j.fence
 $$;
 REVOKE ALL ON FUNCTION claim_import(bigint, text, interval) FROM PUBLIC;

@@ -5,6 +5,7 @@
  */
 #include "base/buf.h"
 #include "db/test_server.h"
+#include "source/import.h"
 #include "source/lease.h"
 #include "source/queue.h"
 #include "source/watch.h"
@@ -614,6 +615,33 @@ TEST(a_job_that_is_held_is_nobody_elses_although_its_lease_ran_out)
     CHECK_EQ_I64(claim(b, &next), lease.account_id);
     MUST(db_begin(worker, DB_READ_COMMITTED, &tx, &b->err));
     CHECK(!hold(b, worker, &lease));
+    end(b);
+}
+
+TEST(an_import_that_is_held_is_not_another_s_although_its_lease_ran_out)
+{
+    struct bench bench, *b = &bench;
+    CLEANUP(db_close) struct db *worker = test_db(DB_ROLE_INGEST);
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+    struct source_lease lease, other;
+    int64_t account, job;
+    bool is_mine;
+
+    if (!begin(b))
+        return;
+    account = add(b, "files.example", 0);
+    execute(b, "UPDATE job SET kind = 'import' WHERE account_id = $1", DB_ARGS(DB_I64(account)));
+    job = number(b, "SELECT job_id FROM job WHERE account_id = $1", DB_ARGS(DB_I64(account)));
+    MUST(source_claim_import(b->ingest, job, BYTES("first"), &lease, &is_mine, &b->err));
+    CHECK(is_mine);
+    MUST(db_begin(worker, DB_READ_COMMITTED, &tx, &b->err));
+    CHECK(hold(b, worker, &lease));
+    let_lapse(b, &lease);
+    MUST(source_claim_import(b->ingest, lease.job_id, BYTES("second"), &other, &is_mine, &b->err));
+    CHECK(!is_mine);
+    db_rollback(&tx);
+    MUST(source_claim_import(b->ingest, lease.job_id, BYTES("second"), &other, &is_mine, &b->err));
+    CHECK(is_mine);
     end(b);
 }
 
