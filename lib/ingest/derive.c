@@ -18,15 +18,17 @@ enum {
     KEPT_BYTES = 64 << 10,   /* of each buffer, from one message to the next */
     SUMMARY_BYTES = 8 << 20, /* five texts and a thousand ids */
     NOTES_BYTES = 2 << 10,   /* all names at once */
-    LONGER_MAX = 1000,       /* addresses that hold a recipient's: time is linear in the lists */
+    LONGER_MAX = 1000,       /* addresses that hold a recipient's */
+    COMPARED_MAX = 1 << 30,  /* octets in which a report's recipients are looked for: a second */
 };
 
 /* Beside those of the parser. */
 #define NOTE_JOURNAL_REPORT "journal-report"  /* the columns tell of the message in it too */
 #define NOTE_JOURNAL_NONE "journal-no-report" /* in a journal account: a copy, or an odd form */
-#define NOTE_JOURNAL_GUESSED "journal-labels-unknown"  /* the first address for the sender */
-#define NOTE_JOURNAL_WRAPPED "journal-wrapped-message" /* in TNEF or message/global: not read */
-#define NOTE_JOURNAL_EMPTY "journal-no-message"        /* a report without the message */
+#define NOTE_JOURNAL_GUESSED "journal-labels-unknown" /* the first address for the sender */
+#define NOTE_JOURNAL_WRAPPED                                                                       \
+    "journal-wrapped-message"                   /* in TNEF, message/global, base64: not read */
+#define NOTE_JOURNAL_EMPTY "journal-no-message" /* a report without the message */
 #define NOTE_JOURNAL_SEVERAL                                                                       \
     "journal-several-messages"                     /* the first is taken for the one reported */
 #define NOTE_ENVELOPE_LARGE "envelope-large"       /* not stored */
@@ -44,6 +46,9 @@ struct ingest_deriver {
     bool is_journal;
     struct buf report;    /* the first text of the message, folded, when it is a journal's */
     bool has_report_text; /* it has ended */
+    bool is_report_cut;
+    size_t compared; /* octets, of COMPARED_MAX */
+    bool is_cut;     /* NOTE_TEXTS_CUT stands in the notes */
 };
 
 struct ingest_deriver *ingest_create_deriver(void)
@@ -89,6 +94,14 @@ static void add_note(struct ingest_deriver *deriver, const char *name)
     buf_byte(&deriver->notes, '"');
 }
 
+/* Once, however many texts are. */
+static void note_cut(struct ingest_deriver *deriver)
+{
+    if (!deriver->is_cut)
+        add_note(deriver, NOTE_TEXTS_CUT);
+    deriver->is_cut = true;
+}
+
 static void add_parser_notes(struct ingest_deriver *deriver)
 {
     uint32_t notes = mime_parser_notes(text_parser(deriver->extractor));
@@ -125,8 +138,10 @@ static struct bytes fold(struct ingest_deriver *deriver, struct bytes text)
         return (struct bytes){ 0 };
     buf_reset(&deriver->folded, KEPT_BYTES);
     text_fold_line(text, &deriver->folded);
+    if (deriver->folded.has_failed) /* only a list of a journal can be so long */
+        note_cut(deriver);
     if (!arena_try_copy(deriver->arena, buf_bytes(&deriver->folded), SIZE_MAX, &folded, &ignored))
-        add_note(deriver, NOTE_TEXTS_CUT);
+        note_cut(deriver);
     return folded;
 }
 
@@ -160,7 +175,7 @@ static void derive_summary(struct ingest_deriver *deriver, const struct mime_par
     out->cc = fold(deriver, summary.cc);
     out->bcc = fold(deriver, summary.bcc);
     if (summary.is_cut)
-        add_note(deriver, NOTE_TEXTS_CUT);
+        note_cut(deriver);
 }
 
 /* ---- journal reports ----------------------------------------------------------------------- */
@@ -178,6 +193,7 @@ static void take_report_text(void *context, const struct text_piece *piece)
 
     if (deriver->has_report_text || piece->kind != TEXT_KIND_BODY)
         return;
+    deriver->is_report_cut = deriver->is_report_cut || piece->chunk.len > room;
     buf_append(&deriver->report, bytes_slice(piece->chunk, 0, room));
     deriver->has_report_text = piece->is_last;
 }
@@ -197,7 +213,7 @@ static struct bytes join(struct ingest_deriver *deriver, struct bytes a, struct 
     }
     buf_append(&both, b);
     if (!arena_try_copy(deriver->arena, buf_bytes(&both), SIZE_MAX, &joined, &ignored))
-        add_note(deriver, NOTE_TEXTS_CUT);
+        note_cut(deriver);
     return joined;
 }
 
@@ -219,7 +235,7 @@ static const struct mime_part *find_reported(const struct mime_part *root, size_
     return found;
 }
 
-/* A message stands beside the text, in a form that is not read. */
+/* A message stands beside the text, in a form that is no message/rfc822. */
 static bool has_wrapped(const struct mime_part *root)
 {
     for (const struct mime_part *part = root->children; part != NULL; part = part->next)
@@ -237,6 +253,8 @@ static struct bytes join_subject(struct ingest_deriver *deriver, struct bytes co
     CLEANUP(buf_free) struct buf decoded = buf_create(MIME_SUMMARY_WHOLE);
 
     mime_decode_words(subject, &decoded);
+    if (decoded.len > MIME_SUMMARY_TEXT_MAX)
+        note_cut(deriver);
     return join_folded(deriver, column, bytes_slice(buf_bytes(&decoded), 0, MIME_SUMMARY_TEXT_MAX));
 }
 
@@ -263,7 +281,7 @@ static void derive_reported(struct ingest_deriver *deriver, const struct mime_pa
     out->cc = join_folded(deriver, out->cc, summary.cc);
     out->bcc = join_folded(deriver, out->bcc, summary.bcc);
     if (summary.is_cut)
-        add_note(deriver, NOTE_TEXTS_CUT);
+        note_cut(deriver);
 }
 
 /* Beside an address it makes a longer one (RFC 5322 §3.2.3, RFC 6532). */
@@ -273,11 +291,15 @@ static bool is_of_address(uint8_t c)
            bytes_find_byte(BYTES("!#$%&'*+-/=?^_`{|}~.@"), c) >= 0;
 }
 
-/* Both folded. Who stands behind very many longer ones counts as not named. */
-static bool list_names(struct bytes list, struct bytes address)
+/* Both folded. Who stands behind very many longer ones, or is not found before COMPARED_MAX, counts as not
+ * named. */
+static bool list_names(struct ingest_deriver *deriver, struct bytes list, struct bytes address)
 {
     size_t from = 0;
 
+    if (address.len == 0 || list.len > COMPARED_MAX - deriver->compared)
+        return false;
+    deriver->compared += list.len;
     for (int longer = 0; longer < LONGER_MAX && from < list.len; longer++) {
         ssize_t found = bytes_find(bytes_slice(list, from, SIZE_MAX), address);
         size_t at = from + (size_t)found;
@@ -297,14 +319,16 @@ static bool list_names(struct bytes list, struct bytes address)
 static void derive_recipients(struct ingest_deriver *deriver, const struct ingest_journal *journal,
                               struct vault_index *out)
 {
-    CLEANUP(buf_free) struct buf all = buf_create(INGEST_JOURNAL_TEXT_MAX);
-    CLEANUP(buf_free) struct buf blind = buf_create(INGEST_JOURNAL_TEXT_MAX);
+    /* ", " is longer than the LF between them there */
+    CLEANUP(buf_free) struct buf all = buf_create(2 * (size_t)INGEST_JOURNAL_TEXT_MAX);
+    CLEANUP(buf_free) struct buf blind = buf_create(2 * (size_t)INGEST_JOURNAL_TEXT_MAX);
     struct bytes rest = buf_bytes(&journal->recipients);
     struct bytes one;
 
     while (ingest_next_recipient(&rest, &one)) {
         struct bytes folded = fold(deriver, one);
-        bool is_named = list_names(out->to, folded) || list_names(out->cc, folded);
+        bool is_named =
+            list_names(deriver, out->to, folded) || list_names(deriver, out->cc, folded);
 
         buf_text(&all, all.len > 0 ? ", " : "");
         buf_append(&all, one);
@@ -325,8 +349,8 @@ static void derive_envelope(struct ingest_deriver *deriver, const struct ingest_
     out->to = join_folded(deriver, out->to, buf_bytes(&journal->to));
     out->cc = join_folded(deriver, out->cc, buf_bytes(&journal->cc));
     out->bcc = join_folded(deriver, out->bcc, buf_bytes(&journal->bcc));
-    if (journal->is_cut)
-        add_note(deriver, NOTE_TEXTS_CUT);
+    if (journal->is_cut || deriver->is_report_cut)
+        note_cut(deriver);
 }
 
 /* Of a message that is not there, or cannot be read, the text of the report tells more. (It was folded; that
@@ -339,7 +363,7 @@ static void derive_told(struct ingest_deriver *deriver, const struct ingest_jour
     out->subject = join_folded(deriver, out->subject, journal->subject);
     if (journal->message_id.len > 0 &&
         !arena_try_copy(deriver->arena, journal->message_id, SIZE_MAX, &out->message_id, &ignored))
-        add_note(deriver, NOTE_TEXTS_CUT);
+        note_cut(deriver);
 }
 
 static void derive_report(struct ingest_deriver *deriver, const struct mime_part *root,
@@ -348,23 +372,25 @@ static void derive_report(struct ingest_deriver *deriver, const struct mime_part
     CLEANUP(ingest_free_journal) struct ingest_journal journal;
     const struct mime_part *reported;
     bool is_wrapped = root->is_multipart && has_wrapped(root);
+    bool is_encoded;
     size_t count;
 
     ingest_start_journal(&journal);
     reported = find_reported(root, &count);
+    is_encoded = reported != NULL && mime_is_encoded_message(reported->parent);
     if (root->is_multipart &&
         ingest_read_journal(buf_bytes(&deriver->report), count > 0 || is_wrapped, &journal)) {
         add_note(deriver, NOTE_JOURNAL_REPORT);
         if (journal.is_guessed)
             add_note(deriver, NOTE_JOURNAL_GUESSED);
+        if (reported == NULL || is_encoded)
+            derive_told(deriver, &journal, out);
         if (reported != NULL)
             derive_reported(deriver, reported, out);
-        else
-            derive_told(deriver, &journal, out);
         if (count > 1)
             add_note(deriver, NOTE_JOURNAL_SEVERAL);
-        else if (count == 0)
-            add_note(deriver, is_wrapped ? NOTE_JOURNAL_WRAPPED : NOTE_JOURNAL_EMPTY);
+        if (count == 0 || is_encoded)
+            add_note(deriver, is_wrapped || is_encoded ? NOTE_JOURNAL_WRAPPED : NOTE_JOURNAL_EMPTY);
     } else {
         add_note(deriver, NOTE_JOURNAL_NONE);
         if (!ingest_read_journal_header(mime_parser_header(text_parser(deriver->extractor)),
@@ -399,6 +425,9 @@ static void begin(void *context)
     text_begin(deriver->extractor, sinks, deriver->is_journal ? 2 : 1);
     buf_reset(&deriver->report, KEPT_BYTES);
     deriver->has_report_text = false;
+    deriver->is_report_cut = false;
+    deriver->compared = 0;
+    deriver->is_cut = false;
     arena_reset(deriver->arena);
     buf_reset(&deriver->structure, KEPT_BYTES);
     buf_reset(&deriver->envelope, KEPT_BYTES);

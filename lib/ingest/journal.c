@@ -58,6 +58,23 @@ static void add(struct ingest_journal *journal, struct buf *list, struct bytes t
         buf_byte(list, '\n');
 }
 
+/* Whom an address was expanded or forwarded from; not again when the one before had the same. */
+static void add_origin(struct ingest_journal *journal, struct buf *list, struct bytes address)
+{
+    size_t behind = list == &journal->recipients ? 1 : 0;
+    size_t before = list->len;
+
+    if (journal->origin.list == list &&
+        bytes_equal(address, bytes_slice(buf_bytes(list), journal->origin.at, journal->origin.len)))
+        return;
+    add(journal, list, address);
+    if (list->len == before)
+        return;
+    journal->origin.list = list;
+    journal->origin.len = address.len;
+    journal->origin.at = list->len - behind - address.len;
+}
+
 /* "bob@example.org, Expanded: all@example.org": both, without the word. */
 static void add_redirected(struct ingest_journal *journal, struct buf *list, struct bytes value)
 {
@@ -65,6 +82,8 @@ static void add_redirected(struct ingest_journal *journal, struct buf *list, str
     struct bytes item;
 
     while (value.len > 0) {
+        bool is_origin = false;
+
         if (!scan_until_byte(&value, ',', &item)) {
             item = value;
             value.len = 0;
@@ -72,10 +91,13 @@ static void add_redirected(struct ingest_journal *journal, struct buf *list, str
             value = bytes_slice(value, 1, SIZE_MAX);
         }
         item = trim(item);
-        for (size_t i = 0; i < ARRAY_LEN(words); i++)
-            if (scan_text_nocase(&item, words[i]))
-                break;
-        add(journal, list, item);
+        for (size_t i = 0; i < ARRAY_LEN(words) && !is_origin; i++)
+            is_origin = scan_text_nocase(&item, words[i]);
+        item = trim(item);
+        if (is_origin)
+            add_origin(journal, list, item);
+        else
+            add(journal, list, item);
     }
 }
 

@@ -26,8 +26,8 @@
 #include "base/buf.h"
 
 enum {
-    INGEST_JOURNAL_TEXT_MAX = 64 << 10, /* of each list */
-    INGEST_JOURNAL_READ_MAX = 1 << 20,  /* of the report's text; the rest is not looked at */
+    INGEST_JOURNAL_TEXT_MAX = 256 << 10, /* of each list: some thousand addresses */
+    INGEST_JOURNAL_READ_MAX = 1 << 20,   /* of the report's text; the rest is not looked at */
 };
 
 struct ingest_journal {
@@ -37,6 +37,10 @@ struct ingest_journal {
     struct bytes message_id;      /* likewise, without angle brackets */
     bool is_guessed;              /* the labels are of no language known here */
     bool is_cut;
+    struct { /* private: whom the last address was expanded from: many in a row name the same */
+        const struct buf *list;
+        size_t at, len; /* in it */
+    } origin;
 };
 
 void ingest_start_journal(struct ingest_journal *journal);

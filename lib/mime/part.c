@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mime/part.h"
 
+#include "mime/transfer.h"
+
 const struct mime_part *mime_next_part(const struct mime_part *part)
 {
     if (part->children != NULL)
@@ -33,6 +35,14 @@ bool mime_part_is(const struct mime_part *part, struct bytes type, struct bytes 
     }
     return bytes_equal_nocase(own_type, type) &&
            (subtype.len == 0 || bytes_equal_nocase(own_subtype, subtype));
+}
+
+bool mime_is_encoded_message(const struct mime_part *part)
+{
+    bool is_known;
+
+    return part->is_message &&
+           mime_transfer_of(part->content.encoding, &is_known) != MIME_TRANSFER_IDENTITY;
 }
 
 static bool has_file_name(const struct mime_part *part)

@@ -100,6 +100,10 @@ const struct mime_param *mime_find_param(const struct mime_param *params, size_t
  * §5.2), in a digest message/rfc822. An empty subtype matches all. */
 bool mime_part_is(const struct mime_part *part, struct bytes type, struct bytes subtype);
 
+/* Is it a message/rfc822 that says to be in base64 or quoted-printable? RFC 2045 §6.4 forbids it, and some send it. The
+ * message in it was read as it stands: in base64 it has neither header nor text. */
+bool mime_is_encoded_message(const struct mime_part *part);
+
 /*
  * Is it an attachment, something that a reader of the message is offered apart from its text? A part
  * with Content-Disposition attachment, or with a file name (filename of Content-Disposition, name of

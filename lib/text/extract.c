@@ -21,10 +21,9 @@
 #include <stdlib.h>
 
 enum {
-    SLICE_BYTES = 16 << 10, /* of octets that go through all steps at a time */
-    WIDENED_MAX = 8,        /* octets of UTF-8 for one octet of any charset, at most */
-    RENDERED_MAX = 1 << 20, /* of one part, and folded */
-    FIELD_MAX = 4 * MIME_HEADER_KEPT_MAX, /* one field, decoded */
+    SLICE_BYTES = 16 << 10,               /* of octets that go through all steps at a time */
+    RENDERED_MAX = 1 << 20,               /* of one part, and folded */
+    FIELD_MAX = 4 * MIME_HEADER_KEPT_MAX, /* one field, decoded; only TSCII can make it longer */
     KEPT_BYTES = 256 << 10,               /* of each buffer, from one message to the next */
     CHARSETS_KEPT =
         8, /* decoders: the C library loads a file for most, and drops it with the last */
@@ -106,6 +105,13 @@ static bool is_plain(struct bytes value)
     return true;
 }
 
+/* What of a field, or of a file name in it, had no room when it was decoded. */
+static void note_cut_field(struct text_extractor *x)
+{
+    if (x->decoded.has_failed || x->shown.has_failed || x->field.has_failed)
+        x->notes |= TEXT_NOTE_HEADER_CUT;
+}
+
 /* One field as "name: value", folded; a field without a name begins with its colon. */
 static void extract_field(struct text_extractor *x, enum text_kind kind,
                           const struct mime_field *field)
@@ -116,6 +122,7 @@ static void extract_field(struct text_extractor *x, enum text_kind kind,
 
     buf_reset(&x->field, KEPT_BYTES);
     buf_reset(&x->decoded, KEPT_BYTES);
+    buf_reset(&x->shown, KEPT_BYTES);
     buf_reset(&x->name, KEPT_BYTES);
     text_fold(field->name, &x->name);
     piece.name = buf_bytes(&x->name);
@@ -132,10 +139,10 @@ static void extract_field(struct text_extractor *x, enum text_kind kind,
     if (is_plain(value)) {
         text_fold(value, &x->field);
     } else {
-        buf_reset(&x->shown, KEPT_BYTES);
         mime_decode_words(value, &x->shown);
         text_fold(buf_bytes(&x->shown), &x->field);
     }
+    note_cut_field(x);
     piece.chunk = buf_bytes(&x->field);
     give(x, &piece);
 }
@@ -160,6 +167,7 @@ static void extract_name(struct text_extractor *x, const struct mime_param *para
     buf_reset(&x->field, KEPT_BYTES);
     mime_decode_param(param, &x->shown);
     text_fold(buf_bytes(&x->shown), &x->field);
+    note_cut_field(x);
     if (bytes_equal(buf_bytes(&x->field), buf_bytes(&x->name)))
         return;
     buf_reset(&x->name, KEPT_BYTES);
@@ -198,7 +206,7 @@ static void note_kind(struct text_extractor *x, const struct mime_part *part)
         mime_part_is(part, application, BYTES("pgp-encrypted")))
         x->notes |= TEXT_NOTE_ENCRYPTED;
     if (mime_part_is(part, application, BYTES("ms-tnef")) ||
-        mime_part_is(part, application, BYTES("vnd.ms-tnef")))
+        mime_part_is(part, application, BYTES("vnd.ms-tnef")) || mime_is_encoded_message(part))
         x->notes |= TEXT_NOTE_WRAPPED;
     if (!mime_part_is(part, application, BYTES("pkcs7-mime")) &&
         !mime_part_is(part, application, BYTES("x-pkcs7-mime")))

@@ -51,10 +51,12 @@ enum {
     TEXT_NOTE_TRANSFER_UNKNOWN = 1 << 3, /* a text was read as it stands */
     TEXT_NOTE_TRANSFER_ERRORS = 1 << 4,  /* no base64, no quoted-printable */
     TEXT_NOTE_RENDERING_CUT = 1 << 5, /* an HTML part's rendering ends early; its source does not */
-    TEXT_NOTE_HEADER_CUT = 1 << 6,   /* a header over MIME_HEADER_KEPT_MAX, its rest not searched */
+    /* a header over MIME_HEADER_KEPT_MAX, or a field over four times that decoded: its rest is not searched */
+    TEXT_NOTE_HEADER_CUT = 1 << 6,
     TEXT_NOTE_PARTS_OPAQUE = 1 << 7, /* beyond the limits of mime/part.h: parts not searched */
     TEXT_NOTE_RECORD_LARGE = 1 << 8, /* no record (set by who writes one, not by the extractor) */
-    TEXT_NOTE_WRAPPED = 1 << 9, /* a part has text within CMS signed-data or TNEF: not searched */
+    /* a part has text within CMS signed-data, TNEF or a message in base64: not searched */
+    TEXT_NOTE_WRAPPED = 1 << 9,
 };
 /* With one of these, SEARCH counts the message among those that could not be searched wholly. */
 #define TEXT_NOTES_UNSEARCHED                                                                      \

@@ -125,7 +125,7 @@ TEST(a_report_with_more_recipients_than_there_is_room_for_is_cut)
     struct ingest_journal journal;
 
     buf_text(&text, "Sender: ann@x\n");
-    for (size_t i = 0; i < 10000; i++)
+    for (size_t i = 0; i < 20000; i++)
         buf_text(&text, "Bcc: somebody@example.org\n");
     ingest_start_journal(&journal);
     CHECK(ingest_read_journal(buf_bytes(&text), false, &journal));
@@ -250,6 +250,86 @@ TEST(of_a_message_in_tnef_the_report_tells_and_it_says_so)
     CHECK_BYTES(index.notes, BYTES("[\"journal-report\",\"journal-wrapped-message\",\"wrapped\"]"));
     CHECK(has(index.subject, "hi") && has(index.bcc, "dan@x"));
     CHECK_BYTES(index.message_id, BYTES("told@x"));
+    ingest_free_deriver(&made);
+}
+
+TEST(of_a_message_in_base64_the_report_tells_and_it_says_so)
+{
+    struct vault_index index = derive(
+        BYTES(MIXED FACTS "Message-ID: <told@x>\r\n--b\r\nContent-Type: message/rfc822\r\n"
+                          "Content-Transfer-Encoding: base64\r\n\r\n"
+                          /* From: ann@x, Subject: secret */
+                          "RnJvbTogYW5uQHgNClN1YmplY3Q6IHNlY3JldA0KDQpib2R5DQo=\r\n--b--\r\n"),
+        true, 100);
+
+    CHECK_BYTES(index.notes, BYTES("[\"journal-report\",\"journal-wrapped-message\",\"wrapped\"]"));
+    CHECK(has(index.subject, "hi") && has(index.bcc, "dan@x"));
+    CHECK_BYTES(index.message_id, BYTES("told@x"));
+    ingest_free_deriver(&made);
+}
+
+TEST(recipients_of_a_list_of_thousands_are_all_told)
+{
+    enum {
+        COUNT = 4000
+    };
+    CLEANUP(buf_free) struct buf report = buf_create(1 << 20);
+    struct vault_index index;
+
+    buf_text(&report, MIXED FACTS);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        buf_text(&report, "To: firstname.lastname-");
+        buf_u64(&report, i);
+        buf_text(&report, "@a-long-domain.example, Expanded: everybody@a-long-domain.example\r\n");
+    }
+    buf_text(&report, MESSAGE "\r\n--b--\r\n");
+    index = derive(buf_bytes(&report), true, 10000);
+    CHECK_BYTES(index.notes, BYTES("[\"journal-report\"]"));
+    CHECK(has(index.to, "lastname-0@") && has(index.to, "lastname-3999@"));
+    CHECK(has(index.to, "everybody@"));
+    ingest_free_deriver(&made);
+}
+
+TEST(what_has_no_room_is_told_once_and_the_notes_stay_notes)
+{
+    CLEANUP(buf_free) struct buf report = buf_create(4 << 20);
+    struct vault_index index;
+
+    for (int round = 0; round < 2; round++) { /* letters that fold to eleven times their octets */
+        for (int field = 0; field < 5; field++) {
+            static const char *const names[] = { "From: ", "To: ", "Cc: ", "Bcc: ", "Subject: " };
+
+            buf_text(&report, names[field]);
+            for (int i = 0; i < 21000; i++)
+                buf_text(&report, "\xef\xb7\xba");
+            buf_text(&report, "\r\n");
+        }
+        if (round == 0) {
+            buf_text(&report, MIXED FACTS);
+            for (int i = 0; i < 60000; i++)
+                buf_text(&report, "Recipient: a\r\n");
+            buf_text(&report, "\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n");
+        }
+    }
+    buf_text(&report, "\r\nbody\r\n--b--\r\n");
+    index = derive(buf_bytes(&report), true, 10000);
+    CHECK_BYTES(bytes_slice(index.notes, 0, 29), BYTES("[\"texts-cut\",\"journal-report\""));
+    CHECK(bytes_find(bytes_slice(index.notes, 29, SIZE_MAX), BYTES("texts-cut")) < 0);
+    CHECK_EQ_U64(index.notes.ptr[index.notes.len - 1], ']');
+    ingest_free_deriver(&made);
+}
+
+TEST(a_report_longer_than_is_looked_at_says_so)
+{
+    CLEANUP(buf_free) struct buf report = buf_create(2 << 20);
+    struct vault_index index;
+
+    buf_text(&report, MIXED FACTS);
+    for (int i = 0; i < (1 << 20) / 10; i++)
+        buf_text(&report, "Label: x\r\n");
+    buf_text(&report, "Bcc: last@x\r\n" MESSAGE "\r\n--b--\r\n");
+    index = derive(buf_bytes(&report), true, 10000);
+    CHECK(has(index.notes, "texts-cut") && !has(index.bcc, "last@x"));
     ingest_free_deriver(&made);
 }
 

@@ -29,6 +29,19 @@ static void extract(const char *message, size_t chunk, struct buf *out, uint32_t
     text_free_extractor(&extractor);
 }
 
+static uint32_t notes_of(struct bytes message)
+{
+    struct text_extractor *extractor = text_create_extractor();
+    uint32_t notes;
+
+    text_begin(extractor, NULL, 0);
+    text_feed(extractor, message);
+    CHECK(text_end(extractor) != NULL);
+    notes = text_notes(extractor);
+    text_free_extractor(&extractor);
+    return notes;
+}
+
 static void check(const char *message, const char *want, uint32_t want_notes)
 {
     static const size_t chunks[] = { 1, 2, 3, 7, 100, 100000 };
@@ -208,6 +221,32 @@ TEST(what_could_not_be_searched_is_noted)
           TEXT_NOTE_ENCRYPTED);
     check("Content-Type: application/ms-tnef\r\n\r\nx", "1content-type: application/ms-tnef|",
           TEXT_NOTE_WRAPPED);
+}
+
+TEST(a_message_within_that_is_encoded_is_noted)
+{
+    check("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: BASE64\r\n\r\n"
+          "U3ViamVjdDogeA0KDQp5DQo=\r\n",
+          "1content-type: message/rfc822|1content-transfer-encoding: base64|"
+          "2:u3viamvjddogea0kdqp5dqo=|",
+          TEXT_NOTE_WRAPPED);
+    check("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\nA: b\r\n\r\nx",
+          "1content-type: message/rfc822|1content-transfer-encoding: 8bit|2a: b|3x|", 0);
+}
+
+TEST(a_field_that_is_too_long_when_decoded_is_noted)
+{
+    CLEANUP(buf_free) struct buf message = buf_create(1 << 20);
+
+    buf_text(&message, "Subject:");
+    for (int word = 0; word < 400; word++) { /* each octet is four characters */
+        buf_text(&message, " =?TSCII?q?");
+        for (int i = 0; i < 1000; i++)
+            buf_byte(&message, 0x82);
+        buf_text(&message, "?=");
+    }
+    buf_text(&message, " secret\r\n\r\n");
+    CHECK_EQ_U64(notes_of(buf_bytes(&message)), TEXT_NOTE_HEADER_CUT);
 }
 
 TEST(pgp_ciphertext_within_plain_text_is_noted)
