@@ -126,3 +126,19 @@ def test_a_server_that_does_not_enable_qresync_is_asked_without_it(account, sour
     assert source.heard_like(QUESTION) == ["UID FETCH 1:4294967295 (UID FLAGS) (CHANGEDSINCE 10)"]
     assert account.states() == AFTERWARDS  # the expunge by a listing, for the count does not agree
     assert source.heard_like(LISTING)
+
+
+def test_a_mailbox_that_was_not_listed_once_is_listed_whole_when_it_is_back(account):
+    made = Source((1,), capabilities="IMAP4rev1 LIST-STATUS CONDSTORE")
+    kept = made.add("Kept", range(1, 4))
+    made.inbox.highestmodseq, kept.highestmodseq = 10, 20
+    kept.withheld = {2}
+    account.add(made).sync(3)
+    assert account.states(path="Kept") == {**stored(1, 3), 2: "pending"}
+    kept.withheld = set()
+    del made.mailboxes["Kept"]  # a server that cannot reach where it lies, say
+    account.sync()
+    assert account.states(path="Kept") == {**stored(1, 3), 2: "gone"}
+    made.mailboxes["Kept"] = kept
+    account.sync()
+    assert account.states(path="Kept") == stored(1, 2, 3)

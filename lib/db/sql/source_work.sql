@@ -473,7 +473,7 @@ SELECT is_held, (SELECT count(settle_announced($5, $6, d.epoch, d.firsts, d.last
   FROM held;
 
 -- Behind that: the first max UIDs that are pending in the mailbox can be asked for no more. Gives how many
--- there were.
+-- there were. Should the mailbox be listed again, it is not taken for unchanged: they are looked for.
 -- name: source_mailbox_abandon
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, max bigint, error text
 WITH held AS MATERIALIZED (
@@ -487,6 +487,10 @@ WITH held AS MATERIALIZED (
            SELECT p.ctid FROM source_uid p
             WHERE p.account_id = $5 AND p.mailbox_id = $6 AND p.state = 'pending' LIMIT $7))
     RETURNING 1
+), looked_at_anew AS (
+    UPDATE source_epoch e SET highestmodseq = 0
+     WHERE e.account_id = $5 AND e.mailbox_id = $6 AND e.closed_at IS NULL AND e.highestmodseq <> 0
+       AND EXISTS (SELECT FROM abandoned)
 )
 SELECT is_held, (SELECT count(*) FROM abandoned) FROM held;
 
