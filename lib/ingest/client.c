@@ -45,7 +45,7 @@ struct ingest_client {
     bool was_refused;
     bool is_logging_out;
     uint64_t odd_responses;
-    uint64_t unreadable_lists;
+    uint64_t unreadable_lists, unreadable_searches;
 };
 
 /* The operator's word on silence goes first. */
@@ -143,6 +143,11 @@ uint64_t ingest_odd_responses(const struct ingest_client *client)
 uint64_t ingest_unreadable_lists(const struct ingest_client *client)
 {
     return client->unreadable_lists;
+}
+
+uint64_t ingest_unreadable_searches(const struct ingest_client *client)
+{
+    return client->unreadable_searches;
 }
 
 void ingest_count_odd(struct ingest_client *client)
@@ -526,6 +531,8 @@ static bool parse(struct ingest_client *client, struct ingest_event *out)
     if (!imap_parse_response(&received, client->arena, &out->response, &ignored)) {
         client->odd_responses++;
         client->unreadable_lists += bytes_start_with_nocase(received.text, BYTES("* LIST "));
+        client->unreadable_searches += bytes_start_with_nocase(received.text, BYTES("* SEARCH")) ||
+                                       bytes_start_with_nocase(received.text, BYTES("* ESEARCH"));
         weigh(client, received.text.len, NULL);
         return false;
     }
@@ -626,15 +633,18 @@ void ingest_take_reply(const struct imap_status_response *status, struct ingest_
     out->text[all.len] = '\0';
 }
 
-bool ingest_event_ends(const struct ingest_event *event, struct ingest_tag tag)
+bool ingest_is_tag(struct bytes text, struct ingest_tag tag)
 {
-    struct bytes in;
     uint64_t number;
 
-    if (event->kind != INGEST_EVENT_RESPONSE || event->response.kind != IMAP_RESPONSE_STATUS)
-        return false;
-    in = event->response.tag;
-    return scan_byte(&in, 'h') && scan_u64(&in, &number) && in.len == 0 && number == tag.number;
+    return scan_byte(&text, 'h') && scan_u64(&text, &number) && text.len == 0 &&
+           number == tag.number;
+}
+
+bool ingest_event_ends(const struct ingest_event *event, struct ingest_tag tag)
+{
+    return event->kind == INGEST_EVENT_RESPONSE && event->response.kind == IMAP_RESPONSE_STATUS &&
+           ingest_is_tag(event->response.tag, tag);
 }
 
 bool ingest_finish_command(struct ingest_client *client, struct ingest_tag tag,

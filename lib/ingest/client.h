@@ -120,6 +120,8 @@ void ingest_note_refused(struct ingest_client *client);
 uint64_t ingest_odd_responses(const struct ingest_client *client); /* unusable or not asked for */
 /* Of these, LIST responses: each is a mailbox that nobody will see. */
 uint64_t ingest_unreadable_lists(const struct ingest_client *client);
+/* And SEARCH and ESEARCH responses: what they named is not absent. */
+uint64_t ingest_unreadable_searches(const struct ingest_client *client);
 void ingest_count_odd(struct ingest_client *client);
 
 /* ---- commands ---- */
@@ -178,6 +180,8 @@ struct ingest_reply {
     char text[INGEST_REPLY_TEXT_BYTES];
 };
 void ingest_take_reply(const struct imap_status_response *status, struct ingest_reply *out);
+
+bool ingest_is_tag(struct bytes text, struct ingest_tag tag);
 
 /* Is it the end of this command? */
 bool ingest_event_ends(const struct ingest_event *event, struct ingest_tag tag);

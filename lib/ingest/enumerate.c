@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
+#include "imap/write.h"
 #include "ingest/login.h"
 #include "ingest/set.h"
 #include "vault/write.h"
@@ -66,24 +67,40 @@ static bool take_examination(void *context, const struct imap_response *response
     return true;
 }
 
+/* enable->number 0: nothing is awaited, as afterwards. */
+static bool await_enable(struct ingest_client *client, struct ingest_tag *enable, struct err *err)
+{
+    struct ingest_tag tag = *enable;
+    struct ingest_reply ignored;
+
+    enable->number = 0;
+    return tag.number == 0 || ingest_finish_command(client, tag, NULL, NULL, &ignored, err);
+}
+
+/* Whoever waits for the "+" passes over all other answers. */
+static bool goes_as_literal(struct bytes name)
+{
+    CLEANUP(buf_free) struct buf ignored = buf_create(SIZE_MAX);
+
+    return !imap_try_write_inline(&ignored, name);
+}
+
 static bool send_examine(struct ingest_client *client, struct bytes wire_name, bool with_modseq,
                          struct examination *examination, struct ingest_reply *reply,
                          struct err *err)
 {
     struct ingest_tag tag, enable;
-    struct ingest_reply ignored;
 
     *examination = (struct examination){ .is_sticky = true };
-    if (!ingest_enable_qresync(client, &enable, err))
+    if (!ingest_enable_qresync(client, &enable, err) ||
+        (goes_as_literal(wire_name) && !await_enable(client, &enable, err)))
         return false;
     ingest_begin_command(client, "EXAMINE ");
     if (!ingest_add_string(client, wire_name, err))
         return false;
     if (with_modseq)
         ingest_add_text(client, " (CONDSTORE)");
-    return ingest_send_command(client, &tag, err) &&
-           (enable.number == 0 ||
-            ingest_finish_command(client, enable, NULL, NULL, &ignored, err)) &&
+    return ingest_send_command(client, &tag, err) && await_enable(client, &enable, err) &&
            ingest_finish_command(client, tag, take_examination, examination, reply, err);
 }
 
@@ -408,9 +425,20 @@ struct confirmer {
     struct ingest_selected *selected;
     const uint32_t *uids;
     size_t count;
-    bool *is_present;  /* of each */
+    bool *is_present; /* of each */
+    struct ingest_tag tag;
     bool was_answered; /* a SEARCH or ESEARCH came; an OK without one proves nothing */
 };
+
+/* Not what belongs to another command, nor numbers of messages. Without numbers nothing was found (RFC 4731 §3.1);
+ * who names some and not all says nothing of the others. */
+static bool is_answer(const struct confirmer *confirmer, const struct imap_search_response *search)
+{
+    return search->is_uid &&
+           (search->tag.len == 0 || ingest_is_tag(search->tag, confirmer->tag)) &&
+           (search->has_all ||
+            (!search->has_min && !search->has_max && search->match_count == 0));
+}
 
 static void add_present(struct confirmer *confirmer, uint32_t uid)
 {
@@ -426,7 +454,8 @@ static bool take_present(void *context, const struct imap_response *response, st
 
     (void)err;
     take_size(confirmer->selected, response);
-    if (response->kind != IMAP_RESPONSE_SEARCH && response->kind != IMAP_RESPONSE_ESEARCH)
+    if (response->kind != IMAP_RESPONSE_SEARCH &&
+        (response->kind != IMAP_RESPONSE_ESEARCH || !is_answer(confirmer, &response->search)))
         return true;
     confirmer->was_answered = true;
     for (size_t i = 0; response->kind == IMAP_RESPONSE_SEARCH && i < response->search.count; i++)
@@ -442,20 +471,22 @@ static bool confirm_some(struct ingest_client *client, struct confirmer *confirm
                          size_t *taken, struct err *err)
 {
     CLEANUP(buf_free) struct buf set = buf_create(INGEST_SET_BYTES + 64);
+    uint64_t unreadable = ingest_unreadable_searches(client);
     struct ingest_reply reply;
-    struct ingest_tag tag;
 
     *taken = ingest_write_set(&set, confirmer->uids + at, confirmer->count - at, SIZE_MAX);
     confirmer->was_answered = false;
     ingest_begin_command(client, "UID SEARCH UID ");
     ingest_add_bytes(client, buf_bytes(&set));
-    if (!ingest_send_command(client, &tag, err) ||
-        !ingest_finish_command(client, tag, take_present, confirmer, &reply, err))
+    if (!ingest_send_command(client, &confirmer->tag, err) ||
+        !ingest_finish_command(client, confirmer->tag, take_present, confirmer, &reply, err))
         return false;
     if (reply.condition != IMAP_OK)
         return refuse(client, &reply, "UID SEARCH", err);
     if (!confirmer->was_answered)
         return err_fail(err, ERR_ABSENT, "UID SEARCH was answered OK without a list");
+    if (ingest_unreadable_searches(client) != unreadable)
+        return err_fail(err, ERR_ABSENT, "the answer to UID SEARCH cannot be read");
     return true;
 }
 

@@ -178,7 +178,48 @@ TEST(what_is_still_there_is_confirmed_by_search_in_either_form)
     drop(&b);
 }
 
+/* What such an answer would have named is not gone. */
+TEST(an_answer_that_cannot_be_read_or_is_to_another_question_confirms_nothing)
+{
+    static const struct bytes answers[] = {
+        BYTES_INIT("* SEARCH 2\r\n* SEARCH 3 4x\r\nh1 OK done\r\n"),
+        BYTES_INIT("* SEARCH 2\r\n* ESEARCH (TAG \"h1\") UID ALL 3,*\r\nh1 OK done\r\n"),
+        BYTES_INIT("* ESEARCH (TAG \"h0\") UID ALL 2\r\nh1 OK done\r\n"),
+        BYTES_INIT("* ESEARCH (TAG \"h1\") ALL 1:2\r\nh1 OK done\r\n"),
+        BYTES_INIT("* ESEARCH (TAG \"h1\") UID COUNT 2\r\nh1 OK done\r\n"),
+    };
+    const uint32_t uids[] = { 2, 3 };
+    uint32_t present[2];
+    size_t count;
+    struct bench b;
+
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        start(&b, answers[i]);
+        CHECK(!ingest_confirm(b.client, uids, 2, &b.selected, present, &count, &b.err));
+        CHECK_EQ_U64(b.err.code, ERR_ABSENT);
+        drop(&b);
+    }
+    start(&b, BYTES("* ESEARCH (TAG \"h1\") UID\r\nh1 OK done\r\n"));
+    CHECK(ingest_confirm(b.client, uids, 2, &b.selected, present, &count, &b.err));
+    CHECK_EQ_U64(count, 0);
+    drop(&b);
+}
+
 static const char offers_qresync[] = "IMAP4rev1 ENABLE CONDSTORE QRESYNC";
+
+TEST(a_name_that_goes_as_a_literal_waits_for_qresync)
+{
+    struct bench b;
+
+    start_with(&b,
+               BYTES("* ENABLED QRESYNC\r\nh1 OK done\r\n+ go on\r\n* 3 EXISTS\r\nh2 OK done\r\n"),
+               offers_qresync);
+    CHECK(ingest_examine(b.client, BYTES("\xe4"), &b.selected, &b.err));
+    CHECK_STR(peer_heard(&b.peer),
+              "h1 ENABLE QRESYNC\r\nh2 EXAMINE {1}\r\n\xe4 (CONDSTORE)\r\n");
+    CHECK_EQ_U64(b.selected.exists, 3);
+    drop(&b);
+}
 
 static bool ask_changes(struct bench *b, struct ingest_changes *changes)
 {
