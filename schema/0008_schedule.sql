@@ -194,10 +194,10 @@ BEGIN
 END
 $$;
 
--- If nobody holds it so, nobody can before our transaction ends.
+-- If nobody holds it so, nobody can before our transaction ends. Shared: others may ask at the same moment.
 CREATE FUNCTION is_held(job bigint) RETURNS boolean
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp COST 1000 AS $$
-    SELECT NOT pg_try_advisory_xact_lock(job)
+    SELECT NOT pg_try_advisory_xact_lock_shared(job)
 $$;
 
 -- Claims the job that has been due longest, of one of these kinds; its connection is one. No row: nothing is

@@ -618,6 +618,28 @@ TEST(a_job_that_is_held_is_nobody_elses_although_its_lease_ran_out)
     end(b);
 }
 
+TEST(who_asks_whether_others_wait_keeps_a_dead_workers_job_from_nobody)
+{
+    struct bench bench, *b = &bench;
+    CLEANUP(db_close) struct db *other = test_db(DB_ROLE_INGEST);
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+    struct source_lease lease, busy, next;
+    bool is_waiting;
+
+    if (!begin(b))
+        return;
+    (void)add(b, "dead.example", 10);
+    CHECK(claim(b, &lease) != 0);
+    (void)add(b, "busy.example", 5);
+    CHECK(claim(b, &busy) != 0);
+    let_lapse(b, &lease);
+    MUST(db_begin(other, DB_READ_COMMITTED, &tx, &b->err));
+    MUST(source_others_wait(other, &busy, CAP, &is_waiting, &b->err));
+    CHECK(is_waiting);
+    CHECK_EQ_I64(claim(b, &next), lease.account_id);
+    end(b);
+}
+
 TEST(an_import_that_is_held_is_not_another_s_although_its_lease_ran_out)
 {
     struct bench bench, *b = &bench;
