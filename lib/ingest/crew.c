@@ -34,6 +34,7 @@ struct helper {
     struct source_identity identity;
     struct ingest_client *client;
     int64_t mailbox_id; /* that it has open; 0: none */
+    uint32_t uidvalidity;
     uint64_t size_notes;
 
     /* under the crew's lock */
@@ -287,12 +288,13 @@ static bool enter(struct helper *helper, struct err *err)
     uint32_t uidvalidity = crew->uidvalidity;
     bool is_open;
 
-    if (helper->mailbox_id == mailbox_id)
+    if (helper->mailbox_id == mailbox_id && helper->uidvalidity == uidvalidity)
         return true;
     unlock(crew);
     is_open = open_mailbox(helper, wire_name, uidvalidity, err);
     lock(crew);
     helper->mailbox_id = is_open ? mailbox_id : 0;
+    helper->uidvalidity = uidvalidity;
     return is_open;
 }
 
