@@ -186,7 +186,7 @@ def is_settled(world):
         return False
     world.try_sql("UPDATE source_uid SET next_try_at = NULL WHERE state = 'pending'")
     world.try_sql("UPDATE job SET due_at = now() WHERE lease_owner IS NULL "
-                  "OR started_at < now() - interval '10 s'")
+                  "OR started_at < now() - interval '30 s'")
     rows = world.try_sql("SELECT outcome FROM job WHERE kind = 'sync' AND lease_owner IS NULL "
                          "AND started_at > (SELECT at FROM last_fault)")
     return rows == [("NONE",)]

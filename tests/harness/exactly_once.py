@@ -13,14 +13,14 @@ def log_in(holdfast):
         except imaplib.IMAP4.error as refused:
             assert "UNAVAILABLE" in str(refused), refused
             return None
-    return wait_for(attempt, 30, "a login after the last fault")
+    return wait_for(attempt, 60, "a login after the last fault")
 
 
 def is_complete(holdfast, messages):
     """True once a run has ended well with everything stored. Leases of the dead end now: waiting
     for them is not what these tests are about."""
     holdfast.sql("UPDATE job SET due_at = now() WHERE lease_owner IS NULL "
-                 "OR started_at < now() - interval '10 s'")
+                 "OR started_at < now() - interval '30 s'")
     stored, = holdfast.sql("SELECT count(*) FROM source_uid WHERE state = 'stored'")[0]
     outcome, = holdfast.sql("SELECT outcome FROM job WHERE kind = 'sync'")[0]
     return stored >= messages and outcome == "NONE"

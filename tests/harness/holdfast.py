@@ -86,6 +86,11 @@ class Holdfast:
         self.process = None
         return status
 
+    def let_new_accounts_wait(self):
+        """For their first run, until somebody asks for one: a run that comes by itself would be, by chance,
+        another before that of a sync()."""
+        self.sql("ALTER TABLE job ALTER due_at SET DEFAULT now() + interval '1 hour'")
+
     def pids(self, name):
         """Process ids of one kind of process: "ingest", "imapd", …"""
         return [p for p, n in children_of(self.process.pid).items() if n == f"holdfast-{name}"]
@@ -125,13 +130,12 @@ class Holdfast:
 
 @contextlib.contextmanager
 def installation(place, new_accounts_wait=True, **settings):
-    """One that runs for all tests of a file. A new account waits there for its first run until somebody asks
-    for one: a run that comes by itself would be, by chance, another before that of a sync()."""
+    """One that runs for all tests of a file."""
     folder = place / "holdfast"
     folder.mkdir()
     folder.chmod(0o755)
     made = Holdfast(folder, **settings).start()
     if new_accounts_wait:
-        made.sql("ALTER TABLE job ALTER due_at SET DEFAULT now() + interval '1 hour'")
+        made.let_new_accounts_wait()
     yield made
     made.stop()

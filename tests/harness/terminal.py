@@ -38,7 +38,7 @@ class Terminal:
         """Keys by their names: Enter, Escape, Up."""
         self._tmux("send-keys", *keys)
 
-    def wait(self, text, seconds=20, without=None):
+    def wait(self, text, seconds=60, without=None):
         """The screen, once it shows this text (and no longer another one)."""
         shown = {}
 

@@ -105,7 +105,7 @@ def test_mutt_reads_searches_and_changes_nothing(served, mutt):
     served.holdfast.run("sync")
     mutt.wait("rare thing 3")
     mutt.type("q")
-    wait_for(mutt.has_ended, 10, "the end of mutt")
+    wait_for(mutt.has_ended, 30, "the end of mutt")
     assert marks(served)[: len(before)] == before
     assert refusals(served) == refused
 

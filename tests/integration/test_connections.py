@@ -244,17 +244,18 @@ def test_connections_of_a_killed_worker_are_given_back(holdfast, account):
 def test_a_silent_account_holds_up_no_other_of_its_host(holdfast, account):
     """One worker waits for it (for an hour, if it may), the other one is busy with a large account of another
     host, which goes on behind whatever else is due at a host that no worker is busy with."""
-    silent, large, small = Source(range(1, 9)), Source(MESSAGES), Source(range(1, 6))
+    silent, large, small = Source(range(1, 9)), Source(range(1, 3601)), Source(range(1, 6))
     small_is_done = threading.Event()
 
-    def take_time(session, tag, command):
+    def take_time(session, tag, command):  # 180 s in all, by one connection
         small_is_done.wait(0.05 * len(session.mailbox.chosen(command.split()[2])))
 
     silent.on(r"UID FETCH \S+ .*BODY", SILENCE)
     large.on(r"UID FETCH \S+ .*BODY", take_time, USUAL)
     account.add(silent)
     silent.wait_heard(r"UID FETCH \S+ .*BODY")
-    another(holdfast, "large-elsewhere", large.url("bob").replace("127.0.0.1", "localhost"))
+    another(holdfast, "large-elsewhere", large.url("bob").replace("127.0.0.1", "localhost"),
+            "--max-connections", "1")
     large.wait_heard(r"UID FETCH \S+ .*BODY")
     another(holdfast, "small-of-host", small.url("carol"))
     assert "complete" in holdfast.run("sync", "small-of-host").stdout

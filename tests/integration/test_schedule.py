@@ -38,14 +38,14 @@ def test_a_huge_first_import_does_not_keep_small_accounts_waiting(holdfast, acco
     small_is_done = threading.Event()
 
     def take_time(session, tag, command):
-        """50 ms a message, 80 s in all, for as long as the small account is not done."""
+        """50 ms a message, 80 s in all by one connection, for as long as the small account is not done."""
         for uid in session.mailbox.chosen(command.split()[2]):
             small_is_done.wait(0.05)
             session.say(session.response(uid, ["UID", "INTERNALDATE", "BODY[]"]))
         session.say(f"{tag} OK done\r\n")
 
     large.on(r"UID FETCH \S+ .*BODY", take_time)
-    account.start(large)
+    account.start(large, "--max-connections", "1")
     large.wait_heard(r"UID FETCH \S+ .*BODY")
     assert "complete" in Account(holdfast, "small-one").add(small).sync()
     done = sum(state == "stored" for state in account.states().values())
@@ -64,7 +64,8 @@ def test_a_huge_first_import_does_not_keep_small_accounts_waiting(holdfast, acco
 def test_a_spent_budget_ends_the_run_at_a_border_and_the_rest_comes_the_next_day(account):
     source = Source(range(1, 1001))
     account.start(source)
-    wait_for(lambda: account.placements()[0] == 1000, 30, "the first run")
+    wait_for(lambda: job(account)["outcome"] == "NONE", 60, "the first run to end")
+    assert account.placements()[0] == 1000
     source.inbox.messages.update(Source(range(1001, 2001)).inbox.messages)
     today = account.sql("SELECT bytes FROM account_intake WHERE account_id = {id}")[0][0]
     assert today == sum(len(source.inbox.messages[uid]) for uid in range(1, 1001))

@@ -234,7 +234,7 @@ def test_lost_database_connections_are_replaced(served):
     def works():
         return b" OK " in wire.command("UID FETCH 1 (BODY.PEEK[HEADER])")[0]
 
-    wait_for(works, 10, "content again")
+    wait_for(works, 30, "content again")
     wire.close()
 
 

@@ -247,7 +247,7 @@ def test_renamed_deleted_and_made_again_mailboxes_are_followed_and_nothing_is_lo
         client.ok(f"CREATE {name('with space')}")
         return client.uidvalidity(name("with space")) != before
 
-    wait_for(is_made_anew, 5, "another UIDVALIDITY")
+    wait_for(is_made_anew, 30, "another UIDVALIDITY")
     for message in list(mail.generate(1, seed=6)) + list(mail.generate(4, seed=91)):
         assert client.append(name("with space"), message, "\\Seen")
     mailbox_id, _ = account.known()[name("Work", "2001")]

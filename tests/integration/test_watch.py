@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mailboxes held in IDLE: their news comes at once, although the schedule says every hour."""
+import contextlib
 import socket
 import threading
 import time
@@ -68,6 +69,19 @@ def idle(source):
     return news
 
 
+@contextlib.contextmanager
+def requests_noted(account):
+    """How often somebody asks for a run of the account."""
+    account.sql("CREATE TABLE asked (at timestamptz DEFAULT now())")
+    account.sql("CREATE FUNCTION note_asked() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = "
+                "holdfast AS 'BEGIN INSERT INTO asked DEFAULT VALUES; RETURN NULL; END'")
+    account.sql("CREATE TRIGGER note_asked AFTER UPDATE OF requested_at ON job FOR EACH ROW WHEN (NEW.kind = 'sync' "
+                "AND NEW.account_id = {id}) EXECUTE FUNCTION note_asked()")
+    yield lambda: account.sql("SELECT count(*) FROM asked")[0][0]
+    account.sql("DROP FUNCTION note_asked CASCADE")
+    account.sql("DROP TABLE asked")
+
+
 def wait_idle(source, count=1):
     source.wait_heard("IDLE", count=count)
 
@@ -77,7 +91,7 @@ def test_new_mail_is_archived_within_seconds_although_the_schedule_says_every_ho
     for user in users:
         dovecot.deliver(user, b"Subject: old\r\n\r\nold\r\n")
         holdfast.add_account(dovecot, user, "--no-test", "--every", "1h", "--watch", "INBOX")
-    wait_for(lambda: watched(holdfast) == len(users), 30, "watches")
+    wait_for(lambda: watched(holdfast) == len(users), 60, "watches")
     wait_for(lambda: rests(holdfast, len(users)), 60, "first runs, and those that the watches ask for")
     waits = []
     for n, user in enumerate(users):
@@ -101,27 +115,38 @@ def test_what_a_source_says_in_idle_wakes_the_account_and_nothing_else_does(hold
     news = idle(source)
     account.add(source, "--watch", "INBOX")
     wait_idle(source)
-    wait_for(lambda: rests(holdfast, 1), 30, "the run that the watch asks for when it begins")
+    wait_for(lambda: rests(holdfast, 1), 60, "the run that the watch asks for when it begins")
     logins = source.logins
-    news += ["* OK Still here\r\n", "* 1 RECENT\r\n", "* NONSENSE (\r\n", "\r\n", "* FLAGS (\\Seen)\r\n"]
-    wait_for(lambda: not news, 10, "the source to have spoken")
-    source.inbox.messages[2] = b"Subject: two\r\n\r\n2\r\n"
-    assert source.logins == logins
-    news.append("* 2 EXISTS\r\n")
-    wait_for(lambda: len(account.states()) == 2, 10, "the news")
+    with requests_noted(account) as noted:
+        news += ["* OK Still here\r\n", "* 1 RECENT\r\n", "* NONSENSE (\r\n", "\r\n", "* FLAGS (\\Seen)\r\n"]
+        wait_for(lambda: not news, 30, "the source to have spoken")
+        source.inbox.messages[2] = b"Subject: two\r\n\r\n2\r\n"
+        news.append("* 2 EXISTS\r\n")  # what is said is heard in order: had other words woken it, there were two
+        wait_for(lambda: len(account.states()) == 2, 30, "the news")
+        assert noted() == 1
     assert source.logins == logins + 1
     account.holdfast.run("account", "remove", account.name)
 
 
-def test_a_watch_that_is_lost_is_found_again_and_what_came_meanwhile_is_fetched(account):
+def test_a_watch_that_is_lost_is_found_again_and_what_came_meanwhile_is_fetched(holdfast, account):
     source = Source((1,), capabilities=CAPABILITIES)
-    source.on("IDLE", b"+ idling\r\n", CUT, times=1)
+    is_over = threading.Event()
+
+    def end_when_told(session, tag, command):
+        session.say("+ idling\r\n")
+        is_over.wait(60)
+        return False
+
+    source.on("IDLE", end_when_told, times=1)
     idle(source)
     account.add(source, "--watch", "INBOX")
-    wait_for(lambda: account.states() == {1: "stored"}, 30, "the first run")
+    wait_idle(source)
+    wait_for(lambda: rests(holdfast, 1), 60, "the run that the watch asks for when it begins")
+    assert account.states() == {1: "stored"}
     source.inbox.messages[2] = b"Subject: two\r\n\r\n2\r\n"
+    is_over.set()
     wait_idle(source, 2)  # 2.5 to 5 s later
-    wait_for(lambda: len(account.states()) == 2, 10, "what came meanwhile")
+    wait_for(lambda: len(account.states()) == 2, 60, "what came meanwhile")
     account.holdfast.run("account", "remove", account.name)
 
 
@@ -147,7 +172,7 @@ def test_a_mailbox_that_cannot_be_opened_ends_no_watch_of_the_others(account):
     source.on("EXAMINE .?Other", b"<tag> NO [NOPERM] not for you\r\n")
     account.holdfast.run("account", "edit", account.name, "--watch", "INBOX", "--watch", "Other")
     # Once by the run that the edit asks for, then by the watcher, and again a little later.
-    source.wait_heard("EXAMINE .?Other", seconds=20, count=before + 3)
+    source.wait_heard("EXAMINE .?Other", count=before + 3)
     held = account.sql("SELECT lease_owner IS NOT NULL, outcome_text FROM job "
                        "WHERE account_id = {id} AND kind = 'watch'")
     assert held == [(True, None)], held
@@ -206,7 +231,7 @@ def test_sources_that_say_nothing_at_login_keep_neither_news_nor_logins_of_other
     news = idle(source)
     account.add(source, "--watch", "INBOX")
     wait_idle(source)
-    wait_for(lambda: rests(holdfast, 1), 30, "the run that the watch asks for when it begins")
+    wait_for(lambda: rests(holdfast, 1), 60, "the run that the watch asks for when it begins")
     mutes = [Mute() for _ in range(4)]
     for n, mute in enumerate(mutes):
         holdfast.run("account", "add", f"mute-{n}", "--url", mute.url(), "--no-test", "--watch", "INBOX", "--every",
@@ -231,10 +256,9 @@ def test_watchers_leave_connections_of_a_host_to_the_fetchers(holdfast, account)
         idle(source)
         holdfast.run("account", "add", f"crowd-{n}", "--url", source.url(), "--no-test", "--watch", "INBOX",
                      "--every", "1h", "--password-file", holdfast.secret_file("crowd", "x"))
-    wait_for(lambda: holdfast.sql("SELECT count(*) FROM job WHERE kind = 'watch' AND connections = 0 AND "
-                                  "lease_owner IS NULL AND due_at > now() AND is_active AND "
-                                  "outcome IS NULL")[0][0] == 2, 30, "two to be put off")
-    assert watched(holdfast) == 1
+    put_off = ("SELECT count(*) FROM job WHERE kind = 'watch' AND connections = 0 AND lease_owner IS NULL AND "
+               "due_at > now() AND is_active AND outcome IS NULL")
+    wait_for(lambda: (holdfast.sql(put_off)[0][0], watched(holdfast)) == (2, 1), 60, "two to be put off, and one not")
     for n in range(3):
         holdfast.run("account", "remove", f"crowd-{n}")
     holdfast.sql("UPDATE source_host SET connections = NULL")
