@@ -200,6 +200,13 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp COST 
     SELECT NOT pg_try_advisory_xact_lock_shared(job)
 $$;
 
+-- Of a job that is claimed. Higher than the one before, and not to be guessed: the gate knows a worker by job and
+-- fence, and a process that was taken over may reach the gate's socket, but never this table.
+CREATE FUNCTION next_fence(fence bigint) RETURNS bigint
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
+    SELECT fence + 1 + ('x' || right(gen_random_uuid()::text, 9))::bit(36)::bigint
+$$;
+
 -- Claims the job that has been due longest, of one of these kinds; its connection is one. No row: nothing is
 -- due, or no host that has something may be connected to.
 -- Passed over are hosts that sleep or are full, and a host that half of the busy workers or more are busy with, as
@@ -277,7 +284,7 @@ BEGIN
         ELSE
             RETURN QUERY
             UPDATE job j
-               SET fence = j.fence + 1, lease_owner = owner, due_at = now() + lease,
+               SET fence = next_fence(j.fence), lease_owner = owner, due_at = now() + lease,
                    connections = 1, attempts = j.attempts + picked.has_died::int,
                    started_at = CASE WHEN j.rest = 'yielded' THEN j.started_at ELSE now() END,
                    progress = CASE WHEN j.rest = 'yielded' THEN j.progress ELSE '{}' END,
@@ -481,7 +488,8 @@ BEGIN
                  WHERE m.source_name IS NOT NULL OR w.path = 'INBOX'
                  ORDER BY w.place LIMIT greatest(room, 0)) n;
         UPDATE job j
-           SET fence = j.fence + 1, host = picked.host, connections = coalesce(cardinality(names), 0),
+           SET fence = next_fence(j.fence), host = picked.host,
+               connections = coalesce(cardinality(names), 0),
                lease_owner = CASE WHEN names IS NULL THEN NULL ELSE owner END,
                due_at = now() + CASE WHEN names IS NULL THEN interval '1 minute' ELSE lease END,
                started_at = now(), progress = '{}', attempts = 0
@@ -540,7 +548,7 @@ $$;
 
 REVOKE ALL ON source_provider, source_host, account_intake FROM PUBLIC;
 REVOKE ALL ON FUNCTION account_limits, connections_of_host, connections_of_account, lock_host,
-                       hosts_of_jobs, next_host, crowded_hosts, hold_job, is_held, claim_job, extend_job, finish_job,
+                       hosts_of_jobs, next_host, crowded_hosts, next_fence, hold_job, is_held, claim_job, extend_job, finish_job,
                        release_jobs, mend_schedule, others_are_due, count_intake, sleep_host, claim_watches, renew_watches, wake_account
     FROM PUBLIC;
 GRANT SELECT ON account_intake TO holdfast_ingest;

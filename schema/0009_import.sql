@@ -58,8 +58,8 @@ CREATE FUNCTION claim_import(job bigint, owner text, lease interval)
 RETURNS TABLE (account_id bigint, fence bigint)
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
     UPDATE job j
-       SET fence = j.fence + 1, lease_owner = owner, due_at = now() + lease, started_at = now(),
-           progress = '{}'
+       SET fence = next_fence(j.fence), lease_owner = owner, due_at = now() + lease,
+           started_at = now(), progress = '{}'
      WHERE j.job_id = job AND j.kind = 'import' AND j.is_active
        AND (j.lease_owner IS NULL OR j.due_at <= now() AND NOT is_held(j.job_id))
     RETURNING j.account_id, j.fence

@@ -290,6 +290,9 @@ bool source_edit_account(struct db *db, int64_t account_id, uint32_t edit,
         return name_failed(db, account->name, err);
     if (secret != NULL && !source_save_secret(db, account_id, master, secret, err))
         return false;
+    if ((edit & SOURCE_EDIT_PEER) != 0 &&
+        !db_run_ok(db, DB_SOURCE_JOB_TAKE_BACK, DB_ARGS(DB_I64(account_id)), err))
+        return false;
     return db_run_ok(db, DB_SOURCE_JOB_START_UNLESS_PAUSED, DB_ARGS(DB_I64(account_id)), err);
 }
 

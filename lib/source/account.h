@@ -98,11 +98,15 @@ enum { /* what source_edit_account changes */
     SOURCE_EDIT_LOGIN_AS = 1 << 22,
     SOURCE_EDIT_KIND = 1 << 23, /* of source_put_account alone: compared, never changed */
     SOURCE_EDIT_URL = SOURCE_EDIT_HOST | SOURCE_EDIT_LOGIN | SOURCE_EDIT_TLS,
+    /* to whom the secret goes, and whose it is */
+    SOURCE_EDIT_PEER =
+        SOURCE_EDIT_URL | SOURCE_EDIT_TLS_CA | SOURCE_EDIT_TLS_PINS | SOURCE_EDIT_LOGIN_AS,
 };
 
 /* Changes the members of `account` named in edit; secret: NULL, or the new one (then master is
- * needed). The account becomes due again, its back-off forgotten. ERR_ABSENT, ERR_SYNTAX; ERR_DENIED: the
- * name is taken, or more than the name of an account of kind import would change. */
+ * needed). The account becomes due again, its back-off forgotten. One of SOURCE_EDIT_PEER takes a run that is
+ * under way from its worker: the new secret is not for the old host. In the caller's transaction. ERR_ABSENT,
+ * ERR_SYNTAX; ERR_DENIED: the name is taken, or more than the name of an account of kind import would change. */
 MUST_USE bool source_edit_account(struct db *db, int64_t account_id, uint32_t edit,
                                   const struct source_account_settings *account,
                                   const struct crypto_key *master,

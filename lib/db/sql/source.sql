@@ -106,6 +106,14 @@ UPDATE job
        lease_owner = NULL
  WHERE account_id = $1;
 
+-- Takes what is under way from its worker, which knows the account as it was; it begins anew, and who waits for
+-- its end goes on waiting.
+-- name: source_job_take_back
+-- args: account_id bigint
+UPDATE job
+   SET fence = fence + 1, lease_owner = NULL, connections = 0, due_at = now()
+ WHERE account_id = $1 AND kind IN ('sync', 'test') AND lease_owner IS NOT NULL;
+
 -- Makes the sync job due, its back-off forgotten; a run that is going on ends first and another follows. A
 -- watch is taken away from its watcher and begins anew.
 -- name: source_job_start_unless_paused

@@ -316,6 +316,49 @@ TEST(a_paused_account_is_taken_from_its_worker_and_not_due_again)
     end(b);
 }
 
+TEST(another_host_and_its_secret_are_not_for_a_run_that_knows_the_old_one)
+{
+    const struct bytes include[] = { BYTES_INIT("INBOX") };
+    struct source_account_settings change = { .include = include, .include_count = 1 };
+    struct bench bench, *b = &bench;
+    struct source_lease lease, next;
+    struct source_request request;
+    struct source_run run;
+
+    if (!begin(b, "moved"))
+        return;
+    MUST(source_request_run(b->owner, b->account_id, SOURCE_JOB_SYNC, &request, &b->err));
+    lease = claim(b);
+    MUST(source_edit_account(b->owner, b->account_id, SOURCE_EDIT_INCLUDE, &change, NULL, NULL,
+                             &b->err));
+    MUST(source_renew(b->ingest, &lease, NULL, &b->err));
+    change.host = BYTES("elsewhere.example");
+    change.port = 993;
+    MUST(source_edit_account(b->owner, b->account_id, SOURCE_EDIT_HOST, &change, b->master,
+                             &b->login, &b->err));
+    CHECK(!source_renew(b->ingest, &lease, NULL, &b->err));
+    CHECK_EQ_U64(b->err.code, ERR_DENIED);
+    MUST(source_watch_run(b->owner, &request, b->arena, &run, &b->err));
+    CHECK(!run.is_finished);
+    next = claim(b);
+    CHECK(next.fence > lease.fence);
+    end(b);
+}
+
+TEST(a_fence_is_not_to_be_guessed_from_the_one_before)
+{
+    struct bench bench, *b = &bench;
+    struct source_lease lease, next;
+
+    if (!begin(b, "guessed"))
+        return;
+    lease = claim(b);
+    execute(b, "UPDATE job SET due_at = now() WHERE account_id = $1");
+    next = claim(b);
+    CHECK(next.fence - lease.fence > 1000); /* one in 68 million is below */
+    end(b);
+}
+
 TEST(every_uid_is_accounted_for_from_its_announcement_on)
 {
     struct bench bench, *b = &bench;
