@@ -9,6 +9,7 @@
 #include "oauth/token.h"
 #include "source/secret.h"
 
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@
 enum {
     STATEMENT_TIMEOUT_MS = 9000, /* who waits for the lock of an exchange waits for its end */
     MARGIN_MIN_SECONDS = 300,
+    KEEP_MS = 10000, /* a rotated refresh token, while the database is away */
+    KEEP_PAUSE_MS = 100,
 };
 
 struct auth_bearers {
@@ -80,6 +83,7 @@ struct work {
     struct auth_bearers *bearers;
     const struct auth_bearer_ask *ask;
     struct oauth_grant *grant;     /* renewed under its lock */
+    bool has_grant_changed;        /* into another one, or to another refresh token */
     struct auth_exchange exchange; /* of its refresh token, if it has one */
     int64_t rest_seconds;          /* for which the endpoint asked; 0: it did not */
     struct crypto_sha256 cache_key;
@@ -207,12 +211,19 @@ static struct bytes grant_aad(const struct work *work, char text[SOURCE_AAD_BYTE
                            : source_secret_aad(work->ask->account_id, text);
 }
 
+static bool fail_changed(struct work *work, struct err *err)
+{
+    work->has_grant_changed = true;
+    return err_fail(err, ERR_RETRY, "the grant was changed meanwhile");
+}
+
 /* Of a grant whose refresh token may have been rotated since it was read: as it is now, and nobody else
- * rotates it until we have. */
+ * rotates it until we have. Another grant is for whoever asks next: it may be for another host, too. */
 static bool lock_grant(struct work *work, struct db *db, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *row = NULL;
     CLEANUP(secret_free) struct secret *json = NULL;
+    struct crypto_sha256 key;
     char aad[SOURCE_AAD_BYTES];
 
     if (!has_refresh_token(work->grant))
@@ -221,12 +232,15 @@ static bool lock_grant(struct work *work, struct db *db, struct err *err)
                 DB_ARGS(DB_I64(grant_id(work))), &row, err))
         return false;
     if (db_rows(row) == 0)
-        return err_fail(err, ERR_RETRY, "the grant was changed meanwhile");
+        return fail_changed(work, err);
     if (!crypto_open_secret(work->bearers->master, grant_aad(work, aad), db_bytes(row, 0, 0), &json,
                             err))
         return false;
     oauth_free_grant(&work->grant);
-    return oauth_read_grant(secret_bytes(json), &work->grant, err);
+    if (!oauth_read_grant(secret_bytes(json), &work->grant, err))
+        return false;
+    key = make_key(work->bearers->master, work->grant, work->ask->login);
+    return bytes_equal(crypto_sha256_bytes(&key), key_of(work)) || fail_changed(work, err);
 }
 
 /* ---- keeping what came ----------------------------------------------------------------------------- */
@@ -301,15 +315,14 @@ static bool lock_sent_grant(struct work *work, struct db *db, struct err *err)
         return false;
     token = oauth_get_field(work->grant, OAUTH_REFRESH_TOKEN_TEXT);
     if (token == NULL)
-        return err_fail(err, ERR_RETRY, "the grant was changed meanwhile");
+        return fail_changed(work, err);
     key = auth_token_key(work->bearers->master, token);
     return bytes_equal(crypto_sha256_bytes(&key), crypto_sha256_bytes(&work->exchange.token_key)) ||
-           err_fail(err, ERR_RETRY, "the grant was changed meanwhile");
+           fail_changed(work, err);
 }
 
-/* The connection was lost with the only copy of a refresh token in our hands: once more on another. */
-static bool keep_otherwise(struct work *work, const struct oauth_tokens *tokens,
-                           int64_t obtained_usec, struct deadline deadline, struct err *err)
+static bool keep_once(struct work *work, const struct oauth_tokens *tokens, int64_t obtained_usec,
+                      struct deadline deadline, struct err *err)
 {
     CLEANUP(db_pool_return) struct db_loan loan = { 0 };
     CLEANUP(db_rollback) struct db_tx tx = { 0 };
@@ -317,6 +330,22 @@ static bool keep_otherwise(struct work *work, const struct oauth_tokens *tokens,
     return db_pool_borrow(work->bearers->pool, deadline, &loan, err) &&
            db_begin(loan.db, DB_READ_COMMITTED, &tx, err) && lock_sent_grant(work, loan.db, err) &&
            keep(work, &tx, tokens, obtained_usec, err);
+}
+
+/* The connection was lost with the only copy of a refresh token in our hands: on another one, for as long as a
+ * server needs to come back, whoever waits for the answer. */
+static bool keep_otherwise(struct work *work, const struct oauth_tokens *tokens,
+                           int64_t obtained_usec, struct err *err)
+{
+    struct deadline deadline = deadline_after_ms(KEEP_MS);
+
+    while (!keep_once(work, tokens, obtained_usec, deadline, err)) {
+        if (err->code != ERR_RETRY || work->has_grant_changed || deadline_has_passed(deadline))
+            return false;
+        err_clear(err);
+        (void)poll(NULL, 0, KEEP_PAUSE_MS);
+    }
+    return true;
 }
 
 /* ---- the exchange ------------------------------------------------------------------------------------ */
@@ -354,6 +383,9 @@ static bool exchange(struct work *work, struct db_loan *loan, struct db_tx *tx,
     int64_t obtained_usec = clock_now_usec();
     struct oauth_failure failure;
 
+    /* An answer that comes too late may have rotated the refresh token. */
+    if (has_refresh_token(work->grant) && deadline_poll_ms(end) < AUTH_EXCHANGE_MIN_MS)
+        return err_fail(err, ERR_RETRY, "the token endpoint is busy with other accounts");
     if (!begin_exchange(work, deadline, err))
         return false;
     if (!oauth_fetch_tokens(work->grant, work->ask->login, end, &tokens, &failure, err)) {
@@ -369,7 +401,7 @@ static bool exchange(struct work *work, struct db_loan *loan, struct db_tx *tx,
     if (!keep(work, tx, &tokens, obtained_usec, err)) {
         db_rollback(tx);
         db_pool_return(loan);
-        if (tokens.refresh == NULL || !keep_otherwise(work, &tokens, obtained_usec, deadline, err))
+        if (tokens.refresh == NULL || !keep_otherwise(work, &tokens, obtained_usec, err))
             return err_wrap(err, "keep a token");
     }
     secret_free(&work->token);

@@ -25,6 +25,8 @@ enum {
     AUTH_EXCHANGES = 8,
     AUTH_EXCHANGES_WAITING = 16,
     AUTH_EXCHANGE_MS = 8000, /* with the endpoint: below what a visitor of the gate waits */
+    /* who has waited in line for longer does not send a refresh token */
+    AUTH_EXCHANGE_MIN_MS = 4000,
     /* A refused token that is younger is not replaced: the next one would be no better, and one
      * mailbox without permission would have the endpoint throttle the token that all others share. */
     AUTH_REPLACE_SECONDS = 60,

@@ -76,7 +76,10 @@ void auth_fail_exchange(struct db *db, const struct auth_exchange *exchange,
         tell_loss(exchange, grant, is_shared, err);
         (void)!db_run_ok(db, DB_GATE_EXCHANGE_REFUSE, DB_ARGS(DB_BYTEA(key_of(exchange))),
                          &ignored);
-    } else if (!exchange->was_broken_off && !failure->may_have_rotated) {
-        (void)!auth_end_exchange(db, exchange, &ignored);
+        return;
     }
+    if (failure->is_invalid)
+        err_set_context(err, "`%s` mends it", command_for(oauth_grant_kind(grant), is_shared));
+    if (!exchange->was_broken_off && !failure->may_have_rotated)
+        (void)!auth_end_exchange(db, exchange, &ignored);
 }

@@ -46,7 +46,7 @@ MUST_USE bool auth_begin_exchange(struct db *db, const struct crypto_key *master
 MUST_USE bool auth_end_exchange(struct db *db, const struct auth_exchange *exchange,
                                 struct err *err);
 
-/* err: why it failed; if that means that a refresh token was lost, its text then says so first. What the
+/* err: why it failed; of a refresh token that is refused, or was lost, its text then says first what mends it. What the
  * database says is not told: the row then stays, which is the safe side. */
 void auth_fail_exchange(struct db *db, const struct auth_exchange *exchange,
                         const struct oauth_grant *grant, bool is_shared,

@@ -109,7 +109,8 @@ static const struct {
       "account, "
       "check the clock and that the mailbox exists and is not suspended" },
     { "invalid_client", ERR_DENIED,
-      "the client is not known, or its secret or certificate is wrong or has expired" },
+      "the client is not known, or its secret or certificate is wrong or has expired: `holdfast "
+      "account edit` or `credential edit` with --oauth KIND --oauth-config FILE gives another one" },
     { "unauthorized_client", ERR_DENIED,
       "the client may not do this: an administrator must consent, or delegate to it domain-wide" },
     { "access_denied", ERR_DENIED, "somebody declined" },

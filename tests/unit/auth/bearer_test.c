@@ -82,8 +82,8 @@ static void end(struct bench *b)
 }
 
 /* The token, the caller's; NULL: b->err says why. */
-static struct secret *ask_for(struct bench *b, struct bytes login, const struct secret *refused,
-                              struct err *err)
+static struct secret *ask_within(struct bench *b, int64_t ms, struct bytes login,
+                                 const struct secret *refused, struct err *err)
 {
     struct crypto_sha256 hash = { { 0 } };
     struct auth_bearer_ask want = {
@@ -96,8 +96,14 @@ static struct secret *ask_for(struct bench *b, struct bytes login, const struct 
         want.refused = crypto_sha256_bytes(&hash);
     }
     *err = (struct err){ 0 };
-    (void)!auth_get_bearer(b->bearers, &want, deadline_after_ms(10000), &token, err);
+    (void)!auth_get_bearer(b->bearers, &want, deadline_after_ms(ms), &token, err);
     return token;
+}
+
+static struct secret *ask_for(struct bench *b, struct bytes login, const struct secret *refused,
+                              struct err *err)
+{
+    return ask_within(b, 10000, login, refused, err);
 }
 
 static struct secret *ask(struct bench *b, const struct secret *refused, struct err *err)
@@ -183,6 +189,7 @@ TEST(a_refusal_of_the_endpoint_needs_a_human_and_is_audited)
     CHECK(ask(b, NULL, &b->err) == NULL);
     CHECK_EQ_U64(b->err.code, ERR_DENIED);
     CHECK(strstr(b->err.text, "consent anew") != NULL);
+    CHECK(strstr(b->err.text, "`holdfast account edit NAME --oauth refresh-token ") != NULL);
     CHECK_EQ_U64(count_events(&b->office, "token_refused", &detail), 1);
     check_stored_refresh_token(b, "r0");
     end(b);
@@ -395,6 +402,70 @@ TEST(a_consent_that_came_while_the_connection_was_lost_is_not_overwritten)
     CHECK(ask_and_lose_connection(b, "r9") == NULL);
     CHECK_EQ_U64(b->err.code, ERR_RETRY);
     check_stored_refresh_token(b, "r9");
+    end(b);
+}
+
+TEST(a_rotated_refresh_token_is_kept_though_the_database_is_away_when_it_comes)
+{
+    static const struct endpoint_answer answers[] = { TOKENS("a1", "r1") };
+    struct asker asker = { .token = NULL };
+    struct bench bench, *b = &bench;
+    pthread_t thread;
+
+    if (!begin(b, answers, ARRAY_LEN(answers)))
+        return;
+    asker.bench = b;
+    b->endpoint.pause_ms = 300;
+    CHECK(pthread_create(&thread, NULL, run_asker, &asker) == 0);
+    while (atomic_load(&b->endpoint.asked) == 0)
+        (void)poll(NULL, 0, 5);
+    test_sql(b->office.owner, "ALTER ROLE holdfast_gate CONNECTION LIMIT 0");
+    test_sql(b->office.owner, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE "
+                              "datname = current_database() AND state = 'idle in transaction'");
+    (void)poll(NULL, 0, 1000); /* the answer is there, and nobody to keep it */
+    test_sql(b->office.owner, "ALTER ROLE holdfast_gate CONNECTION LIMIT -1");
+    (void)pthread_join(thread, NULL);
+    if (asker.token == NULL)
+        test_fail(__FILE__, __LINE__, "%s", asker.err.text);
+    check_stored_refresh_token(b, "r1");
+    CHECK_EQ_U64(count_open(b), 0);
+    secret_free(&asker.token);
+    end(b);
+}
+
+TEST(who_has_no_time_left_for_an_answer_does_not_send_the_refresh_token)
+{
+    static const struct endpoint_answer answers[] = { TOKENS("a1", "r1") };
+    struct bench bench, *b = &bench;
+
+    if (!begin(b, answers, ARRAY_LEN(answers)))
+        return;
+    CHECK(ask_within(b, AUTH_EXCHANGE_MIN_MS / 2, BYTES("anna"), NULL, &b->err) == NULL);
+    CHECK_EQ_U64(b->err.code, ERR_RETRY);
+    CHECK_EQ_U64(atomic_load(&b->endpoint.asked), 0);
+    CHECK_EQ_U64(count_open(b), 0);
+    check_token(b, NULL, "a1");
+    end(b);
+}
+
+/* Another grant may come with another host, of which whoever asks with the old one knows nothing. */
+TEST(a_grant_that_was_replaced_gives_no_token_to_who_asks_with_the_one_before)
+{
+    static const struct endpoint_answer answers[] = { TOKENS("a1", "r1") };
+    CLEANUP(secret_free) struct secret *before = NULL;
+    struct bench bench, *b = &bench;
+
+    if (!begin(b, answers, ARRAY_LEN(answers)))
+        return;
+    before = write_grant(json_pack("{s:s, s:s, s:s, s:s}", "grant", "refresh-token", "token_url",
+                                   b->endpoint.url, "client_id", "other", "refresh_token", "r9"));
+    secret_free(&b->grant);
+    b->grant = before;
+    CHECK(ask(b, NULL, &b->err) == NULL);
+    b->grant = NULL;
+    CHECK_EQ_U64(b->err.code, ERR_RETRY);
+    CHECK_EQ_U64(atomic_load(&b->endpoint.asked), 0);
+    check_stored_refresh_token(b, "r0");
     end(b);
 }
 
