@@ -17,7 +17,7 @@ enum {
     ARENA_BYTES = 4 << 20,         /* values of one response: lines are at most 1 MB */
     KEPT_LITERAL_BYTES = 64 << 10, /* names; a longer literal that is no message is dropped */
     LOGOUT_MS = 1000,
-    PASSWORD_ROOM_BYTES = 8 << 10,
+    SECRET_ROOM_BYTES = 25 << 10, /* a token in base64, or a password, with its command */
 };
 
 struct ingest_client {
@@ -80,7 +80,7 @@ bool ingest_open_client(struct net_stream **stream, const struct ingest_client_o
         client->options.patience_ms = patience_for(client->options.stall_ms);
     client->patience_ms = client->options.patience_ms;
     client->next_beat = deadline_after_ms(client->options.beat_ms);
-    (void)buf_reserve(&client->command, PASSWORD_ROOM_BYTES); /* so that no copy is left behind */
+    (void)buf_reserve(&client->command, SECRET_ROOM_BYTES); /* so that no copy is left behind */
     *stream = NULL;
     *out = client;
     return true;

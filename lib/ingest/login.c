@@ -20,6 +20,7 @@ enum {
     HANDSHAKE_STALLS = 2,
     LOGIN_STALLS = 4, /* and a login, from the greeting on */
     CONNECT_QUICK_MS = 5000,
+    ECHO_MIN_BYTES = 4,
 };
 
 struct login {
@@ -224,12 +225,42 @@ static bool upgrade(struct login *login, struct err *err)
 
 /* ---- login ---- */
 
-static bool fail_login(struct login *login, const struct ingest_reply *reply, struct err *err)
+static char shown_as(uint8_t octet) /* as ingest_take_reply shows it */
+{
+    return (char)(octet >= 0x20 && octet < 0x7f ? octet : '?');
+}
+
+/* How many octets of the secret stand here; at the end of a text, which may be cut, a part of it counts. */
+static size_t secret_length_at(const char *text, struct bytes secret)
+{
+    size_t len = 0;
+
+    while (len < secret.len && text[len] != '\0' && text[len] == shown_as(secret.ptr[len]))
+        len++;
+    return len == secret.len || (len >= ECHO_MIN_BYTES && text[len] == '\0') ? len : 0;
+}
+
+/* Some servers repeat the line that they refuse, and the text goes to logs and lists. */
+static void hide_echo(char *text, struct bytes secret)
+{
+    if (secret.len < ECHO_MIN_BYTES) /* it would be found in any text */
+        return;
+    while (*text != '\0') {
+        size_t len = secret_length_at(text, secret);
+
+        memset(text, '*', len);
+        text += len > 0 ? len : 1;
+    }
+}
+
+static bool fail_login(struct login *login, struct ingest_reply *reply, struct err *err)
 {
     struct bytes name = login->account->name;
     enum err_code code = ingest_classify_reply(reply, ERR_DENIED);
     const char *separator = login->refusal[0] == '\0' ? "" : "; ";
 
+    hide_echo(reply->text, secret_bytes(login->identity->secret));
+    hide_echo(login->refusal, secret_bytes(login->identity->secret));
     login->was_refused = code == ERR_DENIED;
     if (code == ERR_RETRY)
         (void)err_fail(err, code, "it is tried again later");

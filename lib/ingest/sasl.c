@@ -15,9 +15,9 @@ enum {
     BINDING_TEXT_BYTES = 4 * NET_BINDING_MAX_BYTES,
 };
 
-#define SCRAM                                                                                      \
-    (INGEST_AUTH_SCRAM_SHA_256_PLUS | INGEST_AUTH_SCRAM_SHA_1_PLUS | INGEST_AUTH_SCRAM_SHA_256 |   \
-     INGEST_AUTH_SCRAM_SHA_1)
+static const uint32_t scram_plus = INGEST_AUTH_SCRAM_SHA_256_PLUS | INGEST_AUTH_SCRAM_SHA_1_PLUS;
+static const uint32_t scram = INGEST_AUTH_SCRAM_SHA_256_PLUS | INGEST_AUTH_SCRAM_SHA_1_PLUS |
+                              INGEST_AUTH_SCRAM_SHA_256 | INGEST_AUTH_SCRAM_SHA_1;
 
 /* Best first. */
 static const struct mechanism {
@@ -49,20 +49,38 @@ static const struct mechanism *mechanism_of(uint32_t bit)
     UNREACHABLE();
 }
 
+/* RFC 9266; TLS 1.2 without the extended master secret has no such binding. */
+static bool can_bind(const struct ingest_client *client)
+{
+    uint8_t octets[NET_BINDING_MAX_BYTES];
+    struct err ignored = { 0 };
+    size_t len;
+
+    return !ingest_rules(client)->is_binding_refused &&
+           net_get_channel_binding(ingest_stream(client), NET_BINDING_EXPORTER, octets, &len,
+                                   &ignored);
+}
+
+static uint32_t find_best(uint32_t offered, enum source_proof proof)
+{
+    for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++)
+        if ((offered & mechanisms[i].bit) != 0 && mechanisms[i].proof == proof)
+            return mechanisms[i].bit;
+    return 0;
+}
+
 uint32_t ingest_choose_mechanism(const struct ingest_client *client,
                                  const struct ingest_subject *subject, uint32_t tried)
 {
     const uint32_t one_name = INGEST_AUTH_CRAM_MD5 | INGEST_AUTH_LOGIN;
     uint32_t left =
         ingest_capabilities(client) & ~tried & ~(subject->login_as.len > 0 ? one_name : 0);
-    bool is_bindable =
-        net_is_encrypted(ingest_stream(client)) && !ingest_rules(client)->is_binding_refused;
+    uint32_t other;
 
-    for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++)
-        if ((left & mechanisms[i].bit) != 0 && mechanisms[i].proof == subject->identity->proof &&
-            (is_bindable || !mechanisms[i].is_bound))
-            return mechanisms[i].bit;
-    return 0;
+    if ((tried & scram_plus) != 0 || !can_bind(client))
+        left &= ~scram_plus;
+    other = (tried & scram) != 0 ? find_best(left & ~scram, subject->identity->proof) : 0;
+    return other != 0 ? other : find_best(left, subject->identity->proof);
 }
 
 /* ---- one exchange --------------------------------------------------------------------------- */
@@ -183,7 +201,7 @@ static bool check_iterations(const struct exchange *exchange, struct bytes chall
     uint64_t iterations;
     ssize_t at;
 
-    if ((exchange->mechanism->bit & SCRAM) == 0)
+    if ((exchange->mechanism->bit & scram) == 0)
         return true;
     if (!crypto_read_base64(challenge, &text, err) || !buf_done(&text, &message, err))
         return err_fail(err, ERR_DENIED, "%s: the challenge is not in base64", name);

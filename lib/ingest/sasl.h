@@ -30,7 +30,8 @@ struct ingest_subject {
  * The next mechanism to try, best first, among what the server offers, `tried` (INGEST_AUTH_*) leaves, and
  * is for this kind of proof. A password: SCRAM bound to the TLS channel, SCRAM, PLAIN, then those that
  * older servers have. A token: OAUTHBEARER, XOAUTH2. A certificate: EXTERNAL. With login_as only those
- * that carry two names: SCRAM, PLAIN. 0: none.
+ * that carry two names: SCRAM, PLAIN. Where SCRAM was tried and refused, the server may keep no hash for any
+ * of its kinds: what is none of them comes first. 0: none.
  */
 uint32_t ingest_choose_mechanism(const struct ingest_client *client,
                                  const struct ingest_subject *subject, uint32_t tried);

@@ -182,6 +182,59 @@ TEST(what_scram_is_refused_plain_is_tried_once)
     CHECK(strstr(peer.said, "h2 AUTHENTICATE PLAIN AGFsaWNlAHB3\r\n") != NULL);
 }
 
+TEST(a_second_scram_is_not_tried_before_plain)
+{
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    CHECK(log_in(&peer, &plain_account, BYTES("pw"),
+                 BYTES("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=SCRAM-SHA-256 AUTH=SCRAM-SHA-1 "
+                       "AUTH=PLAIN] hi\r\n"
+                       "h1 NO [AUTHENTICATIONFAILED] no hash of this kind is kept\r\n"
+                       "h2 OK [CAPABILITY X] in\r\n"),
+                 &err));
+    CHECK(strstr(peer.said, "h1 AUTHENTICATE SCRAM-SHA-256 ") != NULL);
+    CHECK(strstr(peer.said, "h2 AUTHENTICATE PLAIN AGFsaWNlAHB3\r\n") != NULL);
+}
+
+TEST(a_second_scram_is_tried_where_nothing_else_is_offered)
+{
+    struct peer peer = { 0 };
+    struct err err = { 0 };
+
+    CHECK(!log_in(&peer, &plain_account, BYTES("pw"),
+                  BYTES("* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=SCRAM-SHA-256 AUTH=SCRAM-SHA-1] "
+                        "hi\r\nh1 NO no\r\nh2 NO no\r\n"),
+                  &err));
+    CHECK(strstr(peer.said, "h2 AUTHENTICATE SCRAM-SHA-1 ") != NULL);
+}
+
+/* Some repeat the line that they refuse. */
+TEST(a_password_that_the_server_repeats_is_not_told)
+{
+    static const char *const answers[] = {
+        "unknown: h1 LOGIN alice hush-hush, hush-hush", /* whole */
+        /* and where the text is cut */
+        "................................................................................"
+        "................................................................................"
+        "................................ hush-hush",
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        CLEANUP(buf_free) struct buf script = buf_create(1000);
+        struct peer peer = { 0 };
+        struct err err = { 0 };
+
+        buf_text(&script, "* OK [CAPABILITY IMAP4rev1] hi\r\nh1 NO ");
+        buf_text(&script, answers[i]);
+        buf_text(&script, "\r\n");
+        CHECK(!log_in(&peer, &plain_account, BYTES("hush-hush"), buf_bytes(&script), &err));
+        CHECK_EQ_U64(err.code, ERR_DENIED);
+        CHECK(strstr(err.text, "hush") == NULL);
+        CHECK(strstr(err.text, i == 0 ? "LOGIN alice *********, *********)" : ". ****") != NULL);
+    }
+}
+
 TEST(login_disabled_is_respected)
 {
     struct peer peer = { 0 };
