@@ -90,7 +90,9 @@ class Cyrus(Source):
         self.process = subprocess.Popen(
             [self.bin / "master", "-C", self.dir / "imapd.conf", "-M", self.dir / "cyrus.conf",
              "-p", self.dir / "pid"], env=self.environment, stdout=subprocess.DEVNULL,
-            stderr=(self.dir / "cyrus.err").open("ab"), **self._as_owner())
+            stderr=(self.dir / "cyrus.err").open("ab"),
+            process_group=0,  # at its end it sends SIGTERM to its whole group
+            **self._as_owner())
         wait_for(self._is_up, 20, f"Cyrus on port {self.port} (see {self.dir})")
         return self
 
