@@ -183,8 +183,9 @@ static bool set_options(CURL *curl, const char *url, const char *ca, struct byte
         curl_easy_setopt(curl, CURLOPT_WRITEDATA, body) == CURLE_OK;
     if (is_set && is_local) /* a proxy that the environment names is for other machines */
         is_set = curl_easy_setopt(curl, CURLOPT_PROXY, "") == CURLE_OK;
-    if (is_set && ca != NULL)
-        is_set = curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob) == CURLE_OK;
+    if (is_set && ca != NULL) /* the folder of the system's would be trusted besides */
+        is_set = curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob) == CURLE_OK &&
+                 curl_easy_setopt(curl, CURLOPT_CAPATH, NULL) == CURLE_OK;
     return is_set || err_fail(err, ERR_SYSTEM, "libcurl does not take its options");
 }
 
