@@ -142,3 +142,14 @@ def test_a_mailbox_that_was_not_listed_once_is_listed_whole_when_it_is_back(acco
     made.mailboxes["Kept"] = kept
     account.sync()
     assert account.states(path="Kept") == stored(1, 2, 3)
+
+
+def test_what_counts_as_gone_while_it_is_fetched_is_looked_for_again(account):
+    made = Source((1, 2), capabilities="IMAP4rev1 LIST-STATUS CONDSTORE").on("UID SEARCH", b"* SEARCH\r\n", OK)
+    made.inbox.highestmodseq = 10
+    made.inbox.withheld = {2}
+    account.add(made).sync()
+    assert account.states() == {1: "stored", 2: "gone"}
+    made.inbox.withheld = set()  # STATUS says what it said before: two messages, nothing new
+    account.sync()
+    assert account.states() == stored(1, 2)

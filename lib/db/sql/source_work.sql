@@ -494,6 +494,7 @@ WITH held AS MATERIALIZED (
 )
 SELECT is_held, (SELECT count(*) FROM abandoned) FROM held;
 
+-- The last enumeration may have counted them: until the next one is complete, the mailbox is not taken for unchanged.
 -- name: source_uid_gone
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, epoch integer, uids bigint[]
 WITH held AS MATERIALIZED (
@@ -507,6 +508,10 @@ WITH held AS MATERIALIZED (
       FROM held
      WHERE is_held AND u.account_id = $5 AND u.mailbox_id = $6 AND u.epoch = $7
        AND u.uid = ANY ($8)
+), looked_at_anew AS (
+    UPDATE source_epoch e SET highestmodseq = 0 FROM held
+     WHERE is_held AND e.account_id = $5 AND e.mailbox_id = $6 AND e.epoch = $7
+       AND e.highestmodseq <> 0
 )
 SELECT is_held FROM held;
 
