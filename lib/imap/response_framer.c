@@ -134,12 +134,17 @@ static enum imap_received_kind feed_kept(struct imap_receiver *receiver, struct 
     return IMAP_RECEIVED_MORE;
 }
 
+bool imap_may_receive(const struct imap_receiver *receiver)
+{
+    return receiver->state != DECIDE && receiver->state != STREAM && receiver->state != FAILED;
+}
+
 enum imap_received_kind imap_receive(struct imap_receiver *receiver, struct bytes *in,
                                      struct err *err)
 {
     enum imap_received_kind kind = IMAP_RECEIVED_MORE;
 
-    assert(receiver->state != DECIDE && receiver->state != STREAM && receiver->state != FAILED);
+    assert(imap_may_receive(receiver));
     if (receiver->state == BEGIN && in->len > 0)
         begin(receiver);
     while (kind == IMAP_RECEIVED_MORE && in->len > 0)

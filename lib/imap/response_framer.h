@@ -59,7 +59,9 @@ struct imap_received {
 struct imap_receiver *imap_receiver_create(size_t line_bytes);
 void imap_receiver_free(struct imap_receiver **receiver);
 
-/* The first call after RESPONSE begins the next response. */
+/* The first call after RESPONSE begins the next response. Only where imap_may_receive: not before all octets of a
+ * streamed literal were had, nor after FAILED. */
+bool imap_may_receive(const struct imap_receiver *receiver);
 MUST_USE enum imap_received_kind imap_receive(struct imap_receiver *receiver, struct bytes *in,
                                               struct err *err);
 

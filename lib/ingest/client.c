@@ -730,6 +730,8 @@ void ingest_log_out(struct ingest_client *client)
     struct ingest_tag tag;
     struct err ignored = { 0 };
 
+    if (!imap_may_receive(client->receiver))
+        return;
     client->is_logging_out = true;
     client->options.beat = NULL;
     ingest_set_stall(client, LOGOUT_MS);

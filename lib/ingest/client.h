@@ -209,5 +209,6 @@ MUST_USE bool ingest_await_continuation(struct ingest_client *client, struct ing
 MUST_USE bool ingest_read_greeting(struct ingest_client *client, struct ingest_reply *out,
                                    struct err *err);
 
-/* Says LOGOUT and does not wait longer than a second for its end. */
+/* Says LOGOUT and does not wait longer than a second for its end. Nothing where octets of a message were still to
+ * come, or what came could not be read: nobody would find the answer. */
 void ingest_log_out(struct ingest_client *client);

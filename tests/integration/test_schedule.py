@@ -101,6 +101,26 @@ def test_a_source_that_says_how_long_is_left_alone_so_long_and_has_not_failed(ac
     assert account.states() == stored(*range(1, 9))
 
 
+def test_a_source_that_falls_silent_within_a_message_gives_way_and_goes_on(holdfast, account):
+    source, small = Source(range(1, 4)), Source(range(1, 6))
+
+    def fall_silent(session, tag, command):
+        items = ["UID", "INTERNALDATE", "BODY[]"]
+        session.say(session.response(1, items), session.response(2, items)[:-13])
+
+    source.on(r"UID FETCH \S+ .*BODY", fall_silent, SILENCE, times=1)
+    account.start(source)
+    source.wait_heard(r"UID FETCH \S+ .*BODY")
+    worker = holdfast.pids("ingest")
+    assert "complete" in Account(holdfast, "small-behind-silent").add(small).sync()
+    account.retry_now()
+    account.sync()
+    assert account.states() == stored(1, 2, 3)
+    assert job(account)["attempts"] == 0
+    assert holdfast.pids("ingest") == worker
+    small.close()
+
+
 def test_a_host_that_speaks_of_our_address_is_left_alone_by_all_accounts(holdfast, account):
     source, other, elsewhere = Source(range(1, 3)), Source(range(1, 3)), Source(range(1, 3))
     elsewhere.url = lambda user: f"imap+plain://{user}@localhost:{elsewhere.port}/"

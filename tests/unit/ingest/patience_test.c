@@ -187,3 +187,28 @@ TEST(logout_ends_though_the_source_goes_on_talking)
     CHECK(!deadline_has_passed(limit));
     drop(&b);
 }
+
+TEST(a_connection_that_failed_within_a_message_or_a_line_is_told_nothing_more)
+{
+    static const struct bytes scripts[] = {
+        BYTES_INIT("* 1 FETCH (UID 1 BODY[] {10}\r\nabc"),
+        BYTES_INIT("* 1 FETCH (UID 1 BODY[] {99999999999999999999}\r\nabc"),
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(scripts); i++) {
+        struct ingest_event event;
+        struct bytes octets = { NULL, 1 };
+        struct err err = { 0 };
+        struct peer peer;
+        struct ingest_client *client = peer_connect(&peer, scripts[i], true, "IMAP4rev1");
+
+        if (ingest_next_event(client, &event, &err))
+            while (ingest_read_body(client, &octets, &err))
+                CHECK(octets.len > 0);
+        CHECK(err.code != ERR_NONE);
+        ingest_log_out(client);
+        CHECK_STR(peer_heard(&peer), "");
+        ingest_close_client(&client);
+        peer_close(&peer);
+    }
+}
