@@ -17,7 +17,8 @@ struct piece {
     uint32_t uid;
     struct bytes section;           /* empty: no octets, only what is known of the message */
     struct bytes front;             /* octets that go before those of the piece */
-    struct buf *kept;               /* into memory … */
+    struct buf *kept;               /* into memory, behind what is there … */
+    size_t kept_from;
     const struct ingest_sink *sink; /* … or to the sink, with the message; one of the two */
     bool is_open;                   /* the sink has begun a message */
     bool has_come;
@@ -47,6 +48,7 @@ static void close_message(struct piece *piece)
 static bool begin(struct piece *piece, uint64_t announced_bytes, struct err *err)
 {
     if (piece->kept != NULL) {
+        piece->kept->len = piece->kept_from; /* one before it came to nothing */
         buf_append(piece->kept, piece->front);
         return true;
     }
@@ -120,8 +122,11 @@ static bool take_message(struct piece *piece, const struct imap_fetch_response *
         return begin(piece, 0, err) && end(piece, message, err);
     if ((message->has & IMAP_HAS_BODY) == 0 || message->body_kind == IMAP_BODY_NIL)
         return true;
-    if (has_text && (!begin(piece, message->body_bytes, err) || !give(piece, message->body, err)))
-        return false;
+    if (has_text) {
+        close_message(piece); /* a second body of this response */
+        if (!begin(piece, message->body_bytes, err) || !give(piece, message->body, err))
+            return false;
+    }
     return end(piece, message, err);
 }
 
@@ -169,8 +174,9 @@ static bool fetch_piece(struct piece *piece, struct err *err)
             close_message(piece);
             return false;
         }
-        if (event.kind == INGEST_EVENT_BODY) {
+        if (event.kind == INGEST_EVENT_BODY || !event.has_body)
             close_message(piece); /* a response that came to nothing */
+        if (event.kind == INGEST_EVENT_BODY) {
             if (!take_body(piece, &event, err))
                 return false;
         } else if (ingest_event_ends(&event, tag)) {
@@ -185,7 +191,9 @@ static bool fetch_piece(struct piece *piece, struct err *err)
 static bool keep_piece(struct ingest_client *client, uint32_t uid, struct bytes section,
                        struct buf *kept, bool *has_come, struct err *err)
 {
-    struct piece piece = { .client = client, .uid = uid, .section = section, .kept = kept };
+    struct piece piece = {
+        .client = client, .uid = uid, .section = section, .kept = kept, .kept_from = kept->len
+    };
     bool is_done = fetch_piece(&piece, err);
 
     *has_come = piece.has_come;
