@@ -111,7 +111,7 @@ size_t ingest_sort_seen(struct ingest_seen *seen, size_t count)
     return kept;
 }
 
-static size_t count_bits(struct bytes bitmap)
+size_t ingest_count_bits(struct bytes bitmap)
 {
     size_t bits = 0;
 
@@ -125,7 +125,7 @@ static bool has_changed(const struct ingest_seen *seen, const struct source_know
 {
     if (!seen->has_flags)
         return false;
-    if (seen->flags != known->flags || seen->keyword_count != count_bits(known->keywords))
+    if (seen->flags != known->flags || seen->keyword_count != ingest_count_bits(known->keywords))
         return true;
     for (size_t i = 0; i < seen->keyword_count; i++) {
         size_t number = seen->keywords[i];

@@ -44,6 +44,9 @@ struct ingest_seen {
 /* Sorts by UID; of doubles the one that came last stays. Returns how many are left. */
 size_t ingest_sort_seen(struct ingest_seen *seen, size_t count);
 
+/* How many keywords a placement's bitmap names. */
+size_t ingest_count_bits(struct bytes bitmap);
+
 enum ingest_difference {
     INGEST_SAME,
     INGEST_FRESH,    /* seen, not known */

@@ -50,7 +50,8 @@ static void add_change(struct findings *findings, const struct ingest_seen *seen
 {
     struct vault_change *change = &findings->changes[findings->change_count++];
     size_t said = seen->has_flags ? seen->keyword_count : 0;
-    struct bytes *keywords = arena_new_array(arena, struct bytes, said + known->keywords.len * 8);
+    size_t kept = seen->has_flags ? 1 : ingest_count_bits(known->keywords); /* keep_keywords */
+    struct bytes *keywords = arena_new_array(arena, struct bytes, said + kept);
 
     *change = (struct vault_change){ .uid = known->placement_uid,
                                      .flags = seen->has_flags ? seen->flags : known->flags,

@@ -12,6 +12,7 @@ from harness import mail
 from harness.account import Account
 from harness.huge_mailbox import HugeSource
 from harness.place import children_of, peak_kib
+from harness.scripted_source import Source
 from harness.wire import Wire
 
 LIMIT_KIB = 64 * 1024
@@ -127,3 +128,17 @@ def test_a_mailbox_of_many_uids_is_enumerated_in_constant_memory(new_holdfast, u
           f"VmHWM in KiB {peaks}")
     source.close()
     assert peaks["holdfast-ingest"] <= LIMIT_KIB
+
+
+def test_flags_of_many_messages_that_have_a_late_one_of_many_keywords_change_in_constant_memory(new_holdfast):
+    """Keywords are numbered: who has the last of 4,096 alone is known by 512 octets."""
+    holdfast = new_holdfast().start()
+    source, account = Source(range(1, 4001)), Account(holdfast, "keywords")
+    source.inbox.flags = {uid: "k4095" for uid in source.inbox.messages}
+    source.inbox.flags[1] = " ".join(f"k{number}" for number in range(4096))
+    account.add(source).sync()
+    source.inbox.flags = {uid: flags + r" \Seen" for uid, flags in source.inbox.flags.items()}
+    assert "4000 flag changes" in account.sync()
+    assert set(account.keywords()) == {1, 4096}
+    assert max(peak_kib(pid) for pid in holdfast.pids("ingest")) < LIMIT_KIB
+    account.close()
