@@ -4,6 +4,7 @@
 #include "audit/append.h"
 #include "auth/exchange.h"
 #include "auth/issuer.h"
+#include "auth/refusal.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"
 #include "oauth/token.h"
@@ -26,6 +27,7 @@ struct auth_bearers {
     struct db_pool *quick; /* for what waits for no endpoint */
     const struct crypto_key *master;
     struct auth_issuers *issuers;
+    struct auth_refusals *refusals;
     atomic_uint busy; /* exchanges, and those who wait for one */
 };
 
@@ -43,9 +45,9 @@ bool auth_create_bearers(const struct db_target *target, struct db_pool *quick,
     atomic_init(&bearers->busy, 0);
     patient.statement_timeout_ms = STATEMENT_TIMEOUT_MS;
     if (!auth_create_issuers(&bearers->issuers, err) ||
+        !auth_create_refusals(AUTH_REFUSAL_REST_MS, &bearers->refusals, err) ||
         !db_pool_create(&patient, AUTH_EXCHANGES, &bearers->pool, err)) {
-        auth_free_issuers(&bearers->issuers);
-        free(bearers);
+        auth_free_bearers(&bearers);
         return false;
     }
     *out = bearers;
@@ -58,6 +60,7 @@ void auth_free_bearers(struct auth_bearers **bearers)
         return;
     db_pool_free(&(*bearers)->pool);
     auth_free_issuers(&(*bearers)->issuers);
+    auth_free_refusals(&(*bearers)->refusals);
     free(*bearers);
     *bearers = NULL;
 }
@@ -363,6 +366,19 @@ static void note_refused(const struct work *work, struct db *db, const struct er
     (void)!audit_append_one(db, &event, &ignored); /* nothing was given away */
 }
 
+/* A consent is of one mailbox, and a new one is no other ask: such are made as they come. */
+static bool check_refusals(const struct work *work, struct err *err)
+{
+    return has_refresh_token(work->grant) ||
+           auth_check_refusals(work->bearers->refusals, &work->cache_key, err);
+}
+
+static void note_ask(const struct work *work, const struct err *refusal)
+{
+    if (!has_refresh_token(work->grant))
+        auth_note_ask(work->bearers->refusals, &work->cache_key, refusal);
+}
+
 /* On another connection: what it says stands whatever becomes of the transaction that holds the locks, and
  * of us. */
 static bool begin_exchange(struct work *work, struct deadline deadline, struct err *err)
@@ -394,10 +410,13 @@ static bool exchange(struct work *work, struct db_loan *loan, struct db_tx *tx,
         if (has_refresh_token(work->grant))
             auth_fail_exchange(loan->db, &work->exchange, work->grant, is_shared(work), &failure,
                                err);
-        if (err->code == ERR_DENIED)
+        if (err->code == ERR_DENIED) {
             note_refused(work, loan->db, err);
+            note_ask(work, err);
+        }
         return false;
     }
+    note_ask(work, NULL);
     if (!keep(work, tx, &tokens, obtained_usec, err)) {
         db_rollback(tx);
         db_pool_return(loan);
@@ -420,7 +439,8 @@ static bool fetch(struct work *work, struct deadline deadline, struct err *err)
         return false;
     if (work->is_fresh) /* somebody else has fetched it while we waited */
         return db_commit(&tx, err);
-    return lock_grant(work, loan.db, err) && exchange(work, &loan, &tx, deadline, err);
+    return check_refusals(work, err) && lock_grant(work, loan.db, err) &&
+           exchange(work, &loan, &tx, deadline, err);
 }
 
 /* As one of the few that ask this endpoint. */
@@ -431,6 +451,8 @@ static bool fetch_from_issuer(struct work *work, struct deadline deadline, struc
     struct auth_issuer *issuer;
     bool is_fetched;
 
+    if (!check_refusals(work, err))
+        return false;
     if (!auth_enter_issuer(issuers, token_url, deadline, &issuer, err))
         return err_wrap(err, "%.120s", token_url);
     is_fetched = fetch(work, deadline, err);

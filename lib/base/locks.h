@@ -11,6 +11,7 @@
  *   30    db_pool.lock                 the idle database connections
  *   40    auth_desk.lock               the gate: how many refusals await their audit row
  *   45    auth_issuers.lock            the gate: who asks which token endpoint, and which of them rest
+ *   46    auth_refusals.lock           the gate: what token endpoints refuse again and again
  *   50    auth_verifier.lock           the gate: turns at the KDF, hashes of last good passwords
  *   60    hall.lock                    the gate: visitors at each door (cmd/holdfast-gate)
  *   62    ingest_crew.turn             one run's writer and its database connection, for a message or a statement
@@ -27,6 +28,7 @@ enum lock_rank {
     LOCK_DB_POOL = 30,
     LOCK_AUTH_DESK = 40,
     LOCK_AUTH_ISSUERS = 45,
+    LOCK_AUTH_REFUSALS = 46,
     LOCK_AUTH_VERIFIER = 50,
     LOCK_GATE_HALL = 60,
     LOCK_INGEST_TURN = 62,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/bearer.h"
 #include "auth/office.h"
+#include "auth/refusal.h"
 #include "crypto/hash.h"
 #include "oauth/endpoint.h"
 #include "oauth/grants.h"
@@ -532,6 +533,31 @@ TEST(after_too_many_requests_a_thousand_accounts_leave_the_endpoint_alone)
     CHECK(strncmp(b->err.text, b->endpoint.url, strlen(b->endpoint.url)) == 0);
     CHECK(strstr(b->err.text, "asked to be left alone") != NULL);
     CHECK_EQ_U64(count_open(b), 0);
+    end(b);
+}
+
+TEST(a_secret_that_has_expired_is_not_tried_by_each_of_a_thousand_accounts)
+{
+    static const struct endpoint_answer answers[] = {
+        { 401, "", "{\"error\":\"invalid_client\"}" },
+        { 401, "", "{\"error\":\"invalid_client\"}" },
+        { 401, "", "{\"error\":\"invalid_client\"}" },
+        { 401, "", "{\"error\":\"invalid_client\"}" },
+        TOKENS("a1", "r1"),
+    };
+    struct bench bench, *b = &bench;
+
+    if (!begin(b, answers, ARRAY_LEN(answers)))
+        return;
+    become_tenant(b);
+    CHECK_EQ_U64(ask_for_tenant(b, 1000), 0);
+    CHECK_EQ_U64(atomic_load(&b->endpoint.asked), AUTH_REFUSALS);
+    CHECK_EQ_U64(b->err.code, ERR_DENIED);
+    CHECK(strstr(b->err.text, "invalid_client") != NULL);
+    secret_free(&b->grant); /* the operator gives another one */
+    b->grant = write_grant(
+        with(with(client_credentials(), "token_url", b->endpoint.url), "client_secret", "new"));
+    check_token(b, NULL, "a1");
     end(b);
 }
 
