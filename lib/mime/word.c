@@ -7,7 +7,6 @@
 
 enum {
     CHARSET_MAX_BYTES = 64,
-    TEXT_MAX_BYTES = 4096, /* RFC 2047 §2 permits 75 octets in all; how far an end is looked for */
 };
 
 /* The LF of a line end, or its CR; also a CR at the very end. Any other CR is an ordinary octet. */
@@ -23,15 +22,46 @@ struct word {
     bool is_base64;
 };
 
+/* Where the next of its kind stands in a value: looked for once, however many words begin in front of it. */
+struct mark {
+    struct bytes kind;
+    const uint8_t *from; /* looked for from here on; NULL: not yet */
+    const uint8_t *at;   /* NULL: there is none up to the end */
+};
+
+struct marks {
+    struct mark end, line_end;
+};
+
+static struct marks start_marks(void)
+{
+    return (struct marks){ .end.kind = BYTES("?="), .line_end.kind = BYTES("\n") };
+}
+
+/* in: what is left of the value. */
+static const uint8_t *find_mark(struct mark *mark, struct bytes in)
+{
+    ssize_t found;
+
+    if (mark->from != NULL && mark->from <= in.ptr && (mark->at == NULL || mark->at >= in.ptr))
+        return mark->at;
+    found = bytes_find(in, mark->kind);
+    mark->from = in.ptr;
+    mark->at = found < 0 ? NULL : in.ptr + found;
+    return mark->at;
+}
+
 static bool is_blank(uint8_t c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* Takes one encoded word. The text may hold blanks: there are programs that write them. */
-static bool scan_word(struct bytes *in, struct word *out)
+/* Takes one encoded word. The text may hold blanks, and be longer than RFC 2047 §2 permits: there are programs that
+ * write such, and others that show them. */
+static bool scan_word(struct bytes *in, struct marks *marks, struct word *out)
 {
     struct bytes rest = *in;
+    const uint8_t *end, *line_end;
     struct bytes encoding;
     ssize_t at;
 
@@ -44,12 +74,11 @@ static bool scan_word(struct bytes *in, struct word *out)
     out->is_base64 = ascii_lower(encoding.ptr[0]) == 'b';
     if (!out->is_base64 && ascii_lower(encoding.ptr[0]) != 'q')
         return false;
-    at = bytes_find(bytes_slice(rest, 0, TEXT_MAX_BYTES), BYTES("?="));
-    if (at < 0)
+    end = find_mark(&marks->end, rest);
+    line_end = find_mark(&marks->line_end, rest);
+    if (end == NULL || (line_end != NULL && line_end < end))
         return false;
-    out->text = bytes_slice(rest, 0, (size_t)at);
-    if (bytes_find_byte(out->text, '\n') >= 0)
-        return false;
+    out->text = bytes_slice(rest, 0, (size_t)(end - rest.ptr));
     at = bytes_find_byte(out->charset, '*');
     if (at >= 0)
         out->charset.len = (size_t)at;
@@ -94,7 +123,8 @@ static struct bytes skip_blanks(struct bytes in)
 }
 
 /* The neighbours of a word, with blanks between them, as far as they have its charset. */
-static void decode_run(struct bytes *in, struct word word, struct buf *octets, struct buf *out)
+static void decode_run(struct bytes *in, struct marks *marks, struct word word, struct buf *octets,
+                       struct buf *out)
 {
     struct word next = word;
     bool has_next = true;
@@ -106,7 +136,7 @@ static void decode_run(struct bytes *in, struct word word, struct buf *octets, s
         buf_reset(octets, SIZE_MAX);
         decode_word(&word, octets);
         rest = skip_blanks(*in);
-        while ((has_next = scan_word(&rest, &next)) &&
+        while ((has_next = scan_word(&rest, marks, &next)) &&
                bytes_equal_nocase(next.charset, word.charset)) {
             decode_word(&next, octets);
             *in = rest;
@@ -131,6 +161,7 @@ void mime_decode_words(struct bytes value, struct buf *out)
 {
     CLEANUP(buf_free) struct buf octets = buf_create(value.len);
     CLEANUP(buf_free) struct buf plain = buf_create(value.len);
+    struct marks marks = start_marks();
 
     if (is_plain(value)) {
         buf_append(out, value);
@@ -138,7 +169,7 @@ void mime_decode_words(struct bytes value, struct buf *out)
     }
     while (value.len > 0) {
         struct word word;
-        bool is_word = value.ptr[0] == '=' && scan_word(&value, &word);
+        bool is_word = value.ptr[0] == '=' && scan_word(&value, &marks, &word);
 
         if (!is_word) {
             if (!is_line_end(value))
@@ -148,7 +179,7 @@ void mime_decode_words(struct bytes value, struct buf *out)
         }
         mime_convert_charset(BYTES(""), buf_bytes(&plain), out);
         buf_reset(&plain, SIZE_MAX);
-        decode_run(&value, word, &octets, out);
+        decode_run(&value, &marks, word, &octets, out);
     }
     mime_convert_charset(BYTES(""), buf_bytes(&plain), out);
 }

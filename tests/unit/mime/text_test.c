@@ -30,6 +30,28 @@ TEST(blanks_between_encoded_words_go_and_split_characters_are_joined)
     check_words("=?utf-8?q?a?= =?iso-8859-1?q?=E4?=", "a\xc3\xa4");
 }
 
+TEST(an_encoded_word_of_any_length_is_decoded_and_words_that_never_end_are_text)
+{
+    CLEANUP(buf_free) struct buf value = buf_create(8 << 20);
+    CLEANUP(buf_free) struct buf decoded = buf_create(8 << 20);
+
+    buf_text(&value, "=?utf-8?b?");
+    for (int i = 0; i < 25000; i++)
+        buf_text(&value, "c2Vj");
+    buf_text(&value, "cmV0?= =?utf-8?q?=21?=");
+    mime_decode_words(buf_bytes(&value), &decoded);
+    CHECK_EQ_U64(decoded.len, 75000 + 4);
+    CHECK_BYTES(bytes_slice(buf_bytes(&decoded), 75000 - 3, SIZE_MAX), BYTES("secret!"));
+
+    buf_reset(&value, SIZE_MAX);
+    buf_reset(&decoded, SIZE_MAX);
+    for (int i = 0; i < 150000; i++) /* a second for each, if each looked for an end */
+        buf_text(&value, "=?x?q? ");
+    buf_text(&value, "\n=?x?q?y?=");
+    mime_decode_words(buf_bytes(&value), &decoded);
+    CHECK_EQ_U64(decoded.len, 7 * 150000 + 1);
+}
+
 TEST(what_is_no_encoded_word_stays_and_folding_goes)
 {
     check_words("a\r\n b =?utf-8?x?y?= =?utf-8?q?z", "a b =?utf-8?x?y?= =?utf-8?q?z");
