@@ -52,7 +52,7 @@ struct cli {
     unsigned services; /* it was opened for */
     struct arena *arena;
     bool has_begun_options;
-    int64_t began_usec; /* when the command was given */
+    int64_t began_usec; /* when the command was given: a run that begins later answers it */
     struct err err;
 };
 

@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import signal
+import subprocess
 import time
 
 import pytest
@@ -477,3 +478,25 @@ def test_20_a_renamed_mailbox_is_not_all_new(account, dovecot, user):
     assert account.archived("Before") == [*letters, new]
     rows = account.reconcile()
     assert (rows["Before"]["exists"], rows["Before"]["archived"]) == (1, 1)
+
+
+def test_failures_that_are_tried_again_are_not_answered_by_a_run_that_did_not_know_of_it(account, holdfast):
+    source = Source((1, 2))
+    source.inbox.withheld = {2}
+    account.add(source).sync(3)
+    source.inbox.withheld = set()
+    begun, = holdfast.sql("SELECT clock_timestamp()")[0]
+    lock = holdfast.connect()
+    try:
+        lock.cursor().execute("LOCK TABLE source_uid IN SHARE MODE")  # may be read
+        command = subprocess.Popen([str(holdfast.bin / "holdfast"), "-c", str(holdfast.conf), "failures", account.name,
+                                    "--retry"], stdout=subprocess.PIPE, text=True)
+        wait_for(lambda: holdfast.sql("SELECT 1 FROM pg_locks WHERE NOT granted AND relation = "
+                                      "'source_uid'::regclass"), 60, "the command to make them due")
+        account.sql("UPDATE job SET due_at = now() WHERE account_id = {id}")
+        wait_for(lambda: holdfast.sql("SELECT 1 FROM job WHERE account_id = %s AND finished_at > %s", account.id,
+                                      begun), 60, "a run by itself")
+    finally:
+        lock.close()
+    assert "Nothing is pending" in command.communicate(timeout=120)[0]
+    assert account.states() == stored(1, 2)
