@@ -3,10 +3,11 @@
 
 #include "base/err.h"
 #include "mime/header.h"
+#include "mime/part.h"
 #include "text/fold.h"
 
 enum {
-    VALUE_MAX = 4096, /* of one line or field */
+    VALUE_MAX = 4096, /* of one address, subject or Message-ID */
     LABEL_MAX = 64,   /* octets in front of its colon */
 };
 
@@ -304,6 +305,14 @@ bool ingest_read_journal(struct bytes text, bool may_guess, struct ingest_journa
 
 /* ---- the header of a copy ------------------------------------------------------------------------ */
 
+static bool is_among(struct bytes name, const struct bytes *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (bytes_equal_nocase(name, names[i]))
+            return true;
+    return false;
+}
+
 bool ingest_read_journal_header(struct bytes header, struct ingest_journal *journal)
 {
     static const struct bytes senders[] = { BYTES_INIT("Return-Path"),
@@ -314,19 +323,23 @@ bool ingest_read_journal_header(struct bytes header, struct ingest_journal *jour
         BYTES_INIT("X-Original-To"),  BYTES_INIT("X-Gm-Original-To"),
         BYTES_INIT("X-Forwarded-To"), BYTES_INIT("Delivered-To"),
     };
+    CLEANUP(buf_free) struct buf value = buf_create(MIME_HEADER_KEPT_MAX);
     struct mime_field field;
 
     while (mime_read_field(&header, &field)) {
-        uint8_t room[VALUE_MAX];
-        struct bytes value =
-            bytes_of(room, mime_unfold(bytes_slice(field.value, 0, sizeof room), room));
+        bool is_sender = is_among(field.name, senders, ARRAY_LEN(senders));
 
-        for (size_t i = 0; i < ARRAY_LEN(senders); i++)
-            if (bytes_equal_nocase(field.name, senders[i]))
-                add(journal, &journal->from, value);
-        for (size_t i = 0; i < ARRAY_LEN(recipients); i++)
-            if (bytes_equal_nocase(field.name, recipients[i]))
-                add_redirected(journal, &journal->recipients, value);
+        if (!is_sender && !is_among(field.name, recipients, ARRAY_LEN(recipients)))
+            continue;
+        buf_reset(&value, SIZE_MAX);
+        mime_join_lines(field.value, &value);
+        for (size_t i = 0; i < value.len; i++)
+            if (value.ptr[i] == '\n')
+                value.ptr[i] = ' ';
+        if (is_sender)
+            add(journal, &journal->from, buf_bytes(&value));
+        else
+            add_redirected(journal, &journal->recipients, buf_bytes(&value));
     }
     return journal->from.len > 0 || journal->recipients.len > 0;
 }

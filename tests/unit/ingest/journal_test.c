@@ -348,6 +348,28 @@ TEST(a_report_in_another_encoding_is_read)
     ingest_free_deriver(&made);
 }
 
+TEST(a_long_list_of_recipients_in_a_field_of_a_copy_is_read_to_its_end)
+{
+    CLEANUP(buf_free) struct buf header = buf_create(1 << 20);
+    struct ingest_journal journal;
+
+    buf_text(&header, "Subject: x\r\nX-Envelope-To:");
+    for (uint64_t i = 0; i < 500; i++) {
+        buf_text(&header, i == 0 ? " " : ",\r\n\t");
+        buf_text(&header, "somebody-");
+        buf_u64(&header, i);
+        buf_text(&header, "@example.org");
+    }
+    buf_text(&header, "\r\nReturn-Path: <ann@x>\r\n\r\n");
+    ingest_start_journal(&journal);
+    CHECK(ingest_read_journal_header(buf_bytes(&header), &journal));
+    CHECK(has(buf_bytes(&journal.recipients), "somebody-0@example.org\nsomebody-1@example.org\n"));
+    CHECK(has(buf_bytes(&journal.recipients), "\nsomebody-499@example.org\n"));
+    CHECK_BYTES(buf_bytes(&journal.from), BYTES("<ann@x>"));
+    CHECK(!journal.is_cut);
+    ingest_free_journal(&journal);
+}
+
 TEST(of_a_copy_without_report_the_header_tells_the_envelope)
 {
     struct vault_index index =
