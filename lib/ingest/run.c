@@ -413,12 +413,23 @@ static bool wait_a_little(const struct ingest_run *run, int times)
     return fd_wait(run->settings->stop_fd, BREAK_WAIT_MS * times);
 }
 
+/* What was placed without a download may still be on its way: until it is there, the connection is not ours. */
+static bool settle_placed(struct ingest_run *run, struct err *err)
+{
+    struct err archive_err = { 0 };
+
+    if (run->has_archive_failed || ingest_settle(run, &archive_err))
+        return true;
+    *err = archive_err;
+    return false;
+}
+
 /* A step failed. True: the run goes on without what failed. False: *err is how it ends. */
 static bool recover(struct ingest_run *run, struct err *err)
 {
     bool is_broken = err->code == ERR_RETRY || err->code == ERR_SYNTAX || err->code == ERR_LIMIT;
 
-    if (run->rest != SOURCE_REST_NONE)
+    if (!settle_placed(run, err) || run->rest != SOURCE_REST_NONE)
         return false;
     disconnect(run);
     if (run->has_archive_failed || !is_broken || run->was_stopped || run->was_refused ||

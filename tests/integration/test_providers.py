@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What differs between providers: whose mailboxes are archived, which rules of theirs are kept."""
 import json
+import threading
 
 import pytest
 
 from harness import mail
+from harness.account import stored
+from harness.place import wait_for
 from harness.providers import Exchange, Gmail
-from harness.scripted_source import CUT, OK
+from harness.scripted_source import CUT, OK, Source
 
 NAMESPACES = """
 namespace public {
@@ -161,6 +164,33 @@ def test_a_new_uidvalidity_of_gmail_costs_no_octets(account):
     account.sync()
     assert not gmail.downloads and account.placements() == before
     counted(gmail, account)
+
+
+def test_a_connection_is_lost_while_what_is_known_by_ids_is_on_its_way_into_the_archive(holdfast, account):
+    source = Source(range(1, 701), capabilities="IMAP4rev1 X-GM-EXT-1")
+    again = source.add("Again", range(1, 721))  # 20 of them without an id
+    again.items = source.inbox.items = {uid: {"X-GM-MSGID": str(uid)} for uid in source.inbox.messages}
+    account.add(source).sync()
+    before, workers = account.placements(), holdfast.pids("ingest")
+    blocker = holdfast.connect()
+
+    def hold_up_the_archive(session, tag, command):
+        blocker.cursor().execute("SELECT FROM mailbox WHERE path = 'Again' AND account_id = %s FOR NO KEY UPDATE",
+                                 (account.id,))
+        return session.answer(tag, command)
+
+    def break_off(session, tag, command):
+        wait_for(lambda: holdfast.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"), 30, "it to wait")
+        threading.Timer(3, blocker.close).start()
+        return False
+
+    source.on(r"UID FETCH \S+ \(UID FLAGS INTERNALDATE RFC822.SIZE X-GM[^\[]*$", hold_up_the_archive, times=1)
+    source.on(r"UID FETCH \S+ \(UID FLAGS INTERNALDATE RFC822.SIZE\)$", break_off, times=1)
+    again.uidvalidity = 8
+    account.sync()
+    assert account.placements() == before
+    assert account.states(epoch=2, path="Again") == stored(*again.messages)
+    assert holdfast.pids("ingest") == workers
 
 
 def test_an_id_with_another_size_is_not_believed(account):
