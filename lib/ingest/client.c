@@ -246,6 +246,10 @@ const struct ingest_rules *ingest_rules(const struct ingest_client *client)
 void ingest_set_rules(struct ingest_client *client, const struct ingest_rules *rules)
 {
     client->rules = *rules;
+}
+
+void ingest_note_login(struct ingest_client *client)
+{
     client->is_logged_in = true;
 }
 

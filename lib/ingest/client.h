@@ -102,6 +102,9 @@ void ingest_forget_capabilities(struct ingest_client *client); /* STARTTLS, logi
 const struct ingest_rules *ingest_rules(const struct ingest_client *client);
 void ingest_set_rules(struct ingest_client *client, const struct ingest_rules *rules);
 
+/* From now on, that the token has expired is the end of the session, not a refusal. */
+void ingest_note_login(struct ingest_client *client);
+
 /* From now on. */
 void ingest_set_stall(struct ingest_client *client, int64_t stall_ms);
 

@@ -404,6 +404,7 @@ static bool log_in(struct login *login, struct err *err)
     recognise(login);
     if (!authenticate(login, err))
         return false;
+    ingest_note_login(login->client);
     if (!ask_capabilities(login, err))
         return fail_here(login, err);
     recognise(login);

@@ -113,6 +113,17 @@ TEST(unavailable_says_nothing_about_the_token)
     CHECK_EQ_U64(a.err.code, ERR_RETRY);
 }
 
+/* Such a token is replaced, while one that expires later ends the session only. */
+TEST(a_token_that_has_expired_is_refused_at_the_login)
+{
+    struct attempt a = log_in(&account, SOURCE_BY_TOKEN,
+                              "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] hi\r\n"
+                              "h1 NO AUTHENTICATE failed: AccessTokenExpired\r\n");
+
+    CHECK(!a.is_in && a.was_refused);
+    CHECK_EQ_U64(a.err.code, ERR_DENIED);
+}
+
 TEST(a_challenge_that_is_no_json_or_no_base64_hurts_nobody)
 {
     static const char *const challenges[] = {
