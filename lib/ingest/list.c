@@ -207,6 +207,12 @@ static enum returns returns_of(const struct lister *lister, enum ingest_list_ask
     return (can & uses) == uses ? RETURN_USES : RETURN_NOTHING;
 }
 
+/* Without uses, rules that name them would choose other mailboxes. */
+static enum returns less_than(const struct lister *lister, enum returns returns)
+{
+    return returns == RETURN_NUMBERS ? returns_of(lister, INGEST_ASK_NAMES) : RETURN_NOTHING;
+}
+
 static void add_returns(struct lister *lister, enum returns returns, enum ingest_list_ask ask)
 {
     uint32_t can = ingest_capabilities(lister->client);
@@ -252,16 +258,18 @@ static bool list_some(struct lister *lister, struct bytes prefix, enum ingest_li
                       struct err *err)
 {
     enum returns returns = returns_of(lister, ask);
-    struct ingest_reply reply = { .condition = IMAP_BAD };
+    struct ingest_reply reply;
     size_t count = lister->count;
     size_t unreadable = lister->unreadable;
 
-    if (returns != RETURN_NOTHING && !run_list(lister, prefix, returns, ask, &reply, err))
+    if (!run_list(lister, prefix, returns, ask, &reply, err))
         return false;
-    if (reply.condition != IMAP_OK) {
+    while (reply.condition != IMAP_OK && returns != RETURN_NOTHING &&
+           !ingest_speaks_of_load(&reply)) {
         lister->count = count;
         lister->unreadable = unreadable;
-        if (!run_list(lister, prefix, RETURN_NOTHING, ask, &reply, err))
+        returns = less_than(lister, returns);
+        if (!run_list(lister, prefix, returns, ask, &reply, err))
             return false;
     }
     if (reply.condition != IMAP_OK)

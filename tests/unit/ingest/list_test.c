@@ -118,6 +118,25 @@ TEST(a_refused_extension_falls_back_to_the_plain_list)
     drop(&l);
 }
 
+TEST(special_uses_are_asked_for_although_numbers_are_refused)
+{
+    struct listed l;
+
+    CHECK(list(&l,
+               BYTES("* LIST () \"/\" Spam\r\nh1 NO one of them is broken\r\n"
+                     "* LIST (\\Junk) \"/\" Spam\r\nh2 OK done\r\n"),
+               "LIST-STATUS SPECIAL-USE LIST-EXTENDED", &everything));
+    CHECK(strstr(peer_heard(&l.peer), "h2 LIST \"\" \"*\" RETURN (SPECIAL-USE)\r\n") != NULL);
+    CHECK_EQ_U64(l.listing.count, 1);
+    CHECK((l.listing.rows[0].attributes & IMAP_MAILBOX_JUNK) != 0);
+    drop(&l);
+    CHECK(list(&l, BYTES("h1 NO\r\nh2 BAD\r\n* LIST () \"/\" Spam\r\nh3 OK done\r\n"),
+               "LIST-STATUS SPECIAL-USE LIST-EXTENDED", &everything));
+    CHECK(strstr(peer_heard(&l.peer), "h3 LIST \"\" \"*\"\r\n") != NULL);
+    CHECK_EQ_U64(l.listing.count, 1);
+    drop(&l);
+}
+
 TEST(special_uses_are_asked_for_and_sizes_where_the_server_has_them)
 {
     struct listed l;
