@@ -192,8 +192,7 @@ struct vault_writer {
     bool is_large;          /* the run is a large message */
     uint64_t stored_octets; /* of frames of the open transaction */
     size_t large_queued;    /* frames of a large message in the open pipeline */
-    /* of a large message: VAULT_LARGE_SPEAK_MS after the last statement */
-    struct deadline speak_by;
+    struct deadline ask_by; /* of a large message: whether the job is still ours */
     struct arena *arena; /* of one unit of work */
     struct vault_keywords numbers;
     const int64_t *message_ids; /* of the entries */

@@ -7,7 +7,8 @@
  * claims it however long the literal takes; it can be stopped or asked for at any time. But a worker that is
  * stopped must not hold it for ever: the server ends a transaction in which it hears nothing
  * (db_target.transaction_idle_ms). It counts only where it awaits the next command, hence no pipeline stays open
- * while octets are waited for; and who receives them slowly asks in between whether the job is still its own.
+ * while octets are waited for; and whoever receives them, slowly or not, asks in between whether the job is still
+ * its own.
  */
 #include "vault/line.h"
 
@@ -20,7 +21,6 @@ bool vault_drain_large(struct vault_writer *writer, struct err *err)
     if (writer->large_queued == 0)
         return true;
     writer->large_queued = 0;
-    writer->speak_by = deadline_after_ms(VAULT_LARGE_SPEAK_MS);
     return db_pipeline_end(writer->db, NULL, 0, err);
 }
 
@@ -54,7 +54,7 @@ static bool hold(struct vault_writer *writer, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *held = NULL;
 
-    writer->speak_by = deadline_after_ms(VAULT_LARGE_SPEAK_MS);
+    writer->ask_by = deadline_after_ms(VAULT_LARGE_SPEAK_MS);
     return db_run_one(writer->db, DB_VAULT_HOLD,
                       DB_ARGS(DB_I64(writer->lease.job_id), DB_I64(writer->lease.fence)), &held,
                       err) &&
@@ -64,7 +64,7 @@ static bool hold(struct vault_writer *writer, struct err *err)
 bool vault_write_large(struct vault_writer *writer, struct bytes octets, struct err *err)
 {
     return store_write_large(writer->maker->run, octets, err) && vault_drain_large(writer, err) &&
-           (!deadline_has_passed(writer->speak_by) || hold(writer, err));
+           (!deadline_has_passed(writer->ask_by) || hold(writer, err));
 }
 
 static bool take_run_id(struct vault_writer *writer, struct err *err)

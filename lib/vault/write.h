@@ -43,7 +43,7 @@
 struct db;
 struct vault_writer;
 
-/* While a large message comes slowly the server hears from us at least so often, between octets. */
+/* While a large message comes the server is asked so often, between octets, whether the job is still ours. */
 enum {
     VAULT_LARGE_SPEAK_MS = 5000
 };

@@ -4,6 +4,7 @@
  */
 #include "fixture.h"
 #include "store/run.h"
+#include "vault/internal.h"
 
 #include <sys/resource.h>
 
@@ -171,6 +172,25 @@ TEST(a_job_is_taken_away_while_a_large_message_comes_and_the_message_is_forgotte
     vault_abort_message(f.writer);
     CHECK_EQ_I64(fixture_number(&f, FRAMES), 0);
     CHECK_EQ_I64(fixture_number(&f, COUNT_OF("placement")), 0);
+    fixture_close(&f);
+}
+
+TEST(a_job_that_is_taken_away_is_missed_although_octets_come_without_a_pause)
+{
+    struct fixture f;
+    struct bytes octets;
+
+    if (!fixture_open(&f))
+        return;
+    octets = fixture_mail(&f, 1 << 20, 2); /* several frames */
+    fixture_begin(&f);
+    MUST(vault_begin_message(f.writer, LARGE_BYTES, ERR));
+    test_sql(f.owner, "UPDATE job SET fence = fence + 1");
+    MUST(vault_write_message(f.writer, octets, ERR));
+    f.writer->ask_by = deadline_after_ms(0); /* VAULT_LARGE_SPEAK_MS later */
+    CHECK(!vault_write_message(f.writer, octets, ERR));
+    CHECK_EQ_U64(fixture_err.code, ERR_DENIED);
+    vault_abort_message(f.writer);
     fixture_close(&f);
 }
 
