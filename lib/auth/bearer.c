@@ -18,7 +18,8 @@
 enum {
     STATEMENT_TIMEOUT_MS = 9000, /* who waits for the lock of an exchange waits for its end */
     MARGIN_MIN_SECONDS = 300,
-    KEEP_MS = 10000, /* a rotated refresh token, while the database is away */
+    CLOCK_SKEW_SECONDS = 300, /* between the machines of several gates */
+    KEEP_MS = 10000,          /* a rotated refresh token, while the database is away */
     KEEP_PAUSE_MS = 100,
 };
 
@@ -152,7 +153,7 @@ static bool take_cached(struct work *work, const struct db_result *row, struct e
 {
     CLEANUP(secret_free) struct secret *token = NULL;
     struct crypto_sha256 hash;
-    int64_t left, life;
+    int64_t left, life, age;
 
     secret_free(&work->token);
     work->is_fresh = false;
@@ -160,13 +161,14 @@ static bool take_cached(struct work *work, const struct db_result *row, struct e
         return true;
     left = db_time_usec(row, 0, 2) - clock_now_usec();
     life = db_time_usec(row, 0, 2) - db_time_usec(row, 0, 1);
-    if (left <= 0)
+    age = life - left;
+    if (left <= 0 || age < -CLOCK_SKEW_SECONDS * INT64_C(1000000)) /* our clock was set back */
         return true;
     if (!crypto_open_secret(work->bearers->master, aad_of(work), db_bytes(row, 0, 0), &token, err))
         return err_wrap(err, "stored token");
     hash = crypto_hash(secret_bytes(token));
     if (bytes_equal(crypto_sha256_bytes(&hash), work->ask->refused) &&
-        life - left >= AUTH_REPLACE_SECONDS * INT64_C(1000000))
+        age >= AUTH_REPLACE_SECONDS * INT64_C(1000000))
         return true;
     work->is_fresh = left > margin_usec(life);
     work->token = token;

@@ -161,6 +161,23 @@ TEST(a_rotated_refresh_token_is_kept_and_is_the_one_that_is_sent_next)
     end(b);
 }
 
+TEST(a_token_from_before_the_clock_was_set_back_is_not_taken_for_a_new_one)
+{
+    static const struct endpoint_answer answers[] = { TOKENS("a1", "r1"), TOKENS("a2", "r2") };
+    struct bench bench, *b = &bench;
+
+    if (!begin(b, answers, ARRAY_LEN(answers)))
+        return;
+    check_token(b, NULL, "a1");
+    test_sql(b->office.owner, "UPDATE oauth_token SET obtained_at = now() + interval '1 minute', "
+                              "expires_at = now() + interval '1 hour'");
+    check_token(b, NULL, "a1"); /* of another machine, whose clock is a little ahead */
+    test_sql(b->office.owner, "UPDATE oauth_token SET obtained_at = now() + interval '1 day', "
+                              "expires_at = now() + interval '25 hours'");
+    check_token(b, NULL, "a2");
+    end(b);
+}
+
 TEST(a_refused_token_is_replaced_once_for_all_who_were_refused)
 {
     static const struct endpoint_answer answers[] = { TOKENS("a1", "r1"), TOKENS("a2", "r2") };
