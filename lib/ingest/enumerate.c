@@ -434,10 +434,8 @@ struct confirmer {
  * who names some and not all says nothing of the others. */
 static bool is_answer(const struct confirmer *confirmer, const struct imap_search_response *search)
 {
-    return search->is_uid &&
-           (search->tag.len == 0 || ingest_is_tag(search->tag, confirmer->tag)) &&
-           (search->has_all ||
-            (!search->has_min && !search->has_max && search->match_count == 0));
+    return search->is_uid && (search->tag.len == 0 || ingest_is_tag(search->tag, confirmer->tag)) &&
+           (search->has_all || (!search->has_min && !search->has_max && search->match_count == 0));
 }
 
 static void add_present(struct confirmer *confirmer, uint32_t uid)

@@ -15,9 +15,9 @@ enum {
 struct piece {
     struct ingest_client *client;
     uint32_t uid;
-    struct bytes section;           /* empty: no octets, only what is known of the message */
-    struct bytes front;             /* octets that go before those of the piece */
-    struct buf *kept;               /* into memory, behind what is there … */
+    struct bytes section; /* empty: no octets, only what is known of the message */
+    struct bytes front;   /* octets that go before those of the piece */
+    struct buf *kept;     /* into memory, behind what is there … */
     size_t kept_from;
     const struct ingest_sink *sink; /* … or to the sink, with the message; one of the two */
     bool is_open;                   /* the sink has begun a message */

@@ -9,7 +9,7 @@
 
 enum {
     TAIL_BYTES = 32,
-    TAG_SHOWN_BYTES = 64
+    TAG_BYTES = 64, /* a longer one is never seen again: all stays masked */
 };
 
 /* One direction. */
@@ -23,6 +23,7 @@ struct half {
     uint64_t literal_bytes; /* size of the literal we are in, 0: in a line */
     uint64_t literal_left;
     bool literal_waits; /* {n}: comes only after the server's "+" */
+    bool goes_on;       /* the line before ended in a literal of the same command */
     bool is_masked;     /* until the command ends, over its literals */
 };
 
@@ -32,6 +33,8 @@ struct net_trace {
     enum net_side side;
     struct half client, server;
     bool is_authenticating; /* from AUTHENTICATE to its tagged answer */
+    uint8_t tag[TAG_BYTES]; /* of the client's last command */
+    size_t tag_len;
 };
 
 void net_start_trace(struct net_stream *stream, int fd, enum net_side side, uint64_t label)
@@ -135,6 +138,25 @@ static bool tail_announces_literal(const struct half *half, uint64_t *size, bool
     return scan_byte(&tail, '}') && tail.len == 0;
 }
 
+static void note_tag(struct net_trace *trace)
+{
+    struct bytes line = bytes_of(trace->client.line, trace->client.len);
+    ssize_t space = bytes_find_byte(line, ' ');
+
+    trace->tag_len = space > 0 && space <= TAG_BYTES ? (size_t)space : 0;
+    memcpy(trace->tag, line.ptr, trace->tag_len);
+}
+
+/* The server may say anything, also what has a tag and ends no command of ours. */
+static bool ends_command(const struct net_trace *trace)
+{
+    struct bytes line = bytes_of(trace->server.line, trace->server.len);
+    struct bytes tag = bytes_of(trace->tag, trace->tag_len);
+
+    return tag.len > 0 && bytes_start_with(line, tag) && line.len > tag.len &&
+           line.ptr[tag.len] == ' ';
+}
+
 /* Where the arguments begin that must not be shown; 0: all may be. */
 static size_t find_credentials(struct net_trace *trace, const struct half *half)
 {
@@ -168,6 +190,8 @@ static void end_client_line(struct net_trace *trace)
     } else {
         size_t credentials = find_credentials(trace, client);
 
+        if (!client->goes_on)
+            note_tag(trace);
         client->is_masked = credentials > 0;
         shown = credentials > 0 ? credentials : SIZE_MAX;
     }
@@ -179,18 +203,17 @@ static void end_server_line(struct net_trace *trace)
     struct half *server = &trace->server;
     struct half *client = &trace->client;
     bool is_continuation = server->len > 0 && server->line[0] == '+';
-    bool is_tagged = server->len > 0 && server->line[0] != '+' && server->line[0] != '*';
 
     server->is_masked = trace->is_authenticating && is_continuation;
     show_line(trace, server, server->is_masked ? 1 : SIZE_MAX);
     server->is_masked = false;
-    if (!is_tagged)
+    if (!ends_command(trace))
         return;
     trace->is_authenticating = false;
     /* A refused literal never comes: what follows is the next command, perhaps a LOGIN. */
     if (client->literal_waits && client->literal_left == client->literal_bytes) {
         client->literal_bytes = client->literal_left = 0;
-        client->literal_waits = client->is_masked = false;
+        client->literal_waits = client->goes_on = client->is_masked = false;
     }
 }
 
@@ -208,6 +231,7 @@ static void end_of_line(struct net_trace *trace, struct half *half)
     half->total = 0;
     half->tail_len = 0;
     half->literal_bytes = half->literal_left = has_literal ? size : 0;
+    half->goes_on = has_literal;
     half->literal_waits = has_literal && waits && half == &trace->client;
     if (!has_literal)
         half->is_masked = false;

@@ -193,7 +193,7 @@ struct vault_writer {
     uint64_t stored_octets; /* of frames of the open transaction */
     size_t large_queued;    /* frames of a large message in the open pipeline */
     struct deadline ask_by; /* of a large message: whether the job is still ours */
-    struct arena *arena; /* of one unit of work */
+    struct arena *arena;    /* of one unit of work */
     struct vault_keywords numbers;
     const int64_t *message_ids; /* of the entries */
     int32_t next_block;         /* of search text, in the run */

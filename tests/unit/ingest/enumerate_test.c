@@ -215,8 +215,7 @@ TEST(a_name_that_goes_as_a_literal_waits_for_qresync)
                BYTES("* ENABLED QRESYNC\r\nh1 OK done\r\n+ go on\r\n* 3 EXISTS\r\nh2 OK done\r\n"),
                offers_qresync);
     CHECK(ingest_examine(b.client, BYTES("\xe4"), &b.selected, &b.err));
-    CHECK_STR(peer_heard(&b.peer),
-              "h1 ENABLE QRESYNC\r\nh2 EXAMINE {1}\r\n\xe4 (CONDSTORE)\r\n");
+    CHECK_STR(peer_heard(&b.peer), "h1 ENABLE QRESYNC\r\nh2 EXAMINE {1}\r\n\xe4 (CONDSTORE)\r\n");
     CHECK_EQ_U64(b.selected.exists, 3);
     drop(&b);
 }

@@ -109,6 +109,31 @@ TEST(an_authenticate_exchange_is_masked_until_its_tagged_answer)
                                    "C: a2 NOOP\n");
 }
 
+TEST(what_is_tagged_otherwise_does_not_unmask_a_login_that_goes_on)
+{
+    struct scene scene;
+
+    open_scene(&scene, false);
+    client_says(&scene, "a1 LOGIN {5}\r\n");
+    server_says(&scene, "x NO\r\n+ go\r\n");
+    client_says(&scene, "alice \"secret\"\r\n");
+    CHECK_STR(close_scene(&scene), "C: a1 LOGIN ***\nS: x NO\nS: + go\n"
+                                   "C: <literal of 5 octets>\nC: ***\n");
+}
+
+TEST(what_is_tagged_otherwise_does_not_unmask_an_authenticate_exchange)
+{
+    struct scene scene;
+
+    open_scene(&scene, false);
+    client_says(&scene, "a1 AUTHENTICATE PLAIN\r\n");
+    server_says(&scene, "a10 OK in\r\nx OK in\r\n+ \r\n");
+    client_says(&scene, "AGFsaWNlAHNlY3JldA==\r\n");
+    server_says(&scene, "a1 NO\r\n");
+    CHECK_STR(close_scene(&scene), "C: a1 AUTHENTICATE ***\nS: a10 OK in\nS: x OK in\nS: +***\n"
+                                   "C: ***\nS: a1 NO\n");
+}
+
 TEST(a_refused_literal_does_not_unmask_the_login_that_follows)
 {
     struct scene scene;
