@@ -214,6 +214,8 @@ $$;
 -- one sync job, so it takes one worker.
 -- A job whose lease ran out is one whose worker died, unless it is held: that counts as an attempt, and after three
 -- it waits like any other that fails.
+-- A run that gave way goes on, unless it is to look at everything by now: what it was done with it might have passed
+-- over.
 CREATE FUNCTION claim_job(owner text, kinds text[], lease interval, default_host_connections int)
 RETURNS TABLE (job_id bigint, account_id bigint, mailbox_id bigint, kind text, fence bigint,
                is_full boolean)
@@ -286,9 +288,11 @@ BEGIN
             UPDATE job j
                SET fence = next_fence(j.fence), lease_owner = owner, due_at = now() + lease,
                    connections = 1, attempts = j.attempts + picked.has_died::int,
-                   started_at = CASE WHEN j.rest = 'yielded' THEN j.started_at ELSE now() END,
-                   progress = CASE WHEN j.rest = 'yielded' THEN j.progress ELSE '{}' END,
+                   started_at = CASE WHEN goes_on THEN j.started_at ELSE now() END,
+                   progress = CASE WHEN goes_on THEN j.progress ELSE '{}' END,
                    rest = NULL, is_full = j.is_full OR j.wants_full, wants_full = false
+              FROM (SELECT y.rest = 'yielded' AND NOT y.wants_full AS goes_on FROM job y
+                     WHERE y.job_id = picked.job_id) y
              WHERE j.job_id = picked.job_id
             RETURNING j.job_id, j.account_id, j.mailbox_id, j.kind, j.fence, j.is_full;
             RETURN;

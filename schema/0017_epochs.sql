@@ -8,10 +8,14 @@ SET LOCAL search_path = holdfast, pg_temp;
 -- refuted_at: a sample of what was recognised turned out to be other octets, so that all of it came.
 -- is_settled, of an epoch that is not the first: it was whole once, and what earlier ones had and it has not is
 -- marked as gone.
+-- enumerated_in: job.started_at of the run that last enumerated it. That run does not look again after it gave way
+-- to others; which one it was is told by equality, since clocks are set back. NULL: none that may rest on it, for
+-- some of what it showed was given up since.
 ALTER TABLE source_epoch
     ADD COLUMN recognises boolean NOT NULL DEFAULT false,
     ADD COLUMN refuted_at timestamptz,
-    ADD COLUMN is_settled boolean NOT NULL DEFAULT false;
+    ADD COLUMN is_settled boolean NOT NULL DEFAULT false,
+    ADD COLUMN enumerated_in timestamptz;
 
 ---------------------------------------------------------------------------------------------------
 -- Renamed mailboxes

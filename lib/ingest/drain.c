@@ -709,7 +709,7 @@ static bool was_enumerated(const struct drain *drain)
     const struct source_epoch *epoch = &drain->target->known.epoch;
 
     return !drain->target->is_epoch_new && drain->selected.uidvalidity != 0 &&
-           epoch->enumerated_usec >= drain->run->work.started_usec;
+           epoch->enumerated_in_usec == drain->run->work.started_usec;
 }
 
 static bool drain_epoch(struct ingest_run *run, struct ingest_target *target, struct err *err)

@@ -270,7 +270,7 @@ static bool note_unchanged(struct ingest_run *run, const int64_t *ids, size_t co
 /* Enumerated by this run, before it gave way to others. */
 static bool is_done_before(const struct ingest_run *run, const struct ingest_target *target)
 {
-    return target->known.epoch.enumerated_usec >= run->work.started_usec && !has_work(target);
+    return target->known.epoch.enumerated_in_usec == run->work.started_usec && !has_work(target);
 }
 
 /* The mailboxes to look at: wanted, selectable, not proved unchanged. */

@@ -25,6 +25,7 @@ static bool read_mailbox(const struct db_result *rows, size_t row, struct arena 
         .recognises = db_bool(rows, row, 15),
         .is_settled = db_bool(rows, row, 18),
         .is_refuted = db_bool(rows, row, 19),
+        .enumerated_in_usec = source_time(rows, row, 20),
     };
     out->pending = (uint64_t)db_i64(rows, row, 11);
     out->pending_due = (uint64_t)db_i64(rows, row, 12);

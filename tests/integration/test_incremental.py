@@ -62,6 +62,17 @@ def test_new_mail_flag_changes_and_expunges_are_recorded(installed):
     assert "nothing new" in holdfast.run("sync", "alice").stdout
 
 
+def test_a_clock_that_was_ahead_hides_no_new_mail(installed):
+    dovecot, holdfast = installed
+    holdfast.sql("UPDATE source_epoch SET enumerated_at = now() + interval '1 year', "
+                 "listed_at = now() + interval '1 year'")
+    for message in mail.generate(3, seed=3):
+        dovecot.deliver("alice", message)
+    said = holdfast.run("sync", "alice").stdout
+    assert re.search(r"\b3 new message", said), said
+    assert holdfast.sql("SELECT count(*) FROM source_epoch WHERE enumerated_at > now()")[0][0] == 0
+
+
 def holdfast_client(holdfast):
     holdfast.add_auditor()
     return holdfast.client()

@@ -95,7 +95,8 @@ UPDATE account SET is_paused = $2 WHERE account_id = $1 AND removed_at IS NULL;
 -- args: account_id bigint
 UPDATE account SET removed_at = coalesce(removed_at, now()) WHERE account_id = $1;
 
--- Takes the jobs away from whoever holds them: the fence makes their next commit fail.
+-- Takes the jobs away from whoever holds them: the fence makes their next commit fail. A run that gave way does not go
+-- on after it either: what it was done with is old by then.
 -- name: source_job_stop
 -- args: account_id bigint, why text
 UPDATE job
@@ -103,7 +104,7 @@ UPDATE job
        finished_at = CASE WHEN lease_owner IS NULL THEN finished_at ELSE clock_timestamp() END,
        outcome = CASE WHEN lease_owner IS NULL THEN outcome ELSE 'DENIED' END,
        outcome_text = CASE WHEN lease_owner IS NULL THEN outcome_text ELSE $2 END,
-       lease_owner = NULL
+       lease_owner = NULL, rest = NULL
  WHERE account_id = $1;
 
 -- Takes what is under way from its worker, which knows the account as it was; it begins anew, and who waits for
@@ -114,13 +115,13 @@ UPDATE job
    SET fence = fence + 1, lease_owner = NULL, connections = 0, due_at = now()
  WHERE account_id = $1 AND kind IN ('sync', 'test') AND lease_owner IS NOT NULL;
 
--- Makes the sync job due, its back-off forgotten; a run that is going on ends first and another follows. A
--- watch is taken away from its watcher and begins anew.
+-- Makes the sync job due, its back-off forgotten; a run that is going on ends first and another follows, one that gave
+-- way begins anew: the account is another now. A watch is taken away from its watcher and begins anew.
 -- name: source_job_start_unless_paused
 -- args: account_id bigint
 UPDATE job j
    SET is_active = j.kind = 'sync' OR a.watch <> '{}', requested_at = clock_timestamp(),
-       attempts = 0, host = lower(a.host), fence = j.fence + (j.kind = 'watch')::int,
+       attempts = 0, rest = NULL, host = lower(a.host), fence = j.fence + (j.kind = 'watch')::int,
        lease_owner = CASE WHEN j.kind = 'watch' THEN NULL ELSE j.lease_owner END,
        due_at = CASE WHEN j.lease_owner IS NULL OR j.kind = 'watch' THEN least(j.due_at, now())
                      ELSE j.due_at END

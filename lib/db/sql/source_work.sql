@@ -85,7 +85,7 @@ SELECT b.mailbox_id, b.source_name, b.path, b.is_noselect, b.gone_at IS NOT NULL
        coalesce(e.highestmodseq, 0), coalesce(e.messages, 0), e.enumerated_at,
        coalesce(p.pending, 0), coalesce(p.due, 0), e.listed_at, i.distrusted_at IS NOT NULL,
        coalesce(e.recognises, false), coalesce(p.denied, 0), coalesce(b.object_id, ''),
-       coalesce(e.is_settled, false), e.refuted_at IS NOT NULL
+       coalesce(e.is_settled, false), e.refuted_at IS NOT NULL, e.enumerated_in
   FROM mailbox b
   LEFT JOIN source_epoch e
          ON e.account_id = b.account_id AND e.mailbox_id = b.mailbox_id AND e.closed_at IS NULL
@@ -264,7 +264,8 @@ WITH held AS MATERIALIZED (
            longest_gap = greatest(e.longest_gap, now() - coalesce(e.enumerated_at,
                (SELECT max(b.enumerated_at) FROM source_epoch b
                  WHERE b.account_id = $5 AND b.mailbox_id = $6 AND b.epoch < $7), now())),
-           enumerated_at = now(), listed_at = CASE WHEN $11 THEN now() ELSE e.listed_at END
+           enumerated_at = now(), listed_at = CASE WHEN $11 THEN now() ELSE e.listed_at END,
+           enumerated_in = (SELECT j.started_at FROM job j WHERE j.job_id = $1)
       FROM held
      WHERE is_held AND e.account_id = $5 AND e.mailbox_id = $6 AND e.epoch = $7
 )
@@ -277,7 +278,8 @@ WITH held AS MATERIALIZED (
            set_config('synchronous_commit', 'off', true)
 ), done AS (
     UPDATE source_epoch e
-       SET longest_gap = greatest(e.longest_gap, now() - e.enumerated_at), enumerated_at = now()
+       SET longest_gap = greatest(e.longest_gap, now() - e.enumerated_at), enumerated_at = now(),
+           enumerated_in = (SELECT j.started_at FROM job j WHERE j.job_id = $1)
       FROM held
      WHERE is_held AND e.account_id = $5 AND e.mailbox_id = ANY ($6) AND e.closed_at IS NULL
        AND e.enumerated_at IS NOT NULL
@@ -473,7 +475,8 @@ SELECT is_held, (SELECT count(settle_announced($5, $6, d.epoch, d.firsts, d.last
   FROM held;
 
 -- Behind that: the first max UIDs that are pending in the mailbox can be asked for no more. Gives how many
--- there were. Should the mailbox be listed again, it is not taken for unchanged: they are looked for.
+-- there were. Should the mailbox be listed again, it is not taken for unchanged, nor for one that this run is done
+-- with: they are looked for.
 -- name: source_mailbox_abandon
 -- args: job_id bigint, fence bigint, lease_seconds bigint, progress text, account_id bigint, mailbox_id bigint, max bigint, error text
 WITH held AS MATERIALIZED (
@@ -488,8 +491,9 @@ WITH held AS MATERIALIZED (
             WHERE p.account_id = $5 AND p.mailbox_id = $6 AND p.state = 'pending' LIMIT $7))
     RETURNING 1
 ), looked_at_anew AS (
-    UPDATE source_epoch e SET highestmodseq = 0
-     WHERE e.account_id = $5 AND e.mailbox_id = $6 AND e.closed_at IS NULL AND e.highestmodseq <> 0
+    UPDATE source_epoch e SET highestmodseq = 0, enumerated_in = NULL
+     WHERE e.account_id = $5 AND e.mailbox_id = $6 AND e.closed_at IS NULL
+       AND (e.highestmodseq <> 0 OR e.enumerated_in IS NOT NULL)
        AND EXISTS (SELECT FROM abandoned)
 )
 SELECT is_held, (SELECT count(*) FROM abandoned) FROM held;

@@ -316,6 +316,67 @@ TEST(a_paused_account_is_taken_from_its_worker_and_not_due_again)
     end(b);
 }
 
+/* When the run began that the lease is of. */
+static int64_t began(struct bench *b, const struct source_lease *lease)
+{
+    struct source_work work;
+
+    MUST(source_load_work(b->ingest, lease, b->arena, &work, &b->err));
+    return work.started_usec;
+}
+
+TEST(a_run_that_yielded_begins_anew_when_it_is_to_look_at_everything)
+{
+    struct bench bench, *b = &bench;
+    const struct source_outcome yields = { ERR_RETRY, "", 0, SOURCE_REST_YIELDED };
+    const struct source_outcome ends = { .text = "complete", .next_in_seconds = 300 };
+    struct source_request request;
+    struct source_lease lease;
+    struct source_run run;
+    int64_t first;
+
+    if (!begin(b, "yielded"))
+        return;
+    lease = claim(b);
+    first = began(b, &lease);
+    MUST(source_finish(b->ingest, &lease, &yields, NULL, &b->err));
+    MUST(source_request_run(b->owner, b->account_id, SOURCE_JOB_RECONCILE, &request, &b->err));
+    lease = claim(b);
+    CHECK(lease.is_full);
+    CHECK(began(b, &lease) > first);
+    MUST(source_finish(b->ingest, &lease, &ends, NULL, &b->err));
+    MUST(source_watch_run(b->owner, &request, b->arena, &run, &b->err));
+    CHECK(run.is_finished);
+    end(b);
+}
+
+TEST(a_run_that_yielded_begins_anew_after_a_pause_and_after_an_edit)
+{
+    struct bench bench, *b = &bench;
+    const struct source_outcome yields = { ERR_RETRY, "", 0, SOURCE_REST_YIELDED };
+    const struct source_account_settings every = { .every_seconds = 7200 };
+    struct source_lease lease;
+    int64_t first;
+
+    if (!begin(b, "changed"))
+        return;
+    for (int is_edited = 0; is_edited <= 1; is_edited++) {
+        lease = claim(b);
+        first = began(b, &lease);
+        MUST(source_finish(b->ingest, &lease, &yields, NULL, &b->err));
+        if (is_edited)
+            MUST(source_edit_account(b->owner, b->account_id, SOURCE_EDIT_EVERY, &every, NULL, NULL,
+                                     &b->err));
+        else
+            MUST(source_pause_account(b->owner, b->account_id, &b->err) &&
+                 source_resume_account(b->owner, b->account_id, &b->err));
+        lease = claim(b);
+        CHECK(began(b, &lease) > first);
+        MUST(source_finish(b->ingest, &lease, &yields, NULL, &b->err));
+    }
+    end(b);
+}
+
 TEST(another_host_and_its_secret_are_not_for_a_run_that_knows_the_old_one)
 {
     const struct bytes include[] = { BYTES_INIT("INBOX") };
@@ -547,6 +608,35 @@ TEST(a_new_epoch_closes_the_old_and_abandons_what_was_pending)
     CHECK_EQ_I64(mailboxes.rows[0].epoch.number, 2);
     CHECK_EQ_U64(mailboxes.rows[0].epoch.uidvalidity, 0);
     CHECK_EQ_U64(mailboxes.rows[0].pending, 0);
+    end(b);
+}
+
+/* Should the mailbox be listed again in a later slice, its messages are looked for. */
+TEST(a_run_is_not_done_with_a_mailbox_of_which_something_was_abandoned)
+{
+    struct bench bench, *b = &bench;
+    const struct source_enumeration one = { .uidnext = 5, .exists = 1, .is_listed = true };
+    const uint32_t uid = 4;
+    struct source_mailbox_list mailboxes;
+    struct source_epoch epoch;
+    struct source_lease lease;
+    struct source_work work;
+    int64_t mailbox;
+
+    if (!begin(b, "abandoned"))
+        return;
+    lease = claim(b);
+    MUST(source_load_work(b->ingest, &lease, b->arena, &work, &b->err));
+    mailbox = make_mailbox(b);
+    MUST(source_open_epoch(b->ingest, &lease, mailbox, 77, &epoch, &b->err));
+    MUST(source_announce(b->ingest, &lease, mailbox, 1, &uid, 1, NULL, &b->err));
+    MUST(source_finish_enumeration(b->ingest, &lease, mailbox, 1, &one, &b->err));
+    MUST(source_load_mailboxes(b->ingest, &lease, b->arena, &mailboxes, &b->err));
+    CHECK_EQ_I64(mailboxes.rows[0].epoch.enumerated_in_usec, work.started_usec);
+    MUST(source_abandon_mailbox(b->ingest, &lease, mailbox, &b->err));
+    MUST(source_load_mailboxes(b->ingest, &lease, b->arena, &mailboxes, &b->err));
+    CHECK(mailboxes.rows[0].epoch.enumerated_usec > 0);
+    CHECK_EQ_I64(mailboxes.rows[0].epoch.enumerated_in_usec, 0);
     end(b);
 }
 
