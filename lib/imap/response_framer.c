@@ -30,6 +30,7 @@ struct imap_receiver {
     uint64_t left; /* of the literal */
     struct imap_streamed streamed[IMAP_STREAMED_MAX];
     size_t streamed_count;
+    size_t literal_count; /* of the response, kept and streamed */
 };
 
 struct imap_receiver *imap_receiver_create(size_t line_bytes)
@@ -59,6 +60,7 @@ static void begin(struct imap_receiver *receiver)
     receiver->may_hold_literals = false;
     receiver->left = 0;
     receiver->streamed_count = 0;
+    receiver->literal_count = 0;
 }
 
 static enum imap_received_kind fail(struct imap_receiver *receiver, struct err *err,
@@ -150,7 +152,8 @@ enum imap_received_kind imap_receive(struct imap_receiver *receiver, struct byte
     while (kind == IMAP_RECEIVED_MORE && in->len > 0)
         kind =
             receiver->state == KEEP ? feed_kept(receiver, in, err) : feed_line(receiver, in, err);
-    if (kind == IMAP_RECEIVED_LITERAL && receiver->streamed_count == IMAP_STREAMED_MAX)
+    if (kind == IMAP_RECEIVED_LITERAL && (receiver->streamed_count == IMAP_STREAMED_MAX ||
+                                          ++receiver->literal_count > IMAP_LITERALS_MAX))
         return fail(receiver, err, ERR_LIMIT, "too many literals in one response");
     return kind;
 }

@@ -38,9 +38,10 @@ enum imap_received_kind {
     IMAP_RECEIVED_FAILED,   /* ERR_LIMIT: over line_bytes; ERR_SYNTAX: literal size out of range */
 };
 
-enum {
-    IMAP_STREAMED_MAX = 64
-}; /* streamed literals in one response; more is ERR_LIMIT */
+enum { /* in one response; more is ERR_LIMIT */
+    IMAP_STREAMED_MAX = 64,
+    IMAP_LITERALS_MAX = 1000, /* at each imap_peek_fetch reads all of the response that came before */
+};
 
 /* A literal whose octets are not in the text: they would stand at this offset of it. */
 struct imap_streamed {

@@ -169,14 +169,15 @@ static bool enumerate_all(struct drain *drain, struct err *err)
     return drain->is_replaced || enumerate_window(drain, first, 0, err);
 }
 
-/* Mail may have come while we read; whatever EXISTS promised before must have been shown. */
+/* Mail may have come while we read; whatever EXISTS promised before must have been shown. Above the largest UID
+ * there is nothing to look for. */
 static bool check_count(struct drain *drain, struct err *err)
 {
     uint64_t promised = drain->selected.exists;
 
     if (drain->enumerated >= promised)
         return true;
-    if (drain->top == UINT32_MAX || !enumerate_window(drain, drain->top + 1, 0, err))
+    if (drain->top < UINT32_MAX && !enumerate_window(drain, drain->top + 1, 0, err))
         return false;
     if (promised > drain->selected.exists)
         promised = drain->selected.exists; /* expunged since */

@@ -232,6 +232,15 @@ def test_06_what_a_short_list_shows_is_fetched_all_the_same(account):
     assert account.states() == stored(1, 2, 3)
 
 
+def test_06_a_list_that_ends_at_the_largest_uid_may_be_too_short_too(account):
+    source = Source((1, 2, 2**32 - 1))
+    source.add("Later", (1,))
+    source.on(r"EXAMINE INBOX", b"* OK [UIDVALIDITY 7] x\r\n* 4 EXISTS\r\n", OK)
+    assert "listed" in account.add(source).sync(3)
+    assert account.states() == stored(1, 2, 2**32 - 1)
+    assert account.archived("Later") == [message(1)]
+
+
 def test_07_each_mailbox_has_its_own_watermark(account, dovecot, user):
     for octets in mail.generate(12):
         dovecot.deliver(user, octets)

@@ -128,3 +128,23 @@ TEST(an_announced_size_that_does_not_fit_fails)
     CHECK_EQ_U64(err.code, ERR_SYNTAX);
     imap_receiver_free(&receiver);
 }
+
+/* Each makes the reader of FETCH look at all that came before: without an end that is quadratic. */
+TEST(literals_beyond_their_limit_fail_though_each_is_empty)
+{
+    struct imap_receiver *receiver = imap_receiver_create(1 << 20);
+    struct bytes in = BYTES("* 1 FETCH (");
+    struct err err = { 0 };
+    size_t kept = 0;
+
+    CHECK(imap_receive(receiver, &in, &err) == IMAP_RECEIVED_MORE);
+    for (in = BYTES("X {0}\r\n "); imap_receive(receiver, &in, &err) == IMAP_RECEIVED_LITERAL;
+         in = BYTES(" X {0}\r\n ")) {
+        imap_receiver_keep(receiver);
+        if (++kept > 2 * IMAP_LITERALS_MAX)
+            break;
+    }
+    CHECK_EQ_U64(kept, IMAP_LITERALS_MAX);
+    CHECK_EQ_U64(err.code, ERR_LIMIT);
+    imap_receiver_free(&receiver);
+}
