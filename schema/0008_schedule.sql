@@ -214,6 +214,8 @@ $$;
 -- one sync job, so it takes one worker.
 -- A job whose lease ran out is one whose worker died, unless it is held: that counts as an attempt, and after three
 -- it waits like any other that fails.
+-- A request that a clock made which was ahead is answered by this run, as any other: else none would answer it
+-- (finish_job).
 -- A run that gave way goes on, unless it is to look at everything by now: what it was done with it might have passed
 -- over.
 CREATE FUNCTION claim_job(owner text, kinds text[], lease interval, default_host_connections int)
@@ -290,6 +292,8 @@ BEGIN
                    connections = 1, attempts = j.attempts + picked.has_died::int,
                    started_at = CASE WHEN goes_on THEN j.started_at ELSE now() END,
                    progress = CASE WHEN goes_on THEN j.progress ELSE '{}' END,
+                   requested_at = CASE WHEN j.requested_at > now() THEN now()
+                                       ELSE j.requested_at END,
                    rest = NULL, is_full = j.is_full OR j.wants_full, wants_full = false
               FROM (SELECT y.rest = 'yielded' AND NOT y.wants_full AS goes_on FROM job y
                      WHERE y.job_id = picked.job_id) y

@@ -193,6 +193,7 @@ SELECT kind, host, login, distrusted_at FROM identity_scope
 -- A test takes a moment, and somebody waits for it: it goes before all that is due, however long.
 -- Idle workers listen: a hint, they look once a second anyway. Not waited for on disk, which thousands of accounts would
 -- notice: a request that a crash takes back was of somebody whose connection broke with it.
+-- What the job did while the clock was ahead was before all the same: it answers nothing that is asked for now.
 -- name: source_job_request
 -- args: account_id bigint, kind text, is_full boolean
 WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
@@ -202,6 +203,10 @@ SELECT $1, $2, clock_timestamp(), $3,
   FROM quick
     ON CONFLICT (account_id, kind, coalesce(mailbox_id, 0)) DO UPDATE
    SET is_active = true, requested_at = clock_timestamp(), wants_full = job.wants_full OR $3,
+       started_at = CASE WHEN job.started_at > now() THEN now() ELSE job.started_at END,
+       finished_at = CASE WHEN job.finished_at > now() THEN now() ELSE job.finished_at END,
+       ended_started_at = CASE WHEN job.ended_started_at > now() THEN now()
+                               ELSE job.ended_started_at END,
        due_at = CASE WHEN job.lease_owner IS NULL THEN least(job.due_at, EXCLUDED.due_at)
                      ELSE job.due_at END
 RETURNING job_id, requested_at, pg_notify('holdfast_job', '')::text;
@@ -209,7 +214,8 @@ RETURNING job_id, requested_at, pg_notify('holdfast_job', '')::text;
 -- name: source_job_begun
 -- args: account_id bigint, since timestamptz
 SELECT coalesce(max(job_id), 0)::bigint FROM job
- WHERE account_id = $1 AND kind = 'sync' AND mailbox_id IS NULL AND started_at >= $2;
+ WHERE account_id = $1 AND kind = 'sync' AND mailbox_id IS NULL
+   AND started_at BETWEEN $2 AND now() AND coalesce(ended_started_at <= now(), true);
 
 -- A run that began after the request and has ended is told as it ended, though the next may be going on. One
 -- that will never begin, since the account was paused or removed meanwhile, has ended too.

@@ -2,6 +2,7 @@
 /*
  * Accounts, runs, leases, epochs and UIDs against a real PostgreSQL, each side with its own role.
  */
+#include "base/clock.h"
 #include "crypto/seal.h"
 #include "db/test_server.h"
 #include "source/mailbox.h"
@@ -242,6 +243,41 @@ TEST(a_request_during_a_run_is_answered_by_the_next_one)
     MUST(source_finish(b->ingest, &lease, &outcome, NULL, &b->err));
     MUST(source_watch_run(b->owner, &request, b->arena, &run, &b->err));
     CHECK(run.is_finished);
+    end(b);
+}
+
+TEST(a_run_of_a_clock_that_was_ahead_answers_no_request)
+{
+    struct bench bench, *b = &bench;
+    struct source_request request;
+    struct source_run run;
+    struct source_lease lease;
+    struct source_outcome outcome = { .text = "complete", .next_in_seconds = 300 };
+    bool has_one;
+    int64_t now = clock_now_usec();
+
+    if (!begin(b, "ahead"))
+        return;
+    lease = claim(b);
+    MUST(source_finish(b->ingest, &lease, &outcome, NULL, &b->err));
+    execute(b, "UPDATE job SET requested_at = now() + interval '1 year', "
+               "started_at = now() + interval '1 year', finished_at = now() + interval '1 year', "
+               "ended_started_at = now() + interval '1 year' WHERE account_id = $1");
+    MUST(source_find_begun_run(b->owner, b->account_id, now, &request, &b->err));
+    CHECK_EQ_I64(request.job_id, 0);
+    MUST(source_request_run(b->owner, b->account_id, SOURCE_JOB_SYNC, &request, &b->err));
+    MUST(source_watch_run(b->owner, &request, b->arena, &run, &b->err));
+    CHECK(!run.is_finished);
+    execute(b, "UPDATE job SET requested_at = now() + interval '1 year' WHERE account_id = $1");
+    lease = claim(b);
+    MUST(source_watch_run(b->owner, &request, b->arena, &run, &b->err));
+    CHECK(!run.is_finished);
+    MUST(source_finish(b->ingest, &lease, &outcome, NULL, &b->err));
+    MUST(source_watch_run(b->owner, &request, b->arena, &run, &b->err));
+    CHECK(run.is_finished);
+    /* and is not followed by one run after the other until then */
+    MUST(source_claim_job(b->ingest, BYTES("test"), 8, &lease, &has_one, &b->err));
+    CHECK(!has_one);
     end(b);
 }
 
