@@ -523,6 +523,16 @@ static void weigh(struct ingest_client *client, size_t octets, const struct imap
         note_answer(client);
 }
 
+/* As leniently as it would have been read: what hides behind it is told, or taken for absent. */
+static bool begins_with(struct bytes text, struct bytes name)
+{
+    if (!scan_byte(&text, '*'))
+        return false;
+    while (scan_byte(&text, ' '))
+        ;
+    return bytes_start_with_nocase(text, name);
+}
+
 /* False: the response is of no use, go on to the next. */
 static bool parse(struct ingest_client *client, struct ingest_event *out)
 {
@@ -534,9 +544,10 @@ static bool parse(struct ingest_client *client, struct ingest_event *out)
     client->has_body = false;
     if (!imap_parse_response(&received, client->arena, &out->response, &ignored)) {
         client->odd_responses++;
-        client->unreadable_lists += bytes_start_with_nocase(received.text, BYTES("* LIST "));
-        client->unreadable_searches += bytes_start_with_nocase(received.text, BYTES("* SEARCH")) ||
-                                       bytes_start_with_nocase(received.text, BYTES("* ESEARCH"));
+        client->unreadable_lists +=
+            begins_with(received.text, BYTES("LIST")) || begins_with(received.text, BYTES("XLIST"));
+        client->unreadable_searches += begins_with(received.text, BYTES("SEARCH")) ||
+                                       begins_with(received.text, BYTES("ESEARCH"));
         weigh(client, received.text.len, NULL);
         return false;
     }

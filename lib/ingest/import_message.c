@@ -183,12 +183,16 @@ int64_t ingest_modified_ns(struct timespec time)
 struct pouring {
     struct ingest_sink sink;
     struct buf head;
+    uint64_t left; /* of what the sink was promised */
 };
 
 static bool pour(void *context, struct bytes octets, struct err *err)
 {
     struct pouring *pouring = context;
 
+    if (octets.len > pouring->left) /* fewer lines are quoted than were counted */
+        return err_fail(err, ERR_ABSENT, "the file changed since its messages were found");
+    pouring->left -= octets.len;
     if (pouring->head.len < IMPORT_HEAD_BYTES)
         buf_append(&pouring->head, bytes_slice(octets, 0, IMPORT_HEAD_BYTES - pouring->head.len));
     return pouring->sink.octets(pouring->sink.context, octets, err);
@@ -264,7 +268,11 @@ static bool put_message(struct import *import, const struct import_message *mess
                         struct err *err)
 {
     CLEANUP(buf_free) struct buf head = buf_create(IMPORT_HEAD_BYTES);
-    struct pouring pouring = { .sink = ingest_make_sink(&import->run), .head = head };
+    struct pouring pouring = {
+        .sink = ingest_make_sink(&import->run),
+        .head = head,
+        .left = message->size_bytes,
+    };
     bool is_done;
 
     if (!pouring.sink.begin(pouring.sink.context, message->size_bytes, err))

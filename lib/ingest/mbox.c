@@ -293,6 +293,9 @@ static bool is_separator(struct ingest_mbox *mbox, uint64_t at, bool is_behind_e
         (!has_date && !(is_behind_empty_line && (has_time_of_day(line) ||
                                                  is_blank(bytes_slice(line, from.len, SIZE_MAX))))))
         return true;
+    /* Without a date it is none that is longer: many a Content-Length may lead to one line without an end. */
+    if (line.len == sizeof mbox->line)
+        return true;
     return find_line_end(mbox, at, &next, &has_lf, err) && find_header(mbox, next, is, err);
 }
 

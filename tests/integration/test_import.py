@@ -389,6 +389,18 @@ def test_a_file_that_changed_before_it_could_be_read_takes_the_place_that_waits(
     assert "0 new messages; 2 files known" in run(holdfast, account, tree)
 
 
+def test_an_mbox_that_changed_since_its_messages_were_found_does_not_stop_the_import(holdfast, account, tmp_path):
+    tree = write_mbox(tmp_path / "t" / "a.mbox", messages(2, seed=17)).parent
+    run(holdfast, account, tree)
+    mine = "account_id = (SELECT account_id FROM account_name WHERE name = %s)"
+    holdfast.sql("UPDATE source_uid SET state = 'pending', placement_uid = NULL, error = 'changed while it was read'"
+                 f" WHERE uid = 1 AND {mine}", account)
+    holdfast.sql(f"UPDATE import_span SET size_bytes = size_bytes - 1 WHERE uid = 1 AND {mine}", account)
+    write_mbox(tree / "b.mbox", messages(1, seed=18))
+    assert "changed since" in run(holdfast, account, tree, status=1)
+    assert hashes("b", messages(1, seed=18))[0] in archived(holdfast, account)
+
+
 # ---- interrupted -------------------------------------------------------------------------------
 
 

@@ -91,6 +91,19 @@ TEST(names_that_cannot_be_archived_are_counted_and_the_others_stay)
     drop(&l);
 }
 
+TEST(a_list_response_that_cannot_be_read_is_counted_however_it_is_spaced)
+{
+    struct listed l;
+
+    CHECK(list(&l,
+               BYTES("* LIST () NIL INBOX\r\n*  LIST () NIL \"a\r\n* LIST(\\Sent NIL b\r\n"
+                     "* XLIST () NIL\r\nh1 OK done\r\n"),
+               "IMAP4rev1", &everything));
+    CHECK_EQ_U64(l.listing.count, 1);
+    CHECK_EQ_U64(l.listing.unusable, 3);
+    drop(&l);
+}
+
 TEST(numbers_come_with_the_list_where_that_is_offered)
 {
     struct listed l;

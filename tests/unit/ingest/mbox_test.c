@@ -13,12 +13,13 @@ enum {
 struct file {
     struct bytes octets;
     size_t at_most; /* in one read; 0: as much as is wanted */
+    uint64_t given; /* octets, of all reads */
 };
 
 static bool read_at(void *context, uint64_t offset, uint8_t *room, size_t size, size_t *got,
                     struct err *err)
 {
-    const struct file *file = context;
+    struct file *file = context;
     struct bytes some =
         bytes_slice(file->octets, offset > SIZE_MAX ? SIZE_MAX : (size_t)offset, size);
 
@@ -28,6 +29,7 @@ static bool read_at(void *context, uint64_t offset, uint8_t *room, size_t size, 
     if (some.len > 0)
         memcpy(room, some.ptr, some.len);
     *got = some.len;
+    file->given += some.len;
     return true;
 }
 
@@ -56,7 +58,7 @@ static void check_format(enum ingest_mbox_format format, struct bytes text, stru
 {
     for (size_t chunk = 1; chunk <= 64; chunk *= 8) {
         CLEANUP(buf_free) struct buf all = buf_create(ROOM);
-        struct file file = { text, chunk };
+        struct file file = { text, chunk, 0 };
         struct ingest_mbox *mbox = ingest_open_mbox(format, read_at, &file);
         struct ingest_mbox_message message;
         struct err err = { 0 };
@@ -210,7 +212,7 @@ TEST(lines_longer_than_the_window_are_taken_as_they_are)
     for (size_t i = 0; i < 3000000; i++)
         buf_byte(&text, '>');
     buf_text(&text, "From x\n\n" SEPARATOR "B: 2\n");
-    file = (struct file){ buf_bytes(&text), 0 };
+    file = (struct file){ buf_bytes(&text), 0, 0 };
     mbox = ingest_open_mbox(INGEST_MBOXRD, read_at, &file);
     CHECK(ingest_next_message(mbox, &message, &has_one, &err) && has_one);
     CHECK_EQ_U64(message.size_bytes, 6 + 3000000 - 1 + 7);
@@ -220,9 +222,39 @@ TEST(lines_longer_than_the_window_are_taken_as_they_are)
     ingest_close_mbox(&mbox);
 }
 
+TEST(lengths_that_all_lead_to_one_line_without_an_end_do_not_read_it_each_time)
+{
+    enum {
+        MESSAGES = 50,
+        LINE_BYTES = 8 << 20
+    };
+    CLEANUP(buf_free) struct buf text = buf_create(ROOM);
+    size_t stride = sizeof SEPARATOR "Content-Length: 000000000\n\n" - 1;
+    struct ingest_mbox_message message;
+    struct ingest_mbox *mbox;
+    struct err err = { 0 };
+    struct file file;
+    bool has_one = true;
+
+    for (size_t i = 0; i < MESSAGES; i++) {
+        buf_text(&text, SEPARATOR "Content-Length: ");
+        buf_u64_padded(&text, (MESSAGES - i - 1) * stride, 9);
+        buf_text(&text, "\n\n");
+    }
+    buf_text(&text, "From 12:00 ");
+    for (size_t i = 0; i < LINE_BYTES; i++)
+        buf_byte(&text, 'x');
+    file = (struct file){ buf_bytes(&text), 0, 0 };
+    mbox = ingest_open_mbox(INGEST_MBOXRD, read_at, &file);
+    while (has_one)
+        CHECK(ingest_next_message(mbox, &message, &has_one, &err));
+    CHECK(file.given < (uint64_t)MESSAGES * LINE_BYTES / 4);
+    ingest_close_mbox(&mbox);
+}
+
 TEST(what_does_not_begin_with_from_is_no_mbox)
 {
-    struct file file = { BYTES("Subject: x\n\n" SEPARATOR), 0 };
+    struct file file = { BYTES("Subject: x\n\n" SEPARATOR), 0, 0 };
     struct ingest_mbox *mbox = ingest_open_mbox(INGEST_MBOXRD, read_at, &file);
     struct ingest_mbox_message message;
     struct err err = { 0 };
