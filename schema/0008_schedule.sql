@@ -377,12 +377,15 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
     SELECT count(*) FROM released
 $$;
 
--- What is due later than any rule says, or shall sleep longer, was put there while the clock was ahead. Returns how
--- many jobs.
+-- What is due later than any rule says, or shall sleep longer, was put there while the clock was ahead; so was a
+-- message that is to be tried again in more than a day (source_uid_failed). Returns how many jobs.
 CREATE FUNCTION mend_schedule() RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
     WITH woken AS (
         UPDATE source_host h SET sleeps_until = NULL WHERE h.sleeps_until > now() + interval '2 days'
+    ), tried AS (
+        UPDATE source_uid u SET next_try_at = NULL
+         WHERE u.state = 'pending' AND u.next_try_at > now() + interval '2 days'
     ), mended AS (
         UPDATE job j SET due_at = now() FROM account a
          WHERE a.account_id = j.account_id AND j.is_active AND j.due_at > now() + interval '2 days'

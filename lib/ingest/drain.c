@@ -227,7 +227,8 @@ static bool list_all(struct drain *drain, struct err *err)
     return check_count(drain, err) && finish_enumeration(drain, drain->enumerated, true, err);
 }
 
-/* Is there a complete enumeration to go on from, and was all listed not long ago? */
+/* Is there a complete enumeration to go on from, and was all listed not long ago? (Later than now: by a clock that was
+ * ahead.) */
 static bool may_ask_changes(const struct drain *drain)
 {
     const struct source_epoch *epoch = &drain->target->known.epoch;
@@ -238,7 +239,7 @@ static bool may_ask_changes(const struct drain *drain)
            drain->selected.uidvalidity != 0 && drain->selected.exists > 0 &&
            epoch->enumerated_usec != 0 && epoch->highestmodseq != 0 &&
            drain->selected.highestmodseq >= epoch->highestmodseq &&
-           listed_ago_usec < (int64_t)INGEST_LIST_AGAIN_SECONDS * 1000000;
+           llabs(listed_ago_usec) < (int64_t)INGEST_LIST_AGAIN_SECONDS * 1000000;
 }
 
 static bool count_present(struct drain *drain, uint64_t *present, struct err *err)

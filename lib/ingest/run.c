@@ -306,12 +306,12 @@ static bool choose_targets(struct ingest_run *run, const struct source_mailbox_l
     return note_unchanged(run, unchanged, unchanged_count, err);
 }
 
-/* What was pending in mailboxes that are gone cannot be had. */
+/* What was pending in mailboxes that are gone, or a mere name by now, cannot be had. */
 static bool abandon_gone(struct ingest_run *run, const struct source_mailbox_list *known,
                          struct err *err)
 {
     for (size_t i = 0; i < known->count; i++)
-        if (known->rows[i].is_gone && known->rows[i].pending > 0 &&
+        if ((known->rows[i].is_gone || known->rows[i].is_noselect) && known->rows[i].pending > 0 &&
             !ingest_archive(
                 run, source_abandon_mailbox(run->db, run->lease, known->rows[i].mailbox_id, err)))
             return false;

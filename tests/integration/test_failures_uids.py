@@ -151,18 +151,22 @@ def test_05_what_vanished_between_list_and_fetch_is_gone_on_proof(account):
     assert account.reconcile()["INBOX"]["gone_before_fetch"] == 1
 
 
-def test_what_was_pending_in_a_mailbox_that_was_deleted_waits_no_more(account):
+@pytest.mark.parametrize("leaves_a_name", [False, True])
+def test_what_was_pending_in_a_mailbox_that_was_deleted_waits_no_more(account, leaves_a_name):
     source = Source((1,))
     box = source.add("Box", {1: b"one", 2: b"two"})
     box.withheld = {2}
     account.add(source).sync(3)
-    del source.mailboxes["Box"]
+    if leaves_a_name:  # it has mailboxes below it
+        box.attributes = r"\Noselect"
+    else:
+        del source.mailboxes["Box"]
     account.sync()
     assert account.failures() == {} and account.status()["pending"] == 0
     assert account.states(path="Box") == {1: "stored", 2: "gone"}
     assert "its mailbox was at the source no more" in account.errors()
     source.mailboxes["Box"] = box  # it was only hidden
-    box.withheld = set()
+    box.withheld, box.attributes = set(), ""
     account.sync()
     assert account.states(path="Box") == stored(1, 2)
     assert account.reconcile()["Box"]["archived"] == 2

@@ -676,6 +676,30 @@ TEST(a_run_is_not_done_with_a_mailbox_of_which_something_was_abandoned)
     end(b);
 }
 
+TEST(a_message_that_was_put_off_while_the_clock_was_ahead_is_due_again)
+{
+    struct bench bench, *b = &bench;
+    const uint32_t uid = 4;
+    struct source_mailbox_list mailboxes;
+    struct source_epoch epoch;
+    struct source_lease lease;
+    int64_t mailbox, mended;
+
+    if (!begin(b, "put off"))
+        return;
+    lease = claim(b);
+    mailbox = make_mailbox(b);
+    MUST(source_open_epoch(b->ingest, &lease, mailbox, 77, &epoch, &b->err));
+    MUST(source_announce(b->ingest, &lease, mailbox, 1, &uid, 1, NULL, &b->err));
+    MUST(source_mark_gone(b->ingest, &lease, mailbox, 1, &uid, 1, false, &b->err)); /* one by one */
+    execute(b, "UPDATE source_uid SET next_try_at = now() + interval '1 year' "
+               "WHERE account_id = $1");
+    MUST(source_mend_schedule(b->ingest, &mended, &b->err));
+    MUST(source_load_mailboxes(b->ingest, &lease, b->arena, &mailboxes, &b->err));
+    CHECK_EQ_U64(mailboxes.rows[0].pending_due, 1);
+    end(b);
+}
+
 TEST(more_than_a_statement_may_take_is_abandoned_in_steps)
 {
     struct bench bench, *b = &bench;
