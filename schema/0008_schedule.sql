@@ -335,7 +335,8 @@ $$;
 
 -- Gives the job back: due again after next_in, or inactive when NULL. A request that came in after
 -- the start makes it due at once. new_rest: NULL, or why it stops short without having failed;
--- 'yielded': the same run goes on when its turn comes again, behind all that are due now.
+-- 'yielded': the same run goes on when its turn comes again, behind all that are due now. One that was to look at
+-- every mailbox and did is not to be repeated, though messages may be pending still.
 CREATE FUNCTION finish_job(job bigint, held_fence bigint, next_in interval, new_outcome text,
                            new_outcome_text text, new_progress jsonb, new_rest text)
 RETURNS boolean
@@ -353,7 +354,12 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = holdfast, pg_temp AS $$
                outcome = CASE WHEN new_rest = 'yielded' THEN j.outcome ELSE new_outcome END,
                outcome_text = CASE WHEN new_rest = 'yielded' THEN j.outcome_text
                                    ELSE new_outcome_text END,
-               is_full = j.is_full AND new_outcome <> 'NONE',
+               is_full = j.is_full AND new_outcome <> 'NONE'
+                         AND NOT coalesce(new_rest IS NULL
+                                          AND (new_progress ->> 'mailboxes')::bigint > 0
+                                          AND (new_progress ->> 'mailboxes_failed')::bigint = 0
+                                          AND new_progress -> 'mailboxes_done'
+                                              = new_progress -> 'mailboxes', false),
                progress = coalesce(new_progress, j.progress),
                ended_started_at = CASE WHEN new_rest = 'yielded' THEN j.ended_started_at
                                        ELSE j.started_at END,

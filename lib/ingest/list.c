@@ -162,7 +162,12 @@ static bool is_same_mailbox(const struct ingest_listed *a, const struct ingest_l
     return bytes_equal(a->path, BYTES("INBOX")) || bytes_equal(a->wire_name, b->wire_name);
 }
 
-/* Sorts, and drops what is listed twice. */
+static bool is_fetched(const struct ingest_listed *row)
+{
+    return row->left_out == SOURCE_NOT_LEFT_OUT && !row->is_noselect;
+}
+
+/* Sorts, and drops what is listed twice; of two rows of one mailbox, the one that leaves it out. */
 static void settle(struct lister *lister, struct ingest_listing *out)
 {
     size_t kept = 0;
@@ -174,10 +179,12 @@ static void settle(struct lister *lister, struct ingest_listing *out)
         if (kept == 0 || !bytes_equal(lister->rows[kept - 1].path, lister->rows[i].path)) {
             lister->rows[kept++] = lister->rows[i];
         } else {
+            bool is_same = is_same_mailbox(&lister->rows[kept - 1], &lister->rows[i]);
+
             ingest_count_odd(lister->client);
-            doubles += !is_same_mailbox(&lister->rows[kept - 1], &lister->rows[i]) &&
-                       lister->rows[i].left_out == SOURCE_NOT_LEFT_OUT &&
-                       !lister->rows[i].is_noselect;
+            doubles += !is_same && is_fetched(&lister->rows[i]);
+            if (is_same && !is_fetched(&lister->rows[kept - 1]))
+                lister->rows[kept - 1] = lister->rows[i];
         }
     }
     *out = (struct ingest_listing){

@@ -151,6 +151,18 @@ def test_05_what_vanished_between_list_and_fetch_is_gone_on_proof(account):
     assert account.reconcile()["INBOX"]["gone_before_fetch"] == 1
 
 
+def test_what_stays_pending_makes_no_later_run_look_at_everything_again(account):
+    source = Source((1, 2))
+    source.inbox.withheld = {2}
+    account.add(source).sync(3)
+    account.reconcile(3)
+    full = "SELECT is_full OR wants_full FROM job WHERE account_id = {id} AND kind = 'sync'"
+    assert account.sql(full) == [(False,)]
+    source.inbox.refusal = "[NOPERM] not yours"
+    account.reconcile(3)  # this one could not look
+    assert account.sql(full) == [(True,)]
+
+
 @pytest.mark.parametrize("leaves_a_name", [False, True])
 def test_what_was_pending_in_a_mailbox_that_was_deleted_waits_no_more(account, leaves_a_name):
     source = Source((1,))

@@ -65,6 +65,22 @@ TEST(a_mailbox_that_is_listed_twice_counts_once)
     drop(&l);
 }
 
+TEST(a_mailbox_that_is_listed_as_a_mere_name_too_is_a_mailbox)
+{
+    struct listed l;
+
+    CHECK(list(&l,
+               BYTES("* LIST (\\Noselect) NIL inbox\r\n* LIST () NIL INBOX\r\n"
+                     "* LIST (\\Noselect) NIL a\r\n* LIST () NIL a\r\n"
+                     "* LIST () NIL b\r\n* LIST (\\Noselect) NIL b\r\nh1 OK done\r\n"),
+               "IMAP4rev1", &everything));
+    CHECK_EQ_U64(l.listing.count, 3);
+    for (size_t i = 0; i < l.listing.count; i++)
+        CHECK(!l.listing.rows[i].is_noselect);
+    CHECK_EQ_U64(l.listing.unusable, 0);
+    drop(&l);
+}
+
 TEST(names_that_cannot_be_archived_are_counted_and_the_others_stay)
 {
     CLEANUP(buf_free) struct buf script = buf_create(1 << 20);
