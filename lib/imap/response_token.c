@@ -186,8 +186,9 @@ bool imap_take_delimiter(struct response_reader *r, uint8_t *out)
         *out = IMAP_NO_DELIMITER;
         return true;
     }
-    if (string.octets.len != 1 || string.octets.ptr[0] == 0)
-        return imap_fail_response(r, "delimiter of one octet");
+    /* QUOTED-CHAR is ASCII; any other octet would cut names within their characters. */
+    if (string.octets.len != 1 || string.octets.ptr[0] == 0 || string.octets.ptr[0] > 0x7f)
+        return imap_fail_response(r, "delimiter of one ASCII octet");
     *out = string.octets.ptr[0];
     return true;
 }

@@ -30,8 +30,9 @@ static void append_name(char *text, const GENERAL_NAME *name)
     int len = ASN1_STRING_length(value);
 
     if (name->type == GEN_IPADD) {
-        (void)inet_ntop(len == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(value), address,
-                        sizeof address);
+        if (len == 4 || len == 16) /* whoever made the certificate may have put anything there */
+            (void)inet_ntop(len == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(value), address,
+                            sizeof address);
         append_text(text, NAMES_TEXT_BYTES, address, strlen(address));
         return;
     }

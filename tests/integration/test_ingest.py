@@ -45,6 +45,12 @@ def test_names_that_cannot_be_archived_do_not_stop_the_others_and_are_told(accou
     assert account.states() == stored(1, 2)
 
 
+def test_a_separator_that_no_server_may_have_costs_its_mailbox_alone_and_is_told(account):
+    source = Source((1,)).on("LIST", b'* LIST () "/" INBOX\r\n* LIST () "\xe9" Other\r\n', b"<tag> OK done\r\n")
+    assert "cannot be read" in account.add(source).sync(3)
+    assert account.states() == stored(1)
+
+
 def test_mail_that_vanishes_and_comes_back_is_recorded_both_times(account):
     source = Source((1, 2, 3))
     account.add(source).sync()
