@@ -268,6 +268,14 @@ void ingest_write_failure(char text[INGEST_OUTCOME_BYTES], struct bytes name, co
     finish(&line, text);
 }
 
+void ingest_write_reason(char text[INGEST_OUTCOME_BYTES], const struct err *err)
+{
+    struct buf line = buf_create(ERR_TEXT_BYTES);
+
+    buf_text(&line, err->text);
+    finish(&line, text);
+}
+
 int64_t ingest_retry_seconds(const struct err *err, int32_t attempts, uint64_t jitter)
 {
     int64_t seconds = INGEST_RETRY_MAX_SECONDS;

@@ -53,6 +53,9 @@ void ingest_write_import(char text[INGEST_OUTCOME_BYTES], struct bytes name,
 void ingest_write_failure(char text[INGEST_OUTCOME_BYTES], struct bytes name,
                           const struct err *err);
 
+/* The words alone, of a job that is no run; whole characters, whatever was cut. */
+void ingest_write_reason(char text[INGEST_OUTCOME_BYTES], const struct err *err);
+
 /*
  * When to try again after a run that ended with *err and `attempts` failed ones before it. ERR_RETRY:
  * doubling from INGEST_RETRY_FIRST_SECONDS to INGEST_RETRY_MAX_SECONDS; what a human must mend: the

@@ -549,14 +549,15 @@ static bool heed_source(struct ingest_run *run, struct bytes text, int64_t secon
  * run. */
 static bool finish_failed(struct ingest_run *run, const struct err *failure, struct err *err)
 {
-    char text[INGEST_OUTCOME_BYTES];
+    char text[INGEST_OUTCOME_BYTES], reason[INGEST_OUTCOME_BYTES];
     bool was_stopped = run->was_stopped || wait_a_little(run, 0);
     int64_t seconds =
         was_stopped ? 0
                     : ingest_retry_seconds(failure, run->work.attempts, (uint64_t)clock_now_usec());
 
     ingest_write_failure(text, run->work.account.name, failure);
-    if (!heed_source(run, bytes_of_text(failure->text), seconds, err))
+    ingest_write_reason(reason, failure);
+    if (!heed_source(run, bytes_of_text(reason), seconds, err))
         return false;
     if (was_stopped && failure->code == ERR_RETRY && run->rest == SOURCE_REST_NONE) {
         run->rest = SOURCE_REST_YIELDED;

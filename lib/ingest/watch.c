@@ -125,12 +125,14 @@ static bool enter_idle(struct ingest_watcher *w, struct watch *watch, struct net
 static bool give_back(struct ingest_watcher *w, struct db *db, struct watch *watch,
                       const struct err *failure, struct err *err)
 {
+    char text[INGEST_OUTCOME_BYTES];
     struct source_outcome outcome = {
         .code = failure->code,
-        .text = failure->text,
+        .text = text,
         .next_in_seconds = failure->code == ERR_ABSENT ? UNABLE_SECONDS : INGEST_RETRY_MAX_SECONDS,
     };
 
+    ingest_write_reason(text, failure);
     log_warn(w->settings.log, "watch given back", F_I64("account", watch->lease.account_id),
              F_TEXT("code", err_code_name(failure->code)));
     watch->is_over = true;

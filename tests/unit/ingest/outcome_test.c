@@ -4,6 +4,8 @@
 #include "ingest/outcome.h"
 #include "test.h"
 
+#include <string.h>
+
 TEST(a_complete_run_says_what_it_brought)
 {
     char text[INGEST_OUTCOME_BYTES];
@@ -27,6 +29,21 @@ TEST(a_run_with_something_left_is_never_called_complete)
                     "failures shows why); 1 of 12 mailboxes could not be read, the first: "
                     "Shared/x: EXAMINE is refused; tried again at the next run; so far 12 "
                     "mailboxes, nothing new");
+}
+
+TEST(a_reason_that_was_cut_within_a_character_holds_whole_ones)
+{
+    char text[INGEST_OUTCOME_BYTES];
+    struct err err = { .code = ERR_DENIED };
+
+    for (size_t i = 0; i + 2 < sizeof err.text; i += 2) {
+        err.text[i] = '\xc3';
+        err.text[i + 1] = '\xa4';
+    }
+    err.text[sizeof err.text - 2] = '\xc3';
+    ingest_write_reason(text, &err);
+    CHECK(imap_is_utf8(bytes_of_text(text)));
+    CHECK_EQ_U64(strlen(text), sizeof err.text - 1);
 }
 
 TEST(a_test_says_what_would_be_archived)
