@@ -71,12 +71,13 @@ def idle(source):
 
 @contextlib.contextmanager
 def requests_noted(account):
-    """How often somebody asks for a run of the account."""
+    """How often somebody asks for a run of the account; who claims it writes that time too, as it was."""
     account.sql("CREATE TABLE asked (at timestamptz DEFAULT now())")
     account.sql("CREATE FUNCTION note_asked() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = "
                 "holdfast AS 'BEGIN INSERT INTO asked DEFAULT VALUES; RETURN NULL; END'")
     account.sql("CREATE TRIGGER note_asked AFTER UPDATE OF requested_at ON job FOR EACH ROW WHEN (NEW.kind = 'sync' "
-                "AND NEW.account_id = {id}) EXECUTE FUNCTION note_asked()")
+                "AND NEW.account_id = {id} AND OLD.requested_at IS DISTINCT FROM NEW.requested_at) "
+                "EXECUTE FUNCTION note_asked()")
     yield lambda: account.sql("SELECT count(*) FROM asked")[0][0]
     account.sql("DROP FUNCTION note_asked CASCADE")
     account.sql("DROP TABLE asked")
