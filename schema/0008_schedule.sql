@@ -292,7 +292,7 @@ BEGIN
                    connections = 1, attempts = j.attempts + picked.has_died::int,
                    started_at = CASE WHEN goes_on THEN j.started_at ELSE now() END,
                    progress = CASE WHEN goes_on THEN j.progress ELSE '{}' END,
-                   requested_at = CASE WHEN j.requested_at > now() THEN now()
+                   requested_at = CASE WHEN j.requested_at > clock_timestamp() THEN now()
                                        ELSE j.requested_at END,
                    rest = NULL, is_full = j.is_full OR j.wants_full, wants_full = false
               FROM (SELECT y.rest = 'yielded' AND NOT y.wants_full AS goes_on FROM job y

@@ -40,7 +40,8 @@ enum imap_received_kind {
 
 enum { /* in one response; more is ERR_LIMIT */
     IMAP_STREAMED_MAX = 64,
-    IMAP_LITERALS_MAX = 1000, /* at each imap_peek_fetch reads all of the response that came before */
+    IMAP_LITERALS_MAX =
+        1000, /* at each imap_peek_fetch reads all of the response that came before */
 };
 
 /* A literal whose octets are not in the text: they would stand at this offset of it. */

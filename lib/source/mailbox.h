@@ -34,9 +34,9 @@ struct source_epoch {
     int64_t enumerated_usec; /* 0: never to the end */
     /* source_work.started_usec of the run that did; 0: none that may rest on it */
     int64_t enumerated_in_usec;
-    int64_t listed_usec;     /* when that showed every UID, not only what had changed; 0: never */
-    bool is_doubtful;        /* filled by ids of the source that are not trusted any more */
-    bool recognises;         /* may show what is archived already, and is not whole yet */
+    int64_t listed_usec; /* when that showed every UID, not only what had changed; 0: never */
+    bool is_doubtful;    /* filled by ids of the source that are not trusted any more */
+    bool recognises;     /* may show what is archived already, and is not whole yet */
     /* was whole once, and what earlier epochs had and it has not is marked as gone */
     bool is_settled;
     bool is_refuted; /* source_refute_epoch began; it may not have come to its end */

@@ -203,9 +203,11 @@ SELECT $1, $2, clock_timestamp(), $3,
   FROM quick
     ON CONFLICT (account_id, kind, coalesce(mailbox_id, 0)) DO UPDATE
    SET is_active = true, requested_at = clock_timestamp(), wants_full = job.wants_full OR $3,
-       started_at = CASE WHEN job.started_at > now() THEN now() ELSE job.started_at END,
-       finished_at = CASE WHEN job.finished_at > now() THEN now() ELSE job.finished_at END,
-       ended_started_at = CASE WHEN job.ended_started_at > now() THEN now()
+       started_at = CASE WHEN job.started_at > clock_timestamp() THEN now()
+                         ELSE job.started_at END,
+       finished_at = CASE WHEN job.finished_at > clock_timestamp() THEN now()
+                          ELSE job.finished_at END,
+       ended_started_at = CASE WHEN job.ended_started_at > clock_timestamp() THEN now()
                                ELSE job.ended_started_at END,
        due_at = CASE WHEN job.lease_owner IS NULL THEN least(job.due_at, EXCLUDED.due_at)
                      ELSE job.due_at END

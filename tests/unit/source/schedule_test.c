@@ -4,114 +4,20 @@
  * once, budgets, rest, and workers that die.
  */
 #include "base/buf.h"
-#include "db/test_server.h"
-#include "source/import.h"
-#include "source/lease.h"
+#include "schedule_bench.h"
 #include "source/queue.h"
-#include "source/watch.h"
-#include "test.h"
 
 #include <poll.h>
 #include <pthread.h>
 
 enum {
-    WORKERS = 6,
-    CAP = 3,
-};
-
-struct bench {
-    struct db *owner, *ingest;
-    struct arena *arena;
-    struct err err;
-    int64_t claimed; /* claim_apart */
+    WORKERS = 6
 };
 
 /* How many connections wait for a lock of another. */
 #define STANDS_IN_LINE                                                                             \
     "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) "                         \
     "WHERE NOT l.granted AND a.datname = current_database()"
-
-#define MUST(call)                                                                                 \
-    do {                                                                                           \
-        if (!(call))                                                                               \
-            test_fail(__FILE__, __LINE__, "%s: %s", #call, b->err.text);                           \
-    } while (0)
-
-static void execute(struct bench *b, const char *sql, struct db_args args)
-{
-    CLEANUP(db_result_free) struct db_result *rows = NULL;
-
-    MUST(db_run_assembled(b->owner, sql, args, &rows, &b->err));
-}
-
-static int64_t number(struct bench *b, const char *sql, struct db_args args)
-{
-    CLEANUP(db_result_free) struct db_result *rows = NULL;
-
-    MUST(db_run_assembled(b->owner, sql, args, &rows, &b->err));
-    return db_i64(rows, 0, 0);
-}
-
-/* No job but those that the test makes. False: there is no PostgreSQL. */
-static bool begin(struct bench *b)
-{
-    memset(b, 0, sizeof *b);
-    b->owner = test_db(DB_ROLE_OWNER);
-    if (b->owner == NULL)
-        return false;
-    b->ingest = test_db(DB_ROLE_INGEST);
-    b->arena = arena_create(1 << 20);
-    execute(b, "UPDATE job SET is_active = false, lease_owner = NULL, connections = 0", DB_NO_ARGS);
-    execute(b, "DELETE FROM source_host", DB_NO_ARGS);
-    return true;
-}
-
-static void end(struct bench *b)
-{
-    db_close(&b->owner);
-    db_close(&b->ingest);
-    arena_free(&b->arena);
-}
-
-/* An account at this host whose sync job is due since so many seconds. */
-static int64_t add(struct bench *b, const char *host, int64_t due_since)
-{
-    int64_t id = number(b,
-                        "WITH a AS (INSERT INTO account (host, port, login, tls) "
-                        "VALUES ($1, 993, 'x', 'implicit') RETURNING account_id), "
-                        "n AS (INSERT INTO account_name (name, account_id) "
-                        "SELECT 'schedule ' || account_id, account_id FROM a) "
-                        "SELECT account_id FROM a",
-                        DB_ARGS(DB_TEXT(bytes_of_text(host))));
-
-    execute(b,
-            "INSERT INTO job (account_id, kind, due_at) "
-            "VALUES ($1, 'sync', now() - $2::bigint * interval '1 s')",
-            DB_ARGS(DB_I64(id), DB_I64(due_since)));
-    return id;
-}
-
-/* 0: nothing that may run. */
-static int64_t claim(struct bench *b, struct source_lease *lease)
-{
-    bool has_one = false;
-
-    MUST(source_claim_job(b->ingest, BYTES("worker"), CAP, lease, &has_one, &b->err));
-    return has_one ? lease->account_id : 0;
-}
-
-static void finish(struct bench *b, const struct source_lease *lease, enum source_rest rest,
-                   int64_t seconds)
-{
-    struct source_outcome outcome = {
-        .code = rest == SOURCE_REST_NONE ? ERR_NONE : ERR_RETRY,
-        .text = "as the test says",
-        .next_in_seconds = seconds,
-        .rest = rest,
-    };
-
-    MUST(source_finish(b->ingest, lease, &outcome, NULL, &b->err));
-}
 
 TEST(the_job_due_longest_comes_first)
 {
@@ -532,159 +438,6 @@ TEST(a_host_that_sleeps_is_left_alone_by_all)
     end(b);
 }
 
-/* ---- workers within a transaction ---- */
-
-TEST(a_watcher_does_not_wait_for_a_worker_in_the_middle_of_a_transaction)
-{
-    struct bench bench, *b = &bench;
-    CLEANUP(db_close) struct db *worker = test_db(DB_ROLE_INGEST);
-    CLEANUP(db_rollback) struct db_tx tx = { 0 };
-    struct source_watch_list watches;
-    struct source_lease lease;
-    bool is_told;
-
-    if (!begin(b))
-        return;
-    execute(b, "UPDATE account SET watch = '{INBOX}' WHERE account_id = $1",
-            DB_ARGS(DB_I64(add(b, "large.example", 10))));
-    CHECK(claim(b, &lease) != 0);
-    execute(b,
-            "INSERT INTO job (account_id, kind, host) "
-            "SELECT account_id, 'watch', host FROM job WHERE job_id = $1",
-            DB_ARGS(DB_I64(lease.job_id)));
-    MUST(source_claim_watches(b->ingest, BYTES("watcher"), CAP, b->arena, &watches, &b->err));
-    CHECK_EQ_U64(watches.count, 1);
-    MUST(db_begin(worker, DB_READ_COMMITTED, &tx, &b->err));
-    MUST(source_renew(worker, &lease, NULL, &b->err));
-    MUST(source_wake_account(b->ingest, &watches.rows[0].lease, &is_told, &b->err));
-    CHECK(!is_told);
-    db_rollback(&tx);
-    MUST(source_wake_account(b->ingest, &watches.rows[0].lease, &is_told, &b->err));
-    CHECK(is_told);
-    CHECK_EQ_I64(number(b,
-                        "SELECT count(*) FROM job WHERE job_id = $1 AND requested_at > started_at",
-                        DB_ARGS(DB_I64(lease.job_id))),
-                 1);
-    end(b);
-}
-
-static bool hold(struct bench *b, struct db *worker, const struct source_lease *lease)
-{
-    CLEANUP(db_result_free) struct db_result *held = NULL;
-
-    MUST(db_run_one(worker, DB_VAULT_HOLD, DB_ARGS(DB_I64(lease->job_id), DB_I64(lease->fence)),
-                    &held, &b->err));
-    return db_bool(held, 0, 0);
-}
-
-static void let_lapse(struct bench *b, const struct source_lease *lease)
-{
-    execute(b, "UPDATE job SET due_at = now() - interval '1 minute' WHERE job_id = $1",
-            DB_ARGS(DB_I64(lease->job_id)));
-}
-
-/* A large message comes for it. */
-TEST(a_job_that_is_held_is_nobody_elses_although_its_lease_ran_out)
-{
-    struct bench bench, *b = &bench;
-    CLEANUP(db_close) struct db *worker = test_db(DB_ROLE_INGEST);
-    CLEANUP(db_rollback) struct db_tx tx = { 0 };
-    struct source_lease lease, busy, next;
-    bool is_waiting;
-
-    if (!begin(b))
-        return;
-    (void)add(b, "large.example", 10);
-    CHECK(claim(b, &lease) != 0);
-    (void)add(b, "busy.example", 5);
-    CHECK(claim(b, &busy) != 0);
-    MUST(db_begin(worker, DB_READ_COMMITTED, &tx, &b->err));
-    CHECK(hold(b, worker, &lease));
-    let_lapse(b, &lease);
-    MUST(source_others_wait(b->ingest, &busy, CAP, &is_waiting, &b->err));
-    CHECK(!is_waiting);
-    CHECK_EQ_I64(claim(b, &next), 0);
-    CHECK_EQ_I64(
-        number(b, "SELECT connections_of_account(account_id)::bigint FROM job WHERE job_id = $1",
-               DB_ARGS(DB_I64(lease.job_id))),
-        1); /* who looked has prolonged it */
-    let_lapse(b, &lease);
-    db_rollback(&tx);
-    MUST(source_others_wait(b->ingest, &busy, CAP, &is_waiting, &b->err));
-    CHECK(is_waiting); /* its worker is dead */
-    CHECK_EQ_I64(claim(b, &next), lease.account_id);
-    MUST(db_begin(worker, DB_READ_COMMITTED, &tx, &b->err));
-    CHECK(!hold(b, worker, &lease));
-    end(b);
-}
-
-TEST(who_asks_whether_others_wait_keeps_a_dead_workers_job_from_nobody)
-{
-    struct bench bench, *b = &bench;
-    CLEANUP(db_close) struct db *other = test_db(DB_ROLE_INGEST);
-    CLEANUP(db_rollback) struct db_tx tx = { 0 };
-    struct source_lease lease, busy, next;
-    bool is_waiting;
-
-    if (!begin(b))
-        return;
-    (void)add(b, "dead.example", 10);
-    CHECK(claim(b, &lease) != 0);
-    (void)add(b, "busy.example", 5);
-    CHECK(claim(b, &busy) != 0);
-    let_lapse(b, &lease);
-    MUST(db_begin(other, DB_READ_COMMITTED, &tx, &b->err));
-    MUST(source_others_wait(other, &busy, CAP, &is_waiting, &b->err));
-    CHECK(is_waiting);
-    CHECK_EQ_I64(claim(b, &next), lease.account_id);
-    end(b);
-}
-
-TEST(an_import_that_is_held_is_not_another_s_although_its_lease_ran_out)
-{
-    struct bench bench, *b = &bench;
-    CLEANUP(db_close) struct db *worker = test_db(DB_ROLE_INGEST);
-    CLEANUP(db_rollback) struct db_tx tx = { 0 };
-    struct source_lease lease, other;
-    int64_t account, job;
-    bool is_mine;
-
-    if (!begin(b))
-        return;
-    account = add(b, "files.example", 0);
-    execute(b, "UPDATE job SET kind = 'import' WHERE account_id = $1", DB_ARGS(DB_I64(account)));
-    job = number(b, "SELECT job_id FROM job WHERE account_id = $1", DB_ARGS(DB_I64(account)));
-    MUST(source_claim_import(b->ingest, job, BYTES("first"), &lease, &is_mine, &b->err));
-    CHECK(is_mine);
-    MUST(db_begin(worker, DB_READ_COMMITTED, &tx, &b->err));
-    CHECK(hold(b, worker, &lease));
-    let_lapse(b, &lease);
-    MUST(source_claim_import(b->ingest, lease.job_id, BYTES("second"), &other, &is_mine, &b->err));
-    CHECK(!is_mine);
-    db_rollback(&tx);
-    MUST(source_claim_import(b->ingest, lease.job_id, BYTES("second"), &other, &is_mine, &b->err));
-    CHECK(is_mine);
-    end(b);
-}
-
-TEST(a_job_that_is_held_is_stopped_without_waiting_for_its_worker)
-{
-    struct bench bench, *b = &bench;
-    CLEANUP(db_close) struct db *worker = test_db(DB_ROLE_INGEST);
-    CLEANUP(db_rollback) struct db_tx tx = { 0 };
-    struct source_lease lease;
-
-    if (!begin(b))
-        return;
-    (void)add(b, "large.example", 10);
-    CHECK(claim(b, &lease) != 0);
-    MUST(db_begin(worker, DB_READ_COMMITTED, &tx, &b->err));
-    CHECK(hold(b, worker, &lease));
-    MUST(source_pause_account(b->owner, lease.account_id, &b->err));
-    CHECK(!hold(b, worker, &lease));
-    end(b);
-}
-
 /* ---- clocks ---- */
 
 TEST(what_was_put_off_while_the_clock_was_ahead_is_due_again)
@@ -709,6 +462,27 @@ TEST(what_was_put_off_while_the_clock_was_ahead_is_due_again)
     CHECK_EQ_I64(mended, 1);
     CHECK_EQ_I64(claim(b, &lease), ahead);
     CHECK_EQ_I64(claim(b, &lease), 0);
+    end(b);
+}
+
+/* It began while the worker stood in line, so the run that was then claimed does not answer it. */
+TEST(what_is_asked_for_in_the_middle_of_a_claim_is_answered_by_another_run)
+{
+    struct bench bench, *b = &bench;
+    CLEANUP(db_rollback) struct db_tx tx = { 0 };
+    struct source_request request;
+    struct source_lease lease;
+    int64_t account;
+
+    if (!begin(b))
+        return;
+    account = add(b, "busy.example", 10);
+    MUST(db_begin(b->ingest, DB_READ_COMMITTED, &tx, &b->err));
+    MUST(source_request_run(b->owner, account, SOURCE_JOB_SYNC, &request, &b->err));
+    CHECK_EQ_I64(claim(b, &lease), account);
+    MUST(db_commit(&tx, &b->err));
+    finish(b, &lease, SOURCE_REST_NONE, 3600);
+    CHECK_EQ_I64(claim(b, &lease), account);
     end(b);
 }
 
