@@ -31,7 +31,7 @@ enum {
     SWARM_MS = 50,
     TROUBLE_MS = 2000, /* after a failure of the database */
     /* in a transaction, beyond the longest silence of a source; more than what the vault leaves
-     * between two statements of a large message (VAULT_LARGE_SPEAK_MS) */
+     * between two statements of a large message (VAULT_LARGE_ASK_MS) */
     SPARE_MS = 15000,
 };
 

@@ -449,8 +449,8 @@ static int retry_failures(struct cli *cli, const struct cli_run *runs, size_t co
             return cli_fail(cli);
         uids += due;
     }
-    cli->began_usec =
-        clock_now_usec(); /* what a run does that began before is no answer: follow.c */
+    /* What a run does that began before is no answer: follow.c. */
+    cli->began_usec = clock_now_usec();
     if (!cli_audit(cli, AUDIT_RETRY, 0, AUDIT_FIELDS(AUDIT_I64("uids", (int64_t)uids))))
         return cli_fail(cli);
     return cli_follow(cli, runs, count, SOURCE_JOB_SYNC, is_json);

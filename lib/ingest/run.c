@@ -699,8 +699,8 @@ bool ingest_run_job(struct db *db, const struct source_lease *lease,
              F_I64("job", lease->job_id), F_I64("fence", lease->fence));
     if (get_ready(&run, &failure) && run_job(&run, &failure))
         return true;
-    if (failure.code ==
-        ERR_NONE) /* our own mistake; its outcome would read as that of a whole run */
+    /* Our own mistake; its outcome would read as that of a whole run. */
+    if (failure.code == ERR_NONE)
         (void)err_fail(&failure, ERR_SYSTEM, "the run ended and does not say why");
     disconnect(&run);
     if (run.has_archive_failed) {

@@ -54,7 +54,7 @@ static bool hold(struct vault_writer *writer, struct err *err)
 {
     CLEANUP(db_result_free) struct db_result *held = NULL;
 
-    writer->ask_by = deadline_after_ms(VAULT_LARGE_SPEAK_MS);
+    writer->ask_by = deadline_after_ms(VAULT_LARGE_ASK_MS);
     return db_run_one(writer->db, DB_VAULT_HOLD,
                       DB_ARGS(DB_I64(writer->lease.job_id), DB_I64(writer->lease.fence)), &held,
                       err) &&

@@ -45,7 +45,7 @@ struct vault_writer;
 
 /* While a large message comes the server is asked so often, between octets, whether the job is still ours. */
 enum {
-    VAULT_LARGE_SPEAK_MS = 5000
+    VAULT_LARGE_ASK_MS = 5000
 };
 
 struct vault_lease {

@@ -209,6 +209,18 @@ TEST(a_second_scram_is_tried_where_nothing_else_is_offered)
     CHECK(strstr(peer.said, "h2 AUTHENTICATE SCRAM-SHA-1 ") != NULL);
 }
 
+/* LOGIN is answered by NO with this text. */
+static void refuse(const char *answer, struct bytes secret, struct err *err)
+{
+    CLEANUP(buf_free) struct buf script = buf_create(1000);
+    struct peer peer = { 0 };
+
+    buf_text(&script, "* OK [CAPABILITY IMAP4rev1] hi\r\nh1 NO ");
+    buf_text(&script, answer);
+    buf_text(&script, "\r\n");
+    CHECK(!log_in(&peer, &plain_account, secret, buf_bytes(&script), err));
+}
+
 /* Some repeat the line that they refuse. */
 TEST(a_password_that_the_server_repeats_is_not_told)
 {
@@ -221,14 +233,9 @@ TEST(a_password_that_the_server_repeats_is_not_told)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
-        CLEANUP(buf_free) struct buf script = buf_create(1000);
-        struct peer peer = { 0 };
         struct err err = { 0 };
 
-        buf_text(&script, "* OK [CAPABILITY IMAP4rev1] hi\r\nh1 NO ");
-        buf_text(&script, answers[i]);
-        buf_text(&script, "\r\n");
-        CHECK(!log_in(&peer, &plain_account, BYTES("hush-hush"), buf_bytes(&script), &err));
+        refuse(answers[i], BYTES("hush-hush"), &err);
         CHECK_EQ_U64(err.code, ERR_DENIED);
         CHECK(strstr(err.text, "hush") == NULL);
         CHECK(strstr(err.text, i == 0 ? "LOGIN alice *********, *********)" : ". ****") != NULL);
@@ -271,14 +278,9 @@ TEST(a_login_that_fails_for_now_is_worth_another_try)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
-        CLEANUP(buf_free) struct buf script = buf_create(1000);
-        struct peer peer = { 0 };
         struct err err = { 0 };
 
-        buf_text(&script, "* OK [CAPABILITY IMAP4rev1] hi\r\nh1 NO ");
-        buf_text(&script, answers[i]);
-        buf_text(&script, "\r\n");
-        CHECK(!log_in(&peer, &plain_account, BYTES("pw"), buf_bytes(&script), &err));
+        refuse(answers[i], BYTES("pw"), &err);
         CHECK_EQ_U64(err.code, ERR_RETRY);
     }
 }

@@ -127,9 +127,20 @@ TEST(between_the_octets_of_a_large_message_the_server_awaits_a_command)
     fixture_close(&f);
 }
 
-TEST(large_message_whose_lease_or_connection_is_lost_leaves_nothing)
+/* The second half of `large` comes; what was done to the writer since the first ends the message. */
+static void fail_second_half(struct fixture *f, struct bytes large, enum err_code code)
 {
     struct vault_arrival arrival = { .source_uid = 1, .internal_usec = FIXTURE_DATE };
+
+    if (vault_write_message(f->writer, bytes_slice(large, LARGE_BYTES / 2, SIZE_MAX), ERR))
+        CHECK(!vault_end_message(f->writer, &arrival, ERR));
+    CHECK_EQ_U64(fixture_err.code, code);
+    vault_abort_message(f->writer);
+    CHECK_EQ_I64(fixture_number(f, FRAMES), 0);
+}
+
+TEST(large_message_whose_lease_or_connection_is_lost_leaves_nothing)
+{
     struct fixture f;
     struct bytes large;
 
@@ -142,11 +153,7 @@ TEST(large_message_whose_lease_or_connection_is_lost_leaves_nothing)
     test_sql(f.owner,
              "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = "
              "'holdfast_ingest'");
-    if (vault_write_message(f.writer, bytes_slice(large, LARGE_BYTES / 2, SIZE_MAX), ERR))
-        CHECK(!vault_end_message(f.writer, &arrival, ERR));
-    CHECK_EQ_U64(fixture_err.code, ERR_RETRY);
-    vault_abort_message(f.writer);
-    CHECK_EQ_I64(fixture_number(&f, FRAMES), 0);
+    fail_second_half(&f, large, ERR_RETRY);
     MUST(db_reset_if_broken(f.ingest, ERR));
     fixture_put(&f, 1, large);
     CHECK_EQ_U64(fixture_commit(&f).placed, 1);
@@ -155,7 +162,6 @@ TEST(large_message_whose_lease_or_connection_is_lost_leaves_nothing)
 
 TEST(a_job_is_taken_away_while_a_large_message_comes_and_the_message_is_forgotten)
 {
-    struct vault_arrival arrival = { .source_uid = 1, .internal_usec = FIXTURE_DATE };
     struct fixture f;
     struct bytes large;
 
@@ -166,11 +172,7 @@ TEST(a_job_is_taken_away_while_a_large_message_comes_and_the_message_is_forgotte
     MUST(vault_begin_message(f.writer, LARGE_BYTES, ERR));
     MUST(vault_write_message(f.writer, bytes_slice(large, 0, LARGE_BYTES / 2), ERR));
     test_sql(f.owner, "UPDATE job SET fence = fence + 1"); /* nobody waits for the worker */
-    if (vault_write_message(f.writer, bytes_slice(large, LARGE_BYTES / 2, SIZE_MAX), ERR))
-        CHECK(!vault_end_message(f.writer, &arrival, ERR));
-    CHECK_EQ_U64(fixture_err.code, ERR_DENIED);
-    vault_abort_message(f.writer);
-    CHECK_EQ_I64(fixture_number(&f, FRAMES), 0);
+    fail_second_half(&f, large, ERR_DENIED);
     CHECK_EQ_I64(fixture_number(&f, COUNT_OF("placement")), 0);
     fixture_close(&f);
 }
@@ -187,7 +189,7 @@ TEST(a_job_that_is_taken_away_is_missed_although_octets_come_without_a_pause)
     MUST(vault_begin_message(f.writer, LARGE_BYTES, ERR));
     test_sql(f.owner, "UPDATE job SET fence = fence + 1");
     MUST(vault_write_message(f.writer, octets, ERR));
-    f.writer->ask_by = deadline_after_ms(0); /* VAULT_LARGE_SPEAK_MS later */
+    f.writer->ask_by = deadline_after_ms(0); /* VAULT_LARGE_ASK_MS later */
     CHECK(!vault_write_message(f.writer, octets, ERR));
     CHECK_EQ_U64(fixture_err.code, ERR_DENIED);
     vault_abort_message(f.writer);
